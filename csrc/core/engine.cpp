@@ -1,0 +1,136 @@
+#include "grantwheel/engine.hpp"
+
+#include "core/engine_parts.hpp"
+
+namespace grantwheel {
+
+const char* Limits::first_invalid() const noexcept {
+    constexpr std::uint32_t most = INT32_MAX;
+    if (max_records == 0 || max_records > most) return "max_records";
+    if (max_strings == 0 || max_strings > most) return "max_strings";
+    if (event_capacity == 0 || event_capacity > most) return "event_capacity";
+    if (reserve > max_records) return "reserve";
+    return nullptr;
+}
+
+Engine::Engine(std::unique_ptr<Parts> parts) noexcept : parts_(std::move(parts)) {}
+Engine::~Engine() = default;
+
+std::unique_ptr<Engine> Engine::create(const Limits& limits) noexcept {
+    if (limits.first_invalid() != nullptr) return nullptr;
+    std::unique_ptr<Parts> parts(new (std::nothrow) Parts);
+    if (parts == nullptr || !parts->events.open(limits.event_capacity)) return nullptr;
+    parts->limits = limits;
+    if (!parts->reserve(limits.reserve, 0)) return nullptr;
+    return std::unique_ptr<Engine>(new (std::nothrow) Engine(std::move(parts)));
+}
+
+Result Engine::execute(const Command& command, Instant now) noexcept {
+    if (const Status status = parts_->begin(now); status != Status::ok) return {status, 0};
+    Parts& parts = *parts_;
+    switch (command.kind) {
+        case CommandKind::apply: return parts.apply(command);
+        case CommandKind::release: return {Status::ok, parts.release(command)};
+        case CommandKind::reset_all:
+            return {Status::ok, parts.release_app(command.uid, command.mask, Cause::reset_all)};
+        case CommandKind::process_died: return {Status::ok, parts.process_died(command.uid, command.pid)};
+        case CommandKind::app_stopped:
+            return {Status::ok, parts.release_app(command.uid, type::ALL & ~type::RETAINED, Cause::app_stopped)};
+        case CommandKind::package_removed:
+            return {Status::ok, parts.release_app(command.uid, type::ALL, Cause::package_removed)};
+        case CommandKind::admin_reset_all: return {Status::ok, parts.admin_reset_all()};
+        case CommandKind::admin_reset_app:
+            return {Status::ok, parts.release_one(parts.table.find_app(command.uid), command.mask, Cause::admin)};
+        case CommandKind::admin_reset_process:
+            return {Status::ok, parts.release_one(parts.table.find_process(command.pid), command.mask, Cause::admin)};
+    }
+    return {Status::request_invalid, 0};
+}
+
+AdvanceResult Engine::advance(Instant now, std::size_t budget) noexcept {
+    if (const Status status = parts_->begin(now); status != Status::ok) return {status, 0, false};
+    return parts_->advance(budget);
+}
+
+Status Engine::next_deadline(Instant now, Instant& deadline) noexcept {
+    if (const Status status = parts_->begin(now); status != Status::ok) return status;
+    deadline = parts_->next_deadline();
+    return Status::ok;
+}
+
+Instant Engine::wake_at() const noexcept {
+    Wheel::Slot slot;
+    return parts_->wheel.first(slot) ? slot.start : no_deadline;
+}
+
+bool Engine::track_cpu_ended(bool track) noexcept {
+    parts_->tracks_cpu_ended = track;
+    parts_->cpu_ended.clear();
+    if (parts_->reserve_places()) return true;
+    parts_->tracks_cpu_ended = false;
+    return false;
+}
+
+std::span<const std::uint32_t> Engine::cpu_ended() const noexcept {
+    return {parts_->cpu_ended.data(), parts_->cpu_ended.size()};
+}
+
+Status Engine::check_time(Instant now) const noexcept { return parts_->check_time(now); }
+
+Status Engine::Parts::check_time(Instant at) const noexcept {
+    if (at < now) return Status::time_backwards;
+    return at > max_now ? Status::time_out_of_range : Status::ok;
+}
+
+Status Engine::Parts::begin(Instant at) noexcept {
+    cpu_ended.clear();
+    const Status status = check_time(at);
+    if (status == Status::ok) now = at;
+    return status;
+}
+
+bool Engine::Parts::reserve(std::size_t apps, std::size_t processes) noexcept {
+    return table.make_room(apps, processes) && reserve_places();
+}
+
+bool Engine::Parts::reserve_places() noexcept {
+    return scratch.reserve(table.capacity()) && (!tracks_cpu_ended || cpu_ended.reserve(table.capacity() + 1));
+}
+
+void Engine::Parts::push(const StoredEvent& event) noexcept {
+    strings.pin(event.bundle);
+    strings.unpin(events.push(event));
+}
+
+void Engine::Parts::tell_apply(Row row, Mask fresh, std::uint32_t pid, TextId bundle) noexcept {
+    const Record& record = table.record(row);
+    const EventKind kind = record.kind == OwnerKind::app ? EventKind::app_apply : EventKind::process_apply;
+    push({now, table.uid(row), pid, bundle, static_cast<std::uint16_t>(fresh), kind, Cause::apply, record.cpu_level});
+}
+
+// Takes types that are held from a record and says so in one event. The record goes with its last type.
+void Engine::Parts::remove_types(Row row, Mask mask, Cause cause, Instant time) noexcept {
+    Record& record = table.record(row);
+    const Details& details = table.details(row);
+    const bool is_app = record.kind == OwnerKind::app;
+    const EventKind kind = is_app ? EventKind::app_reset : EventKind::process_reset;
+    push({time, table.uid(row), table.pid(row), details.bundle, static_cast<std::uint16_t>(mask), kind, cause,
+          record.cpu_level});
+
+    ended[static_cast<std::size_t>(cause)] += count_bits(mask);
+    for_each_type(mask, [&](int type) { strings.drop(details.grants[type].reason); });
+    if ((mask & type::CPU) != 0) {
+        record.cpu_level = default_level;
+        if (is_app && tracks_cpu_ended) cpu_ended.push(record.key);
+    }
+    const Mask left = table.mask(row) & ~mask;
+    record.persistent &= static_cast<std::uint16_t>(left);
+    table.set_mask(row, left);
+    if (left == record.persistent && record.armed != no_deadline) wheel.disarm(table.records(), row);
+    if (left == 0) {
+        strings.drop(details.bundle);
+        table.remove(row);
+    }
+}
+
+}  // namespace grantwheel

@@ -1,0 +1,128 @@
+#include "core/engine_parts.hpp"
+
+namespace grantwheel {
+
+// Settles the records that the request goes to, makes sure that nothing can fail any more, then grants: CPU of a process
+// request to the process record, the rest to the app record.
+Result Engine::Parts::apply(const Command& command) noexcept {
+    const Mask process_mask = command.is_process ? command.mask & type::CPU : 0;
+    const Mask app_mask = command.mask & ~process_mask;
+    Row process = process_mask != 0 ? table.find_process(command.pid) : no_row;
+    Row app = app_mask != 0 ? table.find_app(command.uid) : no_row;
+    settle_pair(process, app);
+
+    // A process record of another uid is that of a dead process whose pid was reused. Its row is as good as free.
+    const bool reused = process != no_row && table.uid(process) != command.uid;
+    const bool adds_process = process_mask != 0 && (process == no_row || reused);
+    const bool adds_app = app_mask != 0 && app == no_row;
+    const bool adds = adds_process || adds_app;
+    if (adds && !make_room(adds_app, adds_process, reused)) return {Status::out_of_memory, 0};
+
+    const bool tells = adds || (app != no_row && (app_mask & ~table.mask(app)) != 0);
+    Texts texts{};
+    if (!take_texts(command, tells, adds, texts)) return {Status::out_of_memory, 0};
+
+    if (reused) remove_types(process, table.mask(process), Cause::pid_reused, now);
+    if (process_mask != 0) {
+        grant(adds_process ? add(OwnerKind::process, command, texts) : process, process_mask, command, texts);
+    }
+    if (app_mask != 0) grant(adds_app ? add(OwnerKind::app, command, texts) : app, app_mask, command, texts);
+    give_back(texts);
+    return {Status::ok, command.mask};
+}
+
+// Rows for new records, `reused` of which takes the place of an old one. False when the limit is reached even after all
+// that is due was freed, or when there is no memory.
+bool Engine::Parts::make_room(bool adds_app, bool adds_process, bool reused) noexcept {
+    const std::size_t more = std::size_t{adds_app} + std::size_t{adds_process} - std::size_t{reused};
+    while (table.size() + more > limits.max_records) {
+        if (!end_some()) return false;
+    }
+    return reserve(adds_app, adds_process);
+}
+
+// Finds the reason, and the bundle when an event will `tell` it, and holds both until they are given back: neither may go
+// while older texts, grants and events make room. False when a text that was not in use finds no free place even after all
+// that is due was freed, or when there is no memory.
+bool Engine::Parts::take_texts(const Command& command, bool tells, bool adds, Texts& texts) noexcept {
+    do {
+        texts.reason = strings.find_or_add(command.reason);
+        if (texts.reason == no_text) return false;
+        strings.use(texts.reason);
+        texts.bundle = tells ? strings.find_or_add(command.bundle) : Strings::empty;
+        if (texts.bundle == no_text) {
+            strings.drop(texts.reason);
+            return false;
+        }
+        strings.pin(texts.bundle);
+        const bool uses_another = adds && !strings.used(texts.bundle);
+        if (strings.used_count() + std::size_t{uses_another} <= limits.max_strings) return true;
+        give_back(texts);
+    } while (end_some());
+    return false;
+}
+
+void Engine::Parts::give_back(Texts texts) noexcept {
+    strings.drop(texts.reason);
+    strings.unpin(texts.bundle);
+}
+
+Row Engine::Parts::add(OwnerKind kind, const Command& command, Texts texts) noexcept {
+    strings.use(texts.bundle);
+    return table.add(kind, command.uid, command.pid, texts.bundle);
+}
+
+// Merges the types into what the record holds, and tells which of them are new.
+void Engine::Parts::grant(Row row, Mask mask, const Command& command, Texts texts) noexcept {
+    const Mask held = table.mask(row);
+    const Mask fresh = mask & ~held;
+    Record& record = table.record(row);
+    if ((fresh & type::CPU) != 0 || ((mask & type::CPU) != 0 && command.cpu_level != default_level)) {
+        record.cpu_level = command.cpu_level;
+    }
+    merge(row, mask, command, texts.reason);
+    renewed += count_bits(mask & held);
+    granted += count_bits(fresh);
+    if (fresh != 0) tell_apply(row, fresh, command.pid, texts.bundle);
+}
+
+// Sets reason, deadline and timeout of each type (SPEC 7). "Never" is the latest deadline of all, so that becoming
+// persistent is one more way to extend.
+void Engine::Parts::merge(Row row, Mask mask, const Command& command, TextId reason) noexcept {
+    Record& record = table.record(row);
+    Details& details = table.details(row);
+    const Mask held = table.mask(row);
+    const Instant deadline = command.is_persist ? no_deadline : now + command.timeout_ms;
+    Mask extended = 0;
+    for_each_type(mask, [&](int type) {
+        const Mask bit = type_bit(type);
+        Details::OfType& grant = details.grants[type];
+        if (grant.reason != reason || (held & bit) == 0) {
+            strings.use(reason);
+            if ((held & bit) != 0) strings.drop(grant.reason);
+            grant.reason = reason;
+        }
+        const bool timed = (held & bit) != 0 && (record.persistent & bit) == 0;
+        if ((held & bit) == 0 || (timed && record.deadline(type) < deadline)) {
+            extended |= bit;
+            grant.timeout_ms = command.timeout_ms;
+        }
+    });
+    table.set_mask(row, held | mask);
+    if (command.is_persist) {
+        record.persistent |= static_cast<std::uint16_t>(extended);
+    } else {
+        for_each_type(extended, [&](int type) { record.low[type] = static_cast<std::uint32_t>(deadline); });
+    }
+    const bool is_timed = table.mask(row) != record.persistent;
+    const bool armed = record.armed != no_deadline;
+    if (!is_timed) {
+        if (armed) wheel.disarm(table.records(), row);
+    } else if (!armed) {
+        wheel.arm(table.records(), row, deadline);
+    } else if (extended != 0 && deadline < record.armed) {
+        wheel.move(table.records(), row, deadline);
+    }
+}
+
+}  // namespace grantwheel

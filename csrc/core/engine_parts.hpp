@@ -1,0 +1,101 @@
+// The inside of the engine: the parts, and the steps that change them together. Every public call of Engine is one of
+// these steps behind a check of the time. Not thread-safe.
+//
+// Where    engine_apply.cpp    merging an apply into what is held (SPEC 6, 7)
+//          engine_release.cpp  releases, cascades, deaths, administration (SPEC 8, 10, 13)
+//          engine_time.cpp     settling, expiry, the next deadline (SPEC 9)
+//          engine_queries.cpp  reads
+//          engine_validate.cpp the self-check
+#pragma once
+
+#include "core/array.hpp"
+#include "core/events.hpp"
+#include "core/strings.hpp"
+#include "core/table.hpp"
+#include "core/wheel.hpp"
+#include "grantwheel/engine.hpp"
+
+namespace grantwheel {
+
+struct Engine::Parts {
+    Limits limits{};
+    Table table{};
+    Wheel wheel{};
+    Events events{};
+    Strings strings{};
+    Instant now = 0;
+    Array<std::uint64_t> scratch{};    // rows to be sorted, as `sort_key`; as many places as the table has rows
+    Array<std::uint32_t> cpu_ended{};  // as Engine::cpu_ended says; one place more than the table has rows
+    bool tracks_cpu_ended = false;
+    std::uint64_t granted = 0;
+    std::uint64_t renewed = 0;
+    std::uint64_t ended[cause_count]{};
+
+    // Checks `now`; `begin` also makes it the latest instant and starts a call that may change things.
+    [[nodiscard]] Status check_time(Instant at) const noexcept;
+    [[nodiscard]] Status begin(Instant at) noexcept;
+
+    // engine_apply.cpp
+    Result apply(const Command& command) noexcept;
+
+    // engine_release.cpp
+    Mask release(const Command& command) noexcept;
+    Mask release_app(std::uint32_t uid, Mask mask, Cause cause) noexcept;
+    Mask release_one(Row row, Mask mask, Cause cause) noexcept;
+    Mask process_died(std::uint32_t uid, std::uint32_t pid) noexcept;
+    Mask admin_reset_all() noexcept;
+
+    // engine_time.cpp. `due_at` is the earliest deadline of a record if it is due, else no_deadline; `expire` ends what
+    // is due at that instant and answers whether the record is still there, as does `settle`, which ends all that is due.
+    [[nodiscard]] Instant earliest(Row row) const noexcept;
+    [[nodiscard]] Instant due_at(Row row) const noexcept;
+    bool expire(Row row, Instant at) noexcept;
+    bool settle(Row row) noexcept;
+    void settle_pair(Row& process, Row& app) noexcept;
+    AdvanceResult advance(std::size_t budget) noexcept;
+    // Ends some of what is due; false when nothing is.
+    bool end_some() noexcept;
+    [[nodiscard]] Instant next_deadline() noexcept;
+
+    // engine_queries.cpp. What of a record is not due at an instant.
+    [[nodiscard]] Mask mask_at(Row row, Instant at) const noexcept;
+
+    // Memory for rows, and for what has as many places as there are rows.
+    [[nodiscard]] bool reserve(std::size_t apps, std::size_t processes) noexcept;
+    [[nodiscard]] bool reserve_places() noexcept;
+
+    // The two ways in which a mask changes, with their events.
+    void tell_apply(Row row, Mask fresh, std::uint32_t pid, TextId bundle) noexcept;
+    void remove_types(Row row, Mask mask, Cause cause, Instant time) noexcept;
+
+    // Orders rows by kind, processes first, then key. Leaves 31 bits for the row, which the limit of records respects.
+    static constexpr int row_bits = 31;
+    [[nodiscard]] std::uint64_t sort_key(Row row) const noexcept {
+        const Record& record = table.record(row);
+        const std::uint64_t apps_last = record.kind == OwnerKind::app ? std::uint64_t{1} << 31 : 0;
+        return (apps_last + record.key) << row_bits | row;
+    }
+    [[nodiscard]] static Row row_of(std::uint64_t key) noexcept {
+        return static_cast<Row>(key & ((std::uint64_t{1} << row_bits) - 1));
+    }
+
+private:
+    void push(const StoredEvent& event) noexcept;
+    [[nodiscard]] std::size_t gather_processes(std::uint32_t uid) noexcept;
+    std::size_t end_slot(const Wheel::Slot& slot, std::size_t& budget) noexcept;
+    void empty_slot(const Wheel::Slot& slot, std::size_t& budget) noexcept;
+
+    // What an apply needs before it changes anything.
+    struct Texts {
+        TextId reason;
+        TextId bundle;
+    };
+    [[nodiscard]] bool make_room(bool adds_app, bool adds_process, bool reused) noexcept;
+    [[nodiscard]] bool take_texts(const Command& command, bool tells, bool adds, Texts& texts) noexcept;
+    void give_back(Texts texts) noexcept;
+    Row add(OwnerKind kind, const Command& command, Texts texts) noexcept;
+    void grant(Row row, Mask mask, const Command& command, Texts texts) noexcept;
+    void merge(Row row, Mask mask, const Command& command, TextId reason) noexcept;
+};
+
+}  // namespace grantwheel

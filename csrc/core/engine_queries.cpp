@@ -1,0 +1,170 @@
+#include <algorithm>
+
+#include "core/engine_parts.hpp"
+
+namespace grantwheel {
+
+namespace {
+
+// Keeps the first owners of all that are added, as many as fit; sorts them at the end.
+class FirstOwners {
+public:
+    explicit FirstOwners(std::span<Owner> out) noexcept : out_(out) {}
+
+    void add(const Owner& owner) noexcept {
+        if (count_ < out_.size()) {
+            out_[count_++] = owner;
+            if (count_ == out_.size()) std::make_heap(out_.begin(), out_.end());
+        } else if (!out_.empty() && owner < out_.front()) {
+            std::pop_heap(out_.begin(), out_.end());
+            out_.back() = owner;
+            std::push_heap(out_.begin(), out_.end());
+        }
+    }
+    [[nodiscard]] std::size_t sort() noexcept {
+        std::sort(out_.begin(), out_.begin() + static_cast<std::ptrdiff_t>(count_));
+        return count_;
+    }
+
+private:
+    std::span<Owner> out_;
+    std::size_t count_ = 0;
+};
+
+}  // namespace
+
+Mask Engine::Parts::mask_at(Row row, Instant at) const noexcept {
+    const Record& record = table.record(row);
+    Mask mask = table.mask(row);
+    if (record.armed > at) return mask;
+    for_each_type(mask & ~Mask{record.persistent}, [&](int type) {
+        if (record.deadline(type) <= at) mask &= ~type_bit(type);
+    });
+    return mask;
+}
+
+Result Engine::mask(Owner owner, Instant now) const noexcept {
+    if (const Status status = parts_->check_time(now); status != Status::ok) return {status, 0};
+    const Row row = parts_->table.find(owner);
+    return {Status::ok, row == no_row ? 0 : parts_->mask_at(row, now)};
+}
+
+Status Engine::masks(OwnerKind kind, std::span<const std::uint32_t> keys, std::span<Mask> out,
+                     Instant now) const noexcept {
+    if (const Status status = parts_->check_time(now); status != Status::ok) return status;
+    for (std::size_t i = 0; i < keys.size(); ++i) {
+        const Row row = parts_->table.find({kind, keys[i]});
+        out[i] = row == no_row ? 0 : parts_->mask_at(row, now);
+    }
+    return Status::ok;
+}
+
+Status Engine::find(Owner owner, Instant now, RecordView& view) const noexcept {
+    view = RecordView{};
+    view.owner = owner;
+    if (const Status status = parts_->check_time(now); status != Status::ok) return status;
+    const Table& table = parts_->table;
+    const Row row = table.find(owner);
+    if (row == no_row) return Status::ok;
+    const Record& record = table.record(row);
+    const Details& details = table.details(row);
+    view.mask = parts_->mask_at(row, now);
+    if (view.mask == 0) return Status::ok;
+    view.uid = table.uid(row);
+    view.pid = table.pid(row);
+    view.cpu_level = (view.mask & type::CPU) != 0 ? record.cpu_level : static_cast<std::int8_t>(default_level);
+    view.bundle = parts_->strings.text(details.bundle);
+    for_each_type(view.mask, [&](int type) {
+        const bool persistent = (record.persistent & type_bit(type)) != 0;
+        const auto& grant = details.grants[type];
+        view.grants[view.grant_count++] = {type_bit(type), persistent, grant.timeout_ms,
+                                           persistent ? no_deadline : record.deadline(type),
+                                           parts_->strings.text(grant.reason)};
+    });
+    return Status::ok;
+}
+
+Status Engine::owners_of(std::uint32_t uid, Instant now, std::span<Owner> out, std::size_t& total) const noexcept {
+    total = 0;
+    if (const Status status = parts_->check_time(now); status != Status::ok) return status;
+    const Table& table = parts_->table;
+    FirstOwners first(out);
+    const auto add = [&](Row row) {
+        if (parts_->mask_at(row, now) == 0) return;
+        first.add(table.owner(row));
+        ++total;
+    };
+    if (const Row app = table.find_app(uid); app != no_row) add(app);
+    for (Row row = table.first_process(uid); row != no_row; row = table.details(row).next_process) add(row);
+    static_cast<void>(first.sort());
+    return Status::ok;
+}
+
+Status Engine::owners(Mask mask, const Owner* after, Instant now, std::span<Owner> out, std::size_t& count) noexcept {
+    count = 0;
+    if (const Status status = parts_->begin(now); status != Status::ok) return status;
+    parts_->advance(SIZE_MAX);
+    const Table& table = parts_->table;
+    FirstOwners first(out);
+    for (Row row = 0; row < table.end(); ++row) {
+        if ((table.mask(row) & mask) == 0) continue;
+        const Owner owner = table.owner(row);
+        if (after == nullptr || owner > *after) first.add(owner);
+    }
+    count = first.sort();
+    return Status::ok;
+}
+
+Status Engine::count(Mask type, Instant now, std::size_t& count) noexcept {
+    count = 0;
+    if (const Status status = parts_->begin(now); status != Status::ok) return status;
+    parts_->advance(SIZE_MAX);
+    const Table& table = parts_->table;
+    for_each_type(type & type::ALL, [&](int index) {
+        count += table.grant_count(OwnerKind::app, index) + table.grant_count(OwnerKind::process, index);
+    });
+    return Status::ok;
+}
+
+std::size_t Engine::size() const noexcept { return parts_->table.size(); }
+
+Status Engine::stats(Instant now, Stats& stats) noexcept {
+    stats = {};
+    if (const Status status = parts_->begin(now); status != Status::ok) return status;
+    parts_->advance(SIZE_MAX);
+    const Parts& parts = *parts_;
+    stats.app_records = parts.table.record_count(OwnerKind::app);
+    stats.process_records = parts.table.record_count(OwnerKind::process);
+    for (int type = 0; type < type_count; ++type) {
+        stats.app_grants[type] = parts.table.grant_count(OwnerKind::app, type);
+        stats.process_grants[type] = parts.table.grant_count(OwnerKind::process, type);
+    }
+    stats.granted = parts.granted;
+    stats.renewed = parts.renewed;
+    std::copy(std::begin(parts.ended), std::end(parts.ended), std::begin(stats.ended));
+    stats.strings = parts.strings.used_count();
+    stats.last_sequence = parts.events.last();
+    return Status::ok;
+}
+
+EventsRead Engine::read(std::uint64_t after, std::span<Event> out) const noexcept {
+    const Events& events = parts_->events;
+    EventsRead result;
+    std::uint64_t sequence = after + 1;
+    if (after >= events.last()) return result;
+    if (sequence < events.first()) {
+        result.missed = events.first() - sequence;
+        sequence = events.first();
+    }
+    for (; sequence <= events.last() && result.count < out.size(); ++sequence) {
+        const StoredEvent& event = events.at(sequence);
+        out[result.count++] = {sequence,    event.time,      event.uid,
+                               event.pid,   event.mask,      event.kind,
+                               event.cause, event.cpu_level, parts_->strings.text(event.bundle)};
+    }
+    return result;
+}
+
+std::uint64_t Engine::last_sequence() const noexcept { return parts_->events.last(); }
+
+}  // namespace grantwheel

@@ -1,0 +1,93 @@
+#include <algorithm>
+
+#include "core/engine_parts.hpp"
+
+namespace grantwheel {
+
+// CPU of a process request goes from the caller's own process record, the rest from the app record and, by the cascade,
+// from the processes of the uid.
+Mask Engine::Parts::release(const Command& command) noexcept {
+    const Mask process_mask = command.is_process ? command.mask & type::CPU : 0;
+    const Mask app_mask = command.mask & ~process_mask;
+    if (process_mask == 0) return release_app(command.uid, app_mask, Cause::release);
+
+    Row process = table.find_process(command.pid);
+    if (process != no_row && table.uid(process) != command.uid) process = no_row;
+    Row app = app_mask != 0 ? table.find_app(command.uid) : no_row;
+    settle_pair(process, app);
+    const Mask removed = release_one(process, process_mask, Cause::release);
+    // No process record holds anything but CPU, so this part cannot cascade.
+    return removed | release_one(app, app_mask, Cause::release);
+}
+
+// Takes the types from the app record, then from every process record of the uid that holds any of them, by ascending
+// pid. All of these records are settled first, as one.
+Mask Engine::Parts::release_app(std::uint32_t uid, Mask mask, Cause cause) noexcept {
+    Row app = table.find_app(uid);
+    if ((mask & type::CPU) == 0) return release_one(app, mask, cause);
+
+    const std::size_t count = gather_processes(uid);
+    std::uint64_t* const first = scratch.data();
+    std::uint64_t* const last = first + count;
+    std::uint64_t* const rest =
+        std::partition(first, last, [&](auto key) { return due_at(row_of(key)) != no_deadline; });
+    std::sort(first, rest, [&](auto left, auto right) {
+        const Instant left_due = due_at(row_of(left));
+        const Instant right_due = due_at(row_of(right));
+        return left_due != right_due ? left_due < right_due : left < right;
+    });
+    std::sort(rest, last);
+
+    for (std::uint64_t* key = first; key != rest; ++key) {
+        Row process = row_of(*key);
+        const Instant at = due_at(process);
+        while (app != no_row && due_at(app) < at) {
+            if (!expire(app, due_at(app))) app = no_row;
+        }
+        expire(process, at);
+    }
+    Mask removed = release_one(app, mask, cause);
+    for (std::uint64_t* key = rest; key != last; ++key) removed |= release_one(row_of(*key), mask, cause);
+    return removed;
+}
+
+// Settles one record and takes the types that it holds; no_row holds none.
+Mask Engine::Parts::release_one(Row row, Mask mask, Cause cause) noexcept {
+    if (row == no_row || !settle(row)) return 0;
+    const Mask held = table.mask(row) & mask;
+    if (held != 0) remove_types(row, held, cause, now);
+    return held;
+}
+
+Mask Engine::Parts::process_died(std::uint32_t uid, std::uint32_t pid) noexcept {
+    const Row process = table.find_process(pid);
+    if (process == no_row || table.uid(process) != uid) return 0;
+    return release_one(process, type::ALL & ~type::RETAINED, Cause::process_died);
+}
+
+// All app records, then all process records, keys ascending, after everything that is due.
+Mask Engine::Parts::admin_reset_all() noexcept {
+    advance(SIZE_MAX);
+    scratch.clear();
+    for (Row row = 0; row < table.end(); ++row) {
+        if (table.mask(row) != 0) scratch.push(sort_key(row));
+    }
+    std::sort(scratch.begin(), scratch.end());
+    const auto first_app = std::find_if(scratch.begin(), scratch.end(),
+                                        [&](auto key) { return table.record(row_of(key)).kind == OwnerKind::app; });
+    std::rotate(scratch.begin(), first_app, scratch.end());
+    Mask removed = 0;
+    for (const std::uint64_t key : scratch) removed |= release_one(row_of(key), type::ALL, Cause::admin);
+    return removed;
+}
+
+// Puts the process records of a uid into `scratch`, in no order, and answers their number.
+std::size_t Engine::Parts::gather_processes(std::uint32_t uid) noexcept {
+    scratch.clear();
+    for (Row row = table.first_process(uid); row != no_row; row = table.details(row).next_process) {
+        scratch.push(sort_key(row));
+    }
+    return scratch.size();
+}
+
+}  // namespace grantwheel

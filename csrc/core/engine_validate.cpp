@@ -1,0 +1,63 @@
+#include "core/engine_parts.hpp"
+
+namespace grantwheel {
+
+namespace {
+
+// Whether every text has as many users and pins as records, grants and events account for; counted in `users`.
+const char* first_broken_text(const Engine::Parts& parts, Array<std::uint64_t>& users) noexcept {
+    if (!users.resize(parts.strings.end() + 1, 0)) return "validate: no memory to count texts";
+    for (Row row = 0; row < parts.table.end(); ++row) {
+        if (parts.table.mask(row) == 0) continue;
+        const Details& details = parts.table.details(row);
+        ++users[details.bundle];
+        for_each_type(parts.table.mask(row), [&](int type) { ++users[details.grants[type].reason]; });
+    }
+    for (TextId id = 1; id < parts.strings.end(); ++id) {
+        if (users[id] != parts.strings.users(id)) return "strings: number of users of a text";
+        users[id] = 0;
+    }
+    for (std::uint64_t sequence = parts.events.first(); sequence <= parts.events.last(); ++sequence) {
+        ++users[parts.events.at(sequence).bundle];
+    }
+    for (TextId id = 1; id < parts.strings.end(); ++id) {
+        if (users[id] != parts.strings.pins(id)) return "strings: number of pins of a text";
+    }
+    return nullptr;
+}
+
+const char* first_broken_timer(const Engine::Parts& parts) noexcept {
+    std::size_t timed = 0;
+    for (Row row = 0; row < parts.table.end(); ++row) {
+        if (parts.table.mask(row) == 0) continue;
+        const Record& record = parts.table.record(row);
+        const bool is_timed = parts.table.mask(row) != record.persistent;
+        if (is_timed != (record.armed != no_deadline)) return "engine: timer of a record without timed types, or none";
+        timed += is_timed;
+    }
+    std::size_t timers = 0;
+    const char* reason = nullptr;
+    if (!parts.wheel.validate(parts.table.records(), parts.table.end(), timers, &reason)) return reason;
+    return timers == timed ? nullptr : "engine: number of timers";
+}
+
+}  // namespace
+
+bool Engine::validate(const char** reason) const noexcept {
+    const Parts& parts = *parts_;
+    const auto broken = [&](const char* what) {
+        if (what != nullptr) *reason = what;
+        return what != nullptr;
+    };
+    if (!parts.table.validate(reason) || !parts.strings.validate(reason)) return false;
+    if (broken(first_broken_timer(parts))) return false;
+    if (parts.wheel.current() > parts.now && broken("engine: wheel ahead of now")) return false;
+    if (parts.table.size() > parts.limits.max_records && broken("engine: more records than the limit")) return false;
+    if (parts.strings.used_count() > parts.limits.max_strings && broken("engine: more texts than the limit"))
+        return false;
+    if (parts.scratch.capacity() < parts.table.end() && broken("engine: places for sorting")) return false;
+    Array<std::uint64_t> users;
+    return !broken(first_broken_text(parts, users));
+}
+
+}  // namespace grantwheel

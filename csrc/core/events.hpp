@@ -1,0 +1,47 @@
+// The ring of events: the last `capacity` of them, numbered from 1. Not thread-safe. It keeps no readers.
+#pragma once
+
+#include <cstdint>
+
+#include "core/array.hpp"
+#include "core/record.hpp"
+
+namespace grantwheel {
+
+// An event as it is stored; its sequence number is its place.
+struct StoredEvent {
+    Instant time;
+    std::uint32_t uid;
+    std::uint32_t pid;
+    TextId bundle;
+    std::uint16_t mask;
+    EventKind kind;
+    Cause cause;
+    std::int8_t cpu_level;
+};
+
+class Events {
+public:
+    // Takes the memory for all of it. False when there is none.
+    [[nodiscard]] bool open(std::uint32_t capacity) noexcept;
+
+    // Adds an event, over the oldest one when the ring is full. Returns the bundle of what was overwritten, which nothing
+    // refers to any more; the empty text when there is nothing to let go.
+    TextId push(const StoredEvent& event) noexcept;
+
+    [[nodiscard]] std::uint64_t last() const noexcept { return last_; }
+    // The number of the oldest event that is still there; last() + 1 when there is none.
+    [[nodiscard]] std::uint64_t first() const noexcept { return last_ < capacity_ ? 1 : last_ - capacity_ + 1; }
+    // Pre: first() <= sequence <= last().
+    [[nodiscard]] const StoredEvent& at(std::uint64_t sequence) const noexcept {
+        return ring_[(sequence - 1) % capacity_];
+    }
+
+private:
+    Array<StoredEvent> ring_;
+    std::uint64_t capacity_ = 0;
+    std::uint64_t last_ = 0;
+    std::size_t next_ = 0;  // where the next event goes; it saves a division per event
+};
+
+}  // namespace grantwheel

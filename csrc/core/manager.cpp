@@ -1,0 +1,157 @@
+#include "grantwheel/manager.hpp"
+
+#include "core/text.hpp"
+
+namespace grantwheel {
+
+namespace {
+
+bool is_uid(std::int64_t uid) noexcept { return uid >= 0 && uid <= max_uid; }
+bool is_pid(std::int64_t pid) noexcept { return pid >= 0 && pid <= max_pid; }
+bool is_mask(Mask mask) noexcept { return mask != 0 && mask <= type::ALL; }
+
+Status judge_request(const Request& request) noexcept {
+    const bool timed = request.is_apply && !request.is_persist;
+    const bool in_range = is_mask(request.mask) && request.timeout_ms <= max_timeout &&
+                          (!timed || request.timeout_ms != 0) && request.reason.size() <= max_text_bytes;
+    return in_range ? Status::ok : Status::request_invalid;
+}
+
+Status judge_identity(const Caller& caller) noexcept {
+    const bool valid = is_uid(caller.uid) && is_pid(caller.pid) && caller.bundle.size() <= max_text_bytes;
+    return valid ? Status::ok : Status::identity_invalid;
+}
+
+Status judge_privilege(const Caller& caller) noexcept {
+    return caller.system_app || caller.service_extension ? Status::ok : Status::not_system_app;
+}
+
+// The cpu level rules (SPEC 12), on the mask as it was asked for.
+Status judge_level(const Request& request, const BundleRule& rule) noexcept {
+    if ((request.mask & type::CPU) == 0 || request.cpu_level == default_level) return Status::ok;
+    if (request.cpu_level < default_level || request.cpu_level > max_level) return Status::level_invalid;
+    if (rule.level_limit == default_level) return Status::level_not_configured;
+    if (!rule.known) return Status::level_bundle_unknown;
+    return request.cpu_level <= rule.level_limit ? Status::ok : Status::level_above_limit;
+}
+
+Mask allowed(const BundleRule& rule) noexcept { return rule.known ? rule.allowed & type::ALL : 0; }
+
+Command command_of(const Caller& caller, CommandKind kind, Mask mask) noexcept {
+    Command command;
+    command.kind = kind;
+    command.mask = mask;
+    command.uid = static_cast<std::uint32_t>(caller.uid);
+    command.pid = static_cast<std::uint32_t>(caller.pid);
+    command.bundle = caller.bundle;
+    return command;
+}
+
+// A death or an act of administration: it has no caller but an owner.
+Admission admit_owner(Status time, CommandKind kind, std::int64_t uid, std::int64_t pid, Mask mask) noexcept {
+    Admission admission;
+    admission.status = time;
+    if (time == Status::ok && !is_mask(mask)) admission.status = Status::request_invalid;
+    if (admission.status == Status::ok && !(is_uid(uid) && is_pid(pid))) admission.status = Status::identity_invalid;
+    if (admission.status == Status::ok) admission.command = command_of({.uid = uid, .pid = pid}, kind, mask);
+    return admission;
+}
+
+}  // namespace
+
+Manager::Manager(std::unique_ptr<Engine> engine, std::unique_ptr<Policy> policy) noexcept
+    : engine_(std::move(engine)), policy_(std::move(policy)) {}
+
+std::unique_ptr<Manager> Manager::create(const Limits& limits) noexcept {
+    auto engine = Engine::create(limits);
+    auto policy = Policy::create();
+    if (engine == nullptr || policy == nullptr) return nullptr;
+    return std::unique_ptr<Manager>(new (std::nothrow) Manager(std::move(engine), std::move(policy)));
+}
+
+Status Manager::set_policy(std::unique_ptr<Policy> policy) noexcept {
+    if (policy == nullptr || !engine_->track_cpu_ended(policy->asks_quota())) return Status::out_of_memory;
+    policy_ = std::move(policy);
+    return Status::ok;
+}
+
+Admission Manager::admit(const Caller& caller, const Request& request, Instant now) const noexcept {
+    const auto refused = [](Status status) { return Admission{status, false, {}}; };
+    if (const Status status = engine_->check_time(now); status != Status::ok) return refused(status);
+    if (!is_utf8(request.reason) || !is_utf8(caller.bundle)) return refused(Status::parcel_failed);
+    if (!ready_) return refused(Status::not_ready);
+    if (const Status status = judge_request(request); status != Status::ok) return refused(status);
+    if (const Status status = judge_identity(caller); status != Status::ok) return refused(status);
+    if (const Status status = judge_privilege(caller); status != Status::ok) return refused(status);
+    const BundleRule& rule = policy_->rule(caller.bundle);
+    if (const Status status = judge_level(request, rule); status != Status::ok) return refused(status);
+    const Mask mask = request.mask & allowed(rule);
+    if (mask == 0) return refused(Status::permission_denied);
+
+    Admission admission;
+    Command& command = admission.command;
+    command = command_of(caller, request.is_apply ? CommandKind::apply : CommandKind::release, mask);
+    command.is_process = request.is_process;
+    command.is_persist = request.is_persist;
+    command.timeout_ms = static_cast<std::uint32_t>(request.timeout_ms);
+    command.cpu_level = static_cast<std::int8_t>((mask & type::CPU) != 0 ? request.cpu_level : default_level);
+    command.reason = request.reason;
+    const bool persistent_apply = request.is_apply && request.is_persist;
+    admission.ask_quota = policy_->asks_quota() && !request.is_process && (mask & type::CPU) != 0 && !persistent_apply;
+    return admission;
+}
+
+Admission Manager::admit_reset_all(const Caller& caller, Instant now) const noexcept {
+    const auto refused = [](Status status) { return Admission{status, false, {}}; };
+    if (const Status status = engine_->check_time(now); status != Status::ok) return refused(status);
+    if (!is_utf8(caller.bundle)) return refused(Status::parcel_failed);
+    if (!ready_) return refused(Status::not_ready);
+    if (const Status status = judge_identity(caller); status != Status::ok) return refused(status);
+    if (const Status status = judge_privilege(caller); status != Status::ok) return refused(status);
+    const Mask mask = allowed(policy_->rule(caller.bundle));
+    if (mask == 0) return refused(Status::permission_denied);
+    return {Status::ok, false, command_of(caller, CommandKind::reset_all, mask)};
+}
+
+Admission Manager::admit_process_died(std::int64_t uid, std::int64_t pid, Instant now) const noexcept {
+    return admit_owner(engine_->check_time(now), CommandKind::process_died, uid, pid, type::ALL);
+}
+
+Admission Manager::admit_app_stopped(std::int64_t uid, Instant now) const noexcept {
+    return admit_owner(engine_->check_time(now), CommandKind::app_stopped, uid, 0, type::ALL);
+}
+
+Admission Manager::admit_package_removed(std::int64_t uid, Instant now) const noexcept {
+    return admit_owner(engine_->check_time(now), CommandKind::package_removed, uid, 0, type::ALL);
+}
+
+Admission Manager::admit_admin_reset_all(Instant now) const noexcept {
+    return admit_owner(engine_->check_time(now), CommandKind::admin_reset_all, 0, 0, type::ALL);
+}
+
+Admission Manager::admit_admin_reset_app(std::int64_t uid, Mask mask, Instant now) const noexcept {
+    return admit_owner(engine_->check_time(now), CommandKind::admin_reset_app, uid, 0, mask);
+}
+
+Admission Manager::admit_admin_reset_process(std::int64_t pid, Mask mask, Instant now) const noexcept {
+    return admit_owner(engine_->check_time(now), CommandKind::admin_reset_process, 0, pid, mask);
+}
+
+Result Manager::execute(const Admission& admission, Instant now) noexcept {
+    if (admission.status != Status::ok) return {admission.status, 0};
+    return engine_->execute(admission.command, now);
+}
+
+Status Manager::admit_query(const Caller& caller, Instant now) const noexcept {
+    if (const Status status = engine_->check_time(now); status != Status::ok) return status;
+    if (!is_utf8(caller.bundle)) return Status::query_parcel_failed;
+    if (!ready_) return Status::query_not_ready;
+    if (const Status status = judge_identity(caller); status != Status::ok) return status;
+    return judge_privilege(caller);
+}
+
+Status Manager::admit_native(const Caller& caller) const noexcept {
+    return caller.native ? Status::ok : Status::permission_denied;
+}
+
+}  // namespace grantwheel

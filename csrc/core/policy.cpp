@@ -1,0 +1,114 @@
+#include "grantwheel/policy.hpp"
+
+#include "core/index.hpp"
+#include "core/strings.hpp"
+#include "core/text.hpp"
+
+namespace grantwheel {
+
+namespace {
+
+// A caller of the registry; its bundle is a text of the policy.
+struct CallerSlot {
+    std::uint32_t uid = 0;
+    TextId bundle = no_text;
+    bool system_app = false;
+    bool service_extension = false;
+    bool native = false;
+    [[nodiscard]] bool used() const noexcept { return bundle != no_text; }
+    [[nodiscard]] std::uint32_t hash() const noexcept { return mix(uid); }
+};
+
+}  // namespace
+
+struct Policy::Parts {
+    Strings texts{};
+    Array<std::uint32_t> rule_of_text{};  // by text: the place of its rule in `rules`, 0 for none
+    Array<BundleRule> rules{};            // the first is the default
+    Index<CallerSlot> callers{};
+    CallerSlot default_caller{};
+    bool asks_quota = false;
+
+    // The number of a text, used for good; no_text when there is no memory.
+    [[nodiscard]] TextId keep(std::string_view text) noexcept {
+        const TextId id = texts.find_or_add(text);
+        if (id != no_text) texts.use(id);
+        return id;
+    }
+    [[nodiscard]] Status make_caller(std::uint32_t uid, const Caller& caller, CallerSlot& slot) noexcept {
+        if (caller.bundle.size() > max_text_bytes) return Status::identity_invalid;
+        if (!is_utf8(caller.bundle)) return Status::parcel_failed;
+        const TextId bundle = keep(caller.bundle);
+        if (bundle == no_text) return Status::out_of_memory;
+        slot = {uid, bundle, caller.system_app, caller.service_extension, caller.native};
+        return Status::ok;
+    }
+    [[nodiscard]] const CallerSlot* find_caller(std::uint32_t uid) const noexcept {
+        return callers.find(mix(uid), [&](const CallerSlot& slot) { return slot.uid == uid; });
+    }
+};
+
+Policy::Policy(std::unique_ptr<Parts> parts) noexcept : parts_(std::move(parts)) {}
+Policy::~Policy() = default;
+
+std::unique_ptr<Policy> Policy::create() noexcept {
+    std::unique_ptr<Parts> parts(new (std::nothrow) Parts);
+    if (parts == nullptr || !parts->rules.resize(1, BundleRule{})) return nullptr;
+    parts->default_caller = {0, Strings::empty, true, false, true};
+    return std::unique_ptr<Policy>(new (std::nothrow) Policy(std::move(parts)));
+}
+
+void Policy::set_default_rule(const BundleRule& rule) noexcept { parts_->rules[0] = rule; }
+
+Status Policy::set_rule(std::string_view bundle, const BundleRule& rule) noexcept {
+    if (bundle.size() > max_text_bytes) return Status::identity_invalid;
+    if (!is_utf8(bundle)) return Status::parcel_failed;
+    auto& of_text = parts_->rule_of_text;
+    const TextId id = parts_->keep(bundle);
+    if (id == no_text || !parts_->rules.reserve(parts_->rules.size() + 1)) return Status::out_of_memory;
+    if (id >= of_text.size() && !of_text.resize(std::size_t{id} + 1, 0)) return Status::out_of_memory;
+    if (of_text[id] == 0) {
+        of_text[id] = static_cast<std::uint32_t>(parts_->rules.size());
+        parts_->rules.push(rule);
+    } else {
+        parts_->rules[of_text[id]] = rule;
+    }
+    return Status::ok;
+}
+
+Status Policy::set_default_caller(const Caller& caller) noexcept {
+    return parts_->make_caller(0, caller, parts_->default_caller);
+}
+
+Status Policy::set_caller(std::uint32_t uid, const Caller& caller) noexcept {
+    CallerSlot slot;
+    if (const Status status = parts_->make_caller(uid, caller, slot); status != Status::ok) return status;
+    if (const CallerSlot* known = parts_->find_caller(uid)) {
+        *const_cast<CallerSlot*>(known) = slot;
+        return Status::ok;
+    }
+    if (!parts_->callers.reserve(parts_->callers.count() + 1)) return Status::out_of_memory;
+    parts_->callers.insert(slot);
+    return Status::ok;
+}
+
+void Policy::set_quota(bool asks) noexcept { parts_->asks_quota = asks; }
+bool Policy::asks_quota() const noexcept { return parts_->asks_quota; }
+
+const BundleRule& Policy::rule(std::string_view bundle) const noexcept {
+    const Parts& parts = *parts_;
+    if (parts.rules.size() == 1) return parts.rules[0];
+    const TextId id = parts.texts.find(bundle);
+    return parts.rules[id < parts.rule_of_text.size() ? parts.rule_of_text[id] : 0];
+}
+
+Caller Policy::caller(std::int64_t uid, std::int64_t pid) const noexcept {
+    const Parts& parts = *parts_;
+    const CallerSlot* slot = nullptr;
+    if (parts.callers.count() != 0 && uid >= 0 && uid <= max_uid)
+        slot = parts.find_caller(static_cast<std::uint32_t>(uid));
+    if (slot == nullptr) slot = &parts.default_caller;
+    return {uid, pid, parts.texts.text(slot->bundle), slot->system_app, slot->service_extension, slot->native};
+}
+
+}  // namespace grantwheel

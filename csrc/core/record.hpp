@@ -1,0 +1,52 @@
+// The record of one owner as the table keeps it: what is hot in one cache line, the rest in another place.
+//
+// Deadlines  Kept as 32-bit words beside one 64-bit instant: deadline = armed + u32(low - u32(armed)). That holds while
+//            armed <= deadline < armed + 2^32, which it does, as a timer is never armed later than the earliest deadline,
+//            a record is settled before it is changed, and no timeout exceeds 2^32-1.
+#pragma once
+
+#include <cstdint>
+
+#include "grantwheel/types.hpp"
+
+namespace grantwheel {
+
+// A place in the table. Rows stay where they are until their record goes.
+using Row = std::uint32_t;
+inline constexpr Row no_row = UINT32_MAX;
+
+using TextId = std::uint32_t;
+
+struct alignas(64) Record {
+    Instant armed;                  // when its timer fires; no_deadline: no type is timed, and it is not in the wheel
+    std::uint32_t low[type_count];  // of timed types: the low word of the deadline
+    std::uint32_t key;              // uid of an app, pid of a process
+    Row next;                       // neighbours in its slot of the wheel; `next` also chains free rows
+    Row previous;
+    std::uint16_t slot;
+    std::uint16_t persistent;  // the held types without a deadline
+    OwnerKind kind;
+    std::int8_t cpu_level;
+
+    [[nodiscard]] Instant deadline(int type) const noexcept {
+        return armed + static_cast<std::uint32_t>(low[type] - static_cast<std::uint32_t>(armed));
+    }
+};
+static_assert(sizeof(Record) == 64);
+
+// What is only needed to change a grant or to tell about it.
+struct Details {
+    struct OfType {
+        TextId reason;
+        std::uint32_t timeout_ms;
+    };
+
+    OfType grants[type_count];
+    TextId bundle;
+    std::uint32_t other;  // the key's counterpart: the first applicant's pid of an app, the uid of a process
+    Row next_process;     // of a process: its neighbours among those of its uid
+    Row previous_process;
+};
+static_assert(sizeof(Details) == 88);
+
+}  // namespace grantwheel

@@ -1,0 +1,149 @@
+#include "core/strings.hpp"
+
+#include <cstring>
+
+namespace grantwheel {
+
+namespace {
+
+std::uint32_t hash_text(std::string_view text) noexcept {
+    constexpr std::uint64_t factor = 0x9FB2'1C65'1E98'DF25u;
+    std::uint64_t hash = text.size() * factor;
+    while (!text.empty()) {
+        std::uint64_t word = 0;
+        const std::size_t count = std::min(sizeof word, text.size());
+        std::memcpy(&word, text.data(), count);
+        hash = (hash ^ word) * factor;
+        hash ^= hash >> 32;
+        text.remove_prefix(count);
+    }
+    return static_cast<std::uint32_t>(hash * factor >> 32);
+}
+
+}  // namespace
+
+int Strings::size_of(std::size_t length) noexcept {
+    return length <= unit ? 0 : static_cast<int>(std::bit_width(length - 1)) - 4;
+}
+
+const Strings::Slot* Strings::find_slot(std::string_view wanted, std::uint32_t hash) const noexcept {
+    return index_.find(hash, [&](const Slot& slot) { return slot.stored_hash == hash && text(slot.id) == wanted; });
+}
+
+TextId Strings::find(std::string_view text) const noexcept {
+    if (text.empty()) return empty;
+    const Slot* slot = find_slot(text, hash_text(text));
+    return slot == nullptr ? no_text : slot->id;
+}
+
+TextId Strings::find_or_add(std::string_view text) noexcept {
+    if (text.empty()) return empty;
+    const std::uint32_t hash = hash_text(text);
+    if (const Slot* slot = find_slot(text, hash)) return slot->id;
+
+    const int size = size_of(text.size());
+    if (!make_room(size)) return no_text;
+    const Entry entry{0, 0, hash, take_block(size), static_cast<std::uint16_t>(text.size()), true};
+    std::memcpy(&bytes_[entry.block * unit], text.data(), text.size());
+    TextId id;
+    if (free_entries_.size() != 0) {
+        id = free_entries_[free_entries_.size() - 1];
+        static_cast<void>(free_entries_.resize(free_entries_.size() - 1, 0));
+        entries_[id] = entry;
+    } else {
+        id = static_cast<TextId>(entries_.size());
+        entries_.push(entry);
+    }
+    index_.insert({hash, id});
+    return id;
+}
+
+// Everything that one more text of this size may need, or false with nothing lost.
+bool Strings::make_room(int size) noexcept {
+    if (entries_.size() == 0) {
+        if (!entries_.reserve(16)) return false;
+        entries_.push({0, 0, 0, 0, 0, true});  // the empty text
+    }
+    if (free_blocks_[size] == no_block && !bytes_.reserve(bytes_.size() + (unit << size))) return false;
+    // The list of free entries has room for all of them, so that letting a text go can never fail.
+    return (free_entries_.size() != 0 || entries_.reserve(entries_.size() + 1)) &&
+           free_entries_.reserve(entries_.capacity()) && index_.reserve(index_.count() + 1);
+}
+
+std::uint32_t Strings::take_block(int size) noexcept {
+    std::uint32_t block = free_blocks_[size];
+    if (block != no_block) {
+        std::memcpy(&free_blocks_[size], &bytes_[block * unit], sizeof block);
+        return block;
+    }
+    block = static_cast<std::uint32_t>(bytes_.size() / unit);
+    static_cast<void>(bytes_.resize(bytes_.size() + (unit << size), 0));
+    return block;
+}
+
+void Strings::give_block(std::uint32_t block, int size) noexcept {
+    std::memcpy(&bytes_[block * unit], &free_blocks_[size], sizeof block);
+    free_blocks_[size] = block;
+}
+
+void Strings::discard(TextId id) noexcept {
+    if (id == empty || id == no_text) return;
+    Entry& entry = entries_[id];
+    if (entry.users != 0 || entry.pins != 0) return;
+    index_.erase(index_.find(entry.hash, [&](const Slot& slot) { return slot.id == id; }));
+    give_block(entry.block, size_of(entry.length));
+    entry.alive = false;
+    free_entries_.push(id);
+}
+
+std::string_view Strings::text(TextId id) const noexcept {
+    if (id == empty) return {};
+    return {&bytes_[entries_[id].block * unit], entries_[id].length};
+}
+
+void Strings::use(TextId id) noexcept {
+    if (id == empty) return;
+    if (entries_[id].users++ == 0) ++used_count_;
+}
+
+void Strings::drop(TextId id) noexcept {
+    if (id == empty) return;
+    if (--entries_[id].users != 0) return;
+    --used_count_;
+    discard(id);
+}
+
+void Strings::pin(TextId id) noexcept {
+    if (id != empty) ++entries_[id].pins;
+}
+
+void Strings::unpin(TextId id) noexcept {
+    if (id != empty && --entries_[id].pins == 0) discard(id);
+}
+
+bool Strings::validate(const char** reason) const noexcept {
+    const auto broken = [&](const char* what) {
+        *reason = what;
+        return false;
+    };
+    std::size_t alive = 0;
+    std::size_t used = 0;
+    for (std::size_t id = 1; id < entries_.size(); ++id) {
+        const Entry& entry = entries_[id];
+        if (!entry.alive && (entry.users != 0 || entry.pins != 0)) return broken("strings: dead text in use");
+        if (!entry.alive) continue;
+        ++alive;
+        used += entry.users != 0;
+        if (entry.users == 0 && entry.pins == 0) return broken("strings: text without user or pin");
+        const std::string_view content = text(static_cast<TextId>(id));
+        if (hash_text(content) != entry.hash) return broken("strings: hash of a text");
+        if (find(content) != id) return broken("strings: text not in the index");
+    }
+    if (alive != index_.count()) return broken("strings: size of the index");
+    if (used != used_count_) return broken("strings: number of texts in use");
+    if (entries_.size() != 0 && alive + free_entries_.size() + 1 != entries_.size())
+        return broken("strings: free entries");
+    return true;
+}
+
+}  // namespace grantwheel

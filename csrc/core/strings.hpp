@@ -1,0 +1,84 @@
+// Reasons and bundle names, each kept once and known by a number. Not thread-safe.
+//
+// Life     A text is used by grants and records, and pinned by events that wait in the ring. It goes with the last of
+//          both. Only texts in use count against the limit of the engine, so that what is refused does not depend on
+//          who has read which event.
+// Memory   Texts lie in blocks of 16, 32, ... 1024 bytes; a freed block serves the next text of its size, so that texts
+//          which come and go allocate nothing once the peak has been reached.
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+
+#include "core/array.hpp"
+#include "core/index.hpp"
+#include "core/record.hpp"
+
+namespace grantwheel {
+
+inline constexpr TextId no_text = UINT32_MAX;
+
+class Strings {
+public:
+    // The empty text; always there, never counted.
+    static constexpr TextId empty = 0;
+
+    // The number of a text of at most 1024 bytes, adding it without users when it is new; no_text when there is no
+    // memory. A text added must be used, pinned or given to `discard` before the next text is added.
+    [[nodiscard]] TextId find_or_add(std::string_view text) noexcept;
+    // The number of a text, or no_text.
+    [[nodiscard]] TextId find(std::string_view text) const noexcept;
+    // Drops a text that has neither user nor pin.
+    void discard(TextId id) noexcept;
+
+    [[nodiscard]] std::string_view text(TextId id) const noexcept;
+
+    void use(TextId id) noexcept;
+    void drop(TextId id) noexcept;
+    void pin(TextId id) noexcept;
+    void unpin(TextId id) noexcept;
+
+    [[nodiscard]] bool used(TextId id) const noexcept { return id == empty || entries_[id].users != 0; }
+    // The number of texts in use, the empty one left out.
+    [[nodiscard]] std::size_t used_count() const noexcept { return used_count_; }
+
+    // For checks: entries are 1..end; a dead one has no text.
+    [[nodiscard]] std::size_t end() const noexcept { return entries_.size(); }
+    [[nodiscard]] std::uint64_t users(TextId id) const noexcept { return entries_[id].users; }
+    [[nodiscard]] std::uint32_t pins(TextId id) const noexcept { return entries_[id].pins; }
+    [[nodiscard]] bool validate(const char** reason) const noexcept;
+
+private:
+    struct Entry {
+        std::uint64_t users;
+        std::uint32_t pins;
+        std::uint32_t hash;
+        std::uint32_t block;  // where the text lies, in units of 16 bytes
+        std::uint16_t length;
+        bool alive;
+    };
+    struct Slot {
+        std::uint32_t stored_hash = 0;
+        TextId id = no_text;
+        [[nodiscard]] bool used() const noexcept { return id != no_text; }
+        [[nodiscard]] std::uint32_t hash() const noexcept { return stored_hash; }
+    };
+    static constexpr std::size_t unit = 16;
+    static constexpr int size_count = 7;
+    static constexpr std::uint32_t no_block = UINT32_MAX;
+
+    [[nodiscard]] static int size_of(std::size_t length) noexcept;
+    [[nodiscard]] const Slot* find_slot(std::string_view text, std::uint32_t hash) const noexcept;
+    [[nodiscard]] bool make_room(int size) noexcept;
+    [[nodiscard]] std::uint32_t take_block(int size) noexcept;
+    void give_block(std::uint32_t block, int size) noexcept;
+
+    Array<Entry> entries_;
+    Array<TextId> free_entries_;
+    Array<char> bytes_;
+    Index<Slot> index_;
+    std::uint32_t free_blocks_[size_count] = {no_block, no_block, no_block, no_block, no_block, no_block, no_block};
+    std::size_t used_count_ = 0;
+};
+
+}  // namespace grantwheel

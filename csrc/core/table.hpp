@@ -1,0 +1,95 @@
+// The owner table: which records there are, found by uid and by pid, and what they hold. Not thread-safe.
+//
+// Layout   Parallel arrays by row: the hot record (one cache line), the mask (two bytes, so that a scan for a type reads
+//          little), the details. A freed row serves the next record.
+// Index    The slot of a uid leads to its app record and to the list of its process records, one of which may be there
+//          without the other; pids have slots of their own.
+#pragma once
+
+#include <cstdint>
+
+#include "core/array.hpp"
+#include "core/bits.hpp"
+#include "core/index.hpp"
+#include "core/record.hpp"
+
+namespace grantwheel {
+
+class Table {
+public:
+    // Makes room for that many more records, so that as many calls of `add` cannot fail.
+    [[nodiscard]] bool make_room(std::size_t apps, std::size_t processes) noexcept;
+    // How many rows have memory.
+    [[nodiscard]] std::size_t capacity() const noexcept { return masks_.capacity(); }
+
+    [[nodiscard]] Row find_app(std::uint32_t uid) const noexcept;
+    [[nodiscard]] Row find_process(std::uint32_t pid) const noexcept;
+    [[nodiscard]] Row find(Owner owner) const noexcept;
+    // The first process record of a uid, from where Details::next_process leads on, in no order.
+    [[nodiscard]] Row first_process(std::uint32_t uid) const noexcept;
+
+    // Adds a record that holds nothing yet, without a timer. Pre: the owner has none, and room has been made.
+    Row add(OwnerKind kind, std::uint32_t uid, std::uint32_t pid, TextId bundle) noexcept;
+    // Takes a record away. Pre: it holds nothing and has no timer.
+    void remove(Row row) noexcept;
+
+    [[nodiscard]] Mask mask(Row row) const noexcept { return masks_[row]; }
+    // Sets what a record holds, and keeps the counts.
+    void set_mask(Row row, Mask mask) noexcept;
+
+    [[nodiscard]] Record* records() noexcept { return records_.data(); }
+    [[nodiscard]] const Record* records() const noexcept { return records_.data(); }
+    [[nodiscard]] Record& record(Row row) noexcept { return records_[row]; }
+    [[nodiscard]] const Record& record(Row row) const noexcept { return records_[row]; }
+    [[nodiscard]] Details& details(Row row) noexcept { return details_[row]; }
+    [[nodiscard]] const Details& details(Row row) const noexcept { return details_[row]; }
+
+    [[nodiscard]] Owner owner(Row row) const noexcept { return {records_[row].kind, records_[row].key}; }
+    [[nodiscard]] std::uint32_t uid(Row row) const noexcept;
+    [[nodiscard]] std::uint32_t pid(Row row) const noexcept;
+
+    // Rows are 0..end(); a free one has mask 0.
+    [[nodiscard]] Row end() const noexcept { return static_cast<Row>(masks_.size()); }
+    [[nodiscard]] std::size_t size() const noexcept { return record_count_[0] + record_count_[1]; }
+    [[nodiscard]] std::size_t record_count(OwnerKind kind) const noexcept { return record_count_[at(kind)]; }
+    [[nodiscard]] std::size_t grant_count(OwnerKind kind, int type) const noexcept {
+        return grant_count_[at(kind)][type];
+    }
+
+    // Whether rows, indexes, lists and counts agree; names what is wrong in `reason`.
+    [[nodiscard]] bool validate(const char** reason) const noexcept;
+
+private:
+    struct UidSlot {
+        std::uint32_t uid = 0;
+        Row app = no_row;
+        Row process = no_row;
+        [[nodiscard]] bool used() const noexcept { return app != no_row || process != no_row; }
+        [[nodiscard]] std::uint32_t hash() const noexcept { return mix(uid); }
+    };
+    struct PidSlot {
+        std::uint32_t pid = 0;
+        Row row = no_row;
+        [[nodiscard]] bool used() const noexcept { return row != no_row; }
+        [[nodiscard]] std::uint32_t hash() const noexcept { return mix(pid); }
+    };
+
+    [[nodiscard]] static std::size_t at(OwnerKind kind) noexcept { return static_cast<std::size_t>(kind); }
+    [[nodiscard]] const UidSlot* uid_slot(std::uint32_t uid) const noexcept;
+    [[nodiscard]] const PidSlot* pid_slot(std::uint32_t pid) const noexcept;
+    void link_process(Row row, std::uint32_t uid, std::uint32_t pid) noexcept;
+    void unlink_process(Row row) noexcept;
+    [[nodiscard]] const char* first_broken_record(Row row) const noexcept;
+
+    Array<Record> records_;
+    Array<std::uint16_t> masks_;
+    Array<Details> details_;
+    Index<UidSlot> uids_;
+    Index<PidSlot> pids_;
+    Row free_ = no_row;
+    std::size_t free_count_ = 0;
+    std::size_t record_count_[2]{};
+    std::size_t grant_count_[2][type_count]{};
+};
+
+}  // namespace grantwheel

@@ -1,0 +1,108 @@
+// Keeps grants and ends them: the engine without policy. It is not thread-safe: one caller at a time, under a lock of the host's.
+//
+// Time     Every call takes `now`. It may repeat and must not run backwards, nor exceed 2^62: then the answer is
+//          time_backwards or time_out_of_range, and nothing has changed.
+// Due      A grant ends when now >= its deadline. What is due is gone for every reader at once; it becomes an event when
+//          its record is next changed, when a read across records needs it gone, or by `advance`.
+// Memory   Grows with owners and texts up to the limits, never shrinks before destruction. A call that only meets owners
+//          and texts seen before allocates nothing. A failed allocation is out_of_memory, and nothing has changed.
+// Errors   Nothing throws.
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <span>
+
+#include "grantwheel/types.hpp"
+
+namespace grantwheel {
+
+class Engine {
+public:
+    // An engine without grants, or null when `limits` are out of range or memory is not to be had.
+    [[nodiscard]] static std::unique_ptr<Engine> create(const Limits& limits) noexcept;
+    ~Engine();
+    Engine(const Engine&) = delete;
+    Engine& operator=(const Engine&) = delete;
+
+    // Carries out one command.
+    //
+    // Pre      The fields of the command are in range (Manager's admit sees to it).
+    // Returns  apply: the mask asked for; all others: the union of the bits that were removed. out_of_memory when a
+    //          limit is reached even after all that is due was freed.
+    // Cost     O(types) and a few cache misses; a cascade O(processes of the uid, sorted).
+    Result execute(const Command& command, Instant now) noexcept;
+
+    // Ends every grant whose deadline `now` has reached, and says so in events: by deadline, at equal deadlines process
+    // records before app records, keys ascending.
+    //
+    // Bound    At most `budget` records ended, re-armed or moved; `more` is set when due ones remain: call again.
+    // Cost     O(occupied slots passed + records ended, re-armed and moved). Never allocates.
+    // Returns  The number of grants ended.
+    AdvanceResult advance(Instant now, std::size_t budget) noexcept;
+
+    // The earliest deadline of all grants that are held now, exactly; no_deadline when there is none. Advances to now.
+    //
+    // Cost     May look at every record of a slot, re-arming timers that renewals left behind as it goes.
+    Status next_deadline(Instant now, Instant& deadline) noexcept;
+
+    // An instant not later than the next deadline (no_deadline when no grant is timed): a driver may sleep until then.
+    // At or before now while due grants wait for an advance. Cost O(levels).
+    [[nodiscard]] Instant wake_at() const noexcept;
+
+    // The mask that the owner holds now; 0 when it holds nothing. Changes nothing.
+    Result mask(Owner owner, Instant now) const noexcept;
+
+    // The same for many owners of one kind: one lookup each. `out` must be as long as `keys`.
+    Status masks(OwnerKind kind, std::span<const std::uint32_t> keys, std::span<Mask> out, Instant now) const noexcept;
+
+    // Fills `view` with all that the owner holds now; its mask is 0 when it holds nothing. Changes nothing.
+    Status find(Owner owner, Instant now, RecordView& view) const noexcept;
+
+    // Writes the app record of the uid and its process records by ascending pid, as far as they hold anything now: the first
+    // ones when `out` is too short; `total` is the number of all. Changes nothing.
+    Status owners_of(std::uint32_t uid, Instant now, std::span<Owner> out, std::size_t& total) const noexcept;
+
+    // Writes the first owners after `after` (null: from the start) that hold any type of `mask`, in listing order.
+    // Advances to now first.
+    //
+    // Cost     A scan of two bytes per row, then O(found * log(out)).
+    // Returns  Through `count`, how many were written.
+    Status owners(Mask mask, const Owner* after, Instant now, std::span<Owner> out, std::size_t& count) noexcept;
+
+    // How many owners hold a type now. Advances to now first.
+    Status count(Mask type, Instant now, std::size_t& count) noexcept;
+
+    // The number of records, those included that are due and not yet freed: as many owners as there can be.
+    [[nodiscard]] std::size_t size() const noexcept;
+
+    Status stats(Instant now, Stats& stats) noexcept;
+
+    // Copies the events after sequence number `after` into `out`, oldest first, as many as fit. Changes nothing: the
+    // reader keeps the number of the last event it has.
+    EventsRead read(std::uint64_t after, std::span<Event> out) const noexcept;
+
+    // The number of the newest event; 0 before the first.
+    [[nodiscard]] std::uint64_t last_sequence() const noexcept;
+
+    // Whether to keep `cpu_ended`. False when the memory for it is not to be had.
+    [[nodiscard]] bool track_cpu_ended(bool track) noexcept;
+
+    // The uids whose app record lost CPU during the last call that could change anything, in order; empty unless tracked.
+    // Valid until the next such call.
+    [[nodiscard]] std::span<const std::uint32_t> cpu_ended() const noexcept;
+
+    // What a call at this instant would answer about it: ok, time_backwards or time_out_of_range.
+    [[nodiscard]] Status check_time(Instant now) const noexcept;
+
+    // Checks every invariant; on failure names the first that is broken in `reason`. O(everything).
+    [[nodiscard]] bool validate(const char** reason) const noexcept;
+
+    struct Parts;
+
+private:
+    explicit Engine(std::unique_ptr<Parts> parts) noexcept;
+    std::unique_ptr<Parts> parts_;
+};
+
+}  // namespace grantwheel

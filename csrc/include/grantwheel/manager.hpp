@@ -1,0 +1,83 @@
+// The manager: an engine behind a policy, with the calls of the documented API. It is not thread-safe: one caller at a
+// time, under a lock of the host's, which is not held while the quota hook or a journal runs.
+//
+// Steps    `admit` judges a call and changes nothing; `execute` applies what was admitted. A host with a quota hook asks
+//          it in between when `ask_quota` is set; a host with a journal records the command in between. Then
+//          `execute` is told, and nothing is ever rolled back. The one-step calls below do both in one go.
+// Settle   After each call that is not const and answered ok, a host with a quota hook reads `engine().cpu_ended()` and,
+//          outside its lock, tells the hook.
+// Time     As in engine.hpp.
+#pragma once
+
+#include <memory>
+
+#include "grantwheel/engine.hpp"
+#include "grantwheel/policy.hpp"
+#include "grantwheel/types.hpp"
+
+namespace grantwheel {
+
+// The judgement on one call. Its texts are those of the caller and the request that were judged, and live as long.
+struct [[nodiscard]] Admission {
+    Status status = Status::ok;
+    bool ask_quota = false;  // the hook must be asked for (uid, bundle, mask, kind == apply) before execute
+    Command command{};
+};
+
+class Manager {
+public:
+    // A ready manager without grants and with the default policy; null when `limits` are out of range or memory is not
+    // to be had.
+    [[nodiscard]] static std::unique_ptr<Manager> create(const Limits& limits) noexcept;
+
+    // Judges an apply or a release (SPEC 4, up to the quota hook). In this order: texts encodable, ready, mask, timeout
+    // and reason in range, identity, privilege, cpu level, allowed types.
+    Admission admit(const Caller& caller, const Request& request, Instant now) const noexcept;
+    // Judges a reset of all types: texts encodable, ready, identity, privilege, allowed types.
+    Admission admit_reset_all(const Caller& caller, Instant now) const noexcept;
+    // Judge a death or an act of administration: identity and mask only; the policy and readiness play no part.
+    Admission admit_process_died(std::int64_t uid, std::int64_t pid, Instant now) const noexcept;
+    Admission admit_app_stopped(std::int64_t uid, Instant now) const noexcept;
+    Admission admit_package_removed(std::int64_t uid, Instant now) const noexcept;
+    Admission admit_admin_reset_all(Instant now) const noexcept;
+    Admission admit_admin_reset_app(std::int64_t uid, Mask mask, Instant now) const noexcept;
+    Admission admit_admin_reset_process(std::int64_t pid, Mask mask, Instant now) const noexcept;
+
+    // Carries out what was admitted; a refused admission answers its status and changes nothing. The admission of an
+    // earlier instant is fine: what was decided then is executed now.
+    //
+    // Returns  apply: the mask in effect (request AND allowed); all others: the union of the bits removed.
+    Result execute(const Admission& admission, Instant now) noexcept;
+
+    // Admit and execute in one step, for a host without quota hook and journal.
+    Result request(const Caller& caller, const Request& request, Instant now) noexcept {
+        return execute(admit(caller, request, now), now);
+    }
+    Result reset_all(const Caller& caller, Instant now) noexcept { return execute(admit_reset_all(caller, now), now); }
+
+    // Whether the caller may read the grants of its uid (get all), and whether it may see every record or subscribe.
+    [[nodiscard]] Status admit_query(const Caller& caller, Instant now) const noexcept;
+    [[nodiscard]] Status admit_native(const Caller& caller) const noexcept;
+
+    // The registered caller of a uid, with these uid and pid.
+    [[nodiscard]] Caller caller(std::int64_t uid, std::int64_t pid) const noexcept { return policy_->caller(uid, pid); }
+
+    // Replaces the policy, from the next call on. No grant is dropped by it. out_of_memory leaves the old one.
+    [[nodiscard]] Status set_policy(std::unique_ptr<Policy> policy) noexcept;
+
+    [[nodiscard]] bool ready() const noexcept { return ready_; }
+    void set_ready(bool ready) noexcept { ready_ = ready; }
+
+    // Time, queries and events.
+    [[nodiscard]] Engine& engine() noexcept { return *engine_; }
+    [[nodiscard]] const Engine& engine() const noexcept { return *engine_; }
+
+private:
+    Manager(std::unique_ptr<Engine> engine, std::unique_ptr<Policy> policy) noexcept;
+
+    std::unique_ptr<Engine> engine_;
+    std::unique_ptr<Policy> policy_;
+    bool ready_ = true;
+};
+
+}  // namespace grantwheel

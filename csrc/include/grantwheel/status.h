@@ -1,0 +1,60 @@
+/* Every way a call can end, as one list: the C++ enum, the public codes, the texts and the Python classes all come from it.
+ *
+ * Codes    An inner code says which rule refused the call; the public code is the one that the documented API names.
+ * Public   inner / 100 when the inner code has nine digits or more, 401 for every 98004xx, else the inner code itself.
+ * Time     The two negative codes are errors of the host (a bad instant); they have no public code.
+ */
+#ifndef GRANTWHEEL_STATUS_H
+#define GRANTWHEEL_STATUS_H
+
+/* X(name, inner code, the rule) */
+#define GRANTWHEEL_STATUS_LIST(X)                                                                             \
+    X(ok, 0, "success")                                                                                       \
+    X(time_backwards, -1, "now must not be before an instant that the manager has already seen")              \
+    X(time_out_of_range, -2, "now must be within 0..2^62")                                                    \
+    X(permission_denied, 201, "no requested type is allowed, the quota refused, or the caller is not native") \
+    X(not_system_app, 202, "the caller must be a system app or a service extension")                          \
+    X(argument_count, 9800401, "the call takes exactly one argument")                                         \
+    X(reason_invalid, 9800402, "reason")                                                                      \
+    X(resource_types_invalid, 9800413, "resourceTypes")                                                       \
+    X(is_apply_invalid, 9800414, "isApply")                                                                   \
+    X(timeout_invalid, 9800415, "timeOut")                                                                    \
+    X(is_persist_invalid, 9800416, "isPersist")                                                               \
+    X(is_process_invalid, 9800417, "isProcess")                                                               \
+    X(cpu_level_argument_invalid, 9800418, "cpuLevel")                                                        \
+    X(subscriber_null, 401, "the subscriber must not be null")                                                \
+    X(out_of_memory, 980000101, "a limit of the engine is reached, or an allocation failed")                  \
+    X(parcel_failed, 980000201, "a text is not valid UTF-8, or a frame is malformed")                         \
+    X(transaction_failed, 980000301, "the command could not be committed")                                    \
+    X(not_ready, 980000401, "the manager is not ready")                                                       \
+    X(not_connected, 980000402, "the manager is closed, or the service cannot be reached")                    \
+    X(subscribed_twice, 980000501, "the subscriber is subscribed already")                                    \
+    X(subscriber_unknown, 980000502, "the subscriber is not subscribed")                                      \
+    X(request_invalid, 1870000101,                                                                            \
+      "mask must be within 1..511, timeout within 0..2^32-1 and not 0 for a timed apply, reason at most "     \
+      "1024 bytes")                                                                                           \
+    X(identity_invalid, 1870000102,                                                                           \
+      "uid must be within 0..2^32-2, pid within 0..2^31-1, the bundle name at most 1024 bytes")               \
+    X(level_invalid, 1870000107, "cpu level must be within -1..2")                                            \
+    X(level_not_configured, 1870000108, "the policy has no cpu level limit for the bundle")                   \
+    X(level_bundle_unknown, 1870000109, "the policy does not know the bundle")                                \
+    X(level_above_limit, 1870000111, "cpu level must not be above the limit of the bundle")                   \
+    X(query_parcel_failed, 1870000201, "a text is not valid UTF-8, or a frame is malformed")                  \
+    X(query_not_ready, 1870000401, "the manager is not ready")                                                \
+    X(query_not_connected, 1870000402, "the manager is closed, or the service cannot be reached")
+
+/* X(public code, Python class, message) */
+#define GRANTWHEEL_PUBLIC_LIST(X)                                                                                  \
+    X(201, PermissionDeniedError, "Permission denied.")                                                            \
+    X(202, NotSystemAppError, "Not System App.")                                                                   \
+    X(401, ParameterError, "Parameter error.")                                                                     \
+    X(9800001, MemoryOperationError, "Memory operation failed.")                                                   \
+    X(9800002, ParcelOperationError, "Parcel operation failed.")                                                   \
+    X(9800003, TransactionError, "Internal transaction failed.")                                                   \
+    X(9800004, ServiceOperationError, "System service operation failed.")                                          \
+    X(9800005, ContinuousTaskError, "Continuous task verification failed.")                                        \
+    X(18700001, CallerVerificationError, "Caller information verification failed for an energy resource request.") \
+    X(18700002, QueryParcelError, "Parcel operation failed.")                                                      \
+    X(18700004, QueryServiceError, "System service operation failed.")
+
+#endif
