@@ -1,0 +1,134 @@
+#include "bindings/arguments.hpp"
+#include "bindings/calls.hpp"
+
+namespace grantwheel::bindings {
+
+namespace {
+
+Mask process_died(Shell& shell, const py::object& uid, const py::object& pid) {
+    const std::int64_t user = to_int64(uid.ptr(), "uid");
+    const std::int64_t task = to_int64(pid.ptr(), "pid");
+    return shell.change(
+        [&](const Manager& manager, Instant now) { return manager.admit_process_died(user, task, now); });
+}
+
+Mask app_stopped(Shell& shell, const py::object& uid) {
+    const std::int64_t user = to_int64(uid.ptr(), "uid");
+    return shell.change([&](const Manager& manager, Instant now) { return manager.admit_app_stopped(user, now); });
+}
+
+Mask package_removed(Shell& shell, const py::object& uid) {
+    const std::int64_t user = to_int64(uid.ptr(), "uid");
+    return shell.change([&](const Manager& manager, Instant now) { return manager.admit_package_removed(user, now); });
+}
+
+Mask admin_reset_all(Shell& shell) {
+    return shell.change([](const Manager& manager, Instant now) { return manager.admit_admin_reset_all(now); });
+}
+
+Mask admin_reset_app(Shell& shell, const py::object& uid, const py::object& mask) {
+    const std::int64_t user = to_int64(uid.ptr(), "uid");
+    const Mask types = to_mask(mask.ptr(), "mask");
+    return shell.change(
+        [&](const Manager& manager, Instant now) { return manager.admit_admin_reset_app(user, types, now); });
+}
+
+Mask admin_reset_process(Shell& shell, const py::object& pid, const py::object& mask) {
+    const std::int64_t task = to_int64(pid.ptr(), "pid");
+    const Mask types = to_mask(mask.ptr(), "mask");
+    return shell.change(
+        [&](const Manager& manager, Instant now) { return manager.admit_admin_reset_process(task, types, now); });
+}
+
+// The set of types that a list of allowed numbers stands for: 0 all, k in 1..9 the type of index k-1, others nothing.
+Mask allowed_types(const py::handle& numbers) {
+    Mask mask = 0;
+    for (const py::handle number : numbers) {
+        const std::int64_t k = to_int64(number.ptr(), "an allowed type");
+        if (k == 0) return type::ALL;
+        if (k >= 1 && k <= type_count) mask |= Mask{1} << (k - 1);
+    }
+    return mask;
+}
+
+std::int32_t level_limit(const py::handle& level) {
+    const std::int64_t limit = to_int64(level.ptr(), "a limit in cpu_level_max");
+    if (limit < 0 || limit > max_level) throw py::value_error("a limit in cpu_level_max must be within 0..2");
+    return static_cast<std::int32_t>(limit);
+}
+
+// Reads a grantwheel.Policy.
+std::unique_ptr<Policy> to_policy(const py::object& given) {
+    auto policy = Policy::create();
+    if (policy == nullptr) throw Refusal(Status::out_of_memory);
+    BundleRule common;
+    common.allowed = allowed_types(given.attr("default_allowed"));
+    policy->set_default_rule(common);
+
+    const py::dict allowed(given.attr("allowed"));
+    const py::dict levels(given.attr("cpu_level_max"));
+    const py::set unknown(given.attr("unknown_bundles"));
+    py::set bundles;
+    for (const auto& [bundle, numbers] : allowed) bundles.add(bundle);
+    for (const auto& [bundle, level] : levels) bundles.add(bundle);
+    for (const py::handle bundle : unknown) bundles.add(bundle);
+    for (const py::handle bundle : bundles) {
+        BundleRule rule = common;
+        if (allowed.contains(bundle)) rule.allowed = allowed_types(allowed[bundle]);
+        if (levels.contains(bundle)) rule.level_limit = level_limit(levels[bundle]);
+        rule.known = !unknown.contains(bundle);
+        check(policy->set_rule(to_text(bundle.ptr(), "a bundle of the policy"), rule));
+    }
+    const auto caller_of = [](const py::handle& value) {
+        if (value.is_none()) throw py::type_error("a caller of the policy must be a Caller, not None");
+        return to_caller(value.ptr());
+    };
+    check(policy->set_default_caller(caller_of(given.attr("default_caller")).caller));
+    const py::dict callers(given.attr("callers"));
+    for (const auto& [uid, caller] : callers) {
+        const std::int64_t user = to_int64(uid.ptr(), "a uid of the policy");
+        if (user < 0 || user > max_uid) throw Refusal(Status::identity_invalid);
+        check(policy->set_caller(static_cast<std::uint32_t>(user), caller_of(caller).caller));
+    }
+    return policy;
+}
+
+void set_policy(Shell& shell, const py::object& given) {
+    const py::object quota = given.attr("quota");
+    if (!quota.is_none() && !(py::hasattr(quota, "check") && py::hasattr(quota, "settle"))) {
+        throw py::type_error("quota must have the methods check() and settle()");
+    }
+    shell.set_policy(to_policy(given), quota);
+}
+
+}  // namespace
+
+void bind_administration(ManagerClass& bound) {
+    bound
+        .def("process_died", &process_died, py::arg("uid"), py::arg("pid"),
+             "Drop the process record of a process that has died. The uid must match; returns the types removed.")
+        .def("app_stopped", &app_stopped, py::arg("uid"),
+             "Release everything of an application but the retained types, with all its processes.\n\n"
+             "Returns the types removed. Retained types (WORK_SCHEDULER, TIMER) go on and still expire.")
+        .def("package_removed", &package_removed, py::arg("uid"),
+             "Release everything of an application, with all its processes. Returns the types removed.")
+        .def("admin_reset_all", &admin_reset_all,
+             "Release everything of everyone: all app records, then all process records. Returns the types removed.")
+        .def("admin_reset_app", &admin_reset_app, py::arg("uid"), py::arg("mask"),
+             "Release types of one app record, its processes left alone. Returns the types removed.")
+        .def("admin_reset_process", &admin_reset_process, py::arg("pid"), py::arg("mask"),
+             "Release types of one process record. Returns the types removed.")
+        .def("set_policy", &set_policy, py::arg("policy"),
+             "Replace the policy, from the next call on. No grant is dropped by it.\n\n"
+             "Raises\n------\nTypeError, ValueError, BusinessError\n    The policy is not valid; the old one stays.")
+        .def_property(
+            "ready", &Shell::ready, &Shell::set_ready,
+            "Whether the manager serves: while False, apply, release and reset_all are refused with 9800004,\n"
+            "get_all with 18700004. Deaths, expiry and administration go on.")
+        .def_property_readonly("clock", &Shell::clock, "The clock that the manager was made with.")
+        .def("close", &Shell::close,
+             "Drop all grants without events and give the memory back. Every later call is refused with 9800004\n"
+             "(queries of the documented API with 18700004), except another close.");
+}
+
+}  // namespace grantwheel::bindings

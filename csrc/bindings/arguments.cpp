@@ -1,0 +1,123 @@
+#include "bindings/arguments.hpp"
+
+#include <limits>
+
+#include "bindings/vocabulary.hpp"
+
+namespace grantwheel::bindings {
+
+namespace {
+
+[[noreturn]] void raise_type(const char* name, const char* expected, PyObject* value) {
+    throw py::type_error(std::string(name) + " must be " + expected + ", not " + Py_TYPE(value)->tp_name);
+}
+
+std::size_t place_of(const Signature& signature, PyObject* keyword) {
+    for (std::size_t i = 0; i < signature.count; ++i) {
+        if (PyUnicode_CompareWithASCIIString(keyword, signature.names[i]) == 0) return i;
+    }
+    return signature.count;
+}
+
+py::object attribute(PyObject* object, const char* name) {
+    PyObject* const value = PyObject_GetAttrString(object, name);
+    if (value == nullptr) throw py::error_already_set();
+    return py::reinterpret_steal<py::object>(value);
+}
+
+}  // namespace
+
+void read_arguments(const Signature& signature, PyObject* const* arguments, Py_ssize_t count, PyObject* keywords,
+                    PyObject** values) {
+    const std::string function = std::string(signature.function) + "()";
+    if (count > static_cast<Py_ssize_t>(signature.positional)) {
+        throw py::type_error(function + " takes " + std::to_string(signature.positional) +
+                             " positional arguments but " + std::to_string(count) + " were given");
+    }
+    for (Py_ssize_t i = 0; i < count; ++i) values[i] = arguments[i];
+    const Py_ssize_t keyword_count = keywords == nullptr ? 0 : PyTuple_GET_SIZE(keywords);
+    for (Py_ssize_t i = 0; i < keyword_count; ++i) {
+        PyObject* const keyword = PyTuple_GET_ITEM(keywords, i);
+        const std::size_t place = place_of(signature, keyword);
+        if (place == signature.count) {
+            throw py::type_error(function + " got an unexpected keyword argument '" + py::cast<std::string>(keyword) +
+                                 "'");
+        }
+        if (values[place] != nullptr) {
+            throw py::type_error(function + " got multiple values for argument '" + signature.names[place] + "'");
+        }
+        values[place] = arguments[count + i];
+    }
+    for (std::size_t i = 0; i < signature.required; ++i) {
+        if (values[i] == nullptr) throw py::type_error(function + " misses the argument '" + signature.names[i] + "'");
+    }
+}
+
+std::int64_t to_int64(PyObject* value, const char* name) {
+    py::object index;
+    if (!PyLong_Check(value)) {
+        if (PyIndex_Check(value) == 0) raise_type(name, "an int", value);
+        index = py::reinterpret_steal<py::object>(PyNumber_Index(value));
+        if (!index) throw py::error_already_set();
+        value = index.ptr();
+    }
+    int overflow = 0;
+    const long long number = PyLong_AsLongLongAndOverflow(value, &overflow);
+    if (overflow > 0) return std::numeric_limits<std::int64_t>::max();
+    return overflow < 0 ? std::numeric_limits<std::int64_t>::min() : number;
+}
+
+Mask mask_from(std::int64_t value) noexcept {
+    const bool fits = value >= 0 && value <= std::numeric_limits<Mask>::max();
+    return fits ? static_cast<Mask>(value) : std::numeric_limits<Mask>::max();
+}
+
+std::uint64_t timeout_from(std::int64_t value) noexcept {
+    return value >= 0 ? static_cast<std::uint64_t>(value) : std::numeric_limits<std::uint64_t>::max();
+}
+
+Mask to_mask(PyObject* value, const char* name) { return mask_from(to_int64(value, name)); }
+
+std::uint64_t to_timeout(PyObject* value, const char* name) { return timeout_from(to_int64(value, name)); }
+
+std::int32_t to_level(PyObject* value, const char* name) {
+    if (value == nullptr) return default_level;
+    const std::int64_t level = to_int64(value, name);
+    return level >= default_level && level <= max_level ? static_cast<std::int32_t>(level) : max_level + 1;
+}
+
+bool to_bool(PyObject* value, const char* name, bool otherwise) {
+    if (value == nullptr) return otherwise;
+    if (!PyBool_Check(value)) raise_type(name, "a bool", value);
+    return value == Py_True;
+}
+
+std::string_view to_text(PyObject* value, const char* name, Status unencodable) {
+    if (value == nullptr) return {};
+    if (!PyUnicode_Check(value)) raise_type(name, "a str", value);
+    Py_ssize_t size = 0;
+    const char* const data = PyUnicode_AsUTF8AndSize(value, &size);
+    if (data == nullptr) {
+        if (PyErr_ExceptionMatches(PyExc_UnicodeEncodeError) == 0) throw py::error_already_set();
+        PyErr_Clear();
+        throw Refusal(unencodable);
+    }
+    return {data, static_cast<std::size_t>(size)};
+}
+
+CallerArgument to_caller(PyObject* value, Status unencodable) {
+    CallerArgument argument;
+    if (value == nullptr || value == Py_None) return argument;
+    if (!py::isinstance(value, vocabulary().Caller)) raise_type("caller", "a Caller", value);
+    argument.given = true;
+    argument.bundle = attribute(value, "bundle");
+    argument.caller = {to_int64(attribute(value, "uid").ptr(), "uid of the caller"),
+                       to_int64(attribute(value, "pid").ptr(), "pid of the caller"),
+                       to_text(argument.bundle.ptr(), "bundle of the caller", unencodable),
+                       to_bool(attribute(value, "system_app").ptr(), "system_app of the caller", false),
+                       to_bool(attribute(value, "service_extension").ptr(), "service_extension of the caller", false),
+                       to_bool(attribute(value, "native").ptr(), "native of the caller", false)};
+    return argument;
+}
+
+}  // namespace grantwheel::bindings

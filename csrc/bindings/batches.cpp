@@ -1,0 +1,199 @@
+#include <cstring>
+#include <optional>
+
+#include "bindings/arguments.hpp"
+#include "bindings/calls.hpp"
+
+namespace grantwheel::bindings {
+
+namespace {
+
+// A one-dimensional buffer of integers of 32 or 64 bits, signed or not, contiguous or strided.
+class Integers {
+public:
+    Integers(PyObject* object, const char* name, bool writable = false) : name_(name) {
+        const int flags = PyBUF_STRIDES | PyBUF_FORMAT | (writable ? PyBUF_WRITABLE : 0);
+        if (PyObject_GetBuffer(object, &view_, flags) != 0) {
+            PyErr_Clear();
+            throw py::type_error(std::string(name) + " must be a" + (writable ? " writable" : "") +
+                                 " buffer of integers");
+        }
+        try {
+            read_format();
+        } catch (...) {
+            PyBuffer_Release(&view_);
+            throw;
+        }
+    }
+    ~Integers() { PyBuffer_Release(&view_); }
+    Integers(const Integers&) = delete;
+    Integers& operator=(const Integers&) = delete;
+
+    [[nodiscard]] std::size_t size() const noexcept { return static_cast<std::size_t>(view_.shape[0]); }
+    [[nodiscard]] bool is_int32() const noexcept { return view_.itemsize == 4 && is_signed_; }
+
+    // One element; beyond 63 bits the nearest.
+    [[nodiscard]] std::int64_t operator[](std::size_t i) const noexcept {
+        if (view_.itemsize == 4) return is_signed_ ? at<std::int32_t>(i) : std::int64_t{at<std::uint32_t>(i)};
+        if (is_signed_) return at<std::int64_t>(i);
+        const std::uint64_t value = at<std::uint64_t>(i);
+        return value > INT64_MAX ? INT64_MAX : static_cast<std::int64_t>(value);
+    }
+    // Pre: is_int32() and writable.
+    void set(std::size_t i, std::int32_t value) const noexcept { std::memcpy(place(i), &value, sizeof value); }
+
+    void require_size(std::size_t size_wanted) const {
+        if (size() != size_wanted) throw py::value_error(std::string(name_) + " must be as long as the first argument");
+    }
+
+private:
+    void read_format() {
+        const std::string_view format = view_.format == nullptr ? "B" : view_.format;
+        const char code = format.empty() ? '?' : format.back();
+        const bool native =
+            format.size() == 1 || (format.size() == 2 && (format[0] == '@' || format[0] == '=' || format[0] == '<'));
+        is_signed_ = code == 'i' || code == 'l' || code == 'q';
+        const bool is_integer = is_signed_ || code == 'I' || code == 'L' || code == 'Q';
+        if (view_.ndim != 1 || !native || !is_integer || (view_.itemsize != 4 && view_.itemsize != 8)) {
+            throw py::type_error(std::string(name_) + " must be a one-dimensional buffer of 32- or 64-bit integers");
+        }
+    }
+    [[nodiscard]] char* place(std::size_t i) const noexcept {
+        return static_cast<char*>(view_.buf) + static_cast<Py_ssize_t>(i) * view_.strides[0];
+    }
+    template <typename T>
+    [[nodiscard]] T at(std::size_t i) const noexcept {
+        T value;
+        std::memcpy(&value, place(i), sizeof value);
+        return value;
+    }
+
+    Py_buffer view_{};
+    const char* name_;
+    bool is_signed_ = false;
+};
+
+// Where results go: `out` as it was given, or a new array('i').
+class Results {
+public:
+    Results(const py::object& out, std::size_t size) : object_(out.is_none() ? new_array(size) : out) {
+        integers_.emplace(object_.ptr(), "out", true);
+        if (!integers_->is_int32()) throw py::type_error("out must be a buffer of signed 32-bit integers");
+        integers_->require_size(size);
+    }
+    void set(std::size_t i, Result result) const noexcept {
+        const bool ok = result.status == Status::ok;
+        integers_->set(i, ok ? static_cast<std::int32_t>(result.mask) : -public_code(result.status));
+    }
+    // Lets go of the buffer and returns the object.
+    [[nodiscard]] py::object take() {
+        integers_.reset();
+        return std::move(object_);
+    }
+
+private:
+    [[nodiscard]] static py::object new_array(std::size_t size) {
+        return py::module_::import("array").attr("array")("i",
+                                                          py::bytes(std::string(size * sizeof(std::int32_t), '\0')));
+    }
+
+    py::object object_;
+    std::optional<Integers> integers_;
+};
+
+// Carries out `judge(manager, now, i)` for each i: in one go, under one lock, at one instant and without the GIL; or one by
+// one where a hook or a recorder stands in between.
+template <typename Judge>
+void change_many(Shell& shell, const Results& results, std::size_t size, Judge&& judge) {
+    if (shell.is_direct()) {
+        shell.run<Gil::release>([&](Manager& manager, Instant now) {
+            check(manager.engine().check_time(now));
+            for (std::size_t i = 0; i < size; ++i) results.set(i, manager.execute(judge(manager, now, i), now));
+            return true;
+        });
+        return;
+    }
+    for (std::size_t i = 0; i < size; ++i) {
+        try {
+            results.set(
+                i, {Status::ok, shell.change([&](Manager& manager, Instant now) { return judge(manager, now, i); })});
+        } catch (const Refusal& refusal) {
+            if (public_code(refusal.status()) < 0) throw;
+            results.set(i, {refusal.status(), 0});
+        }
+    }
+}
+
+py::object apply_many(Shell& shell, const py::object& uids, const py::object& pids, const py::object& masks,
+                      const py::object& timeouts_ms, const py::object& out) {
+    const Integers users(uids.ptr(), "uids");
+    const Integers tasks(pids.ptr(), "pids");
+    const Integers types(masks.ptr(), "masks");
+    const Integers timeouts(timeouts_ms.ptr(), "timeouts_ms");
+    for (const Integers* other : {&tasks, &types, &timeouts}) other->require_size(users.size());
+    Results results(out, users.size());
+    change_many(shell, results, users.size(), [&](const Manager& manager, Instant now, std::size_t i) {
+        Request request;
+        request.mask = mask_from(types[i]);
+        request.timeout_ms = timeout_from(timeouts[i]);
+        return manager.admit(manager.caller(users[i], tasks[i]), request, now);
+    });
+    return results.take();
+}
+
+py::object release_many(Shell& shell, const py::object& uids, const py::object& pids, const py::object& masks,
+                        const py::object& out) {
+    const Integers users(uids.ptr(), "uids");
+    const Integers tasks(pids.ptr(), "pids");
+    const Integers types(masks.ptr(), "masks");
+    for (const Integers* other : {&tasks, &types}) other->require_size(users.size());
+    Results results(out, users.size());
+    change_many(shell, results, users.size(), [&](const Manager& manager, Instant now, std::size_t i) {
+        Request request;
+        request.is_apply = false;
+        request.mask = mask_from(types[i]);
+        return manager.admit(manager.caller(users[i], tasks[i]), request, now);
+    });
+    return results.take();
+}
+
+py::object app_masks(Shell& shell, const py::object& uids, const py::object& out) {
+    const Integers users(uids.ptr(), "uids");
+    Results results(out, users.size());
+    shell.look([&](const Manager& manager, Instant now) {
+        check(manager.engine().check_time(now));
+        for (std::size_t i = 0; i < users.size(); ++i) {
+            const std::int64_t uid = users[i];
+            const bool valid = uid >= 0 && uid <= max_uid;
+            results.set(i, valid ? manager.engine().mask({OwnerKind::app, static_cast<std::uint32_t>(uid)}, now)
+                                 : Result{Status::identity_invalid, 0});
+        }
+        return true;
+    });
+    return results.take();
+}
+
+}  // namespace
+
+void bind_batches(ManagerClass& bound) {
+    bound
+        .def(
+            "apply_many", &apply_many, py::arg("uids"), py::arg("pids"), py::arg("masks"), py::arg("timeouts_ms"),
+            py::kw_only(), py::arg("out") = py::none(),
+            "Apply for many owners: as many calls of `apply`, at one instant.\n\n"
+            "Parameters\n----------\n"
+            "uids, pids, masks, timeouts_ms : buffer, shape (n,)\n"
+            "    Signed or unsigned integers of 32 or 64 bits; array, numpy and memoryview will do, strided too.\n"
+            "out : buffer, shape (n,)\n    Signed 32-bit integers to be written. Default: a new array('i').\n\n"
+            "Returns\n-------\nout\n    For each owner the mask in effect, or minus the public code of the refusal.\n\n"
+            "Raises\n------\n"
+            "TypeError, ValueError\n    A buffer of another kind or length: names the argument; nothing has changed.")
+        .def(
+            "release_many", &release_many, py::arg("uids"), py::arg("pids"), py::arg("masks"), py::kw_only(),
+            py::arg("out") = py::none(),
+            "Release for many owners: as many calls of `release`, at one instant. Arguments and results as `apply_many`.")
+        .def("app_masks", &app_masks, py::arg("uids"), py::kw_only(), py::arg("out") = py::none(),
+             "Return what the apps of many uids hold now: as many calls of `app_mask`. Buffers as `apply_many`.");
+}
+
+}  // namespace grantwheel::bindings

@@ -1,0 +1,25 @@
+// The methods of `_core.Manager`, by topic. Each function adds those of its file to the class.
+#pragma once
+
+#include <pybind11/pybind11.h>
+
+#include "bindings/shell.hpp"
+
+namespace grantwheel::bindings {
+
+using ManagerClass = py::class_<Shell>;
+
+// A method of CPython's own calling convention, put on the bound class: no dispatch of pybind11's.
+void add_fast_method(ManagerClass& bound, PyMethodDef& definition);
+
+// The shell behind `self`, which CPython has checked to be an instance of the bound class.
+[[nodiscard]] Shell& shell_of(PyObject* self);
+
+void bind_typed_calls(ManagerClass& bound);       // apply, release, reset_all, app_mask, process_mask
+void bind_batches(ManagerClass& bound);           // apply_many, release_many, app_masks
+void bind_documented_calls(ManagerClass& bound);  // apply_request, reset_all_request, get_all, infos
+void bind_administration(ManagerClass& bound);    // deaths, admin resets, policy, readiness, close
+void bind_time(ManagerClass& bound);              // advance, next_deadline, wake_at
+void bind_queries(ManagerClass& bound);           // find, records, holders, count, stats, read, validate
+
+}  // namespace grantwheel::bindings

@@ -1,0 +1,72 @@
+#include "bindings/clocks.hpp"
+
+namespace grantwheel::bindings {
+
+namespace {
+
+// An instant or a span as Python gave it, within 0..2^62.
+Instant to_instant(py::handle value, const char* name) {
+    if (!PyLong_Check(value.ptr())) throw py::type_error(std::string(name) + " must be an int");
+    int overflow = 0;
+    const long long number = PyLong_AsLongLongAndOverflow(value.ptr(), &overflow);
+    if (overflow != 0 || number < 0 || static_cast<Instant>(number) > max_now) {
+        throw py::value_error(std::string(name) + " must be within 0..2^62");
+    }
+    return static_cast<Instant>(number);
+}
+
+}  // namespace
+
+ClockReader::ClockReader(py::object clock) : clock_(std::move(clock)) {
+    if (py::isinstance<ManualClock>(clock_)) {
+        kind_ = Kind::manual;
+        manual_ = clock_.cast<const ManualClock*>();
+    } else if (py::isinstance<BootClock>(clock_)) {
+        kind_ = Kind::boot;
+    } else if (py::isinstance<MonotonicClock>(clock_)) {
+        kind_ = Kind::monotonic;
+    } else if (!py::hasattr(clock_, "now") || PyCallable_Check(clock_.attr("now").ptr()) == 0) {
+        throw py::type_error("clock must have a method now() that returns milliseconds as an int");
+    }
+}
+
+Instant ClockReader::read() const noexcept {
+    switch (kind_) {
+        case Kind::boot: return boot_now();
+        case Kind::monotonic: return monotonic_now();
+        case Kind::manual: return manual_->now();
+        case Kind::python: break;
+    }
+    return 0;
+}
+
+Instant ClockReader::ask() const { return to_instant(clock_.attr("now")(), "now of the clock"); }
+
+void bind_clocks(py::module_& module) {
+    py::class_<BootClock>(module, "BootClock", "Milliseconds since boot, time in suspend included.")
+        .def(py::init<>())
+        .def("now", [](const BootClock&) { return boot_now(); }, "Return the milliseconds since boot.");
+    py::class_<MonotonicClock>(module, "MonotonicClock", "Milliseconds since boot, time in suspend left out.")
+        .def(py::init<>())
+        .def("now", [](const MonotonicClock&) { return monotonic_now(); }, "Return the milliseconds since boot.");
+    py::class_<ManualClock>(module, "ManualClock",
+                            "A clock that stands still until it is told: virtual time for tests and simulations.\n\n"
+                            "Parameters\n----------\nstart_ms : int\n    Where it starts, 0..2^62.")
+        .def(py::init(
+                 [](const py::object& start) { return std::make_unique<ManualClock>(to_instant(start, "start_ms")); }),
+             py::arg("start_ms") = 0)
+        .def("now", &ManualClock::now, "Return the milliseconds that it shows.")
+        .def(
+            "set", [](ManualClock& clock, const py::object& ms) { clock.set(to_instant(ms, "ms")); }, py::arg("ms"),
+            "Show this instant, 0..2^62. Backwards is possible; a manager refuses it with ValueError.")
+        .def(
+            "advance",
+            [](ManualClock& clock, const py::object& ms) {
+                const Instant now = clock.now() + to_instant(ms, "ms");
+                if (now > max_now) throw py::value_error("ms must not lead beyond 2^62");
+                clock.set(now);
+            },
+            py::arg("ms"), "Go on by this many milliseconds, at least 0.");
+}
+
+}  // namespace grantwheel::bindings

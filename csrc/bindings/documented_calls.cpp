@@ -1,0 +1,120 @@
+#include <unistd.h>
+
+#include "bindings/arguments.hpp"
+#include "bindings/calls.hpp"
+#include "bindings/documented_request.hpp"
+#include "bindings/views.hpp"
+
+namespace grantwheel::bindings {
+
+namespace {
+
+// The caller as it was given, or this process with what the policy says of its uid.
+Caller caller_of(const CallerArgument& given, const Manager& manager) {
+    return given.given ? given.caller : manager.caller(std::int64_t{::getuid()}, ::getpid());
+}
+
+// What a refused query of the documented API says when the manager is closed.
+template <typename Query>
+auto as_query(Query&& query) {
+    try {
+        return query();
+    } catch (const Refusal& refusal) {
+        throw Refusal(refusal.status() == Status::not_connected ? Status::query_not_connected : refusal.status());
+    }
+}
+
+PyObject* apply_request(PyObject* self, PyObject* const* arguments, Py_ssize_t count, PyObject* keywords) {
+    static constexpr Parameters<2> parameters{"apply_request", {"request", "caller"}, 1, 1};
+    return guarded([&] {
+        if (count != 1) throw Refusal(Status::argument_count, "exactly one argument must be given: the request.");
+        const auto [request, who] = parameters.read(arguments, count, keywords);
+        const DocumentedRequest documented(request);
+        const CallerArgument caller = to_caller(who);
+        const Mask mask = shell_of(self).change([&](const Manager& manager, Instant now) {
+            return manager.admit(caller_of(caller, manager), documented.request(), now);
+        });
+        return PyLong_FromUnsignedLong(mask);
+    });
+}
+
+Mask reset_all_request(Shell& shell, const py::object& who) {
+    const CallerArgument caller = to_caller(who.ptr());
+    return shell.change(
+        [&](const Manager& manager, Instant now) { return manager.admit_reset_all(caller_of(caller, manager), now); });
+}
+
+py::list get_all(Shell& shell, const py::object& who) {
+    return as_query([&] {
+        const CallerArgument given = to_caller(who.ptr(), Status::query_parcel_failed);
+        OwnedViews views;
+        {
+            const auto session = shell.begin();
+            const Caller caller = caller_of(given, session.manager);
+            check(session.manager.admit_query(caller, session.now));
+            views.add_uid(session.manager.engine(), static_cast<std::uint32_t>(caller.uid), session.now);
+        }
+        py::list rows;
+        for (const RecordView& view : views.records()) append_documented_rows(rows, view, views.now());
+        return rows;
+    });
+}
+
+py::object infos(Shell& shell, const py::object& who) {
+    return as_query([&] {
+        const CallerArgument given = to_caller(who.ptr(), Status::query_parcel_failed);
+        const OwnedViews views = shell.run([&](Manager& manager, Instant now) {
+            check(manager.admit_native(caller_of(given, manager)));
+            OwnedViews all;
+            all.add_all(manager.engine(), nullptr, SIZE_MAX, now);
+            return all;
+        });
+        py::list rows[2];
+        for (const RecordView& view : views.records()) {
+            rows[static_cast<std::size_t>(view.owner.kind)].append(make_record_info(view));
+        }
+        return make_named(vocabulary().Infos, {rows[0], rows[1]});
+    });
+}
+
+void require_native(Shell& shell, const py::object& who) {
+    const CallerArgument caller = to_caller(who.ptr());
+    const auto session = shell.begin();
+    check(session.manager.admit_native(caller_of(caller, session.manager)));
+}
+
+PyMethodDef definition = {
+    "apply_request", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(apply_request)),
+    METH_FASTCALL | METH_KEYWORDS,
+    "apply_request($self, /, *args, caller=None)\n--\n\n"
+    "Apply or release as a documented request says (documented API: applyEfficiencyResources).\n\n"
+    "Parameters\n----------\n"
+    "*args\n    Exactly one: an EfficiencyResourcesRequest, or any mapping with its field names.\n"
+    "caller : Caller\n    Who calls. Default: this process, with what the policy says of its uid.\n\n"
+    "Returns\n-------\nint\n    The types in effect, or those that were removed.\n\n"
+    "Raises\n------\n"
+    "BusinessError\n    201, 202, 401, 9800001, 9800002, 9800003, 9800004 or 18700001; nothing has changed then.\n"
+    "ValueError\n    The clock has run backwards or out of range."};
+
+}  // namespace
+
+void bind_documented_calls(ManagerClass& bound) {
+    add_fast_method(bound, definition);
+    bound
+        .def("reset_all_request", &reset_all_request, py::kw_only(), py::arg("caller") = py::none(),
+             "Release all types that the caller's bundle is allowed (documented API: resetAllEfficiencyResources).\n\n"
+             "Returns the types removed. The caller is this process by default.\n\n"
+             "Raises\n------\nBusinessError\n    201, 202, 9800002, 9800003, 9800004 or 18700001.")
+        .def(
+            "get_all", &get_all, py::kw_only(), py::arg("caller") = py::none(),
+            "Return a row per grant of the caller's app and its processes (documented API: getAllEfficiencyResources).\n\n"
+            "The caller is this process by default. Rows: the app's types ascending, then the processes by pid.\n\n"
+            "Raises\n------\nBusinessError\n    202, 18700001, 18700002 or 18700004.")
+        .def("infos", &infos, py::kw_only(), py::arg("caller") = py::none(),
+             "Return every record of everyone, for native callers.\n\n"
+             "Raises\n------\nBusinessError\n    201 for a caller that is not native, 18700004 when closed.")
+        .def("require_native", &require_native, py::kw_only(), py::arg("caller") = py::none(),
+             "Refuse a caller that is not native with 201.");
+}
+
+}  // namespace grantwheel::bindings

@@ -1,0 +1,36 @@
+// The documented request: reading and checking what a caller handed in (SPEC 3), field by field, the first failure wins.
+#pragma once
+
+#include <pybind11/pybind11.h>
+
+#include "grantwheel/types.hpp"
+
+namespace grantwheel::bindings {
+
+namespace py = pybind11;
+
+class DocumentedRequest {
+public:
+    // Reads an EfficiencyResourcesRequest or a mapping. Refusal (401) with a sentence that names the field and the rule;
+    // parcel_failed for a reason that is fine but cannot be encoded.
+    explicit DocumentedRequest(PyObject* given);
+
+    // Its reason lives as long as this.
+    [[nodiscard]] const Request& request() const noexcept { return request_; }
+
+private:
+    // What a field holds; null when it is absent.
+    [[nodiscard]] py::object field(const char* name) const;
+    [[nodiscard]] std::int64_t number(const char* name, Status status) const;
+    [[nodiscard]] bool flag(const char* name, Status status) const;
+    [[nodiscard]] bool optional_flag(const char* name, Status status) const;
+    [[nodiscard]] bool read_reason();
+    void read_level();
+
+    py::handle given_;
+    bool is_request_;
+    py::object reason_;
+    Request request_;
+};
+
+}  // namespace grantwheel::bindings

@@ -1,0 +1,138 @@
+#include "bindings/errors.hpp"
+
+#include <map>
+
+namespace grantwheel::bindings {
+
+namespace {
+
+struct PublicCode {
+    std::int32_t code;
+    const char* class_name;
+    const char* message;
+};
+
+constexpr PublicCode public_codes[] = {
+#define GRANTWHEEL_PUBLIC(code, name, message) {code, #name, message},
+    GRANTWHEEL_PUBLIC_LIST(GRANTWHEEL_PUBLIC)
+#undef GRANTWHEEL_PUBLIC
+};
+
+// The classes by public code. They live as long as the process, as the module does.
+std::map<std::int32_t, PyObject*>& classes() {
+    static auto* const by_code = new std::map<std::int32_t, PyObject*>;
+    return *by_code;
+}
+
+const char* message_of(std::int32_t code) {
+    for (const PublicCode& entry : public_codes) {
+        if (entry.code == code) return entry.message;
+    }
+    return "Unknown error.";
+}
+
+py::object make_class(const char* name, const char* documentation, PyObject* base) {
+    const std::string qualified = std::string("grantwheel.") + name;
+    PyObject* made = PyErr_NewExceptionWithDoc(qualified.c_str(), documentation, base, nullptr);
+    if (made == nullptr) throw py::error_already_set();
+    return py::reinterpret_steal<py::object>(made);
+}
+
+}  // namespace
+
+py::object Refusal::exception() const {
+    const std::int32_t code = public_code(status_);
+    const std::string rule(status_text(status_));
+    if (code < 0) return py::reinterpret_borrow<py::object>(PyExc_ValueError)(rule);
+    std::string message = message_of(code);
+    if (!sentence_.empty()) message += " " + sentence_;
+    const auto detail = static_cast<std::int32_t>(status_);
+    const std::string text =
+        "[" + std::to_string(code) + "] " + message + " (" + std::to_string(detail) + ": " + rule + ")";
+    py::object error = py::reinterpret_borrow<py::object>(classes().at(code))(text);
+    error.attr("code") = code;
+    error.attr("detail") = detail;
+    error.attr("message") = message;
+    if (cause_) error.attr("__cause__") = cause_;
+    return error;
+}
+
+void Refusal::restore() const {
+    const py::object error = exception();
+    PyErr_SetObject(reinterpret_cast<PyObject*>(Py_TYPE(error.ptr())), error.ptr());
+}
+
+void restore_current_exception() noexcept {
+    try {
+        try {
+            throw;
+        } catch (const Refusal& refusal) {
+            refusal.restore();
+        } catch (py::error_already_set& error) {
+            error.restore();
+        } catch (const std::bad_alloc&) {
+            Refusal(Status::out_of_memory).restore();
+        } catch (const py::builtin_exception& error) {
+            error.set_error();
+        } catch (const std::exception& error) {
+            PyErr_SetString(PyExc_RuntimeError, error.what());
+        }
+    } catch (...) {
+        // Not even the exception object could be made; CPython has said why, or there is no memory to say anything.
+        if (PyErr_Occurred() == nullptr) PyErr_NoMemory();
+    }
+}
+
+void bind_errors(py::module_& module) {
+    const py::object base = make_class(
+        "BusinessError",
+        "A call that was refused; nothing has changed.\n\n"
+        "Attributes\n----------\n"
+        "code : int\n    The public code, as the documented API names it.\n"
+        "detail : int\n    The inner code: which rule refused the call.\n"
+        "message : str\n    The documented message; for 401 with a sentence that names the field and the rule.",
+        PyExc_Exception);
+    module.attr("BusinessError") = base;
+    py::list codes;
+    for (const PublicCode& entry : public_codes) {
+        const std::string documentation = std::to_string(entry.code) + ": " + entry.message;
+        py::object made = make_class(entry.class_name, documentation.c_str(), base.ptr());
+        module.attr(entry.class_name) = made;
+        classes()[entry.code] = made.release().ptr();
+        codes.append(py::make_tuple(entry.code, entry.class_name, entry.message));
+    }
+    module.attr("PUBLIC_CODES") = py::tuple(codes);
+
+    py::list statuses;
+#define GRANTWHEEL_STATUS(name, inner, text) \
+    statuses.append(py::make_tuple(#name, inner, public_code(Status::name), text));
+    GRANTWHEEL_STATUS_LIST(GRANTWHEEL_STATUS)
+#undef GRANTWHEEL_STATUS
+    module.attr("STATUSES") = py::tuple(statuses);
+
+    module.def(
+        "business_error",
+        [](int detail) {
+            for (const auto status : {
+#define GRANTWHEEL_STATUS(name, inner, text) Status::name,
+                     GRANTWHEEL_STATUS_LIST(GRANTWHEEL_STATUS)
+#undef GRANTWHEEL_STATUS
+                 }) {
+                if (static_cast<int>(status) == detail && public_code(status) > 0) return Refusal(status).exception();
+            }
+            throw py::value_error("detail must be an inner code of STATUSES");
+        },
+        py::arg("detail"), py::pos_only(), "Return the exception of an inner code.");
+
+    py::register_exception_translator([](std::exception_ptr current) {
+        try {
+            std::rethrow_exception(current);
+        } catch (const Refusal& refusal) {
+            refusal.restore();
+        } catch (const std::bad_alloc&) {
+            Refusal(Status::out_of_memory).restore();
+        }
+    });
+}
+
+}  // namespace grantwheel::bindings

@@ -1,0 +1,56 @@
+// From a status to a Python exception, and out of C++ with it.
+#pragma once
+
+#include <pybind11/pybind11.h>
+
+#include <new>
+#include <string>
+
+#include "grantwheel/types.hpp"
+
+namespace grantwheel::bindings {
+
+namespace py = pybind11;
+
+// A refusal on its way to Python. May be thrown without the GIL.
+class Refusal {
+public:
+    // `sentence` stands after the documented message: it names the field and the rule of a parameter error. A refusal with
+    // a `cause`, an exception object, is one of the GIL's.
+    explicit Refusal(Status status, std::string sentence = {}, py::object cause = {})
+        : status_(status), sentence_(std::move(sentence)), cause_(std::move(cause)) {}
+
+    // Sets it as the current Python exception: a BusinessError of the class of its public code, ValueError for an instant.
+    void restore() const;
+    [[nodiscard]] Status status() const noexcept { return status_; }
+    // The same as an exception object.
+    [[nodiscard]] py::object exception() const;
+
+private:
+    Status status_;
+    std::string sentence_;
+    py::object cause_;
+};
+
+inline void check(Status status) {
+    if (status != Status::ok) throw Refusal(status);
+}
+
+// Sets what is being handled as the current Python exception. Must be called in a catch block, with the GIL.
+void restore_current_exception() noexcept;
+
+// Runs the body of a C function of CPython's; exceptions become Python's, and the answer null.
+template <typename Body>
+PyObject* guarded(Body&& body) noexcept {
+    try {
+        return body();
+    } catch (...) {
+        restore_current_exception();
+        return nullptr;
+    }
+}
+
+// Makes BusinessError and its subclasses, and the lists STATUSES and PUBLIC_CODES.
+void bind_errors(py::module_& module);
+
+}  // namespace grantwheel::bindings

@@ -1,0 +1,214 @@
+#include <deque>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "bindings/arguments.hpp"
+#include "bindings/calls.hpp"
+#include "bindings/views.hpp"
+
+namespace grantwheel::bindings {
+
+namespace {
+
+constexpr const char* type_names[] = {
+#define GRANTWHEEL_TYPE(name, position) #name,
+    GRANTWHEEL_TYPE_LIST(GRANTWHEEL_TYPE)
+#undef GRANTWHEEL_TYPE
+};
+constexpr const char* cause_names[] = {
+#define GRANTWHEEL_NAME(name) #name,
+    GRANTWHEEL_CAUSE_LIST(GRANTWHEEL_NAME)
+#undef GRANTWHEEL_NAME
+};
+
+std::uint32_t to_key(const py::object& value, const char* name, std::int64_t most) {
+    const std::int64_t key = to_int64(value.ptr(), name);
+    if (key < 0 || key > most) throw Refusal(Status::identity_invalid);
+    return static_cast<std::uint32_t>(key);
+}
+
+Mask to_one_type(const py::object& value) {
+    const Mask mask = to_mask(value.ptr(), "resource_type");
+    if (mask > type::ALL || std::popcount(mask) != 1) throw py::value_error("resource_type must be one ResourceType");
+    return mask;
+}
+
+py::object find(Shell& shell, Owner owner) {
+    OwnedViews views;
+    {
+        const auto session = shell.begin();
+        views.add(session.manager.engine(), owner, session.now);
+    }
+    if (views.records().empty()) return py::none();
+    return make_record(views.records().front(), views.now());
+}
+
+py::object find_app(Shell& shell, const py::object& uid) {
+    return find(shell, {OwnerKind::app, to_key(uid, "uid", max_uid)});
+}
+py::object find_process(Shell& shell, const py::object& pid) {
+    return find(shell, {OwnerKind::process, to_key(pid, "pid", max_pid)});
+}
+
+// The owner of a Record.
+Owner owner_of(const py::object& record) {
+    const Vocabulary& words = vocabulary();
+    if (!py::isinstance(record, words.Record)) throw py::type_error("after must be a Record or None");
+    const bool is_app = py::object(record.attr("kind")).equal(words.owner_kinds[0]);
+    if (is_app) return {OwnerKind::app, to_key(record.attr("uid"), "uid", max_uid)};
+    return {OwnerKind::process, to_key(record.attr("pid"), "pid", max_pid)};
+}
+
+std::size_t to_limit(const py::object& limit) {
+    if (limit.is_none()) return SIZE_MAX;
+    const std::int64_t most = to_int64(limit.ptr(), "limit");
+    if (most < 0) throw py::value_error("limit must not be negative");
+    return static_cast<std::size_t>(most);
+}
+
+py::list records(Shell& shell, const py::object& after, const py::object& limit) {
+    const std::size_t most = to_limit(limit);
+    std::optional<Owner> owner;
+    if (!after.is_none()) owner = owner_of(after);
+    const OwnedViews views = shell.run<Gil::release>([&](Manager& manager, Instant now) {
+        OwnedViews page;
+        page.add_all(manager.engine(), owner ? &*owner : nullptr, most, now);
+        return page;
+    });
+    py::list result;
+    for (const RecordView& view : views.records()) result.append(make_record(view, views.now()));
+    return result;
+}
+
+py::tuple holders(Shell& shell, const py::object& type) {
+    const Mask mask = to_one_type(type);
+    const std::vector<Owner> owners = shell.run<Gil::release>([&](Manager& manager, Instant now) {
+        std::vector<Owner> found(manager.engine().size());
+        std::size_t count = 0;
+        check(manager.engine().owners(mask, nullptr, now, found, count));
+        found.resize(count);
+        return found;
+    });
+    py::list lists[2];
+    for (const Owner& owner : owners) lists[static_cast<std::size_t>(owner.kind)].append(owner.key);
+    return py::make_tuple(lists[0], lists[1]);
+}
+
+std::size_t count(Shell& shell, const py::object& type) {
+    const Mask mask = to_one_type(type);
+    return shell.run([&](Manager& manager, Instant now) {
+        std::size_t owners = 0;
+        check(manager.engine().count(mask, now, owners));
+        return owners;
+    });
+}
+
+py::dict by_type(const std::uint64_t (&counts)[type_count]) {
+    py::dict result;
+    for (std::size_t type = 0; type < type_count; ++type) result[type_names[type]] = counts[type];
+    return result;
+}
+
+py::dict stats(Shell& shell) {
+    const Stats stats = shell.run([](Manager& manager, Instant now) {
+        Stats numbers;
+        check(manager.engine().stats(now, numbers));
+        return numbers;
+    });
+    py::dict ended;
+    for (std::size_t cause = 1; cause < cause_count; ++cause) ended[cause_names[cause]] = stats.ended[cause];
+    py::dict result;
+    result["app_records"] = stats.app_records;
+    result["process_records"] = stats.process_records;
+    result["app_grants"] = by_type(stats.app_grants);
+    result["process_grants"] = by_type(stats.process_grants);
+    result["granted"] = stats.granted;
+    result["renewed"] = stats.renewed;
+    result["ended"] = ended;
+    result["strings"] = stats.strings;
+    result["last_sequence"] = stats.last_sequence;
+    return result;
+}
+
+// Events with copies of their bundles, which neighbours share when they are the same.
+struct OwnedEvents {
+    std::vector<Event> events;
+    std::deque<std::string> bundles;
+    std::uint64_t missed = 0;
+
+    void read(const Engine& engine, std::uint64_t after, std::size_t limit) {
+        const std::uint64_t last = engine.last_sequence();
+        const std::uint64_t waiting = after < last ? last - after : 0;
+        events.resize(std::min<std::uint64_t>(waiting, limit));
+        const EventsRead result = engine.read(after, events);
+        events.resize(result.count);
+        missed = result.missed;
+        for (Event& event : events) {
+            if (event.bundle.empty()) continue;
+            if (bundles.empty() || bundles.back() != event.bundle) bundles.emplace_back(event.bundle);
+            event.bundle = bundles.back();
+        }
+    }
+};
+
+py::tuple read(Shell& shell, std::uint64_t after, const py::object& limit) {
+    const std::size_t most = to_limit(limit);
+    OwnedEvents owned;
+    {
+        const auto session = shell.begin();
+        owned.read(session.manager.engine(), after, most);
+    }
+    py::list events;
+    std::string_view previous;
+    py::object bundle = make_text(previous);
+    for (const Event& event : owned.events) {
+        if (event.bundle != previous) bundle = make_text(event.bundle);
+        previous = event.bundle;
+        events.append(make_event(event, bundle));
+    }
+    return py::make_tuple(events, owned.missed);
+}
+
+std::uint64_t last_sequence(Shell& shell) { return shell.begin().manager.engine().last_sequence(); }
+
+void validate(Shell& shell) {
+    const char* reason = nullptr;
+    bool sound = false;
+    {
+        const auto session = shell.begin();
+        sound = session.manager.engine().validate(&reason);
+    }
+    if (sound) return;
+    PyErr_SetString(PyExc_AssertionError, reason);
+    throw py::error_already_set();
+}
+
+}  // namespace
+
+void bind_queries(ManagerClass& bound) {
+    bound
+        .def("find_app", &find_app, py::arg("uid"),
+             "Return what the app of a uid holds now, as a Record; None for nothing.")
+        .def("find_process", &find_process, py::arg("pid"),
+             "Return what a process holds now, as a Record; None for nothing.")
+        .def("records", &records, py::arg("after") = py::none(), py::arg("limit") = py::none(),
+             "Return every record: apps by ascending uid, then processes by ascending pid.\n\n"
+             "Parameters\n----------\n"
+             "after : Record\n    Start after this one: the last of the page before. Default: from the start.\n"
+             "limit : int\n    At most so many. Default: all.")
+        .def("holders", &holders, py::arg("resource_type"),
+             "Return who holds a type now: the uids of apps and the pids of processes, each ascending.")
+        .def("count", &count, py::arg("resource_type"), "Return how many owners hold a type now.")
+        .def(
+            "stats", &stats,
+            "Return plain numbers: records and grants that live now, by type; grants given, renewed and ended by cause\n"
+            "since the start; texts in use; the number of the last event.")
+        .def("read", &read, py::arg("after"), py::arg("limit") = py::none(),
+             "Return (events after a sequence number, how many were overwritten before them). Any number of readers.")
+        .def("last_sequence", &last_sequence, "Return the number of the newest event; 0 before the first.")
+        .def("validate", &validate,
+             "Check every invariant of the engine; AssertionError names the first that is broken.");
+}
+
+}  // namespace grantwheel::bindings

@@ -1,0 +1,160 @@
+#include "bindings/shell.hpp"
+
+#include <optional>
+
+#include "bindings/vocabulary.hpp"
+
+namespace grantwheel::bindings {
+
+namespace {
+
+constexpr const char* command_names[] = {"apply",           "release",         "reset_all",
+                                         "process_died",    "app_stopped",     "package_removed",
+                                         "admin_reset_all", "admin_reset_app", "admin_reset_process"};
+
+}  // namespace
+
+Shell::Shell(py::object clock, const Limits& limits, py::object recorder) : clock_(std::move(clock)) {
+    if (const char* field = limits.first_invalid()) {
+        throw py::value_error(std::string(field) +
+                              " is out of range: limits are 1..2^31-1, and reserve at most max_records");
+    }
+    if (!recorder.is_none()) {
+        if (PyCallable_Check(recorder.ptr()) == 0) throw py::type_error("recorder must be callable");
+        recorder_ = std::move(recorder);
+    }
+    manager_ = Manager::create(limits);
+    if (manager_ == nullptr) throw Refusal(Status::out_of_memory);
+}
+
+// A clock in Python is asked before the lock is taken. Another thread may have brought a later instant meanwhile; then it
+// is asked again. A clock that does not go on has really run backwards, and the call says so.
+Shell::Session Shell::begin_asking() {
+    for (Instant previous = no_deadline;;) {
+        const Instant now = clock_.ask();
+        std::unique_lock lock(mutex_);
+        Manager& manager = open();
+        const bool late = manager.engine().check_time(now) == Status::time_backwards;
+        if (!late || (previous != no_deadline && now <= previous)) return {std::move(lock), manager, now};
+        previous = now;
+    }
+}
+
+Mask Shell::change_in_steps(const Admission& admission) {
+    if (admission.ask_quota && !ask_quota(admission.command)) throw Refusal(Status::permission_denied);
+    Result result;
+    Ended ended;
+    {
+        const Turn turn(*this);
+        std::optional<Instant> recorded;
+        if (recorder_) {
+            {
+                const Session session = begin();
+                check(session.manager.engine().check_time(session.now));
+                recorded = session.now;
+            }
+            record(admission.command, *recorded);
+        }
+        const Session session = begin();
+        result = session.manager.execute(admission, recorded.value_or(session.now));
+        note_ended(session.manager, ended);
+    }
+    settle(ended);
+    return mask_or_throw(result);
+}
+
+bool Shell::ask_quota(const Command& command) const {
+    const py::object quota = quota_;
+    if (!quota) return true;
+    const py::object answer =
+        quota.attr("check")(command.uid, make_text(command.bundle), command.mask, command.kind == CommandKind::apply);
+    if (!PyBool_Check(answer.ptr())) throw py::type_error("check() of the quota must return a bool");
+    return answer.ptr() == Py_True;
+}
+
+void Shell::record(const Command& command, Instant now) const {
+    const py::object recorder = recorder_;
+    const py::object words =
+        make_named(vocabulary().Command,
+                   {py::str(command_names[static_cast<std::size_t>(command.kind)]), py::int_(now),
+                    py::int_(command.uid), py::int_(command.pid), py::int_(command.mask), py::int_(command.timeout_ms),
+                    py::bool_(command.is_persist), py::bool_(command.is_process), py::int_(command.cpu_level),
+                    make_text(command.bundle), make_text(command.reason)});
+    try {
+        recorder(words);
+    } catch (py::error_already_set& error) {
+        if (!error.matches(PyExc_Exception)) throw;  // KeyboardInterrupt and the like stay what they are
+        throw Refusal(Status::transaction_failed, {}, error.value());
+    }
+}
+
+void Shell::settle(const Ended& ended) const {
+    const py::object quota = quota_;
+    if (!quota) return;
+    for (const std::uint32_t uid : ended) {
+        try {
+            quota.attr("settle")(uid);
+        } catch (py::error_already_set& error) {
+            error.discard_as_unraisable("settle() of the quota");
+        }
+    }
+}
+
+void Shell::set_policy(std::unique_ptr<Policy> policy, py::object quota) {
+    policy->set_quota(!quota.is_none());
+    {
+        const std::lock_guard lock(mutex_);
+        check(open().set_policy(std::move(policy)));
+    }
+    quota_ = quota.is_none() ? py::object() : std::move(quota);
+}
+
+bool Shell::ready() {
+    const std::lock_guard lock(mutex_);
+    return open().ready();
+}
+
+void Shell::set_ready(bool ready) {
+    const std::lock_guard lock(mutex_);
+    open().set_ready(ready);
+}
+
+void Shell::close() {
+    std::unique_ptr<Manager> closed;
+    {
+        const std::lock_guard lock(mutex_);
+        closed = std::move(manager_);
+    }
+    forget();
+}
+
+int Shell::visit(visitproc visit, void* arg) const {
+    Py_VISIT(clock_.object().ptr());
+    Py_VISIT(quota_.ptr());
+    Py_VISIT(recorder_.ptr());
+    return 0;
+}
+
+void Shell::forget() {
+    // Moved out first: what goes with them may call back.
+    const py::object quota = std::move(quota_);
+    const py::object recorder = std::move(recorder_);
+}
+
+Shell::Turn::Turn(Shell& shell) : shell_(shell.recorder_ ? &shell : nullptr) {
+    if (shell_ == nullptr) return;
+    if (shell_->turn_holder_ == std::this_thread::get_id()) {
+        throw std::runtime_error("the recorder of a manager must not change it, nor read across its records");
+    }
+    const py::gil_scoped_release released;
+    shell_->turn_.lock();
+    shell_->turn_holder_ = std::this_thread::get_id();
+}
+
+Shell::Turn::~Turn() {
+    if (shell_ == nullptr) return;
+    shell_->turn_holder_ = std::thread::id();
+    shell_->turn_.unlock();
+}
+
+}  // namespace grantwheel::bindings

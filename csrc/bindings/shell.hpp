@@ -1,0 +1,165 @@
+// The shell around one manager: its lock, its clock, the quota hook and the recorder. What Python calls `_core.Manager`.
+//
+// Lock     One mutex per manager, held over core calls only and never while Python runs. Whoever waits for it may hold the
+//          GIL, as whoever holds it never asks for the GIL.
+// Hook     Asked between admit and execute, and told of ended CPU afterwards, without the lock. It may call the manager.
+// Recorder With a recorder all calls that can move time or change anything take turns, so that a replay of the record meets
+//          the same instants in the same order. The recorder itself may only read single records.
+#pragma once
+
+#include <pybind11/pybind11.h>
+
+#include <atomic>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "bindings/clocks.hpp"
+#include "bindings/errors.hpp"
+#include "grantwheel/manager.hpp"
+
+namespace grantwheel::bindings {
+
+enum class Gil { hold, release };
+
+class Shell {
+public:
+    // A call on the manager: the lock is held as long as this lives.
+    struct Session {
+        std::unique_lock<std::mutex> lock;
+        Manager& manager;
+        Instant now;
+    };
+
+    // Refusal when memory is not to be had; ValueError for a limit out of range.
+    Shell(py::object clock, const Limits& limits, py::object recorder);
+
+    // Takes the lock and the instant. Refusal when closed. For what reads single records only.
+    [[nodiscard]] Session begin();
+
+    // Runs `work(manager, now)`, which makes one engine call that is not const, and settles the quota afterwards.
+    template <Gil gil = Gil::hold, typename Work>
+    auto run(Work&& work);
+
+    // Runs `work(manager, now)` without the GIL, for what reads single records.
+    template <typename Work>
+    auto look(Work&& work);
+
+    // Carries out what `admit(manager, now)` admits, with hook and recorder. Returns the mask; throws the refusal.
+    template <typename Admit>
+    Mask change(Admit&& admit);
+
+    // Whether neither hook nor recorder stands between admit and execute.
+    [[nodiscard]] bool is_direct() const noexcept { return !quota_ && !recorder_; }
+
+    // `quota` may be None.
+    void set_policy(std::unique_ptr<Policy> policy, py::object quota);
+    [[nodiscard]] bool ready();
+    void set_ready(bool ready);
+    // Gives the memory back. Every later call is refused as not connected, but for this one.
+    void close();
+
+    [[nodiscard]] const py::object& clock() const noexcept { return clock_.object(); }
+    // For the garbage collector: the Python objects that are held, and letting go of them.
+    int visit(visitproc visitor, void* argument) const;
+    void forget();
+
+private:
+    // One call at a time where there is a recorder; nothing otherwise.
+    class Turn {
+    public:
+        explicit Turn(Shell& shell);
+        ~Turn();
+        Turn(const Turn&) = delete;
+        Turn& operator=(const Turn&) = delete;
+
+    private:
+        Shell* shell_;
+    };
+
+    // The uids whose app record lost CPU in a call.
+    using Ended = std::vector<std::uint32_t>;
+
+    [[nodiscard]] Manager& open() const {
+        if (manager_ == nullptr) throw Refusal(Status::not_connected);
+        return *manager_;
+    }
+    [[nodiscard]] Session begin_asking();
+    [[nodiscard]] Mask change_in_steps(const Admission& admission);
+    [[nodiscard]] bool ask_quota(const Command& command) const;
+    void record(const Command& command, Instant now) const;
+    void settle(const Ended& ended) const;
+    static void note_ended(Manager& manager, Ended& ended) {
+        const auto uids = manager.engine().cpu_ended();
+        ended.insert(ended.end(), uids.begin(), uids.end());
+    }
+
+    std::mutex mutex_;
+    std::unique_ptr<Manager> manager_;  // null once closed
+    ClockReader clock_;
+    py::object quota_;     // null when there is none
+    py::object recorder_;  // null when there is none
+    std::mutex turn_;
+    std::atomic<std::thread::id> turn_holder_{};
+};
+
+inline Mask mask_or_throw(const Result& result) {
+    check(result.status);
+    return result.mask;
+}
+
+// Reads the clock under the lock, so that no call comes with an earlier instant than the one before it.
+inline Shell::Session Shell::begin() {
+    if (clock_.is_python()) return begin_asking();
+    std::unique_lock lock(mutex_);
+    Manager& manager = open();
+    return {std::move(lock), manager, clock_.read()};
+}
+
+template <Gil gil, typename Work>
+auto Shell::run(Work&& work) {
+    Ended ended;
+    const auto work_and_note = [&](Manager& manager, Instant now) {
+        auto answer = work(manager, now);
+        note_ended(manager, ended);
+        return answer;
+    };
+    auto answer = [&] {
+        const Turn turn(*this);
+        if constexpr (gil == Gil::release) return look(work_and_note);
+        const Session session = begin();
+        return work_and_note(session.manager, session.now);
+    }();
+    settle(ended);
+    return answer;
+}
+
+template <typename Work>
+auto Shell::look(Work&& work) {
+    Session begun = begin();
+    const py::gil_scoped_release released;
+    const Session session = std::move(begun);  // goes before `released`: nobody waits for the GIL with the lock
+    return work(session.manager, session.now);
+}
+
+template <typename Admit>
+Mask Shell::change(Admit&& admit) {
+    if (is_direct()) {
+        const Session session = begin();
+        return mask_or_throw(session.manager.execute(admit(session.manager, session.now), session.now));
+    }
+    std::string bundle;
+    Admission admission;
+    {
+        const Session session = begin();
+        admission = admit(session.manager, session.now);
+        check(admission.status);
+        bundle = admission.command.bundle;  // it may lie in a policy that is replaced before the command is executed
+        admission.command.bundle = bundle;
+    }
+    return change_in_steps(admission);
+}
+
+}  // namespace grantwheel::bindings

@@ -1,0 +1,61 @@
+#include "bindings/arguments.hpp"
+#include "bindings/calls.hpp"
+
+namespace grantwheel::bindings {
+
+namespace {
+
+py::object instant_or_none(Instant at) {
+    if (at == no_deadline) return py::none();
+    return py::int_(at);
+}
+
+std::size_t advance(Shell& shell, const py::object& budget) {
+    std::size_t most = SIZE_MAX;
+    if (!budget.is_none()) {
+        const std::int64_t given = to_int64(budget.ptr(), "budget");
+        if (given < 0) throw py::value_error("budget must not be negative");
+        most = static_cast<std::size_t>(given);
+    }
+    const AdvanceResult result =
+        shell.run<Gil::release>([&](Manager& manager, Instant now) { return manager.engine().advance(now, most); });
+    check(result.status);
+    return result.ended;
+}
+
+py::object next_deadline(Shell& shell) {
+    return instant_or_none(shell.run<Gil::release>([](Manager& manager, Instant now) {
+        Instant deadline = no_deadline;
+        check(manager.engine().next_deadline(now, deadline));
+        return deadline;
+    }));
+}
+
+py::object wake_at(Shell& shell) {
+    const auto session = shell.begin();
+    return instant_or_none(session.manager.engine().wake_at());
+}
+
+}  // namespace
+
+void bind_time(ManagerClass& bound) {
+    bound
+        .def(
+            "advance", &advance, py::arg("budget") = py::none(),
+            "End every grant whose deadline has come, and say so in events.\n\n"
+            "Answers never depend on it: what is due is gone for every reader at once. It delivers the events and frees\n"
+            "the memory.\n\n"
+            "Parameters\n----------\n"
+            "budget : int\n    At most so many records are ended, re-armed or moved; what is left is for the next call.\n"
+            "    Default: no bound.\n\n"
+            "Returns\n-------\nint\n    The number of grants ended.")
+        .def(
+            "next_deadline", &next_deadline,
+            "Return the earliest deadline of all grants held now, exactly, in ms of the clock; None when none is timed.\n\n"
+            "Advances first.")
+        .def("wake_at", &wake_at,
+             "Return an instant not later than the next deadline, in ms of the clock; None when no grant is timed.\n\n"
+             "A driver may sleep until then. Cheap, and not exact; already past when something waits for `advance`.");
+}
+
+}  // namespace grantwheel::bindings

@@ -1,0 +1,147 @@
+#include "bindings/arguments.hpp"
+#include "bindings/calls.hpp"
+
+namespace grantwheel::bindings {
+
+namespace {
+
+template <typename Read>
+PyObject* mask_object(Read&& read) {
+    return guarded([&] { return PyLong_FromUnsignedLong(read()); });
+}
+
+PyObject* apply(PyObject* self, PyObject* const* arguments, Py_ssize_t count, PyObject* keywords) {
+    static constexpr Parameters<9> parameters{
+        "apply", {"uid", "pid", "mask", "timeout_ms", "persist", "process", "reason", "cpu_level", "caller"}, 4, 4};
+    return mask_object([&] {
+        const auto [uid, pid, mask, timeout, persist, process, reason, level, who] =
+            parameters.read(arguments, count, keywords);
+        const std::int64_t user = to_int64(uid, "uid");
+        const std::int64_t task = to_int64(pid, "pid");
+        Request request;
+        request.mask = to_mask(mask, "mask");
+        request.timeout_ms = to_timeout(timeout, "timeout_ms");
+        request.is_persist = to_bool(persist, "persist", false);
+        request.is_process = to_bool(process, "process", false);
+        request.cpu_level = to_level(level, "cpu_level");
+        const CallerArgument caller = to_caller(who);
+        request.reason = to_text(reason, "reason");
+        return shell_of(self).change([&](const Manager& manager, Instant now) {
+            return manager.admit(caller.given ? caller.as(user, task) : manager.caller(user, task), request, now);
+        });
+    });
+}
+
+PyObject* release(PyObject* self, PyObject* const* arguments, Py_ssize_t count, PyObject* keywords) {
+    static constexpr Parameters<6> parameters{
+        "release", {"uid", "pid", "mask", "process", "cpu_level", "caller"}, 3, 3};
+    return mask_object([&] {
+        const auto [uid, pid, mask, process, level, who] = parameters.read(arguments, count, keywords);
+        const std::int64_t user = to_int64(uid, "uid");
+        const std::int64_t task = to_int64(pid, "pid");
+        Request request;
+        request.is_apply = false;
+        request.mask = to_mask(mask, "mask");
+        request.is_process = to_bool(process, "process", false);
+        request.cpu_level = to_level(level, "cpu_level");
+        const CallerArgument caller = to_caller(who);
+        return shell_of(self).change([&](const Manager& manager, Instant now) {
+            return manager.admit(caller.given ? caller.as(user, task) : manager.caller(user, task), request, now);
+        });
+    });
+}
+
+PyObject* reset_all(PyObject* self, PyObject* const* arguments, Py_ssize_t count, PyObject* keywords) {
+    static constexpr Parameters<3> parameters{"reset_all", {"uid", "pid", "caller"}, 2, 2};
+    return mask_object([&] {
+        const auto [uid, pid, who] = parameters.read(arguments, count, keywords);
+        const std::int64_t user = to_int64(uid, "uid");
+        const std::int64_t task = to_int64(pid, "pid");
+        const CallerArgument caller = to_caller(who);
+        return shell_of(self).change([&](const Manager& manager, Instant now) {
+            return manager.admit_reset_all(caller.given ? caller.as(user, task) : manager.caller(user, task), now);
+        });
+    });
+}
+
+// The mask of one owner; a key out of range is refused as an identity is.
+PyObject* owner_mask(PyObject* self, OwnerKind kind, PyObject* key, std::int64_t most, const char* name) {
+    return mask_object([&] {
+        const std::int64_t number = to_int64(key, name);
+        if (number < 0 || number > most) throw Refusal(Status::identity_invalid);
+        const auto session = shell_of(self).begin();
+        return mask_or_throw(session.manager.engine().mask({kind, static_cast<std::uint32_t>(number)}, session.now));
+    });
+}
+
+PyObject* app_mask(PyObject* self, PyObject* uid) { return owner_mask(self, OwnerKind::app, uid, max_uid, "uid"); }
+PyObject* process_mask(PyObject* self, PyObject* pid) {
+    return owner_mask(self, OwnerKind::process, pid, max_pid, "pid");
+}
+
+template <typename Function>
+PyCFunction as_c_function(Function* function) {
+    return reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(function));
+}
+
+PyMethodDef definitions[] = {
+    {"apply", as_c_function(apply), METH_FASTCALL | METH_KEYWORDS,
+     "apply($self, uid, pid, mask, timeout_ms, *, persist=False, process=False, reason='', cpu_level=-1, caller=None)\n--\n\n"
+     "Grant the types of a mask, or renew them: a deadline is extended, never shortened.\n\n"
+     "Parameters\n----------\n"
+     "uid, pid : int\n    The caller: 0..2^32-2 and 0..2^31-1.\n"
+     "mask : int\n    The types, 1..511.\n"
+     "timeout_ms : int\n    How long, in ms, 0..2^32-1; not 0 unless `persist`.\n"
+     "persist : bool\n    Grant without a deadline, until released.\n"
+     "process : bool\n    Grant CPU to the process; the other types always go to the app.\n"
+     "reason : str\n    Why, at most 1024 bytes of UTF-8.\n"
+     "cpu_level : int\n    -1 (none) to 2; needs a limit in the policy.\n"
+     "caller : Caller\n    Bundle and flags; by default the policy's for this uid.\n\n"
+     "Returns\n-------\nint\n    The mask in effect: the types asked for that the policy allows.\n\n"
+     "Raises\n------\n"
+     "BusinessError\n    201, 202, 9800001, 9800002, 9800003, 9800004 or 18700001; nothing has changed then.\n"
+     "TypeError\n    An argument has the wrong type.\n"
+     "ValueError\n    The clock has run backwards or out of range."},
+    {"release", as_c_function(release), METH_FASTCALL | METH_KEYWORDS,
+     "release($self, uid, pid, mask, *, process=False, cpu_level=-1, caller=None)\n--\n\n"
+     "Release the types of a mask: those of the app and of all its processes, or with `process` CPU of this process.\n\n"
+     "Parameters are those of `apply`. Releasing what is not held is fine.\n\n"
+     "Returns\n-------\nint\n    The types that were removed, over all records.\n\n"
+     "Raises\n------\n"
+     "BusinessError, TypeError, ValueError\n    As `apply`."},
+    {"reset_all", as_c_function(reset_all), METH_FASTCALL | METH_KEYWORDS,
+     "reset_all($self, uid, pid, *, caller=None)\n--\n\n"
+     "Release every type that the caller's bundle is allowed, of the app and of all its processes.\n\n"
+     "Returns\n-------\nint\n    The types that were removed, over all records.\n\n"
+     "Raises\n------\n"
+     "BusinessError, TypeError, ValueError\n    As `apply`."},
+    {"app_mask", app_mask, METH_O,
+     "app_mask($self, uid, /)\n--\n\n"
+     "Return the types that the app of a uid holds now; 0 for none.\n\n"
+     "Raises\n------\nBusinessError\n    18700001 for a uid out of range, 9800004 when closed."},
+    {"process_mask", process_mask, METH_O,
+     "process_mask($self, pid, /)\n--\n\n"
+     "Return the types that a process holds now; 0 for none.\n\n"
+     "Raises\n------\nBusinessError\n    18700001 for a pid out of range, 9800004 when closed."},
+};
+
+}  // namespace
+
+void add_fast_method(ManagerClass& bound, PyMethodDef& definition) {
+    PyObject* const method = PyDescr_NewMethod(reinterpret_cast<PyTypeObject*>(bound.ptr()), &definition);
+    if (method == nullptr) throw py::error_already_set();
+    bound.attr(definition.ml_name) = py::reinterpret_steal<py::object>(method);
+}
+
+Shell& shell_of(PyObject* self) {
+    auto* const instance = reinterpret_cast<py::detail::instance*>(self);
+    void* const value = instance->simple_layout ? instance->simple_value_holder[0] : py::handle(self).cast<Shell*>();
+    if (value == nullptr) throw py::type_error("Manager.__init__() must be called when overriding __init__");
+    return *static_cast<Shell*>(value);
+}
+
+void bind_typed_calls(ManagerClass& bound) {
+    for (PyMethodDef& definition : definitions) add_fast_method(bound, definition);
+}
+
+}  // namespace grantwheel::bindings

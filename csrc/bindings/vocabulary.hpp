@@ -1,0 +1,45 @@
+// The words of the package that the module hands out: its named tuples and enumerations, which are written in Python and
+// handed over once when the package is imported.
+#pragma once
+
+#include <pybind11/pybind11.h>
+
+#include <initializer_list>
+#include <span>
+#include <string_view>
+
+#include "grantwheel/types.hpp"
+
+namespace grantwheel::bindings {
+
+namespace py = pybind11;
+
+struct Vocabulary {
+    // Named tuples.
+    py::object Event, Grant, Record, RecordInfo, Infos, EfficiencyResourcesInfo, Command;
+    // What callers hand in.
+    py::object Caller, EfficiencyResourcesRequest, ABSENT;
+    // Members of the enumerations, in the order of the C++ lists.
+    py::object owner_kinds[2];
+    py::object event_kinds[4];
+    py::object causes[cause_count];
+    py::object types[type_count];
+    py::object mapping_type;  // collections.abc.Mapping
+};
+
+// The words; ImportError as long as the package has not handed them over.
+[[nodiscard]] const Vocabulary& vocabulary();
+
+// A named tuple of this type. Takes the references of the items.
+[[nodiscard]] py::object make_named(const py::object& type, std::initializer_list<py::object> items);
+
+[[nodiscard]] py::object make_text(std::string_view text);
+[[nodiscard]] py::object make_event(const Event& event, const py::object& bundle);
+[[nodiscard]] py::object make_record(const RecordView& view, Instant now);
+[[nodiscard]] py::object make_record_info(const RecordView& view);
+// Adds a row of the documented query for each grant of a record.
+void append_documented_rows(py::list& rows, const RecordView& view, Instant now);
+
+void bind_vocabulary(py::module_& module);
+
+}  // namespace grantwheel::bindings

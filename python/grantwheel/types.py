@@ -1,0 +1,187 @@
+"""The words of grantwheel: enumerations and the plain tuples that calls return.
+
+All times are milliseconds. A field that does not apply is ``None``.
+"""
+
+from enum import IntEnum, IntFlag, StrEnum
+from typing import NamedTuple, Protocol
+
+
+class ResourceType(IntFlag):
+    """The types of resources, one bit each (documented API: ``ResourceType``)."""
+
+    CPU = 1
+    COMMON_EVENT = 2
+    TIMER = 4
+    WORK_SCHEDULER = 8
+    BLUETOOTH = 16
+    GPS = 32
+    AUDIO = 64
+    RUNNING_LOCK = 128
+    SENSOR = 256
+    ALL = 511
+
+
+class BackgroundMode(IntEnum):
+    """The modes of continuous tasks (documented API: ``BackgroundMode``)."""
+
+    DATA_TRANSFER = 1
+    AUDIO_PLAYBACK = 2
+    AUDIO_RECORDING = 3
+    LOCATION = 4
+    BLUETOOTH_INTERACTION = 5
+    MULTI_DEVICE_CONNECTION = 6
+    WIFI_INTERACTION = 7
+    VOIP = 8
+    TASK_KEEPING = 9
+
+
+class EfficiencyResourcesCpuLevel(IntEnum):
+    """How much CPU a grant stands for (documented API: ``EfficiencyResourcesCpuLevel``).
+
+    ``DEFAULT`` is what a record without a level shows; a documented request leaves ``cpuLevel`` out instead.
+    """
+
+    DEFAULT = -1
+    SMALL_CPU = 0
+    MEDIUM_CPU = 1
+    LARGE_CPU = 2
+
+
+CpuLevel = EfficiencyResourcesCpuLevel
+
+
+class OwnerKind(StrEnum):
+    """What a record belongs to: an app (key: uid) or a process (key: pid)."""
+
+    APP = "app"
+    PROCESS = "process"
+
+
+class EventKind(StrEnum):
+    """What happened to the mask of a record."""
+
+    APP_APPLY = "app_apply"
+    APP_RESET = "app_reset"
+    PROCESS_APPLY = "process_apply"
+    PROCESS_RESET = "process_reset"
+
+
+class Cause(StrEnum):
+    """Why an event happened."""
+
+    APPLY = "apply"
+    RELEASE = "release"
+    RESET_ALL = "reset_all"
+    EXPIRED = "expired"
+    PROCESS_DIED = "process_died"
+    APP_STOPPED = "app_stopped"
+    PACKAGE_REMOVED = "package_removed"
+    PID_REUSED = "pid_reused"
+    ADMIN = "admin"
+
+
+class Clock(Protocol):
+    """What a manager takes its time from."""
+
+    def now(self) -> int:
+        """Return the instant in milliseconds, 0..2^62; never an earlier one than before."""
+        ...
+
+
+class Event(NamedTuple):
+    """A change of the mask of one record.
+
+    ``time`` is the deadline for an expiry, else the instant of the call (ms). ``mask`` holds the bits that were gained
+    (apply) or lost (reset). ``pid`` and ``bundle`` are the caller's for an apply and the record's for a reset.
+    ``cpu_level`` is the record's; for a reset, the one before it was cleared.
+    """
+
+    sequence: int
+    time: int
+    kind: EventKind
+    cause: Cause
+    uid: int
+    pid: int
+    mask: int
+    bundle: str
+    cpu_level: int
+
+
+class Grant(NamedTuple):
+    """One type held by one owner. ``deadline_ms`` and ``remaining_ms`` are ``None`` for a persistent grant."""
+
+    type: ResourceType
+    persistent: bool
+    timeout_ms: int
+    deadline_ms: int | None
+    remaining_ms: int | None
+    reason: str
+
+
+class Record(NamedTuple):
+    """All grants of one owner, by ascending type. ``pid`` is the process that created the record."""
+
+    kind: OwnerKind
+    uid: int
+    pid: int
+    mask: int
+    bundle: str
+    cpu_level: int
+    grants: tuple[Grant, ...]
+
+
+class RecordInfo(NamedTuple):
+    """One row of ``infos``: a record without its grants."""
+
+    uid: int
+    pid: int
+    mask: int
+    bundle: str
+    cpu_level: int
+
+
+class Infos(NamedTuple):
+    """Every record of everyone: app records by ascending uid, process records by ascending pid."""
+
+    apps: list[RecordInfo]
+    processes: list[RecordInfo]
+
+
+class Command(NamedTuple):
+    """One change as a recorder gets it, fully decided: which call, when (ms), for whom, and what.
+
+    ``kind`` is apply, release, reset_all, process_died, app_stopped, package_removed, admin_reset_all, admin_reset_app
+    or admin_reset_process; ``mask`` holds the types that the policy allows. Fields that play no part are 0, False or
+    empty.
+    """
+
+    kind: str
+    now: int
+    uid: int
+    pid: int
+    mask: int
+    timeout_ms: int
+    persist: bool
+    process: bool
+    cpu_level: int
+    bundle: str
+    reason: str
+
+
+class EfficiencyResourcesInfo(NamedTuple):
+    """One grant as the documented API reports it (documented API: ``EfficiencyResourcesInfo``).
+
+    ``timeout`` is as requested, ``remaining`` what is left of it (ms; ``None`` when persistent); ``uid`` and ``pid``
+    are the record's; ``cpuLevel`` stands on the CPU row only, and is ``None`` when the level is the default.
+    """
+
+    resourceTypes: int  # noqa: N815 - the documented names
+    timeout: int
+    remaining: int | None
+    isPersistent: bool  # noqa: N815
+    isForProcess: bool  # noqa: N815
+    reason: str
+    uid: int
+    pid: int
+    cpuLevel: int | None  # noqa: N815
