@@ -122,7 +122,8 @@ void bind_administration(ManagerClass& bound) {
              "Replace the policy, from the next call on. No grant is dropped by it.\n\n"
              "Raises\n------\nTypeError, ValueError, BusinessError\n    The policy is not valid; the old one stays.")
         .def_property(
-            "ready", &Shell::ready, &Shell::set_ready,
+            "ready", [](Shell& shell) { return shell.lock().manager.ready(); },
+            [](Shell& shell, bool ready) { shell.lock().manager.set_ready(ready); },
             "Whether the manager serves: while False, apply, release and reset_all are refused with 9800004,\n"
             "get_all with 18700004. Deaths, expiry and administration go on.")
         .def_property_readonly("clock", &Shell::clock, "The clock that the manager was made with.")

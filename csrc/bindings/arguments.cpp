@@ -13,14 +13,28 @@ namespace {
 }
 
 std::size_t place_of(const Signature& signature, PyObject* keyword) {
-    for (std::size_t i = 0; i < signature.count; ++i) {
-        if (PyUnicode_CompareWithASCIIString(keyword, signature.names[i]) == 0) return i;
+    const auto names = signature.names;
+    for (std::size_t i = 0; i < names.size(); ++i) {
+        if (names[i] == keyword) return i;
     }
-    return signature.count;
+    for (std::size_t i = 0; i < names.size(); ++i) {
+        if (PyUnicode_Compare(names[i], keyword) == 0) return i;
+    }
+    return names.size();
 }
 
-py::object attribute(PyObject* object, const char* name) {
-    PyObject* const value = PyObject_GetAttrString(object, name);
+// The attributes of a Caller, with their names interned for the life of the process.
+struct CallerAttributes {
+    PyObject* uid = PyUnicode_InternFromString("uid");
+    PyObject* pid = PyUnicode_InternFromString("pid");
+    PyObject* bundle = PyUnicode_InternFromString("bundle");
+    PyObject* system_app = PyUnicode_InternFromString("system_app");
+    PyObject* service_extension = PyUnicode_InternFromString("service_extension");
+    PyObject* native = PyUnicode_InternFromString("native");
+};
+
+py::object attribute(PyObject* object, PyObject* name) {
+    PyObject* const value = PyObject_GetAttr(object, name);
     if (value == nullptr) throw py::error_already_set();
     return py::reinterpret_steal<py::object>(value);
 }
@@ -28,7 +42,7 @@ py::object attribute(PyObject* object, const char* name) {
 }  // namespace
 
 void read_arguments(const Signature& signature, PyObject* const* arguments, Py_ssize_t count, PyObject* keywords,
-                    PyObject** values) {
+                    std::span<PyObject*> values) {
     const std::string function = std::string(signature.function) + "()";
     if (count > static_cast<Py_ssize_t>(signature.positional)) {
         throw py::type_error(function + " takes " + std::to_string(signature.positional) +
@@ -39,17 +53,19 @@ void read_arguments(const Signature& signature, PyObject* const* arguments, Py_s
     for (Py_ssize_t i = 0; i < keyword_count; ++i) {
         PyObject* const keyword = PyTuple_GET_ITEM(keywords, i);
         const std::size_t place = place_of(signature, keyword);
-        if (place == signature.count) {
+        if (place == signature.names.size()) {
             throw py::type_error(function + " got an unexpected keyword argument '" + py::cast<std::string>(keyword) +
                                  "'");
         }
         if (values[place] != nullptr) {
-            throw py::type_error(function + " got multiple values for argument '" + signature.names[place] + "'");
+            throw py::type_error(function + " got multiple values for argument '" + py::cast<std::string>(keyword) +
+                                 "'");
         }
         values[place] = arguments[count + i];
     }
     for (std::size_t i = 0; i < signature.required; ++i) {
-        if (values[i] == nullptr) throw py::type_error(function + " misses the argument '" + signature.names[i] + "'");
+        if (values[i] != nullptr) continue;
+        throw py::type_error(function + " misses the argument '" + py::cast<std::string>(signature.names[i]) + "'");
     }
 }
 
@@ -86,6 +102,13 @@ std::int32_t to_level(PyObject* value, const char* name) {
     return level >= default_level && level <= max_level ? static_cast<std::int32_t>(level) : max_level + 1;
 }
 
+std::size_t to_limit(PyObject* value, const char* name) {
+    if (value == Py_None) return SIZE_MAX;
+    const std::int64_t limit = to_int64(value, name);
+    if (limit < 0) throw py::value_error(std::string(name) + " must not be negative");
+    return static_cast<std::size_t>(limit);
+}
+
 bool to_bool(PyObject* value, const char* name, bool otherwise) {
     if (value == nullptr) return otherwise;
     if (!PyBool_Check(value)) raise_type(name, "a bool", value);
@@ -109,14 +132,19 @@ CallerArgument to_caller(PyObject* value, Status unencodable) {
     CallerArgument argument;
     if (value == nullptr || value == Py_None) return argument;
     if (!py::isinstance(value, vocabulary().Caller)) raise_type("caller", "a Caller", value);
+    static const CallerAttributes names;
+    const auto number = [&](PyObject* name, const char* what) { return to_int64(attribute(value, name).ptr(), what); };
+    const auto flag = [&](PyObject* name, const char* what) {
+        return to_bool(attribute(value, name).ptr(), what, false);
+    };
     argument.given = true;
-    argument.bundle = attribute(value, "bundle");
-    argument.caller = {to_int64(attribute(value, "uid").ptr(), "uid of the caller"),
-                       to_int64(attribute(value, "pid").ptr(), "pid of the caller"),
+    argument.bundle = attribute(value, names.bundle);
+    argument.caller = {number(names.uid, "uid of the caller"),
+                       number(names.pid, "pid of the caller"),
                        to_text(argument.bundle.ptr(), "bundle of the caller", unencodable),
-                       to_bool(attribute(value, "system_app").ptr(), "system_app of the caller", false),
-                       to_bool(attribute(value, "service_extension").ptr(), "service_extension of the caller", false),
-                       to_bool(attribute(value, "native").ptr(), "native of the caller", false)};
+                       flag(names.system_app, "system_app of the caller"),
+                       flag(names.service_extension, "service_extension of the caller"),
+                       flag(names.native, "native of the caller")};
     return argument;
 }
 

@@ -1,49 +1,59 @@
 // Reading the arguments of fast calls (METH_FASTCALL | METH_KEYWORDS): by position and by name, with exact checks.
 //
-// Types    A wrong type is a TypeError that names the argument. A number out of range becomes one that the engine refuses,
-//          so that the rules, and their order, stand in one place.
+// Types    A wrong type is a TypeError that names the argument. A number out of range becomes one that the engine
+//          refuses, so that the rules, and their order, stand in one place.
 #pragma once
 
 #include <pybind11/pybind11.h>
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
+#include <span>
 
 #include "bindings/errors.hpp"
 
 namespace grantwheel::bindings {
 
-// The parameters of one fast call: names in order, how many of them may be given by position, how many must be given.
+// What a fast call takes, as Parameters keep it.
 struct Signature {
     const char* function;
-    const char* const* names;
-    std::size_t count;
+    std::span<PyObject* const> names;
     std::size_t positional;
     std::size_t required;
 };
 
-// Puts the arguments into `values`, one per parameter; null when left out. TypeError when they do not fit.
+// Puts the arguments into `values`, one per name; null when left out. TypeError when they do not fit.
 void read_arguments(const Signature& signature, PyObject* const* arguments, Py_ssize_t count, PyObject* keywords,
-                    PyObject** values);
+                    std::span<PyObject*> values);
 
+// The parameters of one fast call: names in order, how many may be given by position, and how many must be given.
 template <std::size_t size>
-struct Parameters {
-    const char* function;
-    std::array<const char*, size> names;
-    std::size_t positional;
-    std::size_t required;
+class Parameters {
+public:
+    Parameters(const char* function, const std::array<const char*, size>& names, std::size_t positional,
+               std::size_t required)
+        : function_(function), positional_(positional), required_(required) {
+        for (std::size_t i = 0; i < size; ++i) names_[i] = PyUnicode_InternFromString(names[i]);
+    }
 
+    // The arguments, one per parameter; null when left out. TypeError when they do not fit.
     [[nodiscard]] std::array<PyObject*, size> read(PyObject* const* arguments, Py_ssize_t count,
                                                    PyObject* keywords) const {
         std::array<PyObject*, size> values{};
-        if (keywords == nullptr && count == static_cast<Py_ssize_t>(required)) {
-            for (std::size_t i = 0; i < required; ++i) values[i] = arguments[i];
+        if (keywords == nullptr && count == static_cast<Py_ssize_t>(required_)) {
+            std::copy_n(arguments, required_, values.begin());
         } else {
-            read_arguments({function, names.data(), size, positional, required}, arguments, count, keywords,
-                           values.data());
+            read_arguments({function_, names_, positional_, required_}, arguments, count, keywords, values);
         }
         return values;
     }
+
+private:
+    const char* function_;
+    std::array<PyObject*, size> names_{};  // interned, for the life of the process
+    std::size_t positional_;
+    std::size_t required_;
 };
 
 // Anything with __index__; beyond 64 bits the nearest.
@@ -55,9 +65,13 @@ struct Parameters {
 [[nodiscard]] Mask mask_from(std::int64_t value) noexcept;
 [[nodiscard]] std::uint64_t timeout_from(std::int64_t value) noexcept;
 
+// At most so many; None for no limit. ValueError below 0.
+[[nodiscard]] std::size_t to_limit(PyObject* value, const char* name);
+
 // A bool and nothing else; `otherwise` when left out.
 [[nodiscard]] bool to_bool(PyObject* value, const char* name, bool otherwise);
-// The UTF-8 of a str, as long as it lives; empty when left out. One that cannot be encoded is refused with `unencodable`.
+// The UTF-8 of a str, as long as it lives; empty when left out. One that cannot be encoded is refused with
+// `unencodable`.
 [[nodiscard]] std::string_view to_text(PyObject* value, const char* name, Status unencodable = Status::parcel_failed);
 
 // A caller as Python gave it. Its bundle lives as long as this.

@@ -1,3 +1,5 @@
+#include <algorithm>
+#include <array>
 #include <cstring>
 #include <optional>
 
@@ -57,9 +59,10 @@ private:
         if (view_.ndim != 1 || !native || !is_integer || (view_.itemsize != 4 && view_.itemsize != 8)) {
             throw py::type_error(std::string(name_) + " must be a one-dimensional buffer of 32- or 64-bit integers");
         }
+        stride_ = view_.strides == nullptr ? view_.itemsize : view_.strides[0];  // ctypes gives none
     }
     [[nodiscard]] char* place(std::size_t i) const noexcept {
-        return static_cast<char*>(view_.buf) + static_cast<Py_ssize_t>(i) * view_.strides[0];
+        return static_cast<char*>(view_.buf) + static_cast<Py_ssize_t>(i) * stride_;
     }
     template <typename T>
     [[nodiscard]] T at(std::size_t i) const noexcept {
@@ -70,6 +73,7 @@ private:
 
     Py_buffer view_{};
     const char* name_;
+    Py_ssize_t stride_ = 0;
     bool is_signed_ = false;
 };
 
@@ -101,19 +105,33 @@ private:
     std::optional<Integers> integers_;
 };
 
-// Carries out `judge(manager, now, i)` for each i: in one go, under one lock, at one instant and without the GIL; or one by
-// one where a hook or a recorder stands in between.
+// Does `work(i)` for each of the uids, in groups whose misses overlap.
+template <typename Work>
+void for_each_prefetched(const Engine& engine, const Integers& uids, Work&& work) {
+    constexpr std::size_t group = 16;
+    for (std::size_t first = 0; first < uids.size(); first += group) {
+        const std::size_t last = std::min(first + group, uids.size());
+        std::array<std::uint32_t, group> ahead;
+        for (std::size_t i = first; i < last; ++i) ahead[i - first] = static_cast<std::uint32_t>(uids[i]);
+        engine.prefetch_apps({ahead.data(), last - first});
+        for (std::size_t i = first; i < last; ++i) work(i);
+    }
+}
+
+// Carries out `judge(manager, now, i)` for each of the uids: in one go, under one lock, at one instant and without the
+// GIL; or one by one where a hook or a recorder stands in between.
 template <typename Judge>
-void change_many(Shell& shell, const Results& results, std::size_t size, Judge&& judge) {
+void change_many(Shell& shell, const Results& results, const Integers& uids, Judge&& judge) {
     if (shell.is_direct()) {
         shell.run<Gil::release>([&](Manager& manager, Instant now) {
             check(manager.engine().check_time(now));
-            for (std::size_t i = 0; i < size; ++i) results.set(i, manager.execute(judge(manager, now, i), now));
+            for_each_prefetched(manager.engine(), uids,
+                                [&](std::size_t i) { results.set(i, manager.execute(judge(manager, now, i), now)); });
             return true;
         });
         return;
     }
-    for (std::size_t i = 0; i < size; ++i) {
+    for (std::size_t i = 0; i < uids.size(); ++i) {
         try {
             results.set(
                 i, {Status::ok, shell.change([&](Manager& manager, Instant now) { return judge(manager, now, i); })});
@@ -132,7 +150,7 @@ py::object apply_many(Shell& shell, const py::object& uids, const py::object& pi
     const Integers timeouts(timeouts_ms.ptr(), "timeouts_ms");
     for (const Integers* other : {&tasks, &types, &timeouts}) other->require_size(users.size());
     Results results(out, users.size());
-    change_many(shell, results, users.size(), [&](const Manager& manager, Instant now, std::size_t i) {
+    change_many(shell, results, users, [&](const Manager& manager, Instant now, std::size_t i) {
         Request request;
         request.mask = mask_from(types[i]);
         request.timeout_ms = timeout_from(timeouts[i]);
@@ -148,7 +166,7 @@ py::object release_many(Shell& shell, const py::object& uids, const py::object& 
     const Integers types(masks.ptr(), "masks");
     for (const Integers* other : {&tasks, &types}) other->require_size(users.size());
     Results results(out, users.size());
-    change_many(shell, results, users.size(), [&](const Manager& manager, Instant now, std::size_t i) {
+    change_many(shell, results, users, [&](const Manager& manager, Instant now, std::size_t i) {
         Request request;
         request.is_apply = false;
         request.mask = mask_from(types[i]);
@@ -162,12 +180,12 @@ py::object app_masks(Shell& shell, const py::object& uids, const py::object& out
     Results results(out, users.size());
     shell.look([&](const Manager& manager, Instant now) {
         check(manager.engine().check_time(now));
-        for (std::size_t i = 0; i < users.size(); ++i) {
+        for_each_prefetched(manager.engine(), users, [&](std::size_t i) {
             const std::int64_t uid = users[i];
             const bool valid = uid >= 0 && uid <= max_uid;
             results.set(i, valid ? manager.engine().mask({OwnerKind::app, static_cast<std::uint32_t>(uid)}, now)
                                  : Result{Status::identity_invalid, 0});
-        }
+        });
         return true;
     });
     return results.take();

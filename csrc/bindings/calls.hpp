@@ -20,6 +20,7 @@ void bind_batches(ManagerClass& bound);           // apply_many, release_many, a
 void bind_documented_calls(ManagerClass& bound);  // apply_request, reset_all_request, get_all, infos
 void bind_administration(ManagerClass& bound);    // deaths, admin resets, policy, readiness, close
 void bind_time(ManagerClass& bound);              // advance, next_deadline, wake_at
-void bind_queries(ManagerClass& bound);           // find, records, holders, count, stats, read, validate
+void bind_queries(ManagerClass& bound);           // find, records, holders, count, stats, validate
+void bind_events(ManagerClass& bound);            // read, read_columns, last_sequence
 
 }  // namespace grantwheel::bindings

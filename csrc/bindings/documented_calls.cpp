@@ -1,4 +1,7 @@
+#include <pthread.h>
 #include <unistd.h>
+
+#include <atomic>
 
 #include "bindings/arguments.hpp"
 #include "bindings/calls.hpp"
@@ -9,9 +12,19 @@ namespace grantwheel::bindings {
 
 namespace {
 
+// The pid of this process. Asking the system costs more than the rest of the call, so it is asked once, and again in the
+// child of a fork.
+pid_t this_pid() {
+    static std::atomic<pid_t> pid = [] {
+        ::pthread_atfork(nullptr, nullptr, [] { pid = ::getpid(); });
+        return ::getpid();
+    }();
+    return pid.load(std::memory_order_relaxed);
+}
+
 // The caller as it was given, or this process with what the policy says of its uid.
 Caller caller_of(const CallerArgument& given, const Manager& manager) {
-    return given.given ? given.caller : manager.caller(std::int64_t{::getuid()}, ::getpid());
+    return given.given ? given.caller : manager.caller(std::int64_t{::getuid()}, this_pid());
 }
 
 // What a refused query of the documented API says when the manager is closed.
@@ -25,7 +38,7 @@ auto as_query(Query&& query) {
 }
 
 PyObject* apply_request(PyObject* self, PyObject* const* arguments, Py_ssize_t count, PyObject* keywords) {
-    static constexpr Parameters<2> parameters{"apply_request", {"request", "caller"}, 1, 1};
+    static const Parameters<2> parameters("apply_request", {"request", "caller"}, 1, 1);
     return guarded([&] {
         if (count != 1) throw Refusal(Status::argument_count, "exactly one argument must be given: the request.");
         const auto [request, who] = parameters.read(arguments, count, keywords);
@@ -79,8 +92,8 @@ py::object infos(Shell& shell, const py::object& who) {
 
 void require_native(Shell& shell, const py::object& who) {
     const CallerArgument caller = to_caller(who.ptr());
-    const auto session = shell.begin();
-    check(session.manager.admit_native(caller_of(caller, session.manager)));
+    const auto locked = shell.lock();
+    check(locked.manager.admit_native(caller_of(caller, locked.manager)));
 }
 
 PyMethodDef definition = {

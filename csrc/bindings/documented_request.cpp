@@ -30,8 +30,8 @@ std::optional<std::int64_t> to_number(py::handle value) {
     return valid ? std::optional<std::int64_t>(number) : std::nullopt;
 }
 
-[[noreturn]] void refuse(Status status, const char* field, const char* rule) {
-    throw Refusal(status, std::string(field) + " " + rule);
+[[noreturn]] void refuse(Status status, Field field, const char* rule) {
+    throw Refusal(status, py::cast<std::string>(field_name(field)) + " " + rule);
 }
 
 // The length of a text in UTF-8, lone surrogates counted as three bytes each.
@@ -44,70 +44,69 @@ std::size_t encoded_length(const py::object& text) {
 
 }  // namespace
 
-DocumentedRequest::DocumentedRequest(PyObject* given)
-    : given_(given), is_request_(py::isinstance(given_, vocabulary().EfficiencyResourcesRequest)) {
+DocumentedRequest::DocumentedRequest(PyObject* given) : given_(given), is_request_(bindings::is_request(given)) {
     if (!is_request_ && !PyDict_Check(given) && !py::isinstance(given_, vocabulary().mapping_type)) {
-        refuse(Status::resource_types_invalid, "resourceTypes",
+        refuse(Status::resource_types_invalid, Field::resourceTypes,
                "must be given: the argument must be an EfficiencyResourcesRequest or a mapping.");
     }
-    request_.mask = static_cast<Mask>(number("resourceTypes", Status::resource_types_invalid));
-    request_.is_apply = flag("isApply", Status::is_apply_invalid);
-    request_.timeout_ms = static_cast<std::uint64_t>(number("timeOut", Status::timeout_invalid));
+    request_.mask = static_cast<Mask>(number(Field::resourceTypes, Status::resource_types_invalid));
+    request_.is_apply = flag(Field::isApply, Status::is_apply_invalid);
+    request_.timeout_ms = static_cast<std::uint64_t>(number(Field::timeOut, Status::timeout_invalid));
     const bool encodable = read_reason();
-    request_.is_persist = optional_flag("isPersist", Status::is_persist_invalid);
-    request_.is_process = optional_flag("isProcess", Status::is_process_invalid);
+    request_.is_persist = optional_flag(Field::isPersist, Status::is_persist_invalid);
+    request_.is_process = optional_flag(Field::isProcess, Status::is_process_invalid);
     read_level();
-    if (request_.mask == 0) refuse(Status::resource_types_invalid, "resourceTypes", "must name at least one type.");
+    if (request_.mask == 0) {
+        refuse(Status::resource_types_invalid, Field::resourceTypes, "must name at least one type.");
+    }
     if (request_.is_apply && !request_.is_persist && request_.timeout_ms == 0) {
-        refuse(Status::timeout_invalid, "timeOut", "must not be 0 for an apply that is not persistent.");
+        refuse(Status::timeout_invalid, Field::timeOut, "must not be 0 for an apply that is not persistent.");
     }
     if (!encodable) throw Refusal(Status::parcel_failed);
 }
 
-py::object DocumentedRequest::field(const char* name) const {
-    const py::str key(name);
-    PyObject* value = nullptr;
-    if (is_request_) {
-        value = PyObject_GetAttr(given_.ptr(), key.ptr());
-        if (value == nullptr && PyErr_ExceptionMatches(PyExc_AttributeError) == 0) throw py::error_already_set();
-        if (value == vocabulary().ABSENT.ptr()) Py_CLEAR(value);
-    } else if (PyDict_CheckExact(given_.ptr())) {
-        value = PyDict_GetItemWithError(given_.ptr(), key.ptr());
+// A dictionary is read as it is, without __missing__; any other mapping is asked whether it has the field.
+py::object DocumentedRequest::read(Field field) const {
+    if (is_request_) return py::reinterpret_borrow<py::object>(request_field(given_.ptr(), field));
+    PyObject* const name = field_name(field);
+    if (PyDict_Check(given_.ptr())) {
+        PyObject* const value = PyDict_GetItemWithError(given_.ptr(), name);
         if (value == nullptr && PyErr_Occurred() != nullptr) throw py::error_already_set();
-        Py_XINCREF(value);
-    } else {
-        value = PyObject_GetItem(given_.ptr(), key.ptr());
-        if (value == nullptr && PyErr_ExceptionMatches(PyExc_KeyError) == 0) throw py::error_already_set();
+        return py::reinterpret_borrow<py::object>(value);
     }
-    if (value == nullptr) PyErr_Clear();
+    const int present = PySequence_Contains(given_.ptr(), name);
+    if (present < 0) throw py::error_already_set();
+    if (present == 0) return {};
+    PyObject* const value = PyObject_GetItem(given_.ptr(), name);
+    if (value == nullptr) throw py::error_already_set();
     return py::reinterpret_steal<py::object>(value);
 }
 
-std::int64_t DocumentedRequest::number(const char* name, Status status) const {
-    const py::object value = field(name);
+std::int64_t DocumentedRequest::number(Field field, Status status) const {
+    const py::object value = read(field);
     const auto result = value ? to_number(value) : std::nullopt;
-    if (!result) refuse(status, name, "must be given, as a whole number within 0..2147483647.");
+    if (!result) refuse(status, field, "must be given, as a whole number within 0..2147483647.");
     return *result;
 }
 
-bool DocumentedRequest::flag(const char* name, Status status) const {
-    const py::object value = field(name);
-    if (!value || !PyBool_Check(value.ptr())) refuse(status, name, "must be given, as a bool.");
+bool DocumentedRequest::flag(Field field, Status status) const {
+    const py::object value = read(field);
+    if (!value || !PyBool_Check(value.ptr())) refuse(status, field, "must be given, as a bool.");
     return value.ptr() == Py_True;
 }
 
-bool DocumentedRequest::optional_flag(const char* name, Status status) const {
-    const py::object value = field(name);
+bool DocumentedRequest::optional_flag(Field field, Status status) const {
+    const py::object value = read(field);
     if (!value) return false;
-    if (!PyBool_Check(value.ptr())) refuse(status, name, "must be a bool when it is given.");
+    if (!PyBool_Check(value.ptr())) refuse(status, field, "must be a bool when it is given.");
     return value.ptr() == Py_True;
 }
 
 // Answers whether the reason can be encoded; one that cannot is refused only after all other checks.
 bool DocumentedRequest::read_reason() {
     constexpr const char* rule = "must be given, as a string of at most 1024 bytes in UTF-8.";
-    reason_ = field("reason");
-    if (!reason_ || !PyUnicode_Check(reason_.ptr())) refuse(Status::reason_invalid, "reason", rule);
+    reason_ = read(Field::reason);
+    if (!reason_ || !PyUnicode_Check(reason_.ptr())) refuse(Status::reason_invalid, Field::reason, rule);
     Py_ssize_t size = 0;
     const char* const data = PyUnicode_AsUTF8AndSize(reason_.ptr(), &size);
     if (data == nullptr) {
@@ -115,17 +114,17 @@ bool DocumentedRequest::read_reason() {
         PyErr_Clear();
     }
     const std::size_t length = data != nullptr ? static_cast<std::size_t>(size) : encoded_length(reason_);
-    if (length > max_text_bytes) refuse(Status::reason_invalid, "reason", rule);
+    if (length > max_text_bytes) refuse(Status::reason_invalid, Field::reason, rule);
     if (data != nullptr) request_.reason = {data, length};
     return data != nullptr;
 }
 
 void DocumentedRequest::read_level() {
-    const py::object value = field("cpuLevel");
+    const py::object value = read(Field::cpuLevel);
     if (!value) return;
     const auto level = to_number(value);
     if (!level || *level > max_level) {
-        refuse(Status::cpu_level_argument_invalid, "cpuLevel", "must be 0, 1 or 2 when it is given.");
+        refuse(Status::cpu_level_argument_invalid, Field::cpuLevel, "must be 0, 1 or 2 when it is given.");
     }
     request_.cpu_level = static_cast<std::int32_t>(*level);
 }

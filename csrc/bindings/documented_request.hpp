@@ -1,8 +1,9 @@
-// The documented request: reading and checking what a caller handed in (SPEC 3), field by field, the first failure wins.
+// The documented request: reading and checking what a caller handed in, field by field; the first failure wins.
 #pragma once
 
 #include <pybind11/pybind11.h>
 
+#include "bindings/request_type.hpp"
 #include "grantwheel/types.hpp"
 
 namespace grantwheel::bindings {
@@ -11,8 +12,8 @@ namespace py = pybind11;
 
 class DocumentedRequest {
 public:
-    // Reads an EfficiencyResourcesRequest or a mapping. Refusal (401) with a sentence that names the field and the rule;
-    // parcel_failed for a reason that is fine but cannot be encoded.
+    // Reads an EfficiencyResourcesRequest or a mapping. Refusal (401) with a sentence that names the field and the
+    // rule; parcel_failed for a reason that is fine but cannot be encoded.
     explicit DocumentedRequest(PyObject* given);
 
     // Its reason lives as long as this.
@@ -20,10 +21,10 @@ public:
 
 private:
     // What a field holds; null when it is absent.
-    [[nodiscard]] py::object field(const char* name) const;
-    [[nodiscard]] std::int64_t number(const char* name, Status status) const;
-    [[nodiscard]] bool flag(const char* name, Status status) const;
-    [[nodiscard]] bool optional_flag(const char* name, Status status) const;
+    [[nodiscard]] py::object read(Field field) const;
+    [[nodiscard]] std::int64_t number(Field field, Status status) const;
+    [[nodiscard]] bool flag(Field field, Status status) const;
+    [[nodiscard]] bool optional_flag(Field field, Status status) const;
     [[nodiscard]] bool read_reason();
     void read_level();
 

@@ -112,17 +112,19 @@ void bind_errors(py::module_& module) {
 
     module.def(
         "business_error",
-        [](int detail) {
+        [](int detail, const std::string& sentence) {
             for (const auto status : {
 #define GRANTWHEEL_STATUS(name, inner, text) Status::name,
                      GRANTWHEEL_STATUS_LIST(GRANTWHEEL_STATUS)
 #undef GRANTWHEEL_STATUS
                  }) {
-                if (static_cast<int>(status) == detail && public_code(status) > 0) return Refusal(status).exception();
+                if (static_cast<int>(status) == detail && public_code(status) > 0)
+                    return Refusal(status, sentence).exception();
             }
             throw py::value_error("detail must be an inner code of STATUSES");
         },
-        py::arg("detail"), py::pos_only(), "Return the exception of an inner code.");
+        py::arg("detail"), py::arg("sentence") = "", py::pos_only(),
+        "Return the exception of an inner code, its message followed by a sentence.");
 
     py::register_exception_translator([](std::exception_ptr current) {
         try {

@@ -15,12 +15,13 @@ namespace py = pybind11;
 // A refusal on its way to Python. May be thrown without the GIL.
 class Refusal {
 public:
-    // `sentence` stands after the documented message: it names the field and the rule of a parameter error. A refusal with
-    // a `cause`, an exception object, is one of the GIL's.
+    // `sentence` stands after the documented message: it names the field and the rule of a parameter error. A refusal
+    // with a `cause`, an exception object, is one of the GIL's.
     explicit Refusal(Status status, std::string sentence = {}, py::object cause = {})
         : status_(status), sentence_(std::move(sentence)), cause_(std::move(cause)) {}
 
-    // Sets it as the current Python exception: a BusinessError of the class of its public code, ValueError for an instant.
+    // Sets it as the current Python exception: a BusinessError of the class of its public code, ValueError for an
+    // instant.
     void restore() const;
     [[nodiscard]] Status status() const noexcept { return status_; }
     // The same as an exception object.

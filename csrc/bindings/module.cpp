@@ -1,10 +1,13 @@
 // The module grantwheel._core: a table of contents.
 #include <pybind11/pybind11.h>
 
+#include "bindings/arguments.hpp"
 #include "bindings/calls.hpp"
 #include "bindings/clocks.hpp"
 #include "bindings/errors.hpp"
+#include "bindings/request_type.hpp"
 #include "bindings/vocabulary.hpp"
+#include "grantwheel/pages.hpp"
 #include "grantwheel/version.h"
 
 namespace {
@@ -19,7 +22,7 @@ void see_through(PyHeapTypeObject* heap_type) {
     type->tp_traverse = [](PyObject* self, visitproc visit, void* arg) -> int {
         Py_VISIT(Py_TYPE(self));
         if (!py::detail::is_holder_constructed(self)) return 0;
-        return shell_of(self).visit(visit, arg);
+        return shell_of(self).traverse(visit, arg);
     };
     type->tp_clear = [](PyObject* self) -> int {
         if (py::detail::is_holder_constructed(self)) shell_of(self).forget();
@@ -27,13 +30,20 @@ void see_through(PyHeapTypeObject* heap_type) {
     };
 }
 
-std::unique_ptr<Shell> make_shell(const py::object& clock, std::uint32_t max_records, std::uint32_t max_strings,
-                                  std::uint32_t event_capacity, std::uint32_t reserve, const py::object& recorder) {
+// A limit as Python gave it; one that no engine could have becomes one that is refused by name.
+std::uint32_t to_limit(const py::object& value, const char* name) {
+    const std::int64_t limit = to_int64(value.ptr(), name);
+    return limit >= 0 && limit <= UINT32_MAX ? static_cast<std::uint32_t>(limit) : UINT32_MAX;
+}
+
+std::unique_ptr<Shell> make_shell(const py::object& clock, const py::object& max_records, const py::object& max_strings,
+                                  const py::object& event_capacity, const py::object& reserve,
+                                  const py::object& recorder) {
     Limits limits;
-    limits.max_records = max_records;
-    limits.max_strings = max_strings;
-    limits.event_capacity = event_capacity;
-    limits.reserve = reserve;
+    limits.max_records = to_limit(max_records, "max_records");
+    limits.max_strings = to_limit(max_strings, "max_strings");
+    limits.event_capacity = to_limit(event_capacity, "event_capacity");
+    limits.reserve = to_limit(reserve, "reserve");
     return std::make_unique<Shell>(clock, limits, recorder);
 }
 
@@ -45,6 +55,8 @@ PYBIND11_MODULE(_core, module) {
     bind_errors(module);
     bind_vocabulary(module);
     bind_clocks(module);
+    bind_request_type(module);
+    use_huge_pages();
 
     ManagerClass manager(module, "Manager", py::custom_type_setup(see_through),
                          "A manager of grants behind one lock. grantwheel.Manager is what users see.");
@@ -56,4 +68,5 @@ PYBIND11_MODULE(_core, module) {
     bind_administration(manager);
     bind_time(manager);
     bind_queries(manager);
+    bind_events(manager);
 }

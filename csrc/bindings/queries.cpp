@@ -60,15 +60,8 @@ Owner owner_of(const py::object& record) {
     return {OwnerKind::process, to_key(record.attr("pid"), "pid", max_pid)};
 }
 
-std::size_t to_limit(const py::object& limit) {
-    if (limit.is_none()) return SIZE_MAX;
-    const std::int64_t most = to_int64(limit.ptr(), "limit");
-    if (most < 0) throw py::value_error("limit must not be negative");
-    return static_cast<std::size_t>(most);
-}
-
 py::list records(Shell& shell, const py::object& after, const py::object& limit) {
-    const std::size_t most = to_limit(limit);
+    const std::size_t most = to_limit(limit.ptr(), "limit");
     std::optional<Owner> owner;
     if (!after.is_none()) owner = owner_of(after);
     const OwnedViews views = shell.run<Gil::release>([&](Manager& manager, Instant now) {
@@ -131,53 +124,12 @@ py::dict stats(Shell& shell) {
     return result;
 }
 
-// Events with copies of their bundles, which neighbours share when they are the same.
-struct OwnedEvents {
-    std::vector<Event> events;
-    std::deque<std::string> bundles;
-    std::uint64_t missed = 0;
-
-    void read(const Engine& engine, std::uint64_t after, std::size_t limit) {
-        const std::uint64_t last = engine.last_sequence();
-        const std::uint64_t waiting = after < last ? last - after : 0;
-        events.resize(std::min<std::uint64_t>(waiting, limit));
-        const EventsRead result = engine.read(after, events);
-        events.resize(result.count);
-        missed = result.missed;
-        for (Event& event : events) {
-            if (event.bundle.empty()) continue;
-            if (bundles.empty() || bundles.back() != event.bundle) bundles.emplace_back(event.bundle);
-            event.bundle = bundles.back();
-        }
-    }
-};
-
-py::tuple read(Shell& shell, std::uint64_t after, const py::object& limit) {
-    const std::size_t most = to_limit(limit);
-    OwnedEvents owned;
-    {
-        const auto session = shell.begin();
-        owned.read(session.manager.engine(), after, most);
-    }
-    py::list events;
-    std::string_view previous;
-    py::object bundle = make_text(previous);
-    for (const Event& event : owned.events) {
-        if (event.bundle != previous) bundle = make_text(event.bundle);
-        previous = event.bundle;
-        events.append(make_event(event, bundle));
-    }
-    return py::make_tuple(events, owned.missed);
-}
-
-std::uint64_t last_sequence(Shell& shell) { return shell.begin().manager.engine().last_sequence(); }
-
 void validate(Shell& shell) {
     const char* reason = nullptr;
     bool sound = false;
     {
-        const auto session = shell.begin();
-        sound = session.manager.engine().validate(&reason);
+        const auto locked = shell.lock();
+        sound = locked.manager.engine().validate(&reason);
     }
     if (sound) return;
     PyErr_SetString(PyExc_AssertionError, reason);
@@ -204,9 +156,6 @@ void bind_queries(ManagerClass& bound) {
             "stats", &stats,
             "Return plain numbers: records and grants that live now, by type; grants given, renewed and ended by cause\n"
             "since the start; texts in use; the number of the last event.")
-        .def("read", &read, py::arg("after"), py::arg("limit") = py::none(),
-             "Return (events after a sequence number, how many were overwritten before them). Any number of readers.")
-        .def("last_sequence", &last_sequence, "Return the number of the newest event; 0 before the first.")
         .def("validate", &validate,
              "Check every invariant of the engine; AssertionError names the first that is broken.");
 }

@@ -27,15 +27,14 @@ Shell::Shell(py::object clock, const Limits& limits, py::object recorder) : cloc
     if (manager_ == nullptr) throw Refusal(Status::out_of_memory);
 }
 
-// A clock in Python is asked before the lock is taken. Another thread may have brought a later instant meanwhile; then it
-// is asked again. A clock that does not go on has really run backwards, and the call says so.
+// A clock in Python is asked before the lock is taken. Another thread may have brought a later instant meanwhile; then
+// it is asked again. A clock that does not go on has really run backwards, and the call says so.
 Shell::Session Shell::begin_asking() {
     for (Instant previous = no_deadline;;) {
         const Instant now = clock_.ask();
         std::unique_lock lock(mutex_);
-        Manager& manager = open();
-        const bool late = manager.engine().check_time(now) == Status::time_backwards;
-        if (!late || (previous != no_deadline && now <= previous)) return {std::move(lock), manager, now};
+        const bool stands_still = previous != no_deadline && now <= previous;
+        if (now >= latest_ || stands_still) return session(std::move(lock), now);
         previous = now;
     }
 }
@@ -48,11 +47,7 @@ Mask Shell::change_in_steps(const Admission& admission) {
         const Turn turn(*this);
         std::optional<Instant> recorded;
         if (recorder_) {
-            {
-                const Session session = begin();
-                check(session.manager.engine().check_time(session.now));
-                recorded = session.now;
-            }
+            recorded = begin().now;
             record(admission.command, *recorded);
         }
         const Session session = begin();
@@ -102,21 +97,8 @@ void Shell::settle(const Ended& ended) const {
 
 void Shell::set_policy(std::unique_ptr<Policy> policy, py::object quota) {
     policy->set_quota(!quota.is_none());
-    {
-        const std::lock_guard lock(mutex_);
-        check(open().set_policy(std::move(policy)));
-    }
+    check(lock().manager.set_policy(std::move(policy)));
     quota_ = quota.is_none() ? py::object() : std::move(quota);
-}
-
-bool Shell::ready() {
-    const std::lock_guard lock(mutex_);
-    return open().ready();
-}
-
-void Shell::set_ready(bool ready) {
-    const std::lock_guard lock(mutex_);
-    open().set_ready(ready);
 }
 
 void Shell::close() {
@@ -128,7 +110,7 @@ void Shell::close() {
     forget();
 }
 
-int Shell::visit(visitproc visit, void* arg) const {
+int Shell::traverse(visitproc visit, void* arg) const {
     Py_VISIT(clock_.object().ptr());
     Py_VISIT(quota_.ptr());
     Py_VISIT(recorder_.ptr());

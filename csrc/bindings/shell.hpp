@@ -1,10 +1,10 @@
-// The shell around one manager: its lock, its clock, the quota hook and the recorder. What Python calls `_core.Manager`.
+// The shell around one manager: its lock, its clock, the quota hook and the recorder. Python's `_core.Manager`.
 //
-// Lock     One mutex per manager, held over core calls only and never while Python runs. Whoever waits for it may hold the
-//          GIL, as whoever holds it never asks for the GIL.
-// Hook     Asked between admit and execute, and told of ended CPU afterwards, without the lock. It may call the manager.
-// Recorder With a recorder all calls that can move time or change anything take turns, so that a replay of the record meets
-//          the same instants in the same order. The recorder itself may only read single records.
+// Lock     One mutex per manager, held over core calls only and never while Python runs. Whoever waits for it may hold
+//          the GIL, as whoever holds it never asks for the GIL.
+// Hook     Asked between admit and execute and told of ended CPU afterwards, without the lock. It may call the manager.
+// Record   With a recorder all calls that can move time or change anything take turns, so that a replay of the record
+//          meets the same instants in the same order. The recorder itself may only read single records.
 #pragma once
 
 #include <pybind11/pybind11.h>
@@ -26,7 +26,12 @@ enum class Gil { hold, release };
 
 class Shell {
 public:
-    // A call on the manager: the lock is held as long as this lives.
+    // The manager under its lock, which is held as long as this lives.
+    struct Locked {
+        std::unique_lock<std::mutex> lock;
+        Manager& manager;
+    };
+    // The same at an instant: a call.
     struct Session {
         std::unique_lock<std::mutex> lock;
         Manager& manager;
@@ -36,7 +41,11 @@ public:
     // Refusal when memory is not to be had; ValueError for a limit out of range.
     Shell(py::object clock, const Limits& limits, py::object recorder);
 
-    // Takes the lock and the instant. Refusal when closed. For what reads single records only.
+    // Takes the lock. Refusal when closed. For what has nothing to do with time.
+    [[nodiscard]] Locked lock();
+
+    // Takes the lock and the instant. Refusal when closed, or when the clock has run backwards. For what reads single
+    // records only.
     [[nodiscard]] Session begin();
 
     // Runs `work(manager, now)`, which makes one engine call that is not const, and settles the quota afterwards.
@@ -56,14 +65,12 @@ public:
 
     // `quota` may be None.
     void set_policy(std::unique_ptr<Policy> policy, py::object quota);
-    [[nodiscard]] bool ready();
-    void set_ready(bool ready);
     // Gives the memory back. Every later call is refused as not connected, but for this one.
     void close();
 
     [[nodiscard]] const py::object& clock() const noexcept { return clock_.object(); }
     // For the garbage collector: the Python objects that are held, and letting go of them.
-    int visit(visitproc visitor, void* argument) const;
+    int traverse(visitproc visit, void* arg) const;
     void forget();
 
 private:
@@ -96,8 +103,11 @@ private:
         ended.insert(ended.end(), uids.begin(), uids.end());
     }
 
+    [[nodiscard]] Session session(std::unique_lock<std::mutex> lock, Instant now);
+
     std::mutex mutex_;
     std::unique_ptr<Manager> manager_;  // null once closed
+    Instant latest_ = 0;                // of all calls, those included that only read
     ClockReader clock_;
     py::object quota_;     // null when there is none
     py::object recorder_;  // null when there is none
@@ -110,12 +120,23 @@ inline Mask mask_or_throw(const Result& result) {
     return result.mask;
 }
 
+inline Shell::Locked Shell::lock() {
+    std::unique_lock lock(mutex_);
+    return {std::move(lock), open()};
+}
+
 // Reads the clock under the lock, so that no call comes with an earlier instant than the one before it.
 inline Shell::Session Shell::begin() {
     if (clock_.is_python()) return begin_asking();
     std::unique_lock lock(mutex_);
+    return session(std::move(lock), clock_.read());
+}
+
+inline Shell::Session Shell::session(std::unique_lock<std::mutex> lock, Instant now) {
     Manager& manager = open();
-    return {std::move(lock), manager, clock_.read()};
+    if (now < latest_) throw Refusal(Status::time_backwards);
+    latest_ = now;
+    return {std::move(lock), manager, now};
 }
 
 template <Gil gil, typename Work>

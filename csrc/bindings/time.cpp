@@ -11,12 +11,7 @@ py::object instant_or_none(Instant at) {
 }
 
 std::size_t advance(Shell& shell, const py::object& budget) {
-    std::size_t most = SIZE_MAX;
-    if (!budget.is_none()) {
-        const std::int64_t given = to_int64(budget.ptr(), "budget");
-        if (given < 0) throw py::value_error("budget must not be negative");
-        most = static_cast<std::size_t>(given);
-    }
+    const std::size_t most = to_limit(budget.ptr(), "budget");
     const AdvanceResult result =
         shell.run<Gil::release>([&](Manager& manager, Instant now) { return manager.engine().advance(now, most); });
     check(result.status);
@@ -31,10 +26,7 @@ py::object next_deadline(Shell& shell) {
     }));
 }
 
-py::object wake_at(Shell& shell) {
-    const auto session = shell.begin();
-    return instant_or_none(session.manager.engine().wake_at());
-}
+py::object wake_at(Shell& shell) { return instant_or_none(shell.lock().manager.engine().wake_at()); }
 
 }  // namespace
 

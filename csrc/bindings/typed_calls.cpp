@@ -11,8 +11,8 @@ PyObject* mask_object(Read&& read) {
 }
 
 PyObject* apply(PyObject* self, PyObject* const* arguments, Py_ssize_t count, PyObject* keywords) {
-    static constexpr Parameters<9> parameters{
-        "apply", {"uid", "pid", "mask", "timeout_ms", "persist", "process", "reason", "cpu_level", "caller"}, 4, 4};
+    static const Parameters<9> parameters(
+        "apply", {"uid", "pid", "mask", "timeout_ms", "persist", "process", "reason", "cpu_level", "caller"}, 4, 4);
     return mask_object([&] {
         const auto [uid, pid, mask, timeout, persist, process, reason, level, who] =
             parameters.read(arguments, count, keywords);
@@ -33,8 +33,7 @@ PyObject* apply(PyObject* self, PyObject* const* arguments, Py_ssize_t count, Py
 }
 
 PyObject* release(PyObject* self, PyObject* const* arguments, Py_ssize_t count, PyObject* keywords) {
-    static constexpr Parameters<6> parameters{
-        "release", {"uid", "pid", "mask", "process", "cpu_level", "caller"}, 3, 3};
+    static const Parameters<6> parameters("release", {"uid", "pid", "mask", "process", "cpu_level", "caller"}, 3, 3);
     return mask_object([&] {
         const auto [uid, pid, mask, process, level, who] = parameters.read(arguments, count, keywords);
         const std::int64_t user = to_int64(uid, "uid");
@@ -52,7 +51,7 @@ PyObject* release(PyObject* self, PyObject* const* arguments, Py_ssize_t count, 
 }
 
 PyObject* reset_all(PyObject* self, PyObject* const* arguments, Py_ssize_t count, PyObject* keywords) {
-    static constexpr Parameters<3> parameters{"reset_all", {"uid", "pid", "caller"}, 2, 2};
+    static const Parameters<3> parameters("reset_all", {"uid", "pid", "caller"}, 2, 2);
     return mask_object([&] {
         const auto [uid, pid, who] = parameters.read(arguments, count, keywords);
         const std::int64_t user = to_int64(uid, "uid");

@@ -23,19 +23,18 @@ py::tuple tuple_of(const char* const (&names)[count]) {
     return result;
 }
 
-// Looks the words up in the modules `types` and `request` of the package.
-void use_vocabulary(const py::object& types, const py::object& request) {
+// Looks the words up in the modules `types` and `caller` of the package.
+void use_vocabulary(const py::object& types, const py::object& caller) {
     auto* words = new Vocabulary;
     words->Event = types.attr("Event");
+    words->EventColumns = types.attr("EventColumns");
     words->Grant = types.attr("Grant");
     words->Record = types.attr("Record");
     words->RecordInfo = types.attr("RecordInfo");
     words->Infos = types.attr("Infos");
     words->EfficiencyResourcesInfo = types.attr("EfficiencyResourcesInfo");
     words->Command = types.attr("Command");
-    words->Caller = request.attr("Caller");
-    words->EfficiencyResourcesRequest = request.attr("EfficiencyResourcesRequest");
-    words->ABSENT = request.attr("ABSENT");
+    words->Caller = caller.attr("Caller");
     words->owner_kinds[0] = types.attr("OwnerKind")("app");
     words->owner_kinds[1] = types.attr("OwnerKind")("process");
     for (std::size_t i = 0; i < std::size(event_kind_names); ++i) {
@@ -122,7 +121,7 @@ void append_documented_rows(py::list& rows, const RecordView& view, Instant now)
 void bind_vocabulary(py::module_& module) {
     module.attr("EVENT_KINDS") = tuple_of(event_kind_names);
     module.attr("CAUSES") = tuple_of(cause_names);
-    module.def("use_vocabulary", &use_vocabulary, py::arg("types"), py::arg("request"), py::pos_only(),
+    module.def("use_vocabulary", &use_vocabulary, py::arg("types"), py::arg("caller"), py::pos_only(),
                "Take the named tuples and enumerations of the package, once, when it is imported.");
 }
 

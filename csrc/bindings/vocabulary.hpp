@@ -1,5 +1,5 @@
-// The words of the package that the module hands out: its named tuples and enumerations, which are written in Python and
-// handed over once when the package is imported.
+// The words of the package that the module hands out: its named tuples and enumerations, which are written in Python
+// and handed over once when the package is imported.
 #pragma once
 
 #include <pybind11/pybind11.h>
@@ -16,9 +16,9 @@ namespace py = pybind11;
 
 struct Vocabulary {
     // Named tuples.
-    py::object Event, Grant, Record, RecordInfo, Infos, EfficiencyResourcesInfo, Command;
-    // What callers hand in.
-    py::object Caller, EfficiencyResourcesRequest, ABSENT;
+    py::object Event, EventColumns, Grant, Record, RecordInfo, Infos, EfficiencyResourcesInfo, Command;
+    // What callers hand in, besides the request.
+    py::object Caller;
     // Members of the enumerations, in the order of the C++ lists.
     py::object owner_kinds[2];
     py::object event_kinds[4];

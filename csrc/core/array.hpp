@@ -1,6 +1,6 @@
 // A growable array of plain values that says no instead of throwing. Not thread-safe.
 //
-// Memory   One block, aligned to cache lines; doubles when it grows and never shrinks. Growing moves the elements.
+// Memory   One block (core/block.hpp); doubles when it grows and never shrinks. Growing moves the elements.
 // Errors   A failed allocation answers false and changes nothing.
 #pragma once
 
@@ -8,9 +8,10 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
-#include <new>
 #include <type_traits>
 #include <utility>
+
+#include "core/block.hpp"
 
 namespace grantwheel {
 
@@ -20,7 +21,7 @@ class Array {
 
 public:
     Array() noexcept = default;
-    ~Array() { ::operator delete(data_, alignment); }
+    ~Array() { free_block(data_, capacity_ * sizeof(T)); }
     Array(const Array&) = delete;
     Array& operator=(const Array&) = delete;
 
@@ -29,10 +30,10 @@ public:
         if (count <= capacity_) return true;
         const std::size_t capacity = std::max(count, capacity_ * 2);
         if (capacity > SIZE_MAX / 2 / sizeof(T)) return false;
-        auto* data = static_cast<T*>(::operator new(capacity * sizeof(T), alignment, std::nothrow));
+        auto* data = static_cast<T*>(allocate_block(capacity * sizeof(T)));
         if (data == nullptr) return false;
         if (size_ != 0) std::memcpy(static_cast<void*>(data), data_, size_ * sizeof(T));
-        ::operator delete(std::exchange(data_, data), alignment);
+        free_block(std::exchange(data_, data), capacity_ * sizeof(T));
         capacity_ = capacity;
         return true;
     }
@@ -43,6 +44,12 @@ public:
         if (count > size_) std::fill(data_ + size_, data_ + count, value);
         size_ = count;
         return true;
+    }
+
+    // Writes to the free places, so that the system has given their pages before they are needed.
+    void touch() noexcept {
+        if (data_ == nullptr) return;
+        std::memset(static_cast<void*>(data_ + size_), 0, (capacity_ - size_) * sizeof(T));
     }
 
     // Adds an element where room has been made.
@@ -67,8 +74,6 @@ public:
     const T* end() const noexcept { return data_ + size_; }
 
 private:
-    static constexpr std::align_val_t alignment{64};
-
     T* data_ = nullptr;
     std::size_t size_ = 0;
     std::size_t capacity_ = 0;

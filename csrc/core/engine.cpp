@@ -21,7 +21,7 @@ std::unique_ptr<Engine> Engine::create(const Limits& limits) noexcept {
     std::unique_ptr<Parts> parts(new (std::nothrow) Parts);
     if (parts == nullptr || !parts->events.open(limits.event_capacity)) return nullptr;
     parts->limits = limits;
-    if (!parts->reserve(limits.reserve, 0)) return nullptr;
+    if (!parts->table.reserve(limits.reserve) || !parts->reserve_places()) return nullptr;
     return std::unique_ptr<Engine>(new (std::nothrow) Engine(std::move(parts)));
 }
 
@@ -64,11 +64,10 @@ Instant Engine::wake_at() const noexcept {
 }
 
 bool Engine::track_cpu_ended(bool track) noexcept {
+    if (track && !parts_->cpu_ended.reserve(parts_->table.capacity() + 1)) return false;
     parts_->tracks_cpu_ended = track;
     parts_->cpu_ended.clear();
-    if (parts_->reserve_places()) return true;
-    parts_->tracks_cpu_ended = false;
-    return false;
+    return true;
 }
 
 std::span<const std::uint32_t> Engine::cpu_ended() const noexcept {
@@ -87,10 +86,6 @@ Status Engine::Parts::begin(Instant at) noexcept {
     const Status status = check_time(at);
     if (status == Status::ok) now = at;
     return status;
-}
-
-bool Engine::Parts::reserve(std::size_t apps, std::size_t processes) noexcept {
-    return table.make_room(apps, processes) && reserve_places();
 }
 
 bool Engine::Parts::reserve_places() noexcept {

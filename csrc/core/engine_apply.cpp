@@ -2,8 +2,8 @@
 
 namespace grantwheel {
 
-// Settles the records that the request goes to, makes sure that nothing can fail any more, then grants: CPU of a process
-// request to the process record, the rest to the app record.
+// Settles the records that the request goes to, makes sure that nothing can fail any more, then grants: CPU of a
+// process request to the process record, the rest to the app record.
 Result Engine::Parts::apply(const Command& command) noexcept {
     const Mask process_mask = command.is_process ? command.mask & type::CPU : 0;
     const Mask app_mask = command.mask & ~process_mask;
@@ -16,7 +16,7 @@ Result Engine::Parts::apply(const Command& command) noexcept {
     const bool adds_process = process_mask != 0 && (process == no_row || reused);
     const bool adds_app = app_mask != 0 && app == no_row;
     const bool adds = adds_process || adds_app;
-    if (adds && !make_room(adds_app, adds_process, reused)) return {Status::out_of_memory, 0};
+    if (adds && !make_room(command.uid, adds_app, adds_process, reused)) return {Status::out_of_memory, 0};
 
     const bool tells = adds || (app != no_row && (app_mask & ~table.mask(app)) != 0);
     Texts texts{};
@@ -33,17 +33,18 @@ Result Engine::Parts::apply(const Command& command) noexcept {
 
 // Rows for new records, `reused` of which takes the place of an old one. False when the limit is reached even after all
 // that is due was freed, or when there is no memory.
-bool Engine::Parts::make_room(bool adds_app, bool adds_process, bool reused) noexcept {
-    const std::size_t more = std::size_t{adds_app} + std::size_t{adds_process} - std::size_t{reused};
+bool Engine::Parts::make_room(std::uint32_t uid, bool adds_app, bool adds_process, bool reused) noexcept {
+    const std::size_t processes = std::size_t{adds_process} - std::size_t{reused};
+    const std::size_t more = std::size_t{adds_app} + processes;
     while (table.size() + more > limits.max_records) {
         if (!end_some()) return false;
     }
-    return reserve(adds_app, adds_process);
+    return table.make_room(uid, adds_app, processes) && reserve_places();
 }
 
-// Finds the reason, and the bundle when an event will `tell` it, and holds both until they are given back: neither may go
-// while older texts, grants and events make room. False when a text that was not in use finds no free place even after all
-// that is due was freed, or when there is no memory.
+// Finds the reason, and the bundle when an event will `tell` it, and holds both until they are given back: neither may
+// go while older texts, grants and events make room. False when a text that was not in use finds no free place even
+// after all that is due was freed, or when there is no memory.
 bool Engine::Parts::take_texts(const Command& command, bool tells, bool adds, Texts& texts) noexcept {
     do {
         texts.reason = strings.find_or_add(command.reason);
@@ -86,7 +87,7 @@ void Engine::Parts::grant(Row row, Mask mask, const Command& command, Texts text
     if (fresh != 0) tell_apply(row, fresh, command.pid, texts.bundle);
 }
 
-// Sets reason, deadline and timeout of each type (SPEC 7). "Never" is the latest deadline of all, so that becoming
+// Sets reason, deadline and timeout of each type. "Never" is the latest deadline of all, so that becoming
 // persistent is one more way to extend.
 void Engine::Parts::merge(Row row, Mask mask, const Command& command, TextId reason) noexcept {
     Record& record = table.record(row);

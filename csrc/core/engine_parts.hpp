@@ -1,9 +1,9 @@
 // The inside of the engine: the parts, and the steps that change them together. Every public call of Engine is one of
 // these steps behind a check of the time. Not thread-safe.
 //
-// Where    engine_apply.cpp    merging an apply into what is held (SPEC 6, 7)
-//          engine_release.cpp  releases, cascades, deaths, administration (SPEC 8, 10, 13)
-//          engine_time.cpp     settling, expiry, the next deadline (SPEC 9)
+// Where    engine_apply.cpp    merging an apply into what is held
+//          engine_release.cpp  releases, cascades, deaths, administration
+//          engine_time.cpp     settling, expiry, the next deadline
 //          engine_queries.cpp  reads
 //          engine_validate.cpp the self-check
 #pragma once
@@ -46,7 +46,8 @@ struct Engine::Parts {
     Mask admin_reset_all() noexcept;
 
     // engine_time.cpp. `due_at` is the earliest deadline of a record if it is due, else no_deadline; `expire` ends what
-    // is due at that instant and answers whether the record is still there, as does `settle`, which ends all that is due.
+    // is due at that instant and answers whether the record is still there, as does `settle`, which ends all that is
+    // due.
     [[nodiscard]] Instant earliest(Row row) const noexcept;
     [[nodiscard]] Instant due_at(Row row) const noexcept;
     bool expire(Row row, Instant at) noexcept;
@@ -60,8 +61,7 @@ struct Engine::Parts {
     // engine_queries.cpp. What of a record is not due at an instant.
     [[nodiscard]] Mask mask_at(Row row, Instant at) const noexcept;
 
-    // Memory for rows, and for what has as many places as there are rows.
-    [[nodiscard]] bool reserve(std::size_t apps, std::size_t processes) noexcept;
+    // Memory for what has as many places as there are rows.
     [[nodiscard]] bool reserve_places() noexcept;
 
     // The two ways in which a mask changes, with their events.
@@ -74,6 +74,13 @@ struct Engine::Parts {
         const Record& record = table.record(row);
         const std::uint64_t apps_last = record.kind == OwnerKind::app ? std::uint64_t{1} << 31 : 0;
         return (apps_last + record.key) << row_bits | row;
+    }
+    // The row of such a key, and its owner.
+    [[nodiscard]] static Owner owner_of(std::uint64_t key) noexcept {
+        const std::uint64_t apps_last = std::uint64_t{1} << 31;
+        key >>= row_bits;
+        if (key < apps_last) return {OwnerKind::process, static_cast<std::uint32_t>(key)};
+        return {OwnerKind::app, static_cast<std::uint32_t>(key - apps_last)};
     }
     [[nodiscard]] static Row row_of(std::uint64_t key) noexcept {
         return static_cast<Row>(key & ((std::uint64_t{1} << row_bits) - 1));
@@ -90,7 +97,7 @@ private:
         TextId reason;
         TextId bundle;
     };
-    [[nodiscard]] bool make_room(bool adds_app, bool adds_process, bool reused) noexcept;
+    [[nodiscard]] bool make_room(std::uint32_t uid, bool adds_app, bool adds_process, bool reused) noexcept;
     [[nodiscard]] bool take_texts(const Command& command, bool tells, bool adds, Texts& texts) noexcept;
     void give_back(Texts texts) noexcept;
     Row add(OwnerKind kind, const Command& command, Texts texts) noexcept;

@@ -49,14 +49,12 @@ Result Engine::mask(Owner owner, Instant now) const noexcept {
     return {Status::ok, row == no_row ? 0 : parts_->mask_at(row, now)};
 }
 
-Status Engine::masks(OwnerKind kind, std::span<const std::uint32_t> keys, std::span<Mask> out,
-                     Instant now) const noexcept {
-    if (const Status status = parts_->check_time(now); status != Status::ok) return status;
-    for (std::size_t i = 0; i < keys.size(); ++i) {
-        const Row row = parts_->table.find({kind, keys[i]});
-        out[i] = row == no_row ? 0 : parts_->mask_at(row, now);
+void Engine::prefetch_apps(std::span<const std::uint32_t> uids) const noexcept {
+    const Table& table = parts_->table;
+    for (const std::uint32_t uid : uids) table.prefetch_index({OwnerKind::app, uid});
+    for (const std::uint32_t uid : uids) {
+        if (const Row row = table.find_app(uid); row != no_row) table.prefetch_row(row);
     }
-    return Status::ok;
 }
 
 Status Engine::find(Owner owner, Instant now, RecordView& view) const noexcept {
@@ -166,5 +164,6 @@ EventsRead Engine::read(std::uint64_t after, std::span<Event> out) const noexcep
 }
 
 std::uint64_t Engine::last_sequence() const noexcept { return parts_->events.last(); }
+std::uint64_t Engine::first_sequence() const noexcept { return parts_->events.first(); }
 
 }  // namespace grantwheel

@@ -24,9 +24,9 @@ Mask Engine::Parts::release(const Command& command) noexcept {
 // pid. All of these records are settled first, as one.
 Mask Engine::Parts::release_app(std::uint32_t uid, Mask mask, Cause cause) noexcept {
     Row app = table.find_app(uid);
-    if ((mask & type::CPU) == 0) return release_one(app, mask, cause);
+    const std::size_t count = (mask & type::CPU) != 0 ? gather_processes(uid) : 0;
+    if (count == 0) return release_one(app, mask, cause);
 
-    const std::size_t count = gather_processes(uid);
     std::uint64_t* const first = scratch.data();
     std::uint64_t* const last = first + count;
     std::uint64_t* const rest =

@@ -45,12 +45,14 @@ bool Engine::Parts::settle(Row row) noexcept {
 
 // Settles a process record and an app record as one; either may be no_row, and is when it is gone afterwards.
 void Engine::Parts::settle_pair(Row& process, Row& app) noexcept {
+    const auto fires = [&](Row row) { return row != no_row && table.record(row).armed <= now; };
+    if (!fires(process) && !fires(app)) return;
     while (process != no_row && app != no_row) {
-        const Instant process_due = due_at(process);
-        const Instant app_due = due_at(app);
-        if (process_due == no_deadline && app_due == no_deadline) break;
-        Row& next = process_due <= app_due ? process : app;
-        if (!expire(next, std::min(process_due, app_due))) next = no_row;
+        const Instant process_at = due_at(process);
+        const Instant app_at = due_at(app);
+        if (process_at == no_deadline && app_at == no_deadline) break;
+        Row& next = process_at <= app_at ? process : app;
+        if (!expire(next, std::min(process_at, app_at))) next = no_row;
     }
     if (process != no_row && !settle(process)) process = no_row;
     if (app != no_row && !settle(app)) app = no_row;
@@ -75,24 +77,28 @@ AdvanceResult Engine::Parts::advance(std::size_t budget) noexcept {
     return result;
 }
 
-// Ends what is due at the one instant of a slot of the lowest level, in order, and re-arms the timers that renewals have
-// left behind there. Answers the number of grants ended.
+// Ends what is due at the one instant of a slot of the lowest level, in order, and re-arms the timers that renewals
+// have left behind there. Answers the number of grants ended.
 std::size_t Engine::Parts::end_slot(const Wheel::Slot& slot, std::size_t& budget) noexcept {
+    constexpr std::size_t ahead = 8;
     scratch.clear();
-    for (Row row = wheel.head(slot); row != no_row && budget != 0; --budget) {
-        const Row next = table.record(row).next;
+    for (; budget != 0 && wheel.head(slot) != no_row; --budget) {
+        const Row row = wheel.pop(table.records(), slot);
         const Instant at = earliest(row);
         if (at == slot.start) {
             scratch.push(sort_key(row));
         } else {
             wheel.move(table.records(), row, at);
         }
-        row = next;
     }
     std::sort(scratch.begin(), scratch.end());
     const std::uint64_t before = ended[static_cast<std::size_t>(Cause::expired)];
-    for (const std::uint64_t key : scratch) {
-        const Row row = row_of(key);
+    for (std::size_t i = 0; i < scratch.size(); ++i) {
+        if (i + ahead < scratch.size()) {
+            table.prefetch_index(owner_of(scratch[i + ahead]));
+            table.prefetch_row(row_of(scratch[i + ahead]));
+        }
+        const Row row = row_of(scratch[i]);
         if (!expire(row, slot.start)) continue;
         if (const Instant at = earliest(row); at != no_deadline) wheel.move(table.records(), row, at);
     }
@@ -101,7 +107,8 @@ std::size_t Engine::Parts::end_slot(const Wheel::Slot& slot, std::size_t& budget
 
 // Moves the timers of a slot of a higher level to where they belong now that it has been entered.
 void Engine::Parts::empty_slot(const Wheel::Slot& slot, std::size_t& budget) noexcept {
-    for (Row row = wheel.head(slot); row != no_row && budget != 0; row = wheel.head(slot), --budget) {
+    for (; budget != 0 && wheel.head(slot) != no_row; --budget) {
+        const Row row = wheel.pop(table.records(), slot);
         wheel.move(table.records(), row, earliest(row));
     }
 }

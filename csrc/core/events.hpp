@@ -25,8 +25,8 @@ public:
     // Takes the memory for all of it. False when there is none.
     [[nodiscard]] bool open(std::uint32_t capacity) noexcept;
 
-    // Adds an event, over the oldest one when the ring is full. Returns the bundle of what was overwritten, which nothing
-    // refers to any more; the empty text when there is nothing to let go.
+    // Adds an event, over the oldest one when the ring is full. Returns the bundle of what was overwritten, which
+    // nothing refers to any more; the empty text when there is nothing to let go.
     TextId push(const StoredEvent& event) noexcept;
 
     [[nodiscard]] std::uint64_t last() const noexcept { return last_; }

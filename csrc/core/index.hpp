@@ -69,6 +69,11 @@ public:
         --count_;
     }
 
+    // Asks for the place where a slot of this hash would be.
+    void prefetch_slot(std::uint32_t hash) const noexcept {
+        if (slots_.size() != 0) prefetch(slots_.data() + place(hash));
+    }
+
     [[nodiscard]] std::size_t count() const noexcept { return count_; }
     [[nodiscard]] const Array<Slot>& slots() const noexcept { return slots_; }
 

@@ -26,7 +26,7 @@ Status judge_privilege(const Caller& caller) noexcept {
     return caller.system_app || caller.service_extension ? Status::ok : Status::not_system_app;
 }
 
-// The cpu level rules (SPEC 12), on the mask as it was asked for.
+// The cpu level rules, on the mask as it was asked for.
 Status judge_level(const Request& request, const BundleRule& rule) noexcept {
     if ((request.mask & type::CPU) == 0 || request.cpu_level == default_level) return Status::ok;
     if (request.cpu_level < default_level || request.cpu_level > max_level) return Status::level_invalid;

@@ -1,8 +1,8 @@
 // The record of one owner as the table keeps it: what is hot in one cache line, the rest in another place.
 //
 // Deadlines  Kept as 32-bit words beside one 64-bit instant: deadline = armed + u32(low - u32(armed)). That holds while
-//            armed <= deadline < armed + 2^32, which it does, as a timer is never armed later than the earliest deadline,
-//            a record is settled before it is changed, and no timeout exceeds 2^32-1.
+//            armed <= deadline < armed + 2^32, which it does, as a timer is never armed later than the earliest
+//            deadline, a record is settled before it is changed, and no timeout exceeds 2^32-1.
 #pragma once
 
 #include <cstdint>

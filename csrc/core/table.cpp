@@ -2,11 +2,37 @@
 
 namespace grantwheel {
 
-bool Table::make_room(std::size_t apps, std::size_t processes) noexcept {
+bool Table::make_room(std::uint32_t uid, std::size_t apps, std::size_t processes) noexcept {
     const std::size_t more = apps + processes;
     const std::size_t rows = masks_.size() + (more > free_count_ ? more - free_count_ : 0);
     return records_.reserve(rows) && details_.reserve(rows) && masks_.reserve(rows) &&
-           uids_.reserve(uids_.count() + more) && pids_.reserve(pids_.count() + processes);
+           uids_.reserve(uids_.count() + (uid_slot(uid) == nullptr ? 1 : 0)) &&
+           pids_.reserve(pids_.count() + processes);
+}
+
+bool Table::reserve(std::size_t apps) noexcept {
+    if (!records_.reserve(apps) || !details_.reserve(apps) || !masks_.reserve(apps) || !uids_.reserve(apps))
+        return false;
+    records_.touch();
+    details_.touch();
+    masks_.touch();
+    return true;
+}
+
+void Table::prefetch_index(Owner owner) const noexcept {
+    if (owner.kind == OwnerKind::app) {
+        uids_.prefetch_slot(mix(owner.key));
+    } else {
+        pids_.prefetch_slot(mix(owner.key));
+    }
+}
+
+void Table::prefetch_row(Row row) const noexcept {
+    const Details& details = details_[row];
+    prefetch(&records_[row]);
+    prefetch(&details);
+    prefetch(&details.bundle);
+    prefetch(&masks_[row]);
 }
 
 const Table::UidSlot* Table::uid_slot(std::uint32_t uid) const noexcept {

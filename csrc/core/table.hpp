@@ -1,7 +1,7 @@
 // The owner table: which records there are, found by uid and by pid, and what they hold. Not thread-safe.
 //
-// Layout   Parallel arrays by row: the hot record (one cache line), the mask (two bytes, so that a scan for a type reads
-//          little), the details. A freed row serves the next record.
+// Layout   Parallel arrays by row: the hot record (one cache line), the mask (two bytes, so that a scan for a type
+//          reads little), the details. A freed row serves the next record.
 // Index    The slot of a uid leads to its app record and to the list of its process records, one of which may be there
 //          without the other; pids have slots of their own.
 #pragma once
@@ -17,10 +17,16 @@ namespace grantwheel {
 
 class Table {
 public:
-    // Makes room for that many more records, so that as many calls of `add` cannot fail.
-    [[nodiscard]] bool make_room(std::size_t apps, std::size_t processes) noexcept;
+    // Makes room for that many more records of one uid, so that as many calls of `add` cannot fail.
+    [[nodiscard]] bool make_room(std::uint32_t uid, std::size_t apps, std::size_t processes) noexcept;
+    // Takes the memory for that many app records, pages and all. Pre: the table is empty.
+    [[nodiscard]] bool reserve(std::size_t apps) noexcept;
     // How many rows have memory.
     [[nodiscard]] std::size_t capacity() const noexcept { return masks_.capacity(); }
+
+    // Asks the processor for the slot of an owner, and for the lines of a row, that will be used soon.
+    void prefetch_index(Owner owner) const noexcept;
+    void prefetch_row(Row row) const noexcept;
 
     [[nodiscard]] Row find_app(std::uint32_t uid) const noexcept;
     [[nodiscard]] Row find_process(std::uint32_t pid) const noexcept;

@@ -49,6 +49,7 @@ void Wheel::link(Record* records, Row row, std::uint16_t slot) noexcept {
 
 void Wheel::unlink(Record* records, Row row) noexcept {
     const Record& record = records[row];
+    if (record.slot == no_slot) return;
     if (record.next != no_row) records[record.next].previous = record.previous;
     if (record.previous != no_row) {
         records[record.previous].next = record.next;
@@ -79,6 +80,13 @@ void Wheel::move(Record* records, Row row, Instant at) noexcept {
         link(records, row, slot);
     }
     records[row].armed = at;
+}
+
+Row Wheel::pop(Record* records, const Slot& slot) noexcept {
+    const Row row = head(slot);
+    unlink(records, row);
+    records[row].slot = no_slot;
+    return row;
 }
 
 bool Wheel::first(Slot& slot) const noexcept {

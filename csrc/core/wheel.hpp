@@ -34,11 +34,14 @@ public:
     void disarm(Record* records, Row row) noexcept;
     // Sets another instant for a row that has a timer. Pre: at >= current().
     void move(Record* records, Row row, Instant at) noexcept;
+    // Takes the first row off an occupied slot. Its timer is still set, but in no slot: it must be moved or disarmed
+    // next.
+    [[nodiscard]] Row pop(Record* records, const Slot& slot) noexcept;
 
     // The first occupied slot. Cost O(levels). False when no timer is set.
     [[nodiscard]] bool first(Slot& slot) const noexcept;
 
-    // The first row of a slot, from where Record::next leads on.
+    // The first row of a slot, or no_row; Record::next leads on.
     [[nodiscard]] Row head(const Slot& slot) const noexcept { return heads_[slot.level][slot.position]; }
 
     // The instant that the wheel has reached. Timers before it have been dealt with.
@@ -52,6 +55,8 @@ public:
                                 const char** reason) const noexcept;
 
 private:
+    static constexpr std::uint16_t no_slot = UINT16_MAX;  // of a row that was popped
+
     [[nodiscard]] std::uint16_t slot_of(Instant at) const noexcept;
     void link(Record* records, Row row, std::uint16_t slot) noexcept;
     void unlink(Record* records, Row row) noexcept;

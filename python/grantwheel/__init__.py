@@ -1,8 +1,8 @@
 """grantwheel keeps time-bounded grants of typed resources: who may use what, until when."""
 
-from . import _core, request, types
+from . import _core, caller, types
 
-_core.use_vocabulary(types, request)
+_core.use_vocabulary(types, caller)
 
 from . import backgroundTaskManager  # noqa: E402 - the module needs its vocabulary first
 from ._core import (  # noqa: E402
@@ -10,6 +10,7 @@ from ._core import (  # noqa: E402
     BusinessError,
     CallerVerificationError,
     ContinuousTaskError,
+    EfficiencyResourcesRequest,
     ManualClock,
     MemoryOperationError,
     MonotonicClock,
@@ -23,9 +24,9 @@ from ._core import (  # noqa: E402
     TransactionError,
     __version__,
 )
+from .caller import Caller  # noqa: E402
 from .manager import Manager  # noqa: E402
 from .policy import Policy, Quota  # noqa: E402
-from .request import ABSENT, Caller, EfficiencyResourcesRequest  # noqa: E402
 from .subscription import Subscription  # noqa: E402
 from .types import (  # noqa: E402
     BackgroundMode,
@@ -36,6 +37,7 @@ from .types import (  # noqa: E402
     EfficiencyResourcesCpuLevel,
     EfficiencyResourcesInfo,
     Event,
+    EventColumns,
     EventKind,
     Grant,
     Infos,
@@ -46,7 +48,6 @@ from .types import (  # noqa: E402
 )
 
 __all__ = [
-    "ABSENT",
     "BackgroundMode",
     "BootClock",
     "BusinessError",
@@ -61,6 +62,7 @@ __all__ = [
     "EfficiencyResourcesInfo",
     "EfficiencyResourcesRequest",
     "Event",
+    "EventColumns",
     "EventKind",
     "Grant",
     "Infos",

@@ -7,8 +7,8 @@ this process. A service that judges other callers makes a `grantwheel.Manager` o
 import threading
 from typing import Any
 
+from ._core import EfficiencyResourcesRequest
 from .manager import Manager
-from .request import EfficiencyResourcesRequest
 from .types import BackgroundMode, EfficiencyResourcesCpuLevel, EfficiencyResourcesInfo, ResourceType
 
 __all__ = [

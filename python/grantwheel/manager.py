@@ -3,15 +3,14 @@
 from collections.abc import Callable, Hashable
 
 from . import _core
+from .caller import Caller
 from .listing import listing
 from .policy import Policy
-from .request import Caller
-from .subscription import Subscription
-from .types import Clock, Command, Event
+from .subscription import UNKNOWN_SUBSCRIBER, Subscription
+from .types import Clock, Command, Event, EventColumns
 
 _NULL_SUBSCRIBER = 401
 _SUBSCRIBED_TWICE = 980000501
-_UNKNOWN_SUBSCRIBER = 980000502
 
 
 def _identity(subscriber: object) -> Hashable:
@@ -21,6 +20,11 @@ def _identity(subscriber: object) -> Hashable:
     except TypeError:
         return (_identity, id(subscriber))
     return subscriber
+
+
+def _require_subscriber(subscriber: object) -> None:
+    if subscriber is None:
+        raise _core.business_error(_NULL_SUBSCRIBER, "subscriber must be given, as any object but None.")
 
 
 class Manager(_core.Manager):
@@ -115,8 +119,7 @@ class Manager(_core.Manager):
             401: the subscriber is None. 201: the caller is not native. 9800005: it is subscribed already. 9800004: the
             manager is closed.
         """
-        if subscriber is None:
-            raise _core.business_error(_NULL_SUBSCRIBER)
+        _require_subscriber(subscriber)
         self.require_native(caller=caller)
         subscription = Subscription(self, subscriber)
         if self._subscriptions.setdefault(_identity(subscriber), subscription) is not subscription:
@@ -129,16 +132,22 @@ class Manager(_core.Manager):
         Raises
         ------
         BusinessError
-            9800005: it is not subscribed.
+            401: the subscriber is None. 9800005: it is not subscribed. 9800004: the manager is closed.
         """
+        _require_subscriber(subscriber)
+        last = self.last_sequence()
         subscription = self._subscriptions.pop(_identity(subscriber), None)
         if subscription is None:
-            raise _core.business_error(_UNKNOWN_SUBSCRIBER)
-        subscription._end()
+            raise _core.business_error(UNKNOWN_SUBSCRIBER)
+        subscription.end_at(last)
 
     def drain(self, limit: int | None = None) -> list[Event]:
         """Return the events since the last drain, or since the manager was made: its own subscription."""
         return self._own.drain(limit)
+
+    def drain_columns(self, limit: int | None = None) -> EventColumns:
+        """Return the same as `drain`, as columns: for many events, without an object each."""
+        return self._own.drain_columns(limit)
 
     @property
     def missed(self) -> int:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
-from .request import Caller
+from .caller import Caller
 
 EVERY_TYPE = 0
 
@@ -43,7 +43,7 @@ class Policy:
     default_allowed : iterable of int
         Those of every bundle without an entry. Default: every type.
     unknown_bundles : iterable of str
-        Bundles that the policy does not know: they may hold nothing, and have no cpu level limit.
+        Bundles that the policy does not know: they may hold nothing and ask for no cpu level.
     cpu_level_max : mapping of str to int
         The highest cpu level, 0..2, that a bundle may ask for. A bundle without an entry may not name a level.
     callers : mapping of int to Caller

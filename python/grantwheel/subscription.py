@@ -3,10 +3,15 @@
 import threading
 from typing import TYPE_CHECKING
 
-from .types import Event
+from . import _core
+from .types import Event, EventColumns
 
 if TYPE_CHECKING:
     from .manager import Manager
+
+
+UNKNOWN_SUBSCRIBER = 980000502
+_FOREVER = 2**64 - 1
 
 
 class Subscription:
@@ -21,11 +26,11 @@ class Subscription:
         self._subscriber = subscriber
         self._lock = threading.Lock()
         self._after = manager.last_sequence()
-        self._until: int | None = None
+        self._until = _FOREVER
         self._missed = 0
 
     def __repr__(self) -> str:
-        state = "" if self._until is None else ", cancelled"
+        state = "" if self._until == _FOREVER else ", cancelled"
         return f"<Subscription of {self._subscriber!r} after event {self._after}, missed {self._missed}{state}>"
 
     @property
@@ -50,13 +55,22 @@ class Subscription:
             9800004: the manager is closed.
         """
         with self._lock:
-            events, missed = self._manager.read(self._after, limit)
-            if self._until is not None:
-                missed = min(missed, max(0, self._until - self._after))
-                events = [event for event in events if event.sequence <= self._until]
+            events, missed, self._after = self._manager.read(self._after, limit, self._until)
             self._missed += missed
-            self._after = events[-1].sequence if events else self._after + missed
             return events
+
+    def drain_columns(self, limit: int | None = None) -> EventColumns:
+        """Return the same as `drain`, as columns: for many events, without an object each.
+
+        Raises
+        ------
+        BusinessError
+            9800004: the manager is closed.
+        """
+        with self._lock:
+            columns, missed, self._after = self._manager.read_columns(self._after, limit, self._until)
+            self._missed += missed
+            return columns
 
     def cancel(self) -> None:
         """End the subscription.
@@ -66,8 +80,10 @@ class Subscription:
         BusinessError
             9800005: it is cancelled already. 9800004: the manager is closed.
         """
+        if self._until != _FOREVER:
+            raise _core.business_error(UNKNOWN_SUBSCRIBER)
         self._manager.unsubscribe(self._subscriber)
 
-    def _end(self) -> None:
-        """Let nothing that happens from now on be read."""
-        self._until = self._manager.last_sequence()
+    def end_at(self, sequence: int) -> None:
+        """Let nothing after this event be read: what `Manager.unsubscribe` does."""
+        self._until = sequence

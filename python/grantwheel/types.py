@@ -108,6 +108,24 @@ class Event(NamedTuple):
     cpu_level: int
 
 
+class EventColumns(NamedTuple):
+    """Many events without an object each: a buffer for each field, all of the same length.
+
+    ``kind`` and ``cause`` are places in ``list(EventKind)`` and ``list(Cause)``. Formats (`struct`): Q for sequence and
+    time, B for kind and cause, I for uid and pid, H for mask, b for cpu_level. ``numpy.asarray`` takes them without a
+    copy.
+    """
+
+    sequence: memoryview
+    time: memoryview
+    kind: memoryview
+    cause: memoryview
+    uid: memoryview
+    pid: memoryview
+    mask: memoryview
+    cpu_level: memoryview
+
+
 class Grant(NamedTuple):
     """One type held by one owner. ``deadline_ms`` and ``remaining_ms`` are ``None`` for a persistent grant."""
 

@@ -1,11 +1,13 @@
-// Keeps grants and ends them: the engine without policy. It is not thread-safe: one caller at a time, under a lock of the host's.
+// Keeps grants and ends them: the engine without policy. It is not thread-safe: one caller at a time, under a lock of
+// the host's.
 //
 // Time     Every call takes `now`. It may repeat and must not run backwards, nor exceed 2^62: then the answer is
 //          time_backwards or time_out_of_range, and nothing has changed.
-// Due      A grant ends when now >= its deadline. What is due is gone for every reader at once; it becomes an event when
-//          its record is next changed, when a read across records needs it gone, or by `advance`.
-// Memory   Grows with owners and texts up to the limits, never shrinks before destruction. A call that only meets owners
-//          and texts seen before allocates nothing. A failed allocation is out_of_memory, and nothing has changed.
+// Due      A grant ends when now >= its deadline. What is due is gone for every reader at once; it becomes an event
+//          when its record is next changed, when a read across records needs it gone, or by `advance`.
+// Memory   Grows with owners and texts up to the limits, never shrinks before destruction. A call that only meets
+//          owners and texts seen before allocates nothing. A failed allocation is out_of_memory, and nothing has
+//          changed.
 // Errors   Nothing throws.
 #pragma once
 
@@ -53,14 +55,15 @@ public:
     // The mask that the owner holds now; 0 when it holds nothing. Changes nothing.
     Result mask(Owner owner, Instant now) const noexcept;
 
-    // The same for many owners of one kind: one lookup each. `out` must be as long as `keys`.
-    Status masks(OwnerKind kind, std::span<const std::uint32_t> keys, std::span<Mask> out, Instant now) const noexcept;
+    // Asks the processor for what calls on these apps will touch; changes nothing. Worth it for groups of about 16
+    // before as many calls: their misses then overlap.
+    void prefetch_apps(std::span<const std::uint32_t> uids) const noexcept;
 
     // Fills `view` with all that the owner holds now; its mask is 0 when it holds nothing. Changes nothing.
     Status find(Owner owner, Instant now, RecordView& view) const noexcept;
 
-    // Writes the app record of the uid and its process records by ascending pid, as far as they hold anything now: the first
-    // ones when `out` is too short; `total` is the number of all. Changes nothing.
+    // Writes the app record of the uid and its process records by ascending pid, as far as they hold anything now: the
+    // first ones when `out` is too short; `total` is the number of all. Changes nothing.
     Status owners_of(std::uint32_t uid, Instant now, std::span<Owner> out, std::size_t& total) const noexcept;
 
     // Writes the first owners after `after` (null: from the start) that hold any type of `mask`, in listing order.
@@ -82,14 +85,15 @@ public:
     // reader keeps the number of the last event it has.
     EventsRead read(std::uint64_t after, std::span<Event> out) const noexcept;
 
-    // The number of the newest event; 0 before the first.
+    // The numbers of the oldest event that is still there and of the newest; 1 and 0 before the first.
+    [[nodiscard]] std::uint64_t first_sequence() const noexcept;
     [[nodiscard]] std::uint64_t last_sequence() const noexcept;
 
-    // Whether to keep `cpu_ended`. False when the memory for it is not to be had.
+    // Whether to keep `cpu_ended`. False, with nothing changed, when the memory for it is not to be had.
     [[nodiscard]] bool track_cpu_ended(bool track) noexcept;
 
-    // The uids whose app record lost CPU during the last call that could change anything, in order; empty unless tracked.
-    // Valid until the next such call.
+    // The uids whose app record lost CPU during the last call that could change anything, in order; empty unless
+    // tracked. Valid until the next such call.
     [[nodiscard]] std::span<const std::uint32_t> cpu_ended() const noexcept;
 
     // What a call at this instant would answer about it: ok, time_backwards or time_out_of_range.

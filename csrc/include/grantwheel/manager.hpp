@@ -1,11 +1,11 @@
 // The manager: an engine behind a policy, with the calls of the documented API. It is not thread-safe: one caller at a
 // time, under a lock of the host's, which is not held while the quota hook or a journal runs.
 //
-// Steps    `admit` judges a call and changes nothing; `execute` applies what was admitted. A host with a quota hook asks
-//          it in between when `ask_quota` is set; a host with a journal records the command in between. Then
+// Steps    `admit` judges a call and changes nothing; `execute` applies what was admitted. A host with a quota hook
+//          asks it in between when `ask_quota` is set; a host with a journal records the command in between. Then
 //          `execute` is told, and nothing is ever rolled back. The one-step calls below do both in one go.
-// Settle   After each call that is not const and answered ok, a host with a quota hook reads `engine().cpu_ended()` and,
-//          outside its lock, tells the hook.
+// Settle   After each call that is not const, whatever it answers, a host with a quota hook reads `engine().cpu_ended()`
+//          and, outside its lock, tells the hook; only the execution of a refused admission leaves nothing to read.
 // Time     As in engine.hpp.
 #pragma once
 
@@ -30,7 +30,7 @@ public:
     // to be had.
     [[nodiscard]] static std::unique_ptr<Manager> create(const Limits& limits) noexcept;
 
-    // Judges an apply or a release (SPEC 4, up to the quota hook). In this order: texts encodable, ready, mask, timeout
+    // Judges an apply or a release up to the quota hook. In this order: texts encodable, ready, mask, timeout
     // and reason in range, identity, privilege, cpu level, allowed types.
     Admission admit(const Caller& caller, const Request& request, Instant now) const noexcept;
     // Judges a reset of all types: texts encodable, ready, identity, privilege, allowed types.

@@ -1,7 +1,8 @@
 // Who may hold what: allowed types and cpu level limit by bundle, callers by uid, and whether a quota hook is asked.
 // A value that is built once and then only read; not thread-safe while it is built.
 //
-// Default  Trusts everyone: every caller is a native system app without a bundle name, every bundle may hold every type.
+// Default  Trusts everyone: every caller is a native system app without a bundle name, every bundle may hold every
+//          type.
 // Errors   The building calls answer out_of_memory, or parcel_failed for a text that is not UTF-8; nothing throws.
 #pragma once
 

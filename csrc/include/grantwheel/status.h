@@ -1,4 +1,4 @@
-/* Every way a call can end, as one list: the C++ enum, the public codes, the texts and the Python classes all come from it.
+/* Every way a call can end, as one list: the C++ enum, public codes, texts and Python classes all come from it.
  *
  * Codes    An inner code says which rule refused the call; the public code is the one that the documented API names.
  * Public   inner / 100 when the inner code has nine digits or more, 401 for every 98004xx, else the inner code itself.

@@ -131,7 +131,7 @@ struct Command {
     std::string_view reason{};
 };
 
-// X(name); the names are SPEC's and Python's.
+// X(name); the names are Python's too.
 #define GRANTWHEEL_EVENT_KIND_LIST(X) X(app_apply) X(app_reset) X(process_apply) X(process_reset)
 #define GRANTWHEEL_CAUSE_LIST(X) \
     X(apply)                     \
@@ -163,7 +163,8 @@ struct Event {
     std::string_view bundle{};
 };
 
-// What one read of the event ring gave: how many events were written out, and how many were overwritten unread before them.
+// What one read of the event ring gave: how many events were written out, and how many were overwritten unread before
+// them.
 struct EventsRead {
     std::size_t count = 0;
     std::uint64_t missed = 0;
@@ -205,6 +206,13 @@ struct Limits {
     // The name of the first field that is out of range, or null.
     [[nodiscard]] const char* first_invalid() const noexcept;
 };
+
+// Sees each block of 4 MiB or more that an engine takes, before it is used, so that the host can tell its system what
+// it is for (grantwheel/pages.hpp). It must not call the engine.
+using BlockAdvice = void (*)(void* block, std::size_t bytes) noexcept;
+
+// Sets the advice for all engines of the process; null for none. Not thread-safe: call it before the first one is made.
+void advise_blocks(BlockAdvice advice) noexcept;
 
 // Plain numbers about an engine. Counters count grants (one type of one owner each) since construction.
 struct Stats {

@@ -1,4 +1,4 @@
-/* The version of grantwheel. This is the one place where it stands: the build files and the package read it from here. */
+/* The version of grantwheel, here and nowhere else: the build files and the package read it from this file. */
 #ifndef GRANTWHEEL_VERSION_H
 #define GRANTWHEEL_VERSION_H
 
