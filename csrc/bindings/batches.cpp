@@ -108,7 +108,7 @@ private:
 // Does `work(i)` for each of the uids, in groups whose misses overlap.
 template <typename Work>
 void for_each_prefetched(const Engine& engine, const Integers& uids, Work&& work) {
-    constexpr std::size_t group = 16;
+    constexpr std::size_t group = 8;  // the fastest of 4, 8, 16 and 32
     for (std::size_t first = 0; first < uids.size(); first += group) {
         const std::size_t last = std::min(first + group, uids.size());
         std::array<std::uint32_t, group> ahead;
@@ -133,8 +133,9 @@ void change_many(Shell& shell, const Results& results, const Integers& uids, Jud
     }
     for (std::size_t i = 0; i < uids.size(); ++i) {
         try {
-            results.set(
-                i, {Status::ok, shell.change([&](Manager& manager, Instant now) { return judge(manager, now, i); })});
+            results.set(i, {Status::ok, shell.change(uids[i], [&](Manager& manager, Instant now) {
+                                return judge(manager, now, i);
+                            })});
         } catch (const Refusal& refusal) {
             if (public_code(refusal.status()) < 0) throw;
             results.set(i, {refusal.status(), 0});

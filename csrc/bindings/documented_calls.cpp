@@ -12,8 +12,8 @@ namespace grantwheel::bindings {
 
 namespace {
 
-// The pid of this process. Asking the system costs more than the rest of the call, so it is asked once, and again in the
-// child of a fork.
+// The pid of this process. Asking the system costs more than the rest of the call, so it is asked once, and again in
+// the child of a fork.
 pid_t this_pid() {
     static std::atomic<pid_t> pid = [] {
         ::pthread_atfork(nullptr, nullptr, [] { pid = ::getpid(); });
@@ -44,7 +44,7 @@ PyObject* apply_request(PyObject* self, PyObject* const* arguments, Py_ssize_t c
         const auto [request, who] = parameters.read(arguments, count, keywords);
         const DocumentedRequest documented(request);
         const CallerArgument caller = to_caller(who);
-        const Mask mask = shell_of(self).change([&](const Manager& manager, Instant now) {
+        const Mask mask = shell_of(self).change(caller.caller.uid, [&](const Manager& manager, Instant now) {
             return manager.admit(caller_of(caller, manager), documented.request(), now);
         });
         return PyLong_FromUnsignedLong(mask);
@@ -53,8 +53,9 @@ PyObject* apply_request(PyObject* self, PyObject* const* arguments, Py_ssize_t c
 
 Mask reset_all_request(Shell& shell, const py::object& who) {
     const CallerArgument caller = to_caller(who.ptr());
-    return shell.change(
-        [&](const Manager& manager, Instant now) { return manager.admit_reset_all(caller_of(caller, manager), now); });
+    return shell.change(caller.caller.uid, [&](const Manager& manager, Instant now) {
+        return manager.admit_reset_all(caller_of(caller, manager), now);
+    });
 }
 
 py::list get_all(Shell& shell, const py::object& who) {

@@ -77,7 +77,7 @@ py::list records(Shell& shell, const py::object& after, const py::object& limit)
 py::tuple holders(Shell& shell, const py::object& type) {
     const Mask mask = to_one_type(type);
     const std::vector<Owner> owners = shell.run<Gil::release>([&](Manager& manager, Instant now) {
-        std::vector<Owner> found(manager.engine().size());
+        std::vector<Owner> found(manager.engine().size(mask));
         std::size_t count = 0;
         check(manager.engine().owners(mask, nullptr, now, found, count));
         found.resize(count);

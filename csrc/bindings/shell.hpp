@@ -46,7 +46,7 @@ public:
 
     // Takes the lock and the instant. Refusal when closed, or when the clock has run backwards. For what reads single
     // records only.
-    [[nodiscard]] Session begin();
+    [[nodiscard]] Session begin(std::int64_t uid = 0);
 
     // Runs `work(manager, now)`, which makes one engine call that is not const, and settles the quota afterwards.
     template <Gil gil = Gil::hold, typename Work>
@@ -57,8 +57,9 @@ public:
     auto look(Work&& work);
 
     // Carries out what `admit(manager, now)` admits, with hook and recorder. Returns the mask; throws the refusal.
+    // `uid` is whose record it is about, as far as that is known: its look-up begins before the clock is read.
     template <typename Admit>
-    Mask change(Admit&& admit);
+    Mask change(std::int64_t uid, Admit&& admit);
 
     // Whether neither hook nor recorder stands between admit and execute.
     [[nodiscard]] bool is_direct() const noexcept { return !quota_ && !recorder_; }
@@ -126,9 +127,10 @@ inline Shell::Locked Shell::lock() {
 }
 
 // Reads the clock under the lock, so that no call comes with an earlier instant than the one before it.
-inline Shell::Session Shell::begin() {
+inline Shell::Session Shell::begin(std::int64_t uid) {
     if (clock_.is_python()) return begin_asking();
     std::unique_lock lock(mutex_);
+    open().engine().prefetch_index(static_cast<std::uint32_t>(uid));
     return session(std::move(lock), clock_.read());
 }
 
@@ -166,9 +168,9 @@ auto Shell::look(Work&& work) {
 }
 
 template <typename Admit>
-Mask Shell::change(Admit&& admit) {
+Mask Shell::change(std::int64_t uid, Admit&& admit) {
     if (is_direct()) {
-        const Session session = begin();
+        const Session session = begin(uid);
         return mask_or_throw(session.manager.execute(admit(session.manager, session.now), session.now));
     }
     std::string bundle;

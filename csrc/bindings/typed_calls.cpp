@@ -26,7 +26,7 @@ PyObject* apply(PyObject* self, PyObject* const* arguments, Py_ssize_t count, Py
         request.cpu_level = to_level(level, "cpu_level");
         const CallerArgument caller = to_caller(who);
         request.reason = to_text(reason, "reason");
-        return shell_of(self).change([&](const Manager& manager, Instant now) {
+        return shell_of(self).change(user, [&](const Manager& manager, Instant now) {
             return manager.admit(caller.given ? caller.as(user, task) : manager.caller(user, task), request, now);
         });
     });
@@ -44,7 +44,7 @@ PyObject* release(PyObject* self, PyObject* const* arguments, Py_ssize_t count, 
         request.is_process = to_bool(process, "process", false);
         request.cpu_level = to_level(level, "cpu_level");
         const CallerArgument caller = to_caller(who);
-        return shell_of(self).change([&](const Manager& manager, Instant now) {
+        return shell_of(self).change(user, [&](const Manager& manager, Instant now) {
             return manager.admit(caller.given ? caller.as(user, task) : manager.caller(user, task), request, now);
         });
     });
@@ -57,7 +57,7 @@ PyObject* reset_all(PyObject* self, PyObject* const* arguments, Py_ssize_t count
         const std::int64_t user = to_int64(uid, "uid");
         const std::int64_t task = to_int64(pid, "pid");
         const CallerArgument caller = to_caller(who);
-        return shell_of(self).change([&](const Manager& manager, Instant now) {
+        return shell_of(self).change(user, [&](const Manager& manager, Instant now) {
             return manager.admit_reset_all(caller.given ? caller.as(user, task) : manager.caller(user, task), now);
         });
     });
@@ -68,7 +68,7 @@ PyObject* owner_mask(PyObject* self, OwnerKind kind, PyObject* key, std::int64_t
     return mask_object([&] {
         const std::int64_t number = to_int64(key, name);
         if (number < 0 || number > most) throw Refusal(Status::identity_invalid);
-        const auto session = shell_of(self).begin();
+        const auto session = shell_of(self).begin(number);
         return mask_or_throw(session.manager.engine().mask({kind, static_cast<std::uint32_t>(number)}, session.now));
     });
 }

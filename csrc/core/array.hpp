@@ -21,7 +21,7 @@ class Array {
 
 public:
     Array() noexcept = default;
-    ~Array() { free_block(data_, capacity_ * sizeof(T)); }
+    ~Array() { free_block(data_, capacity_ * sizeof(T), backing(capacity_)); }
     Array(const Array&) = delete;
     Array& operator=(const Array&) = delete;
 
@@ -30,10 +30,10 @@ public:
         if (count <= capacity_) return true;
         const std::size_t capacity = std::max(count, capacity_ * 2);
         if (capacity > SIZE_MAX / 2 / sizeof(T)) return false;
-        auto* data = static_cast<T*>(allocate_block(capacity * sizeof(T)));
+        auto* data = static_cast<T*>(allocate_block(capacity * sizeof(T), backing(capacity)));
         if (data == nullptr) return false;
         if (size_ != 0) std::memcpy(static_cast<void*>(data), data_, size_ * sizeof(T));
-        free_block(std::exchange(data_, data), capacity_ * sizeof(T));
+        free_block(std::exchange(data_, data), capacity_ * sizeof(T), backing(capacity_));
         capacity_ = capacity;
         return true;
     }
@@ -44,12 +44,6 @@ public:
         if (count > size_) std::fill(data_ + size_, data_ + count, value);
         size_ = count;
         return true;
-    }
-
-    // Writes to the free places, so that the system has given their pages before they are needed.
-    void touch() noexcept {
-        if (data_ == nullptr) return;
-        std::memset(static_cast<void*>(data_ + size_), 0, (capacity_ - size_) * sizeof(T));
     }
 
     // Adds an element where room has been made.
@@ -74,6 +68,11 @@ public:
     const T* end() const noexcept { return data_ + size_; }
 
 private:
+    [[nodiscard]] static Backing backing(std::size_t capacity) noexcept {
+        constexpr std::size_t large = std::size_t{8} << 20;
+        return capacity * sizeof(T) < large ? Backing::ordinary : Backing::large;
+    }
+
     T* data_ = nullptr;
     std::size_t size_ = 0;
     std::size_t capacity_ = 0;

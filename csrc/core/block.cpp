@@ -8,23 +8,26 @@ namespace grantwheel {
 
 namespace {
 
-constexpr std::size_t large = std::size_t{4} << 20;
-BlockAdvice advice = nullptr;
+constexpr std::align_val_t alignment{64};
+BlockSource source{nullptr, nullptr};
 
-constexpr std::align_val_t alignment(std::size_t bytes) noexcept {
-    return bytes >= large ? std::align_val_t{2 << 20} : std::align_val_t{64};
-}
+bool is_from_source(Backing backing) noexcept { return backing == Backing::large && source.take != nullptr; }
 
 }  // namespace
 
-void advise_blocks(BlockAdvice given) noexcept { advice = given; }
+void set_block_source(const BlockSource& given) noexcept { source = given; }
 
-void* allocate_block(std::size_t bytes) noexcept {
-    void* const block = ::operator new(bytes, alignment(bytes), std::nothrow);
-    if (block != nullptr && bytes >= large && advice != nullptr) advice(block, bytes);
-    return block;
+void* allocate_block(std::size_t bytes, Backing backing) noexcept {
+    return is_from_source(backing) ? source.take(bytes) : ::operator new(bytes, alignment, std::nothrow);
 }
 
-void free_block(void* block, std::size_t bytes) noexcept { ::operator delete(block, alignment(bytes)); }
+void free_block(void* block, std::size_t bytes, Backing backing) noexcept {
+    if (block == nullptr) return;
+    if (is_from_source(backing)) {
+        source.give(block, bytes);
+    } else {
+        ::operator delete(block, alignment);
+    }
+}
 
 }  // namespace grantwheel

@@ -49,6 +49,8 @@ Result Engine::mask(Owner owner, Instant now) const noexcept {
     return {Status::ok, row == no_row ? 0 : parts_->mask_at(row, now)};
 }
 
+void Engine::prefetch_index(std::uint32_t uid) const noexcept { parts_->table.prefetch_index({OwnerKind::app, uid}); }
+
 void Engine::prefetch_apps(std::span<const std::uint32_t> uids) const noexcept {
     const Table& table = parts_->table;
     for (const std::uint32_t uid : uids) table.prefetch_index({OwnerKind::app, uid});
@@ -104,11 +106,10 @@ Status Engine::owners(Mask mask, const Owner* after, Instant now, std::span<Owne
     parts_->advance(SIZE_MAX);
     const Table& table = parts_->table;
     FirstOwners first(out);
-    for (Row row = 0; row < table.end(); ++row) {
-        if ((table.mask(row) & mask) == 0) continue;
+    table.for_each_holder(mask, [&](Row row) {
         const Owner owner = table.owner(row);
         if (after == nullptr || owner > *after) first.add(owner);
-    }
+    });
     count = first.sort();
     return Status::ok;
 }
@@ -124,7 +125,14 @@ Status Engine::count(Mask type, Instant now, std::size_t& count) noexcept {
     return Status::ok;
 }
 
-std::size_t Engine::size() const noexcept { return parts_->table.size(); }
+std::size_t Engine::size(Mask types) const noexcept {
+    const Table& table = parts_->table;
+    std::size_t grants = 0;
+    for_each_type(types, [&](int index) {
+        grants += table.grant_count(OwnerKind::app, index) + table.grant_count(OwnerKind::process, index);
+    });
+    return std::min(grants, table.size());
+}
 
 Status Engine::stats(Instant now, Stats& stats) noexcept {
     stats = {};

@@ -69,9 +69,7 @@ Mask Engine::Parts::process_died(std::uint32_t uid, std::uint32_t pid) noexcept 
 Mask Engine::Parts::admin_reset_all() noexcept {
     advance(SIZE_MAX);
     scratch.clear();
-    for (Row row = 0; row < table.end(); ++row) {
-        if (table.mask(row) != 0) scratch.push(sort_key(row));
-    }
+    table.for_each_holder(type::ALL, [&](Row row) { scratch.push(sort_key(row)); });
     std::sort(scratch.begin(), scratch.end());
     const auto first_app = std::find_if(scratch.begin(), scratch.end(),
                                         [&](auto key) { return table.record(row_of(key)).kind == OwnerKind::app; });

@@ -37,7 +37,7 @@ const char* first_broken_timer(const Engine::Parts& parts) noexcept {
     }
     std::size_t timers = 0;
     const char* reason = nullptr;
-    if (!parts.wheel.validate(parts.table.records(), parts.table.end(), timers, &reason)) return reason;
+    if (!parts.wheel.validate(parts.table.records(), timers, &reason)) return reason;
     return timers == timed ? nullptr : "engine: number of timers";
 }
 

@@ -25,6 +25,7 @@ struct alignas(64) Record {
     Row previous;
     std::uint16_t slot;
     std::uint16_t persistent;  // the held types without a deadline
+    std::uint16_t mask;        // the held types
     OwnerKind kind;
     std::int8_t cpu_level;
 

@@ -32,7 +32,6 @@ void Table::prefetch_row(Row row) const noexcept {
     prefetch(&records_[row]);
     prefetch(&details);
     prefetch(&details.bundle);
-    prefetch(&masks_[row]);
 }
 
 const Table::UidSlot* Table::uid_slot(std::uint32_t uid) const noexcept {
@@ -82,7 +81,7 @@ Row Table::add(OwnerKind kind, std::uint32_t uid, std::uint32_t pid, TextId bund
         details_.push({});
         masks_.push(0);
     }
-    records_[row] = {no_deadline, {}, is_app ? uid : pid, no_row, no_row, 0, 0, kind, default_level};
+    records_[row] = {no_deadline, {}, is_app ? uid : pid, no_row, no_row, 0, 0, 0, kind, default_level};
     details_[row] = {{}, bundle, is_app ? pid : uid, no_row, no_row};
     ++record_count_[at(kind)];
     if (!is_app) {
@@ -136,11 +135,14 @@ void Table::remove(Row row) noexcept {
 }
 
 void Table::set_mask(Row row, Mask mask) noexcept {
-    auto& counts = grant_count_[at(records_[row].kind)];
-    const Mask old = masks_[row];
+    Record& record = records_[row];
+    const Mask old = record.mask;
+    if (mask == old) return;
+    auto& counts = grant_count_[at(record.kind)];
     for_each_type(mask & ~old, [&](int type) { ++counts[type]; });
     for_each_type(old & ~mask, [&](int type) { --counts[type]; });
-    masks_[row] = static_cast<std::uint16_t>(mask);
+    record.mask = static_cast<std::uint16_t>(mask);
+    masks_[row] = record.mask;
 }
 
 // What is wrong with one live record, seen from its row; null when nothing is.
@@ -148,6 +150,7 @@ const char* Table::first_broken_record(Row row) const noexcept {
     const Record& record = records_[row];
     const Mask mask = masks_[row];
     if ((mask & ~type::ALL) != 0) return "table: mask out of range";
+    if (mask != record.mask) return "table: mask of a record";
     if ((record.persistent & ~mask) != 0) return "table: persistent type that is not held";
     if (record.cpu_level != default_level && (mask & type::CPU) == 0) return "table: cpu level without CPU";
     if (find(owner(row)) != row) return "table: record not in the index";

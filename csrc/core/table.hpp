@@ -8,10 +8,9 @@
 
 #include <cstdint>
 
-#include "core/array.hpp"
 #include "core/bits.hpp"
 #include "core/index.hpp"
-#include "core/record.hpp"
+#include "core/rows.hpp"
 
 namespace grantwheel {
 
@@ -39,12 +38,12 @@ public:
     // Takes a record away. Pre: it holds nothing and has no timer.
     void remove(Row row) noexcept;
 
-    [[nodiscard]] Mask mask(Row row) const noexcept { return masks_[row]; }
+    [[nodiscard]] Mask mask(Row row) const noexcept { return records_[row].mask; }
     // Sets what a record holds, and keeps the counts.
     void set_mask(Row row, Mask mask) noexcept;
 
-    [[nodiscard]] Record* records() noexcept { return records_.data(); }
-    [[nodiscard]] const Record* records() const noexcept { return records_.data(); }
+    [[nodiscard]] Rows<Record>& records() noexcept { return records_; }
+    [[nodiscard]] const Rows<Record>& records() const noexcept { return records_; }
     [[nodiscard]] Record& record(Row row) noexcept { return records_[row]; }
     [[nodiscard]] const Record& record(Row row) const noexcept { return records_[row]; }
     [[nodiscard]] Details& details(Row row) noexcept { return details_[row]; }
@@ -53,6 +52,10 @@ public:
     [[nodiscard]] Owner owner(Row row) const noexcept { return {records_[row].kind, records_[row].key}; }
     [[nodiscard]] std::uint32_t uid(Row row) const noexcept;
     [[nodiscard]] std::uint32_t pid(Row row) const noexcept;
+
+    // Calls `visit(row)` for each row that holds any type of the mask, ascending. Reads two bytes per row.
+    template <typename Visit>
+    void for_each_holder(Mask mask, Visit&& visit) const noexcept;
 
     // Rows are 0..end(); a free one has mask 0.
     [[nodiscard]] Row end() const noexcept { return static_cast<Row>(masks_.size()); }
@@ -87,9 +90,9 @@ private:
     void unlink_process(Row row) noexcept;
     [[nodiscard]] const char* first_broken_record(Row row) const noexcept;
 
-    Array<Record> records_;
-    Array<std::uint16_t> masks_;
-    Array<Details> details_;
+    Rows<Record> records_;
+    Rows<std::uint16_t> masks_;  // what a scan for a type reads; Record::mask is the same
+    Rows<Details> details_;
     Index<UidSlot> uids_;
     Index<PidSlot> pids_;
     Row free_ = no_row;
@@ -97,5 +100,23 @@ private:
     std::size_t record_count_[2]{};
     std::size_t grant_count_[2][type_count]{};
 };
+
+template <typename Visit>
+void Table::for_each_holder(Mask mask, Visit&& visit) const noexcept {
+    // Four rows at a time, as a word, as long as there are four.
+    constexpr Row four = sizeof(std::uint64_t) / sizeof(std::uint16_t);
+    const std::uint64_t wanted = mask * 0x0001'0001'0001'0001u;
+    const auto visit_one = [&](Row row) {
+        if ((masks_[row] & mask) != 0) visit(row);
+    };
+    Row row = 0;
+    for (; row + four <= end(); row += four) {
+        std::uint64_t word = 0;
+        std::memcpy(&word, &masks_[row], sizeof word);
+        if ((word & wanted) == 0) continue;
+        for (Row i = row; i < row + four; ++i) visit_one(i);
+    }
+    for (; row < end(); ++row) visit_one(row);
+}
 
 }  // namespace grantwheel

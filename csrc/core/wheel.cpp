@@ -33,7 +33,7 @@ std::uint16_t Wheel::slot_of(Instant at) const noexcept {
     return static_cast<std::uint16_t>(static_cast<unsigned>(level * slot_count) + group(at, level));
 }
 
-void Wheel::link(Record* records, Row row, std::uint16_t slot) noexcept {
+void Wheel::link(Rows<Record>& records, Row row, std::uint16_t slot) noexcept {
     const int level = slot / slot_count;
     const int position = slot % slot_count;
     Row& head = heads_[level][position];
@@ -47,7 +47,7 @@ void Wheel::link(Record* records, Row row, std::uint16_t slot) noexcept {
     occupied_levels_ |= 1u << level;
 }
 
-void Wheel::unlink(Record* records, Row row) noexcept {
+void Wheel::unlink(Rows<Record>& records, Row row) noexcept {
     const Record& record = records[row];
     if (record.slot == no_slot) return;
     if (record.next != no_row) records[record.next].previous = record.previous;
@@ -63,17 +63,17 @@ void Wheel::unlink(Record* records, Row row) noexcept {
     if (occupied_[level] == 0) occupied_levels_ &= ~(1u << level);
 }
 
-void Wheel::arm(Record* records, Row row, Instant at) noexcept {
+void Wheel::arm(Rows<Record>& records, Row row, Instant at) noexcept {
     records[row].armed = at;
     link(records, row, slot_of(at));
 }
 
-void Wheel::disarm(Record* records, Row row) noexcept {
+void Wheel::disarm(Rows<Record>& records, Row row) noexcept {
     unlink(records, row);
     records[row].armed = no_deadline;
 }
 
-void Wheel::move(Record* records, Row row, Instant at) noexcept {
+void Wheel::move(Rows<Record>& records, Row row, Instant at) noexcept {
     const std::uint16_t slot = slot_of(at);
     if (slot != records[row].slot) {
         unlink(records, row);
@@ -82,7 +82,7 @@ void Wheel::move(Record* records, Row row, Instant at) noexcept {
     records[row].armed = at;
 }
 
-Row Wheel::pop(Record* records, const Slot& slot) noexcept {
+Row Wheel::pop(Rows<Record>& records, const Slot& slot) noexcept {
     const Row row = head(slot);
     unlink(records, row);
     records[row].slot = no_slot;
@@ -103,7 +103,7 @@ bool Wheel::first(Slot& slot) const noexcept {
     return found;
 }
 
-bool Wheel::validate(const Record* records, std::size_t rows, std::size_t& count, const char** reason) const noexcept {
+bool Wheel::validate(const Rows<Record>& records, std::size_t& count, const char** reason) const noexcept {
     const auto broken = [&](const char* what) {
         *reason = what;
         return false;
@@ -116,7 +116,7 @@ bool Wheel::validate(const Record* records, std::size_t rows, std::size_t& count
             if (((occupied_[level] >> position & 1u) != 0) != (head != no_row)) return broken("wheel: word of slots");
             Row previous = no_row;
             for (Row row = head; row != no_row; previous = row, row = records[row].next) {
-                if (row >= rows || ++count > rows) return broken("wheel: list of a slot");
+                if (row >= records.size() || ++count > records.size()) return broken("wheel: list of a slot");
                 const Record& record = records[row];
                 if (record.previous != previous) return broken("wheel: link backwards");
                 if (record.slot != level * slot_count + position) return broken("wheel: slot of a row");

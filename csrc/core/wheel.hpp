@@ -11,7 +11,7 @@
 
 #include <cstdint>
 
-#include "core/record.hpp"
+#include "core/rows.hpp"
 
 namespace grantwheel {
 
@@ -29,14 +29,14 @@ public:
     Wheel() noexcept;
 
     // Sets the timer of a row that has none. Pre: at >= current().
-    void arm(Record* records, Row row, Instant at) noexcept;
+    void arm(Rows<Record>& records, Row row, Instant at) noexcept;
     // Takes the timer away.
-    void disarm(Record* records, Row row) noexcept;
+    void disarm(Rows<Record>& records, Row row) noexcept;
     // Sets another instant for a row that has a timer. Pre: at >= current().
-    void move(Record* records, Row row, Instant at) noexcept;
+    void move(Rows<Record>& records, Row row, Instant at) noexcept;
     // Takes the first row off an occupied slot. Its timer is still set, but in no slot: it must be moved or disarmed
     // next.
-    [[nodiscard]] Row pop(Record* records, const Slot& slot) noexcept;
+    [[nodiscard]] Row pop(Rows<Record>& records, const Slot& slot) noexcept;
 
     // The first occupied slot. Cost O(levels). False when no timer is set.
     [[nodiscard]] bool first(Slot& slot) const noexcept;
@@ -51,15 +51,14 @@ public:
 
     // Whether the slots, their words and the links agree, and every timer is where its instant says; `count` is the
     // number of timers. Names what is wrong in `reason`.
-    [[nodiscard]] bool validate(const Record* records, std::size_t rows, std::size_t& count,
-                                const char** reason) const noexcept;
+    [[nodiscard]] bool validate(const Rows<Record>& records, std::size_t& count, const char** reason) const noexcept;
 
 private:
     static constexpr std::uint16_t no_slot = UINT16_MAX;  // of a row that was popped
 
     [[nodiscard]] std::uint16_t slot_of(Instant at) const noexcept;
-    void link(Record* records, Row row, std::uint16_t slot) noexcept;
-    void unlink(Record* records, Row row) noexcept;
+    void link(Rows<Record>& records, Row row, std::uint16_t slot) noexcept;
+    void unlink(Rows<Record>& records, Row row) noexcept;
 
     Instant current_ = 0;
     std::uint32_t occupied_levels_ = 0;

@@ -55,7 +55,10 @@ public:
     // The mask that the owner holds now; 0 when it holds nothing. Changes nothing.
     Result mask(Owner owner, Instant now) const noexcept;
 
-    // Asks the processor for what calls on these apps will touch; changes nothing. Worth it for groups of about 16
+    // Asks the processor for what a call on this app will look at first, while the caller still does something else.
+    void prefetch_index(std::uint32_t uid) const noexcept;
+
+    // Asks the processor for what calls on these apps will touch; changes nothing. Worth it for groups of about 8
     // before as many calls: their misses then overlap.
     void prefetch_apps(std::span<const std::uint32_t> uids) const noexcept;
 
@@ -76,8 +79,8 @@ public:
     // How many owners hold a type now. Advances to now first.
     Status count(Mask type, Instant now, std::size_t& count) noexcept;
 
-    // The number of records, those included that are due and not yet freed: as many owners as there can be.
-    [[nodiscard]] std::size_t size() const noexcept;
+    // A number that `owners` of these types cannot exceed; what is due and not yet freed counts.
+    [[nodiscard]] std::size_t size(Mask types) const noexcept;
 
     Status stats(Instant now, Stats& stats) noexcept;
 

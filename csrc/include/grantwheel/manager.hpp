@@ -4,8 +4,9 @@
 // Steps    `admit` judges a call and changes nothing; `execute` applies what was admitted. A host with a quota hook
 //          asks it in between when `ask_quota` is set; a host with a journal records the command in between. Then
 //          `execute` is told, and nothing is ever rolled back. The one-step calls below do both in one go.
-// Settle   After each call that is not const, whatever it answers, a host with a quota hook reads `engine().cpu_ended()`
-//          and, outside its lock, tells the hook; only the execution of a refused admission leaves nothing to read.
+// Settle   After each call that is not const, whatever it answers, a host with a quota hook reads
+//          `engine().cpu_ended()` and, outside its lock, tells the hook; only the execution of a refused admission
+//          leaves nothing to read.
 // Time     As in engine.hpp.
 #pragma once
 

@@ -207,12 +207,15 @@ struct Limits {
     [[nodiscard]] const char* first_invalid() const noexcept;
 };
 
-// Sees each block of 4 MiB or more that an engine takes, before it is used, so that the host can tell its system what
-// it is for (grantwheel/pages.hpp). It must not call the engine.
-using BlockAdvice = void (*)(void* block, std::size_t bytes) noexcept;
+// Where the large blocks of an engine come from (2 MiB and more), when not from operator new: `take` answers null when
+// there is none, `give` gets the size that was taken. Both may be called by whoever calls an engine.
+struct BlockSource {
+    void* (*take)(std::size_t bytes) noexcept;
+    void (*give)(void* block, std::size_t bytes) noexcept;
+};
 
-// Sets the advice for all engines of the process; null for none. Not thread-safe: call it before the first one is made.
-void advise_blocks(BlockAdvice advice) noexcept;
+// Sets the source for all engines of the process. Not thread-safe: call it before the first one is made.
+void set_block_source(const BlockSource& source) noexcept;
 
 // Plain numbers about an engine. Counters count grants (one type of one owner each) since construction.
 struct Stats {
