@@ -1,0 +1,102 @@
+// grantwheel as a contender: the bare engine, the engine with prefetched groups, and the manager that judges callers.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+
+#include "grantwheel/manager.hpp"
+
+namespace benchmarks {
+
+inline constexpr grantwheel::Mask granted_type = grantwheel::type::GPS;
+
+inline grantwheel::Limits limits_for(std::size_t owners) {
+    grantwheel::Limits limits;
+    limits.max_records = static_cast<std::uint32_t>(owners + 1'000);
+    return limits;
+}
+
+// What follows the clock and reads, the same for an engine of its own and for that of a manager.
+class OnEngine {
+public:
+    explicit OnEngine(grantwheel::Engine& engine) : engine_(&engine) {}
+
+    [[nodiscard]] bool holds(std::uint32_t uid) const {
+        return engine_->mask({grantwheel::OwnerKind::app, uid}, now_).mask != 0;
+    }
+    [[nodiscard]] std::size_t count() const { return engine_->size(type::ALL); }
+    void pass_time(std::uint64_t ms) { now_ += ms; }
+    void end_due() { static_cast<void>(engine_->advance(now_, SIZE_MAX)); }
+
+protected:
+    [[nodiscard]] grantwheel::Engine& engine() const { return *engine_; }
+    [[nodiscard]] grantwheel::Instant now() const { return now_; }
+
+private:
+    grantwheel::Engine* engine_;
+    grantwheel::Instant now_ = 0;
+};
+
+// Owns what `OnEngine` looks at, so that it is there first.
+template <typename Owned>
+struct Owner {
+    explicit Owner(std::size_t owners) : owned(Owned::create(limits_for(owners))) {}
+    std::unique_ptr<Owned> owned;
+};
+
+class EngineContender : private Owner<grantwheel::Engine>, public OnEngine {
+public:
+    static constexpr const char* name = "grantwheel engine";
+
+    explicit EngineContender(std::size_t owners) : Owner(owners), OnEngine(*owned) {}
+
+    void apply(std::uint32_t uid, std::uint32_t timeout_ms) {
+        grantwheel::Command command;
+        command.mask = granted_type;
+        command.uid = uid;
+        command.pid = uid & INT32_MAX;
+        command.timeout_ms = timeout_ms;
+        static_cast<void>(engine().execute(command, now()));
+    }
+    void release(std::uint32_t uid) {
+        grantwheel::Command command;
+        command.kind = grantwheel::CommandKind::release;
+        command.mask = granted_type;
+        command.uid = uid;
+        static_cast<void>(engine().execute(command, now()));
+    }
+};
+
+// The same, told beforehand about the next owners, sixteen at a time.
+class PrefetchingContender : public EngineContender {
+public:
+    static constexpr const char* name = "grantwheel engine, prefetched";
+
+    using EngineContender::EngineContender;
+
+    void prefetch(std::span<const std::uint32_t> uids) const { engine().prefetch_apps(uids); }
+};
+
+class ManagerContender : private Owner<grantwheel::Manager>, public OnEngine {
+public:
+    static constexpr const char* name = "grantwheel manager";
+
+    explicit ManagerContender(std::size_t owners) : Owner(owners), OnEngine(owned->engine()) {}
+
+    void apply(std::uint32_t uid, std::uint32_t timeout_ms) {
+        grantwheel::Request request;
+        request.mask = granted_type;
+        request.timeout_ms = timeout_ms;
+        static_cast<void>(owned->request(owned->caller(uid, uid), request, now()));
+    }
+    void release(std::uint32_t uid) {
+        grantwheel::Request request;
+        request.is_apply = false;
+        request.mask = granted_type;
+        static_cast<void>(owned->request(owned->caller(uid, uid), request, now()));
+    }
+};
+
+}  // namespace benchmarks

@@ -1,0 +1,103 @@
+// The workloads, each one definition for all contenders.
+//
+// Contender  apply(uid, timeout_ms), release(uid), holds(uid), count(), pass_time(ms), end_due(); and, if it likes to
+//            be told about the next owners beforehand, prefetch(uids).
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <span>
+#include <vector>
+
+#include "measure.hpp"
+#include "plan.hpp"
+
+namespace benchmarks {
+
+enum class Workload { new_, renew, release, query, expire };
+
+struct NamedWorkload {
+    Workload workload;
+    const char* name;
+};
+
+inline constexpr NamedWorkload workloads[] = {
+    {Workload::new_, "new"},    {Workload::renew, "renew"},   {Workload::release, "release"},
+    {Workload::query, "query"}, {Workload::expire, "expire"},
+};
+
+// Calls `work(uid, i)` for each owner, in groups that the contender is told of if it likes to be.
+template <typename Contender, typename Work>
+void for_each_owner(Contender& contender, const std::vector<std::uint32_t>& uids, Work&& work) {
+    if constexpr (requires { contender.prefetch(std::span<const std::uint32_t>{}); }) {
+        constexpr std::size_t group = 16;
+        for (std::size_t first = 0; first < uids.size(); first += group) {
+            const std::size_t last = std::min(first + group, uids.size());
+            contender.prefetch({&uids[first], last - first});
+            for (std::size_t i = first; i < last; ++i) work(uids[i], i);
+        }
+    } else {
+        for (std::size_t i = 0; i < uids.size(); ++i) work(uids[i], i);
+    }
+}
+
+// Ends the program when a workload has not left what it should: its times would mean nothing.
+inline void expect(const char* contender, const char* what, std::size_t found, std::size_t wanted) {
+    if (found == wanted) return;
+    std::fprintf(stderr, "%s: %s: %zu, not %zu\n", contender, what, found, wanted);
+    std::exit(EXIT_FAILURE);
+}
+
+template <typename Contender>
+void apply_all(Contender& contender, const std::vector<std::uint32_t>& uids,
+               const std::vector<std::uint32_t>& timeouts) {
+    for_each_owner(contender, uids, [&](std::uint32_t uid, std::size_t i) { contender.apply(uid, timeouts[i]); });
+}
+
+// The nanoseconds of the work alone, for all owners.
+template <typename Contender>
+double run(Workload workload, Contender& contender, const Plan& plan) {
+    const std::size_t owners = plan.uids.size();
+    if (workload != Workload::new_) apply_all(contender, plan.uids, plan.timeouts);
+    switch (workload) {
+        case Workload::new_: return time_ns([&] { apply_all(contender, plan.uids, plan.timeouts); });
+        case Workload::renew: return time_ns([&] { apply_all(contender, plan.again, plan.longer); });
+        case Workload::release:
+            return time_ns([&] {
+                for_each_owner(contender, plan.again, [&](std::uint32_t uid, std::size_t) { contender.release(uid); });
+            });
+        case Workload::query: {
+            std::size_t held = 0;
+            const double ns = time_ns([&] {
+                for_each_owner(contender, plan.again,
+                               [&](std::uint32_t uid, std::size_t) { held += std::size_t{contender.holds(uid)}; });
+            });
+            expect(Contender::name, "owners found", held, owners);
+            return ns;
+        }
+        case Workload::expire: contender.pass_time(longest_ms); return time_ns([&] { contender.end_due(); });
+    }
+    return 0;
+}
+
+// One sample: nanoseconds per owner, in fresh state and without the loop.
+template <typename Contender>
+double sample(Workload workload, const Plan& plan) {
+    Contender contender(plan.uids.size());
+    const double loop = time_ns([&] {
+        for (std::size_t i = 0; i < plan.again.size(); ++i) {
+            keep(plan.again[i]);
+            if (workload == Workload::new_ || workload == Workload::renew) keep(plan.longer[i]);
+        }
+    });
+    const double all = run(workload, contender, plan);
+    const bool is_empty = workload == Workload::release || workload == Workload::expire;
+    expect(Contender::name, "owners held", contender.count(), is_empty ? 0 : plan.uids.size());
+    const double work = workload == Workload::expire ? all : all - loop;
+    return work / static_cast<double>(plan.uids.size());
+}
+
+}  // namespace benchmarks

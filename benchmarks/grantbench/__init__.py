@@ -1,0 +1,1 @@
+"""Named workloads, the contenders that run them, and what measures and reports them."""

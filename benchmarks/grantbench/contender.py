@@ -1,0 +1,92 @@
+"""What a contender is: something that keeps one type per owner until a deadline."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from typing import ClassVar, NamedTuple
+
+from grantbench.plan import Mix
+
+# The types that the workloads use: everyone holds the first; where it says so, some hold the second instead.
+COMMON = 32
+RARE = 64
+
+Run = Callable[[], object]
+
+
+class Facts(NamedTuple):
+    """What the report says about a contender."""
+
+    what: str
+    version: str
+
+
+class Contender(ABC):
+    """Keeps one type per owner until a deadline.
+
+    The methods that end in -ing return a loop that is ready to be timed: conversions and look-ups of methods have been
+    done. Each loop walks its sequences with a plain ``for``, as `loops` does without the calls.
+    """
+
+    name: ClassVar[str]
+    max_owners: ClassVar[int] = 10_000_000
+    # Whether time is a number that `pass_time` adds to. Otherwise it is the machine's, and waiting takes time.
+    is_virtual: ClassVar[bool] = True
+    # Whether `end` can stop after a number of owners.
+    has_slices: ClassVar[bool] = False
+
+    @abstractmethod
+    def __init__(self, owners: int, reserve: bool = False) -> None:
+        """Make it for so many owners, with memory for them taken at once if it can and is asked to."""
+
+    @classmethod
+    @abstractmethod
+    def facts(cls) -> Facts:
+        """Return what it is, and which version."""
+
+    @abstractmethod
+    def apply(self, uid: int, mask: int, timeout_ms: int) -> None:
+        """Grant a type to an owner, or renew it."""
+
+    @abstractmethod
+    def applying(self, uids: Sequence[int], timeouts_ms: Sequence[int]) -> Run:
+        """Return a loop of applies of `COMMON`."""
+
+    @abstractmethod
+    def releasing(self, uids: Sequence[int]) -> Run:
+        """Return a loop of releases of `COMMON`."""
+
+    @abstractmethod
+    def asking(self, uids: Sequence[int]) -> Run:
+        """Return a loop that asks what each owner holds."""
+
+    @abstractmethod
+    def playing(self, mix: Mix) -> Run:
+        """Return a loop of applies and releases, as the mix has them."""
+
+    @abstractmethod
+    def holders(self, mask: int) -> list[int]:
+        """Return the owners that hold a type."""
+
+    @abstractmethod
+    def mask(self, uid: int) -> int:
+        """Return what an owner holds."""
+
+    @abstractmethod
+    def count(self) -> int:
+        """Return how many owners hold anything now, or were not ended yet."""
+
+    @abstractmethod
+    def end(self, budget: int) -> bool:
+        """End what is due, after about `budget` owners leave the rest if it can; say whether any is left."""
+
+    @abstractmethod
+    def pass_time(self, ms: int) -> None:
+        """Let time pass, and nothing else. Only where `is_virtual`."""
+
+    def let_lapse(self, uids: Sequence[int], timeouts_ms: Sequence[int]) -> None:
+        """Grant `COMMON` to owners, and let time pass until all of it is due. Nothing is ended yet."""
+        self.applying(uids, timeouts_ms)()
+        self.pass_time(max(timeouts_ms))
+
+    def close(self) -> None:  # noqa: B027 - most have nothing to give back
+        """Give back what outlives a garbage collection."""

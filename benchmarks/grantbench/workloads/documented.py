@@ -1,0 +1,89 @@
+"""The documented call: a request object is made and applied, against the typed call."""
+
+from collections.abc import Callable
+
+from grantbench import loops
+from grantbench.contender import COMMON, Run
+from grantbench.contenders.grantwheel_contender import GrantwheelContender
+from grantbench.plan import LONGEST_MS, Plan
+from grantbench.workload import Entry, Trial, Workload, expect
+from grantwheel import Caller, EfficiencyResourcesRequest
+
+REASON = "navigation"
+TIMEOUT_MS = 2 * LONGEST_MS
+
+
+def _callers(plan: Plan) -> list[Caller]:
+    return [Caller(uid=uid, pid=uid, system_app=True) for uid in plan.again]
+
+
+def _typed(contender: GrantwheelContender, plan: Plan) -> Run:
+    apply = contender.manager.apply
+
+    def run() -> None:
+        for uid in plan.again:
+            apply(uid, uid, COMMON, TIMEOUT_MS, reason=REASON)
+
+    return run
+
+
+def _made_and_applied(contender: GrantwheelContender, plan: Plan) -> Run:
+    apply_request = contender.manager.apply_request
+    callers = _callers(plan)
+
+    def run() -> None:
+        for caller in callers:
+            request = EfficiencyResourcesRequest(
+                resourceTypes=COMMON, isApply=True, timeOut=TIMEOUT_MS, reason=REASON, isPersist=False, isProcess=False
+            )
+            apply_request(request, caller=caller)
+
+    return run
+
+
+def _kept(contender: GrantwheelContender, plan: Plan) -> Run:
+    apply_request = contender.manager.apply_request
+    callers = _callers(plan)
+    request = EfficiencyResourcesRequest(resourceTypes=COMMON, isApply=True, timeOut=TIMEOUT_MS, reason=REASON)
+
+    def run() -> None:
+        for caller in callers:
+            apply_request(request, caller=caller)
+
+    return run
+
+
+def _entry(loop: Callable[[GrantwheelContender, Plan], Run]) -> Entry:
+    def make(plan: Plan) -> Trial:
+        contender = GrantwheelContender(plan.owners)
+        contender.applying(plan.uids, plan.timeouts)()
+
+        def check() -> None:
+            record = contender.manager.find_app(plan.again[-1])
+            expect("reason", record and record.grants[0].reason, REASON)
+            expect("timeout", record and record.grants[0].timeout_ms, TIMEOUT_MS)
+            expect("owners", contender.count(), plan.owners)
+
+        return Trial(
+            run=loop(contender, plan),
+            loop=lambda: loops.over(plan.again),
+            operations=plan.owners,
+            check=check,
+            close=contender.close,
+        )
+
+    return Entry(make, 1_000_000)
+
+
+DOCUMENTED = Workload(
+    name="documented call",
+    what="renew by a request object that is made for the call, or kept from one call to the next; against the typed "
+    "call with a reason",
+    unit="per call",
+    base="typed",
+    entries={
+        "typed": _entry(_typed),
+        "documented, made each time": _entry(_made_and_applied),
+        "documented, kept": _entry(_kept),
+    },
+)

@@ -1,0 +1,62 @@
+"""The floor: the least that one could do for an owner in Python."""
+
+from collections.abc import Callable
+
+from grantbench import loops
+from grantbench.contender import COMMON, Run
+from grantbench.plan import Plan
+from grantbench.workload import Entry, Trial, Workload, expect
+
+Deadlines = dict[int, int]
+
+
+def _nothing(_uid: int, _pid: int, _mask: int, _timeout_ms: int) -> None:
+    pass
+
+
+def _calling(plan: Plan, _deadlines: Deadlines) -> Run:
+    def run() -> None:
+        for uid, timeout in zip(plan.again, plan.longer, strict=True):
+            _nothing(uid, uid, COMMON, timeout)
+
+    return run
+
+
+def _storing(plan: Plan, deadlines: Deadlines) -> Run:
+    def run() -> None:
+        for uid, timeout in zip(plan.again, plan.longer, strict=True):
+            deadlines[uid] = timeout
+
+    return run
+
+
+def _getting(plan: Plan, deadlines: Deadlines) -> Run:
+    get = deadlines.get
+
+    def run() -> None:
+        for uid, _timeout in zip(plan.again, plan.longer, strict=True):
+            get(uid)
+
+    return run
+
+
+def _entry(loop: Callable[[Plan, Deadlines], Run]) -> Entry:
+    def make(plan: Plan) -> Trial:
+        deadlines = dict(zip(plan.uids, plan.timeouts, strict=True))
+        return Trial(
+            run=loop(plan, deadlines),
+            loop=lambda: loops.over_pairs(plan.again, plan.longer),
+            operations=plan.owners,
+            check=lambda: expect("owners", len(deadlines), plan.owners),
+        )
+
+    return Entry(make, 10_000_000)
+
+
+FLOOR = Workload(
+    name="floor",
+    what="call a Python function that does nothing, store a deadline in a dict, look one up with get",
+    unit="per call",
+    base="dict store",
+    entries={"dict store": _entry(_storing), "dict get": _entry(_getting), "empty function": _entry(_calling)},
+)
