@@ -1,0 +1,320 @@
+"""Runs conformance scenarios against grantwheel: ``python tests/conformance.py FILE...``.
+
+A scenario file holds one JSON object a line, ``{"name": ..., "policy": {...}, "steps": [...]}``, each run on a fresh
+manager with a virtual clock at 0 and one subscriber, "main". Prints a line for every scenario that failed and
+``N passed, M failed`` last. The exit code is 0 when all passed, 1 when one failed, and 2 when an input could not be
+read as scenarios.
+
+The `Runner` interprets steps and compares plain JSON values; what it drives is a `Face`.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from conformance_face import IDENTITY_REFUSED, ROW_FIELDS, Answer, Face, Json, PythonFace, Row, StepFailed
+
+EVENT_FIELDS: Final = ("type", "uid", "pid", "mask", "bundle", "cpu_level")
+NO_DURABILITY: Final = "restart needs durability, which this version does not have"
+
+
+class ScenarioError(ValueError):
+    """The input is not a scenario."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one scenario. ``failure`` is None when it passed."""
+
+    name: str
+    failure: str | None = None
+
+    @property
+    def passed(self) -> bool:
+        return self.failure is None
+
+
+def shown(value: Json) -> str:
+    """Write a value on one line of ASCII."""
+    return json.dumps(value, default=str)
+
+
+def same(expected: Json, got: Any) -> bool:
+    """Tell whether two JSON values are equal; unlike in Python, a bool is no number."""
+    if isinstance(expected, bool) or isinstance(got, bool):
+        return isinstance(expected, bool) and isinstance(got, bool) and expected == got
+    if isinstance(expected, list):
+        return isinstance(got, list) and len(expected) == len(got) and all(map(same, expected, got))
+    return bool(expected == got)
+
+
+def reason_of(error: Exception) -> str:
+    """Say on one line of ASCII what an exception means."""
+    text = str(error) if isinstance(error, StepFailed) else f"raised {type(error).__name__}: {error}"
+    return text.encode("ascii", "backslashreplace").decode("ascii").replace("\n", "\\n")
+
+
+def require(what: str, expected: Json, got: Any) -> None:
+    if not same(expected, got):
+        raise StepFailed(f"{what}: expected {shown(expected)}, got {shown(got)}")
+
+
+def require_fields(what: str, expected: Mapping[str, Json], got: Mapping[str, Any]) -> None:
+    """Compare the fields that `expected` names; null stands for a field that is absent."""
+    for name, value in expected.items():
+        require(f"{what}.{name}", value, got.get(name))
+
+
+def named_rows(rows: Sequence[Json], fields: Sequence[str]) -> list[Row]:
+    """Give rows names: a row is an object already, or the list of the first of `fields`."""
+    return [row if isinstance(row, dict) else dict(zip(fields, row, strict=False)) for row in rows]
+
+
+def rows_by_key(rows: Json, key: str) -> list[Row]:
+    """Put the rows of one kind of owner in the order of their keys; an object names them by key."""
+    if isinstance(rows, dict):
+        rows = [{key: int(name), **row} for name, row in rows.items()]
+    named = named_rows(rows, ROW_FIELDS)
+    return sorted(named, key=lambda row: row[key]) if all(key in row for row in named) else named
+
+
+def require_rows(what: str, expected: Json, got: Sequence[Row], fields: Sequence[str]) -> None:
+    """Compare complete lists in order. A row names the fields to compare, or lists them from the first of `fields`."""
+    named = named_rows(expected, fields)
+    if len(named) != len(got):
+        brief = [{name: row.get(name) for name in fields} for row in got]
+        raise StepFailed(f"{what}: expected {len(named)} rows {shown(expected)}, got {len(got)}: {shown(brief)}")
+    for index, (row, other) in enumerate(zip(named, got, strict=True)):
+        require_fields(f"{what}[{index}]", row, other)
+
+
+class Runner:
+    """Interprets the steps of one scenario, through a face."""
+
+    def __init__(self, face: Face) -> None:
+        self._face = face
+
+    def run(self, steps: Sequence[Row]) -> str | None:
+        """Run the steps in order; answer what went wrong at the first that failed, or None."""
+        for number, step in enumerate(steps, 1):
+            try:
+                action = getattr(self, f"_do_{step.get('op')}", None)
+                if action is None:
+                    raise StepFailed(f"there is no step {step.get('op')!r}")
+                action(step)
+                self._face.check()
+            except Exception as error:  # whatever goes wrong fails this scenario, and the next one runs
+                text = shown(step)
+                return f"step {number} {text if len(text) <= 500 else text[:500] + '...'}: {reason_of(error)}"
+        return None
+
+    def _expect(self, step: Row, answer: Answer) -> None:
+        """Compare the codes. A step without them has to succeed."""
+        expected: Row = step.get("expect") or {}
+        code = expected.get("code", 0)
+        if not same(code, answer.code):
+            raise StepFailed(f"code: expected {shown(code)}, got {answer.code} (inner {answer.inner})")
+        if expected.get("inner") is not None:
+            require("inner", expected["inner"], answer.inner)
+
+    def _do_apply(self, step: Row) -> None:
+        args = [step["request"]] if "request" in step else step.get("args", [])
+        self._expect(step, self._face.apply(step["caller"], args))
+
+    def _do_apply_typed(self, step: Row) -> None:
+        given = {name: value for name, value in (step.get("request") or {}).items() if value is not None}
+        request = {
+            "mask": 0,
+            "is_apply": True,
+            "timeout_ms": 0,
+            "reason": "",
+            "is_persist": False,
+            "is_process": False,
+            "cpu_level": -1,
+        } | given
+        self._expect(step, self._face.apply_typed(step["caller"], request))
+
+    def _do_reset_all(self, step: Row) -> None:
+        self._expect(step, self._face.reset_all(step["caller"]))
+
+    def _do_advance(self, step: Row) -> None:
+        end = self._face.now() + step["ms"]
+        while (deadline := self._face.next_deadline()) is not None and deadline <= end:
+            if deadline <= self._face.now():
+                raise StepFailed(f"the next deadline, {deadline}, has passed already: now is {self._face.now()}")
+            self._face.move_to(deadline)
+        self._face.move_to(end)
+
+    def _death(self, step: Row, answer: Answer) -> None:
+        """Compare the codes if the step has any. A death of nobody is no error of the scenario."""
+        if "expect" in step or answer.code != IDENTITY_REFUSED:
+            self._expect(step, answer)
+
+    def _do_process_died(self, step: Row) -> None:
+        self._death(step, self._face.process_died(step["uid"], step["pid"]))
+
+    def _do_app_died(self, step: Row) -> None:
+        self._death(step, self._face.app_stopped(step["uid"]))
+
+    def _do_package_removed(self, step: Row) -> None:
+        self._death(step, self._face.package_removed(step["uid"]))
+
+    def _do_set_ready(self, step: Row) -> None:
+        self._face.set_ready(step["ready"])
+
+    def _do_set_allowed(self, step: Row) -> None:
+        self._face.set_allowed(step["bundle"], step["allowed"])
+
+    def _do_subscribe(self, step: Row) -> None:
+        self._expect(step, self._face.subscribe(step["id"], step.get("caller")))
+
+    def _do_unsubscribe(self, step: Row) -> None:
+        self._expect(step, self._face.unsubscribe(step["id"]))
+
+    def _do_restart(self, step: Row) -> None:
+        raise StepFailed(NO_DURABILITY)
+
+    def _do_admin(self, step: Row) -> None:
+        what = step["what"]
+        if what == "list":
+            answer = self._face.admin_list()
+        elif what == "reset_all":
+            answer = self._face.admin_reset_all()
+        elif what == "reset_app":
+            answer = self._face.admin_reset_app(step["uid"], step["mask"])
+        elif what == "reset_process":
+            answer = self._face.admin_reset_process(step["pid"], step["mask"])
+        else:
+            raise StepFailed(f"there is no administration {what!r}")
+        self._expect(step, answer)
+        for text in (step.get("expect") or {}).get("contains", []):
+            if text not in str(answer.value):
+                raise StepFailed(f"the listing lacks {shown(text)}: {shown(answer.value)}")
+
+    def _do_query(self, step: Row) -> None:
+        answer = self._face.query(step["caller"])
+        self._expect(step, answer)
+        infos = (step.get("expect") or {}).get("infos")
+        if infos is not None:
+            require_rows("infos", infos, answer.value, ("resourceTypes",))
+
+    def _do_infos(self, step: Row) -> None:
+        answer = self._face.infos(step["caller"])
+        self._expect(step, answer)
+        for name, key in (("apps", "uid"), ("processes", "pid")):
+            rows = (step.get("expect") or {}).get(name)
+            if rows is not None:
+                require_rows(name, rows_by_key(rows, key), answer.value[name], ROW_FIELDS)
+
+    def _expect_record(self, step: Row, kind: str, key: str) -> None:
+        got = self._face.record(kind, step[key])
+        if step.get("mask") == 0 or got is None:
+            require("mask", step.get("mask"), 0 if got is None else got["mask"])
+            return
+        require_fields(kind, {name: step[name] for name in ROW_FIELDS if name in step}, got)
+        for name, unit in (step.get("units") or {}).items():
+            if name not in got["units"]:
+                raise StepFailed(f"{name} is not held, only {shown(list(got['units']))}")
+            require_fields(name, unit, got["units"][name])
+
+    def _do_expect_app(self, step: Row) -> None:
+        self._expect_record(step, "app", "uid")
+
+    def _do_expect_process(self, step: Row) -> None:
+        self._expect_record(step, "process", "pid")
+
+    def _do_expect_counts(self, step: Row) -> None:
+        require_fields("records", {k: step[k] for k in ("apps", "processes") if k in step}, self._face.counts())
+
+    def _do_expect_events(self, step: Row) -> None:
+        got = self._face.events(step.get("subscriber", "main"))
+        require_rows("events", step["events"], got, EVENT_FIELDS)
+
+    def _do_expect_quota(self, step: Row) -> None:
+        require("quota calls", step["calls"], self._face.quota_calls())
+
+    def _do_expect_next(self, step: Row) -> None:
+        deadline = self._face.next_deadline()
+        require("ms until the next deadline", step["ms"], None if deadline is None else deadline - self._face.now())
+
+
+def run_scenario(scenario: Row, make_face: Callable[[Row], Face] = PythonFace) -> Outcome:
+    """Run one scenario on a fresh face with the subscriber "main"."""
+    name: str = scenario["name"]
+    try:
+        face = make_face(scenario.get("policy") or {})
+    except Exception as error:  # a policy that no manager can be made with fails this scenario, and the next one runs
+        return Outcome(name, f"policy {shown(scenario.get('policy'))}: {reason_of(error)}")
+    try:
+        answer = face.subscribe("main", None)
+        if answer.code != 0:
+            return Outcome(name, f"the subscriber main was refused with {answer.code} (inner {answer.inner})")
+        return Outcome(name, Runner(face).run(scenario["steps"]))
+    finally:
+        face.close()
+
+
+def read_scenarios(path: str | Path) -> list[Row]:
+    """Read a scenario file.
+
+    Raises
+    ------
+    OSError
+        The file cannot be read.
+    ScenarioError
+        A line is not a scenario.
+    """
+    scenarios: list[Row] = []
+    with Path(path).open("rb") as file:
+        for number, line in enumerate(file, 1):
+            if not line.strip():
+                continue
+            try:
+                scenario = json.loads(line.decode("utf-8"))
+            except ValueError as error:
+                raise ScenarioError(f"{path}:{number}: {error}") from error
+            if not (
+                isinstance(scenario, dict)
+                and isinstance(scenario.get("name"), str)
+                and isinstance(scenario.get("policy") or {}, dict)
+                and isinstance(scenario.get("steps"), list)
+                and all(isinstance(step, dict) for step in scenario["steps"])
+            ):
+                raise ScenarioError(f"{path}:{number}: not an object with a name and a list of steps")
+            scenarios.append(scenario)
+    return scenarios
+
+
+def run_file(path: str | Path) -> list[Outcome]:
+    """Run every scenario of a file, in order. Raises what `read_scenarios` raises."""
+    return [run_scenario(scenario) for scenario in read_scenarios(path)]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description="Run conformance scenarios against grantwheel.")
+    parser.add_argument("files", nargs="+", metavar="FILE", help="scenarios, one JSON object a line")
+    files: list[str] = parser.parse_args(argv).files
+    passed = failed = unreadable = 0
+    for file in files:
+        try:
+            outcomes = run_file(file)
+        except (OSError, ScenarioError) as error:
+            print(f"cannot read {file}: {error}", file=sys.stderr)
+            unreadable += 1
+            continue
+        for outcome in outcomes:
+            if outcome.passed:
+                passed += 1
+            else:
+                failed += 1
+                print(f"{file}: {shown(outcome.name)[1:-1]}: {outcome.failure}")
+    print(f"{passed} passed, {failed} failed")
+    return 2 if unreadable else 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

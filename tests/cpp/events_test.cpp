@@ -1,0 +1,66 @@
+#include "core/events.hpp"
+
+#include <deque>
+
+#include "allocations.hpp"
+#include "core/strings.hpp"
+#include "support.hpp"
+
+namespace grantwheel::test {
+
+namespace {
+
+StoredEvent numbered(std::uint32_t number) {
+    return {number, number, 0, number, 1, EventKind::app_apply, Cause::apply, default_level};
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_SUITE(events)
+
+BOOST_AUTO_TEST_CASE(numbers_start_at_one) {
+    Events ring;
+    BOOST_REQUIRE(ring.open(4));
+    BOOST_CHECK_EQUAL(ring.last(), 0u);
+    BOOST_CHECK_EQUAL(ring.first(), 1u);
+    ring.push(numbered(7));
+    BOOST_CHECK_EQUAL(ring.last(), 1u);
+    BOOST_CHECK_EQUAL(ring.first(), 1u);
+    BOOST_CHECK_EQUAL(ring.at(1).uid, 7u);
+}
+
+BOOST_AUTO_TEST_CASE(keeps_the_last_ones_and_returns_the_bundle_of_what_it_overwrites) {
+    for (const std::uint32_t capacity : {1u, 2u, 3u, 4u, 5u, 64u, 100u}) {
+        Events ring;
+        BOOST_REQUIRE(ring.open(capacity));
+        for (std::uint32_t number = 1; number <= 3 * capacity + 2; ++number) {
+            const TextId overwritten = ring.push(numbered(number));
+            BOOST_REQUIRE_EQUAL(overwritten, number > capacity ? number - capacity : Strings::empty);
+            BOOST_REQUIRE_EQUAL(ring.last(), number);
+            BOOST_REQUIRE_EQUAL(ring.first(), number > capacity ? number - capacity + 1 : 1);
+            for (std::uint64_t sequence = ring.first(); sequence <= ring.last(); ++sequence) {
+                BOOST_REQUIRE_EQUAL(ring.at(sequence).uid, sequence);
+                BOOST_REQUIRE_EQUAL(ring.at(sequence).time, sequence);
+            }
+        }
+    }
+}
+
+BOOST_AUTO_TEST_CASE(takes_its_memory_once) {
+    Events ring;
+    BOOST_REQUIRE(ring.open(3));
+    const std::size_t before = allocations();
+    for (std::uint32_t number = 1; number < 20; ++number) ring.push(numbered(number));
+    BOOST_CHECK_EQUAL(allocations(), before);
+}
+
+BOOST_AUTO_TEST_CASE(without_memory_it_does_not_open) {
+    Events ring;
+    const FailingAllocation failing(0);
+    BOOST_CHECK(!ring.open(3));
+    BOOST_CHECK(FailingAllocation::happened());
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace grantwheel::test

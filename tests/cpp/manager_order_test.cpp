@@ -1,0 +1,258 @@
+// The order of the checks of each call: every two of them in all their variations, each of the others passing and
+// failing.
+#include "grantwheel/manager.hpp"
+
+#include <functional>
+
+#include "support.hpp"
+
+namespace grantwheel::test {
+
+namespace {
+
+constexpr Instant latest = 1000;
+
+// A call to be judged, at first without a fault.
+struct Call {
+    Instant now = latest;
+    bool ready = true;
+    std::string bundle{};
+    std::string reason{};
+    BundleRule rule{.level_limit = 1};
+    Caller caller{.uid = 1, .pid = 2, .system_app = true};
+    Request request{.mask = CPU | GPS, .timeout_ms = 100};
+};
+
+// One way to make a call, and the status that it earns when nothing before it has earned one.
+struct Variation {
+    Status status;
+    std::function<void(Call&)> apply;
+};
+// The checks in order; a call varies in each.
+using Checks = std::vector<std::vector<Variation>>;
+
+const std::string& too_long() {
+    static const std::string text(max_text_bytes + 1, 'x');
+    return text;
+}
+
+std::vector<Variation> times() {
+    return {{Status::ok, [](Call&) {}},
+            {Status::time_backwards, [](Call& call) { call.now = latest - 1; }},
+            {Status::time_out_of_range, [](Call& call) { call.now = max_now + 1; }}};
+}
+
+std::vector<Variation> readiness(Status status) {
+    return {{Status::ok, [](Call&) {}}, {status, [](Call& call) { call.ready = false; }}};
+}
+
+std::vector<Variation> identities() {
+    return {{Status::ok, [](Call&) {}},
+            {Status::ok, [](Call& call) { call.caller.uid = call.caller.pid = 0; }},
+            {Status::ok,
+             [](Call& call) {
+                 call.caller.uid = max_uid;
+                 call.caller.pid = max_pid;
+             }},
+            {Status::identity_invalid, [](Call& call) { call.caller.uid = -1; }},
+            {Status::identity_invalid, [](Call& call) { call.caller.uid = max_uid + 1; }},
+            {Status::identity_invalid, [](Call& call) { call.caller.pid = -1; }},
+            {Status::identity_invalid, [](Call& call) { call.caller.pid = max_pid + 1; }},
+            {Status::identity_invalid, [](Call& call) { call.bundle += too_long(); }}};
+}
+
+std::vector<Variation> privileges() {
+    const auto flags = [](bool system_app, bool service_extension) {
+        return [=](Call& call) {
+            call.caller.system_app = system_app;
+            call.caller.service_extension = service_extension;
+        };
+    };
+    return {{Status::ok, flags(true, false)},
+            {Status::ok, flags(false, true)},
+            {Status::not_system_app, flags(false, false)},
+            {Status::not_system_app, [](Call& call) {
+                 call.caller.system_app = false;
+                 call.caller.native = true;
+             }}};
+}
+
+std::vector<Variation> encodings(Status status, bool with_reason) {
+    std::vector<Variation> all{{Status::ok, [](Call&) {}}, {status, [](Call& call) { call.bundle = "\xC0\x80"; }}};
+    if (with_reason) all.push_back({status, [](Call& call) { call.reason = "\xED\xA0\x80"; }});
+    return all;
+}
+
+// `timed`: an apply that is not persistent.
+std::vector<Variation> requests(bool timed) {
+    return {{Status::ok, [](Call&) {}},
+            {Status::ok, [](Call& call) { call.request.timeout_ms = max_timeout; }},
+            {timed ? Status::request_invalid : Status::ok, [](Call& call) { call.request.timeout_ms = 0; }},
+            {Status::request_invalid, [](Call& call) { call.request.timeout_ms = max_timeout + 1; }},
+            {Status::request_invalid, [](Call& call) { call.request.mask = 0; }},
+            {Status::request_invalid, [](Call& call) { call.request.mask = 512; }},
+            {Status::request_invalid, [](Call& call) { call.request.mask = UINT32_MAX; }},
+            {Status::request_invalid, [](Call& call) { call.reason += too_long(); }}};
+}
+
+std::vector<Variation> levels() {
+    const auto set = [](std::int32_t level, std::int32_t limit, bool known) {
+        return [=](Call& call) {
+            call.request.cpu_level = level;
+            call.rule.level_limit = limit;
+            call.rule.known = known;
+        };
+    };
+    return {{Status::ok, [](Call&) {}},
+            {Status::ok, set(1, 1, true)},
+            {Status::ok, set(default_level, default_level, true)},
+            {Status::ok,
+             [set](Call& call) {  // the level of a request without CPU is not looked at
+                 set(99, default_level, true)(call);
+                 call.request.mask &= ~CPU;
+             }},
+            {Status::level_invalid, set(-2, 2, true)},
+            {Status::level_invalid, set(3, default_level, false)},
+            {Status::level_not_configured, set(0, default_level, true)},
+            {Status::level_not_configured, set(2, default_level, false)},
+            {Status::level_bundle_unknown, set(2, 1, false)},
+            {Status::level_above_limit, set(2, 1, true)},
+            {Status::permission_denied, set(default_level, 1, false)}};  // an unknown bundle may hold nothing
+}
+
+std::vector<Variation> allowances() {
+    return {{Status::ok, [](Call&) {}},
+            {Status::ok, [](Call& call) { call.rule.allowed = GPS | AUDIO; }},
+            {Status::ok, [](Call& call) { call.rule.allowed = ~TIMER; }},  // bits beyond the types mean nothing
+            {Status::permission_denied, [](Call& call) { call.rule.allowed = 0; }}};
+}
+
+std::unique_ptr<Manager> create(const Limits& limits = {.event_capacity = 64}) {
+    auto manager = Manager::create(limits);
+    BOOST_REQUIRE(manager != nullptr);
+    return manager;
+}
+
+bool operator!=(const BundleRule& left, const BundleRule& right) {
+    return left.allowed != right.allowed || left.level_limit != right.level_limit || left.known != right.known;
+}
+
+void set_rule(Manager& manager, const BundleRule& rule) {
+    auto policy = Policy::create();
+    BOOST_REQUIRE(policy != nullptr);
+    policy->set_default_rule(rule);
+    BOOST_REQUIRE_EQUAL(manager.set_policy(std::move(policy)), Status::ok);
+}
+
+// Calls `judge(manager, call, expected)` for every combination of variations, in a manager whose time is `latest`.
+template <typename Judge>
+std::size_t for_every_call(const Checks& checks, const Call& base, Judge&& judge) {
+    const auto manager = create();
+    BOOST_REQUIRE_EQUAL(manager->engine().advance(latest, SIZE_MAX).status, Status::ok);
+    BundleRule rule;
+    std::vector<std::size_t> chosen(checks.size(), 0);
+    std::size_t count = 0;
+    for (;;) {
+        Call call = base;
+        Status expected = Status::ok;
+        for (std::size_t i = 0; i < checks.size(); ++i) {
+            const Variation& variation = checks[i][chosen[i]];
+            variation.apply(call);
+            if (expected == Status::ok) expected = variation.status;
+        }
+        call.caller.bundle = call.bundle;
+        call.request.reason = call.reason;
+        if (call.rule != rule) set_rule(*manager, call.rule);
+        rule = call.rule;
+        manager->set_ready(call.ready);
+        judge(*manager, call, expected);
+        ++count;
+        std::size_t i = 0;
+        while (i < checks.size() && ++chosen[i] == checks[i].size()) chosen[i++] = 0;
+        if (i == checks.size()) return count;
+    }
+}
+
+void check_status(Status found, Status expected) {
+    if (found != expected) BOOST_FAIL("judged as " << found << ", expected " << expected);
+}
+
+void check_admission(const Admission& admission, const Call& call, Status expected) {
+    check_status(admission.status, expected);
+    if (expected != Status::ok) return;
+    const Command& command = admission.command;
+    const Mask mask = call.request.mask & call.rule.allowed & ALL;
+    const std::int32_t level = (mask & CPU) != 0 ? call.request.cpu_level : default_level;
+    const bool as_asked = command.kind == (call.request.is_apply ? CommandKind::apply : CommandKind::release) &&
+                          command.mask == mask && command.uid == call.caller.uid && command.pid == call.caller.pid &&
+                          command.is_persist == call.request.is_persist &&
+                          command.timeout_ms == call.request.timeout_ms && command.reason == call.request.reason &&
+                          command.bundle == call.bundle && command.cpu_level == level;
+    if (!as_asked) BOOST_FAIL("the command is not what was asked for");
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_SUITE(manager_order)
+
+BOOST_AUTO_TEST_CASE(an_apply_or_release_is_checked_in_order) {
+    std::size_t count = 0;
+    for (const bool is_release : {false, true}) {
+        for (const bool is_persist : {false, true}) {
+            Call base;
+            base.request.is_apply = !is_release;
+            base.request.is_persist = is_persist;
+            const Checks checks{times(),
+                                encodings(Status::parcel_failed, true),
+                                readiness(Status::not_ready),
+                                requests(!is_release && !is_persist),
+                                identities(),
+                                privileges(),
+                                levels(),
+                                allowances()};
+            // Every two checks with all their variations, and each of the others passing and failing.
+            for (std::size_t left = 0; left < checks.size(); ++left) {
+                for (std::size_t right = left + 1; right < checks.size(); ++right) {
+                    Checks varied = checks;
+                    for (std::size_t i = 0; i < checks.size(); ++i) {
+                        if (i != left && i != right) varied[i] = {checks[i].front(), checks[i].back()};
+                    }
+                    count += for_every_call(varied, base, [](Manager& judging, const Call& call, Status expected) {
+                        check_admission(judging.admit(call.caller, call.request, call.now), call, expected);
+                    });
+                }
+            }
+        }
+    }
+    BOOST_TEST_MESSAGE(count << " calls");
+}
+
+BOOST_AUTO_TEST_CASE(a_reset_of_all_types_is_checked_in_order) {
+    const Checks checks{
+        times(),     encodings(Status::parcel_failed, false), readiness(Status::not_ready), identities(), privileges(),
+        allowances()};
+    for_every_call(checks, {}, [](Manager& judging, const Call& call, Status expected) {
+        const Admission admission = judging.admit_reset_all(call.caller, call.now);
+        check_status(admission.status, expected);
+        if (expected != Status::ok) return;
+        const Command& command = admission.command;
+        if (command.kind != CommandKind::reset_all || command.mask != (call.rule.allowed & ALL) ||
+            command.uid != call.caller.uid || command.pid != call.caller.pid || admission.ask_quota) {
+            BOOST_FAIL("the command is not what was asked for");
+        }
+    });
+}
+
+BOOST_AUTO_TEST_CASE(a_query_is_checked_in_order_and_needs_no_allowed_type) {
+    const Checks checks{times(), encodings(Status::query_parcel_failed, false), readiness(Status::query_not_ready),
+                        identities(), privileges()};
+    Call base;
+    base.rule.allowed = 0;
+    for_every_call(checks, base, [](Manager& judging, const Call& call, Status expected) {
+        check_status(judging.admit_query(call.caller, call.now), expected);
+    });
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace grantwheel::test

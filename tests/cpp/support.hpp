@@ -1,0 +1,220 @@
+// What the C++ tests share: numbers that are random and the same everywhere, the types of grantwheel as text, commands
+// in short, and a host that reads the events of its engine.
+#pragma once
+
+#include <array>
+#include <boost/test/unit_test.hpp>
+#include <cstdint>
+#include <memory>
+#include <ostream>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "grantwheel/engine.hpp"
+
+namespace grantwheel {
+
+inline std::ostream& operator<<(std::ostream& out, Status status) { return out << status_name(status); }
+
+inline std::ostream& operator<<(std::ostream& out, OwnerKind kind) {
+    return out << (kind == OwnerKind::app ? "app" : "process");
+}
+
+inline std::ostream& operator<<(std::ostream& out, Owner owner) { return out << owner.kind << ' ' << owner.key; }
+
+}  // namespace grantwheel
+
+namespace grantwheel::test {
+
+using type::ALL;
+using type::AUDIO;
+using type::CPU;
+using type::GPS;
+using type::RETAINED;
+using type::SENSOR;
+using type::TIMER;
+using type::WORK_SCHEDULER;
+
+// A generator whose numbers depend on nothing but the seed (splitmix64).
+class Random {
+public:
+    explicit Random(std::uint64_t seed) noexcept : state_(seed) {}
+
+    std::uint64_t next() noexcept {
+        std::uint64_t word = state_ += 0x9E37'79B9'7F4A'7C15u;
+        word = (word ^ word >> 30) * 0xBF58'476D'1CE4'E5B9u;
+        word = (word ^ word >> 27) * 0x94D0'49BB'1331'11EBu;
+        return word ^ word >> 31;
+    }
+    // 0..count-1.
+    std::uint64_t below(std::uint64_t count) noexcept { return next() % count; }
+    std::uint32_t below32(std::uint32_t count) noexcept { return static_cast<std::uint32_t>(below(count)); }
+    bool one_in(std::uint64_t count) noexcept { return below(count) == 0; }
+    // A number of at most `bits` bits, of any magnitude with the same chance.
+    std::uint64_t magnitude(unsigned bits) noexcept {
+        const std::uint64_t length = below(bits + 1u);
+        return length == 0 ? 0 : next() >> (64u - length);
+    }
+
+private:
+    std::uint64_t state_;
+};
+
+inline std::string_view kind_name(EventKind kind) {
+#define GRANTWHEEL_NAME(name) std::string_view{#name},
+    static constexpr std::array names{GRANTWHEEL_EVENT_KIND_LIST(GRANTWHEEL_NAME)};
+#undef GRANTWHEEL_NAME
+    return names.at(static_cast<std::size_t>(kind));
+}
+
+inline std::string_view cause_name(Cause cause) {
+#define GRANTWHEEL_NAME(name) std::string_view{#name},
+    static constexpr std::array names{GRANTWHEEL_CAUSE_LIST(GRANTWHEEL_NAME)};
+#undef GRANTWHEEL_NAME
+    return names.at(static_cast<std::size_t>(cause));
+}
+
+// An event without its number: "time kind cause uid/pid mask", then bundle and cpu level unless they are the default.
+inline std::string describe(const Event& event) {
+    std::string text = std::to_string(event.time);
+    text.append(" ").append(kind_name(event.kind)).append(" ").append(cause_name(event.cause));
+    text.append(" ").append(std::to_string(event.uid)).append("/").append(std::to_string(event.pid));
+    text.append(" ").append(std::to_string(event.mask));
+    if (!event.bundle.empty()) text.append(" ").append(event.bundle);
+    if (event.cpu_level != default_level) text.append(" level ").append(std::to_string(event.cpu_level));
+    return text;
+}
+
+// A record: "uid/pid bundle level: " and its grants, each "type@deadline timeout reason".
+inline std::string describe(const RecordView& view) {
+    if (view.mask == 0) return "nothing";
+    std::string text = std::to_string(view.uid) + "/" + std::to_string(view.pid);
+    if (!view.bundle.empty()) text.append(" ").append(view.bundle);
+    if (view.cpu_level != default_level) text.append(" level ").append(std::to_string(view.cpu_level));
+    text.append(":");
+    for (std::size_t i = 0; i < view.grant_count; ++i) {
+        const GrantView& grant = view.grants[i];
+        text.append(" ").append(std::to_string(grant.type)).append("@");
+        text.append(grant.persistent ? "never" : std::to_string(grant.deadline));
+        text.append(" ").append(std::to_string(grant.timeout_ms));
+        if (!grant.reason.empty()) text.append(" ").append(grant.reason);
+    }
+    return text;
+}
+
+inline void check_valid(const Engine& engine) {
+    const char* reason = "";
+    if (!engine.validate(&reason)) BOOST_FAIL(reason);
+}
+
+// Commands in short. An apply needs no kind: it is the default.
+inline Command release(std::uint32_t uid, Mask mask) {
+    return {.kind = CommandKind::release, .mask = mask, .uid = uid};
+}
+inline Command release_process(std::uint32_t uid, std::uint32_t pid, Mask mask) {
+    return {.kind = CommandKind::release, .is_process = true, .mask = mask, .uid = uid, .pid = pid};
+}
+inline Command reset_all(std::uint32_t uid, Mask allowed) {
+    return {.kind = CommandKind::reset_all, .mask = allowed, .uid = uid};
+}
+inline Command process_died(std::uint32_t uid, std::uint32_t pid) {
+    return {.kind = CommandKind::process_died, .mask = ALL, .uid = uid, .pid = pid};
+}
+inline Command app_stopped(std::uint32_t uid) { return {.kind = CommandKind::app_stopped, .mask = ALL, .uid = uid}; }
+inline Command package_removed(std::uint32_t uid) {
+    return {.kind = CommandKind::package_removed, .mask = ALL, .uid = uid};
+}
+inline Command admin_reset_all() { return {.kind = CommandKind::admin_reset_all, .mask = ALL}; }
+inline Command admin_reset_app(std::uint32_t uid, Mask mask) {
+    return {.kind = CommandKind::admin_reset_app, .mask = mask, .uid = uid};
+}
+inline Command admin_reset_process(std::uint32_t pid, Mask mask) {
+    return {.kind = CommandKind::admin_reset_process, .mask = mask, .pid = pid};
+}
+
+// An engine, validated after each command, with a reader that has every event from the start.
+class Host {
+public:
+    explicit Host(const Limits& limits = {.event_capacity = 256}) : engine_(Engine::create(limits)) {
+        BOOST_REQUIRE(engine_ != nullptr);
+    }
+
+    Engine& operator*() { return *engine_; }
+    Engine* operator->() { return engine_.get(); }
+
+    // Executes a command, whatever it answers.
+    Result attempt(Instant now, const Command& command) {
+        const Result result = engine_->execute(command, now);
+        check_valid(*engine_);
+        return result;
+    }
+    // Executes a command that must be carried out; answers its mask.
+    Mask run(Instant now, const Command& command) {
+        const Result result = attempt(now, command);
+        BOOST_REQUIRE_EQUAL(result.status, Status::ok);
+        return result.mask;
+    }
+    // Advances without bound; answers the number of grants ended.
+    std::size_t advance(Instant now) {
+        const AdvanceResult result = engine_->advance(now, SIZE_MAX);
+        check_valid(*engine_);
+        BOOST_REQUIRE_EQUAL(result.status, Status::ok);
+        BOOST_REQUIRE(!result.more);
+        return result.ended;
+    }
+
+    Mask app_mask(Instant now, std::uint32_t uid) const { return mask(now, {OwnerKind::app, uid}); }
+    Mask process_mask(Instant now, std::uint32_t pid) const { return mask(now, {OwnerKind::process, pid}); }
+    std::string app(Instant now, std::uint32_t uid) const { return find(now, {OwnerKind::app, uid}); }
+    std::string process(Instant now, std::uint32_t pid) const { return find(now, {OwnerKind::process, pid}); }
+
+    Stats stats(Instant now) {
+        Stats stats;
+        BOOST_REQUIRE_EQUAL(engine_->stats(now, stats), Status::ok);
+        return stats;
+    }
+    Instant next_deadline(Instant now) {
+        Instant deadline = 0;
+        BOOST_REQUIRE_EQUAL(engine_->next_deadline(now, deadline), Status::ok);
+        check_valid(*engine_);
+        return deadline;
+    }
+
+    // The events since the last call, described and joined by "; ". "missed n; " comes before them when the ring has
+    // overwritten some.
+    std::string events() {
+        std::string text;
+        std::array<Event, 3> page;
+        for (;;) {
+            const EventsRead read = engine_->read(last_, page);
+            if (read.missed != 0) text += "missed " + std::to_string(read.missed) + "; ";
+            last_ += read.missed;
+            for (const Event& event : std::span(page).first(read.count)) {
+                BOOST_REQUIRE_EQUAL(event.sequence, ++last_);
+                text += describe(event) + "; ";
+            }
+            if (read.count < page.size()) break;
+        }
+        if (!text.empty()) text.resize(text.size() - 2);
+        return text;
+    }
+
+private:
+    Mask mask(Instant now, Owner owner) const {
+        const Result result = engine_->mask(owner, now);
+        BOOST_REQUIRE_EQUAL(result.status, Status::ok);
+        return result.mask;
+    }
+    std::string find(Instant now, Owner owner) const {
+        RecordView view;
+        BOOST_REQUIRE_EQUAL(engine_->find(owner, now, view), Status::ok);
+        return describe(view);
+    }
+
+    std::unique_ptr<Engine> engine_;
+    std::uint64_t last_ = 0;
+};
+
+}  // namespace grantwheel::test

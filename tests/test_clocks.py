@@ -1,0 +1,304 @@
+"""Clocks: what a manager makes of them, and what it refuses."""
+
+import time
+from typing import Any
+
+import pytest
+
+from grantwheel import BootClock, Caller, Cause, Manager, ManualClock, MonotonicClock
+from support import AUDIO, CPU, GPS, MAIL, make_manager, request, unchanged
+
+LATEST = 2**62
+
+
+class Scripted:
+    """A clock that shows what it is told to."""
+
+    def __init__(self, shows: Any = 0) -> None:
+        self.shows = shows
+
+    def now(self) -> Any:
+        if isinstance(self.shows, Exception):
+            raise self.shows
+        return self.shows
+
+
+def test_a_manual_clock_stands_still_until_it_is_told() -> None:
+    clock = ManualClock(start_ms=5)
+    assert (clock.now(), clock.now()) == (5, 5)
+    clock.advance(10)
+    assert clock.now() == 15
+    clock.set(100)
+    assert clock.now() == 100
+    clock.set(3)
+    assert clock.now() == 3
+    assert ManualClock().now() == 0
+
+
+@pytest.mark.parametrize("value", [-1, LATEST + 1, 2**63, 2**64, -(2**70)])
+def test_a_manual_clock_stays_within_its_range(value: int) -> None:
+    clock = ManualClock(start_ms=7)
+    with pytest.raises(ValueError, match="2\\^62"):
+        clock.set(value)
+    with pytest.raises(ValueError, match="2\\^62"):
+        clock.advance(value)
+    with pytest.raises(ValueError, match="2\\^62"):
+        ManualClock(start_ms=value)
+    assert clock.now() == 7
+
+
+def test_a_manual_clock_does_not_go_beyond_its_range() -> None:
+    clock = ManualClock(start_ms=LATEST - 5)
+    with pytest.raises(ValueError, match="2\\^62"):
+        clock.advance(6)
+    clock.advance(5)
+    assert clock.now() == LATEST
+
+
+@pytest.mark.parametrize("value", [1.5, "7", None])
+def test_a_manual_clock_takes_ints(value: Any) -> None:
+    clock = ManualClock(start_ms=7)
+    with pytest.raises(TypeError):
+        clock.set(value)
+    with pytest.raises(TypeError):
+        clock.advance(value)
+    assert clock.now() == 7
+
+
+def test_the_boot_clock_counts_time_in_suspend() -> None:
+    before = time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1_000_000
+    now = BootClock().now()
+    assert before <= now <= time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1_000_000
+
+
+def test_the_monotonic_clock_leaves_suspend_out() -> None:
+    before = time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1_000_000
+    now = MonotonicClock().now()
+    assert before <= now <= time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1_000_000
+
+
+def test_the_boot_clock_is_the_default() -> None:
+    before = BootClock().now()
+    manager = Manager()
+    manager.apply(700, 71, GPS, 60_000)
+    record = manager.find_app(700)
+    assert record is not None
+    assert record.grants[0].deadline_ms is not None
+    assert before + 60_000 <= record.grants[0].deadline_ms <= BootClock().now() + 60_000
+
+
+@pytest.mark.parametrize("make", [BootClock, MonotonicClock])
+def test_real_clocks_end_grants(make: Any) -> None:
+    """Needs a real clock, as it is about one. A grant of 1 ms is over within 10 s on any machine."""
+    manager = Manager(clock=make())
+    manager.apply(700, 71, GPS, 1)
+    give_up = time.monotonic() + 10
+    while manager.app_mask(700) != 0 and time.monotonic() < give_up:
+        pass
+    assert manager.app_mask(700) == 0
+    manager.advance()
+    applied, ended = manager.drain()
+    assert ended.time == applied.time + 1
+    assert ended.cause == Cause.EXPIRED
+
+
+def test_any_object_with_now_is_a_clock() -> None:
+    clock = Scripted(1000)
+    manager = Manager(clock=clock)
+    manager.apply(700, 71, GPS, 40)
+    assert manager.next_deadline() == 1040
+    clock.shows = 1040
+    assert manager.app_mask(700) == 0
+    assert manager.advance() == 1
+
+
+def test_an_object_without_now_is_no_clock() -> None:
+    clock: Any
+    for clock in (7, object(), time):
+        with pytest.raises(TypeError, match="clock"):
+            Manager(clock=clock)
+
+
+CALLS = {
+    "apply": lambda m: m.apply(700, 71, AUDIO, 40),
+    "release": lambda m: m.release(700, 71, GPS),
+    "reset_all": lambda m: m.reset_all(700, 71),
+    "apply_request": lambda m: m.apply_request(request(AUDIO), caller=MAIL),
+    "reset_all_request": lambda m: m.reset_all_request(caller=MAIL),
+    "get_all": lambda m: m.get_all(caller=MAIL),
+    "infos": lambda m: m.infos(caller=Caller(native=True)),
+    "app_mask": lambda m: m.app_mask(700),
+    "process_mask": lambda m: m.process_mask(71),
+    "find_app": lambda m: m.find_app(700),
+    "find_process": lambda m: m.find_process(71),
+    "records": lambda m: m.records(),
+    "holders": lambda m: m.holders(GPS),
+    "count": lambda m: m.count(GPS),
+    "stats": lambda m: m.stats(),
+    "process_died": lambda m: m.process_died(700, 71),
+    "app_stopped": lambda m: m.app_stopped(700),
+    "package_removed": lambda m: m.package_removed(700),
+    "admin_list": lambda m: m.admin_list(),
+    "admin_reset_all": lambda m: m.admin_reset_all(),
+    "admin_reset_app": lambda m: m.admin_reset_app(700, GPS),
+    "admin_reset_process": lambda m: m.admin_reset_process(71, CPU),
+    "advance": lambda m: m.advance(),
+    "next_deadline": lambda m: m.next_deadline(),
+}
+
+
+def on_scripted_clock() -> tuple[Manager, Scripted]:
+    clock = Scripted(1000)
+    manager = Manager(clock=clock)
+    manager.apply(700, 71, GPS, 40)
+    manager.apply(700, 71, CPU, 90, process=True)
+    return manager, clock
+
+
+@pytest.mark.parametrize("name", CALLS)
+@pytest.mark.parametrize("shows", [999, 0, -1, LATEST + 1, 2**63, 2**200, -(2**200)])
+def test_a_clock_that_is_wrong_is_a_value_error_and_changes_nothing(name: str, shows: int) -> None:
+    manager, clock = on_scripted_clock()
+    with unchanged(manager):
+        clock.shows = shows
+        with pytest.raises(ValueError):  # noqa: PT011 - each says what is wrong in its own words
+            CALLS[name](manager)
+        clock.shows = 1000
+    assert [event.sequence for event in manager.drain()] == [1, 2]
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_a_clock_that_fails_ends_the_call(name: str) -> None:
+    manager, clock = on_scripted_clock()
+    shows: Any
+    for shows, error in ((1000.0, TypeError), ("1000", TypeError), (None, TypeError), (OSError("gone"), OSError)):
+        with unchanged(manager):
+            clock.shows = shows
+            with pytest.raises(error):
+                CALLS[name](manager)
+            clock.shows = 1000
+
+
+def test_a_manual_clock_set_back_is_refused_until_it_has_caught_up() -> None:
+    manager, clock = make_manager()
+    clock.set(100)
+    manager.apply(700, 71, GPS, 40)
+    clock.set(99)
+    with pytest.raises(ValueError, match="before"):
+        manager.apply(700, 71, GPS, 900)
+    with pytest.raises(ValueError, match="before"):
+        manager.app_mask(700)
+    clock.set(100)
+    assert manager.app_mask(700) == GPS
+    assert manager.next_deadline() == 140
+
+
+def test_a_clock_that_stands_still_is_fine() -> None:
+    manager, _ = make_manager()
+    for _ in range(3):
+        manager.apply(700, 71, GPS, 40)
+        assert manager.advance() == 0
+        assert manager.next_deadline() == 40
+
+
+def test_the_end_of_time() -> None:
+    manager, clock = make_manager()
+    clock.set(LATEST)
+    assert manager.apply(700, 71, GPS, 2**32 - 1) == GPS
+    assert manager.apply(700, 71, AUDIO, 1) == AUDIO
+    record = manager.find_app(700)
+    assert record is not None
+    assert [(grant.deadline_ms, grant.remaining_ms) for grant in record.grants] == [
+        (LATEST + 2**32 - 1, 2**32 - 1),
+        (LATEST + 1, 1),
+    ]
+    assert manager.next_deadline() == LATEST + 1
+    assert manager.advance() == 0
+    manager.validate()
+
+
+def test_great_leaps() -> None:
+    manager, clock = make_manager()
+    for exponent in range(10, 62, 4):
+        clock.set(2**exponent)
+        manager.apply(exponent, 1, GPS, 2**31)
+        manager.apply(exponent, 1, AUDIO, 1)
+        manager.validate()
+    clock.set(LATEST)
+    manager.advance()
+    assert manager.records() == []
+    times = [event.time for event in manager.drain() if event.cause == Cause.EXPIRED]
+    assert times == sorted(times)
+    assert len(times) == 2 * 13
+    manager.validate()
+
+
+def test_what_was_missed_in_a_leap_ends_at_its_deadline() -> None:
+    manager, clock = make_manager()
+    manager.apply(700, 71, GPS, 40)
+    manager.apply(800, 81, AUDIO, 20)
+    clock.set(1_000_000)
+    assert manager.advance() == 2
+    ended = manager.drain()[2:]
+    assert [(event.uid, event.time, event.cause) for event in ended] == [(800, 20, "expired"), (700, 40, "expired")]
+
+
+@pytest.mark.parametrize("budget", [1, 2, 7, 63, 64, 65, 1000, None])
+def test_advance_by_slices_ends_everything_in_order(budget: int | None) -> None:
+    manager, clock = make_manager()
+    for uid in range(200):
+        manager.apply(uid, 500 - uid, GPS | CPU, 1 + uid * 37 % 100, process=True)
+        manager.apply(uid, 500 - uid, GPS, 1 + uid * 37 % 100 + uid % 3)
+    manager.drain()
+    clock.set(102)
+    ended: list[tuple[int, int]] = []
+    for _ in range(10_000):
+        count = manager.advance(budget)
+        manager.validate()
+        events = manager.drain()
+        assert sum(event.mask.bit_count() for event in events) == count
+        order = [(e.time, e.kind != "process_reset", e.pid if e.kind == "process_reset" else e.uid) for e in events]
+        assert order == sorted(order)
+        ended += [(event.time, event.uid) for event in events]
+        if manager.wake_at() is None:
+            break
+    assert [time for time, _ in ended] == sorted(time for time, _ in ended)
+    deadlines = [1 + uid * 37 % 100 for uid in range(200)]
+    renewed = [deadline + uid % 3 for uid, deadline in enumerate(deadlines)]
+    assert sorted(ended) == sorted([*zip(deadlines, range(200), strict=True), *zip(renewed, range(200), strict=True)])
+
+
+def test_wake_at_is_never_late() -> None:
+    manager, clock = make_manager()
+    assert manager.wake_at() is None
+    manager.apply(700, 71, GPS, 100_000)
+    manager.apply(800, 81, GPS, 70)
+    manager.apply(800, 81, GPS, 50_000)
+    manager.apply(900, 91, GPS, 0, persist=True)
+    naps = 0
+    while (wake := manager.wake_at()) is not None:
+        exact = manager.next_deadline()
+        assert exact is not None
+        assert wake <= exact
+        clock.set(max(clock.now(), wake))
+        manager.advance()
+        naps += 1
+        assert naps < 100
+    assert clock.now() == 100_000
+    assert [record.uid for record in manager.records()] == [900]
+
+
+@pytest.mark.parametrize("budget", [-1, -(2**70)])
+def test_a_budget_is_not_negative(budget: int) -> None:
+    manager, _ = make_manager()
+    with pytest.raises(ValueError, match="budget"):
+        manager.advance(budget)
+
+
+def test_a_budget_of_0_ends_nothing() -> None:
+    manager, clock = make_manager()
+    manager.apply(700, 71, GPS, 10)
+    clock.set(10)
+    assert manager.advance(0) == 0
+    assert manager.app_mask(700) == 0
+    assert manager.advance(1) == 1

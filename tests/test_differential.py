@@ -1,0 +1,33 @@
+"""Random calls on a manager and on the model in step, over the ladder of configurations.
+
+`--differential-steps N` sets the number of steps in total; `python tests/differential.py` takes other seeds.
+"""
+
+from collections.abc import Sequence
+
+import pytest
+
+from differential import SETTINGS, plan, run
+from ladder import LADDER, Config, Steps
+
+SEEDS = (1, 2026)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("config", LADDER, ids=lambda config: config.name)
+def test_manager_agrees_with_model(config: Config, seed: int, request: pytest.FixtureRequest) -> None:
+    total = int(request.config.getoption("--differential-steps"))
+    steps = {each.name: share for each, share in plan(total // len(SEEDS), LADDER)}[config.name]
+    print(run(config, seed, steps))
+
+
+def test_a_run_can_be_repeated() -> None:
+    assert run(LADDER[1], 5, 500).digest == run(LADDER[1], 5, 500).digest
+
+
+def test_every_operation_is_taken_somewhere() -> None:
+    def names(config: Config) -> Sequence[str]:
+        return [operation.name for operation, _ in zip(Steps(config, 0), range(3000), strict=False)]
+
+    taken = {name for config in LADDER for name in names(config)}
+    assert taken >= {name for config in LADDER for name in config.weights} | set(SETTINGS) | {"advance"}

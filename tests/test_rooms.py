@@ -1,0 +1,248 @@
+"""Who may know whom: every include and every import is an edge of the table below, or the test fails.
+
+A new file or folder has no place in the table until someone gives it one.
+"""
+
+import ast
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+CSRC = ROOT / "csrc"
+PACKAGE = ROOT / "python" / "grantwheel"
+
+MAX_FILE_LINES = 450
+MAX_FUNCTION_LINES = 70
+NO_FUNCTION = ("namespace", "class", "struct", "union", "enum", "extern", "//")
+
+
+def words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+# The headers of the C++20 standard library, the C ones under their C++ names.
+STANDARD = words("""
+    algorithm any array atomic barrier bit bitset charconv chrono codecvt compare complex concepts condition_variable
+    coroutine deque exception execution filesystem format forward_list fstream functional future initializer_list
+    iomanip ios iosfwd iostream istream iterator latch limits list locale map memory memory_resource mutex new numbers
+    numeric optional ostream queue random ranges ratio regex scoped_allocator semaphore set shared_mutex
+    source_location span sstream stack stdexcept stop_token streambuf string string_view strstream syncstream
+    system_error thread tuple type_traits typeindex typeinfo unordered_map unordered_set utility valarray variant
+    vector version
+    cassert cctype cerrno cfenv cfloat cinttypes climits clocale cmath csetjmp csignal cstdarg cstddef cstdint cstdio
+    cstdlib cstring ctime cuchar cwchar cwctype
+""")
+CLOCKS = words("chrono ctime")
+THREADS_AND_LOCKS = words("""
+    atomic barrier condition_variable future latch mutex semaphore shared_mutex stop_token thread
+""")
+FILES_AND_STREAMS = words("""
+    cstdio filesystem fstream iomanip ios iosfwd iostream istream locale ostream sstream streambuf strstream syncstream
+""")
+CPYTHON = {"Python.h", "structmember.h"}
+# What tells the bindings which process they run in: it is the caller of the documented calls.
+THIS_PROCESS = {"unistd.h", "pthread.h"}
+FOR_CORE = STANDARD - CLOCKS - THREADS_AND_LOCKS - FILES_AND_STREAMS
+
+# Inside the core and its headers, by file name without ending: what each may include, besides its own header.
+WORDS = {"status", "types"}
+TOOLS = {"array", "bits", "block", "index", "record", "rows", "text"}
+PARTS = {"events", "strings", "table", "wheel"}
+# Headers for hosts and bindings, which the core does not include, and what each needs of the system.
+FOR_HOSTS = {"clock.hpp": "<ctime>", "pages.hpp": "<sys/mman.h>"}
+CORE_MAY_USE = {
+    "version": set(),
+    "status": WORDS,
+    "types": {"status"},
+    **dict.fromkeys(TOOLS, WORDS | TOOLS),
+    "strings": WORDS | TOOLS,
+    "events": WORDS | TOOLS | {"strings"},
+    "table": WORDS | TOOLS,
+    "wheel": WORDS | TOOLS,
+    "engine": WORDS | TOOLS | PARTS,
+    "policy": WORDS | TOOLS | {"strings"},
+    "manager": WORDS | TOOLS | {"engine", "policy"},
+}
+
+# The modules behind the command, and the ones among them that each may use. They use the package as people do, and so
+# not `_core`; no other module knows them.
+COMMANDS = {"cli": {"demo"}, "demo": {"procfs"}, "procfs": set()}
+# Third-party packages that a function may import when it is asked for what they do; never at import time.
+EXTRAS = {"rich", "prometheus_client"}
+
+
+def sources(folder: Path, *endings: str) -> list[Path]:
+    return sorted(path for path in folder.rglob("*") if path.suffix in endings)
+
+
+def relative(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+def includes(path: Path) -> list[str]:
+    """The headers that a file includes: ``<name>`` or a plain name."""
+    found = re.findall(r'^\s*#\s*include\s*(<[^>]+>|"[^"]+")', path.read_text(encoding="utf-8"), re.MULTILINE)
+    return [name if name.startswith("<") else name.strip('"') for name in found]
+
+
+def part(name: str) -> str:
+    """The name that the table knows a core file by: all engine files are one."""
+    stem = Path(name).stem
+    return "engine" if stem.startswith("engine_") else stem
+
+
+CORE_FILES = sources(CSRC / "core", ".hpp", ".cpp")
+PUBLIC_HEADERS = sources(CSRC / "include", ".h", ".hpp")
+BINDINGS = sources(CSRC / "bindings", ".hpp", ".cpp")
+MODULES = sources(PACKAGE, ".py", ".pyi")
+
+
+def test_there_is_something_to_check() -> None:
+    assert len(CORE_FILES) > 10
+    assert len(PUBLIC_HEADERS) > 4
+    assert BINDINGS
+    assert len(MODULES) > 8
+
+
+def test_every_file_of_csrc_is_in_a_room() -> None:
+    known = {*CORE_FILES, *PUBLIC_HEADERS, *BINDINGS, CSRC / "CMakeLists.txt"}
+    strangers = [relative(path) for path in CSRC.rglob("*") if path.is_file() and path not in known]
+    assert strangers == []
+
+
+@pytest.mark.parametrize("path", [*CORE_FILES, *PUBLIC_HEADERS], ids=relative)
+def test_core_includes(path: Path) -> None:
+    if path.name in FOR_HOSTS:
+        assert sorted(includes(path)) == [FOR_HOSTS[path.name], "grantwheel/types.hpp"]
+        return
+    own = part(path.name)
+    assert own in CORE_MAY_USE, "a file without a place in the table"
+    for name in includes(path):
+        if name.startswith("<"):
+            assert name.strip("<>") in FOR_CORE, name
+        elif path in PUBLIC_HEADERS:
+            assert name.startswith("grantwheel/"), name
+            assert part(name) in CORE_MAY_USE[own] - TOOLS - PARTS, name
+        else:
+            assert name.startswith(("grantwheel/", "core/")), name
+            assert part(name) in CORE_MAY_USE[own] | {own}, name
+
+
+@pytest.mark.parametrize("path", BINDINGS, ids=relative)
+def test_bindings_includes(path: Path) -> None:
+    public = {f"grantwheel/{header.name}" for header in PUBLIC_HEADERS}
+    own = {f"bindings/{file.name}" for file in BINDINGS}
+    for name in includes(path):
+        plain = name.strip("<>")
+        allowed = (
+            plain in STANDARD - FILES_AND_STREAMS - CLOCKS
+            or plain in CPYTHON
+            or plain.startswith("pybind11/")
+            or plain in public | own | THIS_PROCESS
+        )
+        assert allowed, name
+
+
+def imports(path: Path) -> Iterator[tuple[str, bool]]:
+    """Every module that a module imports, with whether it does so at import time; own modules start with a dot."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    inside = {
+        id(node)
+        for function in ast.walk(tree)
+        if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef)
+        for node in ast.walk(function)
+    }
+    for node in ast.walk(tree):
+        at_import = id(node) not in inside
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield alias.name, at_import
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level <= 1, "the package has one level"
+            if node.level == 0:
+                yield node.module or "", at_import
+            elif node.module is not None:
+                yield f".{node.module}", at_import
+            else:
+                for alias in node.names:
+                    yield f".{alias.name}", at_import
+
+
+@pytest.mark.parametrize("path", MODULES, ids=relative)
+def test_package_imports(path: Path) -> None:
+    modules = {module.stem for module in MODULES}
+    for name, at_import in imports(path):
+        if name.startswith("."):
+            own = name.removeprefix(".")
+            if own not in modules:
+                continue  # a name of the package itself
+            if path.stem in COMMANDS:
+                assert own != "_core"
+            assert own not in COMMANDS or own in COMMANDS.get(path.stem, ()), name
+        else:
+            top = name.partition(".")[0]
+            typing_only = top == "_typeshed" and path.suffix == ".pyi"
+            assert top in sys.stdlib_module_names or typing_only or (top in EXTRAS and not at_import), name
+
+
+@pytest.mark.parametrize("path", [*sources(CSRC, ".h", ".hpp", ".cpp"), *MODULES], ids=relative)
+def test_files_are_short(path: Path) -> None:
+    lines = len(path.read_text(encoding="utf-8").splitlines())
+    assert lines <= MAX_FILE_LINES, "has it two reasons to change?"
+
+
+def head_of(lines: list[str], index: int) -> int:
+    """The first line of the statement that line ``index`` belongs to."""
+    while index and not re.search(r"([;{}:]|^|//.*)$", lines[index - 1]) and not lines[index - 1].startswith("#"):
+        index -= 1
+    return index
+
+
+def bodies(text: str) -> Iterator[tuple[int, int]]:
+    """The first line and the length of every body in braces, by the indentation that clang-format gives."""
+    lines = text.splitlines()
+    for opening, line in enumerate(lines):
+        head = lines[head_of(lines, opening)]
+        start = head.lstrip()
+        if not line.endswith("{") or start.startswith(
+            ("namespace", "class", "struct", "union", "enum", "extern", "//")
+        ):
+            continue
+        closing = head[: len(head) - len(start)] + "}"
+        last = next(index for index in range(opening + 1, len(lines)) if lines[index].startswith(closing))
+        yield opening + 1, last - opening - 1
+
+
+@pytest.mark.parametrize("path", CORE_FILES, ids=relative)
+def test_functions_are_short(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert [(line, length) for line, length in bodies(text) if length > MAX_FUNCTION_LINES] == []
+
+
+def test_the_length_of_a_body_is_its_lines() -> None:
+    text = """\
+namespace a {
+
+A::A(int b)
+    : b_(b),
+      c_(0) {
+    if (b) {
+        c_++;
+    } else {
+        c_--;
+    }
+}
+
+// A comment {
+int f(int b,
+      int c) {
+    return b;
+}
+
+}  // namespace a
+"""
+    assert list(bodies(text)) == [(5, 5), (6, 1), (8, 1), (15, 1)]
