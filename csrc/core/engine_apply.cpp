@@ -47,10 +47,12 @@ bool Engine::Parts::make_room(std::uint32_t uid, bool adds_app, bool adds_proces
 // after all that is due was freed, or when there is no memory.
 bool Engine::Parts::take_texts(const Command& command, bool tells, bool adds, Texts& texts) noexcept {
     do {
+        // A bundle that is known is found before the reason is added, as its text may be the engine's own, which moves.
+        texts.bundle = tells ? strings.find(command.bundle) : Strings::empty;
         texts.reason = strings.find_or_add(command.reason);
         if (texts.reason == no_text) return false;
         strings.use(texts.reason);
-        texts.bundle = tells ? strings.find_or_add(command.bundle) : Strings::empty;
+        if (texts.bundle == no_text) texts.bundle = strings.find_or_add(command.bundle);
         if (texts.bundle == no_text) {
             strings.drop(texts.reason);
             return false;

@@ -106,7 +106,7 @@ Status Engine::owners(Mask mask, const Owner* after, Instant now, std::span<Owne
     parts_->advance(SIZE_MAX);
     const Table& table = parts_->table;
     FirstOwners first(out);
-    table.for_each_holder(mask, [&](Row row) {
+    table.for_each_holder(mask & type::ALL, [&](Row row) {
         const Owner owner = table.owner(row);
         if (after == nullptr || owner > *after) first.add(owner);
     });
@@ -128,7 +128,7 @@ Status Engine::count(Mask type, Instant now, std::size_t& count) noexcept {
 std::size_t Engine::size(Mask types) const noexcept {
     const Table& table = parts_->table;
     std::size_t grants = 0;
-    for_each_type(types, [&](int index) {
+    for_each_type(types & type::ALL, [&](int index) {
         grants += table.grant_count(OwnerKind::app, index) + table.grant_count(OwnerKind::process, index);
     });
     return std::min(grants, table.size());

@@ -53,7 +53,7 @@ public:
     [[nodiscard]] std::uint32_t uid(Row row) const noexcept;
     [[nodiscard]] std::uint32_t pid(Row row) const noexcept;
 
-    // Calls `visit(row)` for each row that holds any type of the mask, ascending. Reads two bytes per row.
+    // Calls `visit(row)` for each row that holds any type of the mask (at most ALL), ascending. Reads two bytes per row.
     template <typename Visit>
     void for_each_holder(Mask mask, Visit&& visit) const noexcept;
 

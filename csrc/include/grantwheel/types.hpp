@@ -1,7 +1,8 @@
 // The words of grantwheel as C++ types: resource types, owners, callers, requests, commands, events and views.
 // Plain values without behaviour of their own; thread-safe as values are.
 //
-// Texts    A string_view that comes out of the engine is valid until the next call that changes it.
+// Texts    A string_view that comes out of the engine is valid until the next call that changes it. It may go into a
+//          command as it is; a part of one must be copied first.
 #pragma once
 
 #include <cstddef>
