@@ -205,7 +205,7 @@ std::string look(const Engine& engine, Instant now) {
     for (std::uint32_t key = 0; key <= 42; ++key) {
         for (const OwnerKind kind : {OwnerKind::app, OwnerKind::process}) {
             RecordView view;
-            BOOST_REQUIRE_EQUAL(engine.find({kind, key}, now, view), Status::ok);
+            REQUIRE_EQUAL_QUIETLY(engine.find({kind, key}, now, view), Status::ok);
             if (view.mask != 0) text += "\n" + std::to_string(key) + " " + describe(view);
         }
     }
@@ -216,8 +216,8 @@ std::string look(const Engine& engine, Instant now) {
 // is then repeated. Answers all that was told, or nothing when no allocation failed.
 std::string tell(std::size_t passed) {
     auto engine = Engine::create({.event_capacity = 64});
-    BOOST_REQUIRE(engine != nullptr);
-    BOOST_REQUIRE(engine->track_cpu_ended(true));
+    REQUIRE_QUIETLY(engine != nullptr);
+    REQUIRE_QUIETLY(engine->track_cpu_ended(true));
     std::string told;
     std::uint64_t last = 0;
     std::size_t left = passed;
@@ -235,14 +235,14 @@ std::string tell(std::size_t passed) {
         }
         left -= std::min(left, counted - counted_before);
         check_valid(*engine);
-        BOOST_REQUIRE_EQUAL(result.status, fails_here ? Status::out_of_memory : Status::ok);
+        REQUIRE_EQUAL_QUIETLY(result.status, fails_here ? Status::out_of_memory : Status::ok);
         if (fails_here) {
             failed = true;
-            BOOST_REQUIRE_EQUAL(look(*engine, now), before);
-            BOOST_REQUIRE(engine->cpu_ended().empty());
+            REQUIRE_EQUAL_QUIETLY(look(*engine, now), before);
+            REQUIRE_QUIETLY(engine->cpu_ended().empty());
             result = engine->execute(command, now);
             check_valid(*engine);
-            BOOST_REQUIRE_EQUAL(result.status, Status::ok);
+            REQUIRE_EQUAL_QUIETLY(result.status, Status::ok);
         }
         told += "\n" + std::to_string(result.mask);
         for (const std::uint32_t uid : engine->cpu_ended()) told += " " + std::to_string(uid);
@@ -264,11 +264,11 @@ BOOST_AUTO_TEST_CASE(owners_and_texts_seen_before_allocate_nothing) {
     for (const std::uint64_t seed : {2001u, 2002u, 2003u}) {
         BOOST_TEST_CONTEXT("seed " << seed) {
             auto manager = Manager::create({.event_capacity = 128});
-            BOOST_REQUIRE(manager != nullptr);
+            REQUIRE_QUIETLY(manager != nullptr);
             auto policy = Policy::create();
-            BOOST_REQUIRE(policy != nullptr);
+            REQUIRE_QUIETLY(policy != nullptr);
             policy->set_quota(true);
-            BOOST_REQUIRE_EQUAL(manager->set_policy(std::move(policy)), Status::ok);
+            REQUIRE_EQUAL_QUIETLY(manager->set_policy(std::move(policy)), Status::ok);
             Traffic traffic(*manager);
             traffic.fill();
             Random random(seed);
@@ -326,7 +326,7 @@ BOOST_AUTO_TEST_CASE(an_engine_that_cannot_grow_goes_on_with_whom_it_has) {
             const FailingAllocation failing(0);
             const Result result = host->execute({.mask = GPS, .uid = uid, .timeout_ms = 100}, 1);
             refused += result.status == Status::out_of_memory;
-            BOOST_REQUIRE_EQUAL(result.status == Status::out_of_memory, FailingAllocation::happened());
+            REQUIRE_EQUAL_QUIETLY(result.status == Status::out_of_memory, FailingAllocation::happened());
         }
         check_valid(*host);
         host.run(1, {.mask = AUDIO, .uid = uid % 12, .timeout_ms = 100});
@@ -341,7 +341,7 @@ BOOST_AUTO_TEST_CASE(an_engine_that_cannot_be_made_is_null) {
     for (; failed; ++passed) {
         const FailingAllocation failing(passed);
         failed = Engine::create({.event_capacity = 4, .reserve = 10}) == nullptr;
-        BOOST_REQUIRE_EQUAL(failed, FailingAllocation::happened());
+        REQUIRE_EQUAL_QUIETLY(failed, FailingAllocation::happened());
     }
     BOOST_CHECK_GE(passed, 8u);
 }
@@ -367,7 +367,7 @@ BOOST_AUTO_TEST_CASE(records_that_come_and_go_allocate_nothing_whatever_their_nu
 BOOST_AUTO_TEST_CASE(tracking_that_is_on_stays_on_when_there_is_no_memory) {
     for (std::size_t passed = 0; passed < 8; ++passed) {
         Host host({.event_capacity = 8});
-        BOOST_REQUIRE(host->track_cpu_ended(true));
+        REQUIRE_QUIETLY(host->track_cpu_ended(true));
         bool refused = false;
         for (std::uint32_t uid = 0; uid < 100 && !refused; ++uid) {
             host.run(0, {.mask = GPS, .uid = 1, .timeout_ms = 100});

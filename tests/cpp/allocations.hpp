@@ -6,7 +6,7 @@
 
 namespace grantwheel::test {
 
-// How often memory was asked for since the program began.
+// How often memory was asked for since the program began. A BOOST_CHECK may do so too, as the logger pleases.
 [[nodiscard]] std::size_t allocations() noexcept;
 
 // While it lives, one allocation that may answer null does so: the one after `passed` others. Those that may throw are

@@ -57,7 +57,7 @@ BOOST_AUTO_TEST_CASE(blocks_are_aligned_to_cache_lines) {
     for (const Backing backing : {Backing::ordinary, Backing::large}) {
         for (const std::size_t bytes : {std::size_t{1}, std::size_t{64}, std::size_t{1000}, std::size_t{3} << 20}) {
             void* const block = allocate_block(bytes, backing);
-            BOOST_REQUIRE(block != nullptr);
+            REQUIRE_QUIETLY(block != nullptr);
             BOOST_CHECK_EQUAL(reinterpret_cast<std::uintptr_t>(block) % 64, 0u);
             std::memset(block, 1, bytes);
             free_block(block, bytes, backing);
@@ -89,12 +89,12 @@ BOOST_AUTO_TEST_CASE(an_array_that_grows_large_moves_to_the_source) {
     Array<char> values;
     std::size_t size = 1;
     for (; Source::takes < 3; size *= 2) {
-        BOOST_REQUIRE_LT(size, std::size_t{1} << 28);
-        BOOST_REQUIRE(values.resize(size, static_cast<char>(size % 127)));
+        REQUIRE_QUIETLY(size < std::size_t{1} << 28);
+        REQUIRE_QUIETLY(values.resize(size, static_cast<char>(size % 127)));
     }
     BOOST_CHECK_EQUAL(Source::taken.size(), 1u);
     for (std::size_t i = 1; i < size / 2; i *= 2) {
-        BOOST_REQUIRE_EQUAL(values[i], static_cast<char>(2 * i % 127));
+        REQUIRE_EQUAL_QUIETLY(values[i], static_cast<char>(2 * i % 127));
     }
     Source::is_empty = true;
     BOOST_CHECK(!values.reserve(size));
@@ -110,9 +110,9 @@ BOOST_AUTO_TEST_CASE(an_engine_grows_with_a_source_and_refuses_when_it_is_empty)
         if (status == Status::ok) ++uid;
         return status;
     };
-    while (Source::takes == 0) BOOST_REQUIRE(add() == Status::ok);
+    while (Source::takes == 0) REQUIRE_QUIETLY(add() == Status::ok);
     Source::is_empty = true;
-    while (add() == Status::ok) BOOST_REQUIRE_LT(uid, 10'000'000u);
+    while (add() == Status::ok) REQUIRE_QUIETLY(uid < 10'000'000u);
     check_valid(*host);
     Source::is_empty = false;
     BOOST_CHECK(add() == Status::ok);

@@ -24,14 +24,14 @@ std::string text(std::span<const Owner> owners) {
 std::string owners(Host& host, Mask mask, std::size_t room, const Owner* after = nullptr) {
     std::vector<Owner> out(room);
     std::size_t count = 0;
-    BOOST_REQUIRE_EQUAL(host->owners(mask, after, 0, out, count), Status::ok);
+    REQUIRE_EQUAL_QUIETLY(host->owners(mask, after, 0, out, count), Status::ok);
     return text(std::span(out).first(count));
 }
 
 std::string owners_of(Host& host, Instant now, std::uint32_t uid, std::size_t room, std::size_t expected_total) {
     std::vector<Owner> out(room);
     std::size_t total = 0;
-    BOOST_REQUIRE_EQUAL(host->owners_of(uid, now, out, total), Status::ok);
+    REQUIRE_EQUAL_QUIETLY(host->owners_of(uid, now, out, total), Status::ok);
     BOOST_CHECK_EQUAL(total, expected_total);
     return text(std::span(out).first(std::min(total, room)));
 }
@@ -87,7 +87,7 @@ BOOST_AUTO_TEST_CASE(find_names_the_owner_even_when_it_holds_nothing) {
     Host host;
     RecordView view;
     view.mask = 5;
-    BOOST_REQUIRE_EQUAL(host->find({OwnerKind::process, 7}, 0, view), Status::ok);
+    REQUIRE_EQUAL_QUIETLY(host->find({OwnerKind::process, 7}, 0, view), Status::ok);
     BOOST_CHECK_EQUAL(view.owner, (Owner{OwnerKind::process, 7}));
     BOOST_CHECK_EQUAL(view.mask, 0u);
     BOOST_CHECK_EQUAL(view.grant_count, 0);
@@ -111,11 +111,11 @@ BOOST_AUTO_TEST_CASE(owners_come_in_listing_order_by_pages) {
         Owner last{};
         for (const Owner* after = nullptr;; after = &last) {
             std::size_t count = 0;
-            BOOST_REQUIRE_EQUAL(host->owners(ALL, after, 0, page, count), Status::ok);
+            REQUIRE_EQUAL_QUIETLY(host->owners(ALL, after, 0, page, count), Status::ok);
             if (count == 0) break;
             last = page[count - 1];
             paged += (paged.empty() ? "" : " ") + text(std::span(page).first(count));
-            BOOST_REQUIRE_LE(paged.size(), all.size());
+            REQUIRE_QUIETLY(paged.size() <= all.size());
         }
         BOOST_CHECK_EQUAL(paged, all);
     }
@@ -152,7 +152,7 @@ BOOST_AUTO_TEST_CASE(counts_are_by_type) {
     host.run(0, timed_process(1, 5));
     std::size_t count = 0;
     const auto count_of = [&](Mask type) {
-        BOOST_REQUIRE_EQUAL(host->count(type, 0, count), Status::ok);
+        REQUIRE_EQUAL_QUIETLY(host->count(type, 0, count), Status::ok);
         return count;
     };
     BOOST_CHECK_EQUAL(count_of(CPU), 2u);
@@ -245,10 +245,10 @@ BOOST_AUTO_TEST_CASE(a_reader_gets_every_event_once_in_order) {
         std::uint64_t last = 0;
         for (;;) {
             const EventsRead read = host->read(last, out);
-            BOOST_REQUIRE_EQUAL(read.missed, 0u);
+            REQUIRE_EQUAL_QUIETLY(read.missed, 0u);
             for (std::size_t i = 0; i < read.count; ++i) {
-                BOOST_REQUIRE_EQUAL(out[i].sequence, ++last);
-                BOOST_REQUIRE_EQUAL(out[i].uid, last - 1);
+                REQUIRE_EQUAL_QUIETLY(out[i].sequence, ++last);
+                REQUIRE_EQUAL_QUIETLY(out[i].uid, last - 1);
             }
             if (read.count == 0) break;
         }
@@ -267,12 +267,12 @@ BOOST_AUTO_TEST_CASE(a_reader_that_is_too_slow_is_told_how_many_it_missed) {
                 const EventsRead read = host->read(after, out);
                 const std::uint64_t last = host->last_sequence();
                 const std::uint64_t first = last > capacity ? last - capacity : 0;  // the number before the oldest
-                BOOST_REQUIRE_EQUAL(read.missed, after < first ? first - after : 0);
+                REQUIRE_EQUAL_QUIETLY(read.missed, after < first ? first - after : 0);
                 const std::uint64_t from = std::max(first, after);
-                BOOST_REQUIRE_EQUAL(read.count, from < last ? last - from : 0);
+                REQUIRE_EQUAL_QUIETLY(read.count, from < last ? last - from : 0);
                 for (std::size_t i = 0; i < read.count; ++i) {
-                    BOOST_REQUIRE_EQUAL(out[i].sequence, from + i + 1);
-                    BOOST_REQUIRE_EQUAL(out[i].bundle, "bundle " + std::to_string(from + i));
+                    REQUIRE_EQUAL_QUIETLY(out[i].sequence, from + i + 1);
+                    REQUIRE_EQUAL_QUIETLY(out[i].bundle, "bundle " + std::to_string(from + i));
                 }
             }
         }
@@ -291,7 +291,7 @@ BOOST_AUTO_TEST_CASE(reading_events_changes_nothing) {
 
 BOOST_AUTO_TEST_CASE(uids_whose_app_record_lost_cpu_are_told_for_one_call) {
     Host host;
-    BOOST_REQUIRE(host->track_cpu_ended(true));
+    REQUIRE_QUIETLY(host->track_cpu_ended(true));
     for (const std::uint32_t uid : {5u, 3u, 8u}) host.run(0, timed(uid, CPU | GPS, uid == 8 ? 50 : 10));
     host.run(0, timed_process(3, 30, 10));
     BOOST_CHECK_EQUAL(ended(host), "");
@@ -310,7 +310,7 @@ BOOST_AUTO_TEST_CASE(uids_whose_app_record_lost_cpu_are_told_for_one_call) {
 BOOST_AUTO_TEST_CASE(every_way_of_losing_app_cpu_is_told) {
     const auto ended_after = [](auto&& lose) {
         Host host;
-        BOOST_REQUIRE(host->track_cpu_ended(true));
+        REQUIRE_QUIETLY(host->track_cpu_ended(true));
         host.run(0, timed(1, CPU, 10));
         host.run(0, timed(2, CPU, 10));
         host.run(0, timed_process(1, 5, 10));
@@ -334,7 +334,7 @@ BOOST_AUTO_TEST_CASE(every_way_of_losing_app_cpu_is_told) {
 
 BOOST_AUTO_TEST_CASE(an_apply_refused_at_a_limit_still_tells_whose_cpu_ran_out_on_the_way) {
     Host host({.max_records = 1, .event_capacity = 8});
-    BOOST_REQUIRE(host->track_cpu_ended(true));
+    REQUIRE_QUIETLY(host->track_cpu_ended(true));
     host.run(0, timed(1, CPU, 10));
     host.run(0, {.is_persist = true, .mask = GPS, .uid = 1});
     BOOST_CHECK_EQUAL(host.attempt(10, timed(2)).status, Status::out_of_memory);
@@ -349,10 +349,10 @@ BOOST_AUTO_TEST_CASE(uids_that_lost_cpu_are_only_kept_while_tracked) {
     host.run(0, release(1, CPU));
     BOOST_CHECK_EQUAL(ended(host), "");
     host.run(0, timed(1, CPU));
-    BOOST_REQUIRE(host->track_cpu_ended(true));
+    REQUIRE_QUIETLY(host->track_cpu_ended(true));
     host.run(0, release(1, CPU));
     BOOST_CHECK_EQUAL(ended(host), "1");
-    BOOST_REQUIRE(host->track_cpu_ended(false));
+    REQUIRE_QUIETLY(host->track_cpu_ended(false));
     BOOST_CHECK_EQUAL(ended(host), "");
 }
 

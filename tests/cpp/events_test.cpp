@@ -20,7 +20,7 @@ BOOST_AUTO_TEST_SUITE(events)
 
 BOOST_AUTO_TEST_CASE(numbers_start_at_one) {
     Events ring;
-    BOOST_REQUIRE(ring.open(4));
+    REQUIRE_QUIETLY(ring.open(4));
     BOOST_CHECK_EQUAL(ring.last(), 0u);
     BOOST_CHECK_EQUAL(ring.first(), 1u);
     ring.push(numbered(7));
@@ -32,15 +32,15 @@ BOOST_AUTO_TEST_CASE(numbers_start_at_one) {
 BOOST_AUTO_TEST_CASE(keeps_the_last_ones_and_returns_the_bundle_of_what_it_overwrites) {
     for (const std::uint32_t capacity : {1u, 2u, 3u, 4u, 5u, 64u, 100u}) {
         Events ring;
-        BOOST_REQUIRE(ring.open(capacity));
+        REQUIRE_QUIETLY(ring.open(capacity));
         for (std::uint32_t number = 1; number <= 3 * capacity + 2; ++number) {
             const TextId overwritten = ring.push(numbered(number));
-            BOOST_REQUIRE_EQUAL(overwritten, number > capacity ? number - capacity : Strings::empty);
-            BOOST_REQUIRE_EQUAL(ring.last(), number);
-            BOOST_REQUIRE_EQUAL(ring.first(), number > capacity ? number - capacity + 1 : 1);
+            REQUIRE_EQUAL_QUIETLY(overwritten, number > capacity ? number - capacity : Strings::empty);
+            REQUIRE_EQUAL_QUIETLY(ring.last(), number);
+            REQUIRE_EQUAL_QUIETLY(ring.first(), number > capacity ? number - capacity + 1 : 1);
             for (std::uint64_t sequence = ring.first(); sequence <= ring.last(); ++sequence) {
-                BOOST_REQUIRE_EQUAL(ring.at(sequence).uid, sequence);
-                BOOST_REQUIRE_EQUAL(ring.at(sequence).time, sequence);
+                REQUIRE_EQUAL_QUIETLY(ring.at(sequence).uid, sequence);
+                REQUIRE_EQUAL_QUIETLY(ring.at(sequence).time, sequence);
             }
         }
     }
@@ -48,7 +48,7 @@ BOOST_AUTO_TEST_CASE(keeps_the_last_ones_and_returns_the_bundle_of_what_it_overw
 
 BOOST_AUTO_TEST_CASE(takes_its_memory_once) {
     Events ring;
-    BOOST_REQUIRE(ring.open(3));
+    REQUIRE_QUIETLY(ring.open(3));
     const std::size_t before = allocations();
     for (std::uint32_t number = 1; number < 20; ++number) ring.push(numbered(number));
     BOOST_CHECK_EQUAL(allocations(), before);

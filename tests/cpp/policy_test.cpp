@@ -9,7 +9,7 @@ namespace {
 
 std::unique_ptr<Policy> create() {
     auto policy = Policy::create();
-    BOOST_REQUIRE(policy != nullptr);
+    REQUIRE_QUIETLY(policy != nullptr);
     return policy;
 }
 
@@ -42,7 +42,7 @@ BOOST_AUTO_TEST_CASE(a_bundle_without_a_rule_has_the_default_one) {
     const auto policy = create();
     policy->set_default_rule({.allowed = CPU, .level_limit = 1, .known = false});
     BOOST_CHECK_EQUAL(describe(policy->rule("any")), "1 1 unknown");
-    BOOST_REQUIRE_EQUAL(policy->set_rule("own", {.allowed = GPS}), Status::ok);
+    REQUIRE_EQUAL_QUIETLY(policy->set_rule("own", {.allowed = GPS}), Status::ok);
     BOOST_CHECK_EQUAL(describe(policy->rule("own")), "32 -1");
     BOOST_CHECK_EQUAL(describe(policy->rule("any")), "1 1 unknown");
     BOOST_CHECK_EQUAL(describe(policy->rule("")), "1 1 unknown");
@@ -53,36 +53,36 @@ BOOST_AUTO_TEST_CASE(a_bundle_without_a_rule_has_the_default_one) {
 
 BOOST_AUTO_TEST_CASE(the_last_rule_of_a_bundle_counts) {
     const auto policy = create();
-    BOOST_REQUIRE_EQUAL(policy->set_rule("own", {.allowed = GPS}), Status::ok);
-    BOOST_REQUIRE_EQUAL(policy->set_rule("other", {.allowed = 0}), Status::ok);
-    BOOST_REQUIRE_EQUAL(policy->set_rule("own", {.allowed = CPU, .level_limit = 2}), Status::ok);
+    REQUIRE_EQUAL_QUIETLY(policy->set_rule("own", {.allowed = GPS}), Status::ok);
+    REQUIRE_EQUAL_QUIETLY(policy->set_rule("other", {.allowed = 0}), Status::ok);
+    REQUIRE_EQUAL_QUIETLY(policy->set_rule("own", {.allowed = CPU, .level_limit = 2}), Status::ok);
     BOOST_CHECK_EQUAL(describe(policy->rule("own")), "1 2");
     BOOST_CHECK_EQUAL(describe(policy->rule("other")), "0 -1");
 }
 
 BOOST_AUTO_TEST_CASE(the_empty_bundle_may_have_a_rule) {
     const auto policy = create();
-    BOOST_REQUIRE_EQUAL(policy->set_rule("", {.allowed = GPS}), Status::ok);
+    REQUIRE_EQUAL_QUIETLY(policy->set_rule("", {.allowed = GPS}), Status::ok);
     BOOST_CHECK_EQUAL(describe(policy->rule("")), "32 -1");
     BOOST_CHECK_EQUAL(describe(policy->rule("any")), "511 -1");
 }
 
 BOOST_AUTO_TEST_CASE(callers_are_found_by_uid_and_take_the_uid_and_pid_of_the_call) {
     const auto policy = create();
-    BOOST_REQUIRE_EQUAL(
+    REQUIRE_EQUAL_QUIETLY(
         policy->set_default_caller({.uid = 77, .pid = 78, .bundle = "default", .service_extension = true}), Status::ok);
-    BOOST_REQUIRE_EQUAL(policy->set_caller(0, {.bundle = "zero"}), Status::ok);
-    BOOST_REQUIRE_EQUAL(policy->set_caller(0xFFFF'FFFE, {.bundle = "last", .system_app = true}), Status::ok);
+    REQUIRE_EQUAL_QUIETLY(policy->set_caller(0, {.bundle = "zero"}), Status::ok);
+    REQUIRE_EQUAL_QUIETLY(policy->set_caller(0xFFFF'FFFE, {.bundle = "last", .system_app = true}), Status::ok);
     BOOST_CHECK_EQUAL(describe(policy->caller(0, 3)), "0/3 zero");
     BOOST_CHECK_EQUAL(describe(policy->caller(0xFFFF'FFFE, 3)), "4294967294/3 last system");
     BOOST_CHECK_EQUAL(describe(policy->caller(1, 4)), "1/4 default extension");
-    BOOST_REQUIRE_EQUAL(policy->set_caller(0, {.bundle = "anew", .native = true}), Status::ok);
+    REQUIRE_EQUAL_QUIETLY(policy->set_caller(0, {.bundle = "anew", .native = true}), Status::ok);
     BOOST_CHECK_EQUAL(describe(policy->caller(0, 3)), "0/3 anew native");
 }
 
 BOOST_AUTO_TEST_CASE(a_uid_out_of_range_has_the_default_caller) {
     const auto policy = create();
-    for (std::uint32_t uid = 0; uid < 100; ++uid) BOOST_REQUIRE_EQUAL(policy->set_caller(uid, {}), Status::ok);
+    for (std::uint32_t uid = 0; uid < 100; ++uid) REQUIRE_EQUAL_QUIETLY(policy->set_caller(uid, {}), Status::ok);
     for (const std::int64_t uid :
          {std::int64_t{-1}, max_uid + 1, max_uid + 2, std::int64_t{1} << 40, INT64_MIN, INT64_MAX}) {
         BOOST_CHECK_EQUAL(describe(policy->caller(uid, -5)), std::to_string(uid) + "/-5  system native");
@@ -93,13 +93,13 @@ BOOST_AUTO_TEST_CASE(keeps_texts_of_its_own) {
     const auto policy = create();
     for (std::uint32_t i = 0; i < 300; ++i) {
         const std::string bundle = "bundle " + std::to_string(i);
-        BOOST_REQUIRE_EQUAL(policy->set_caller(i, {.bundle = bundle}), Status::ok);
-        BOOST_REQUIRE_EQUAL(policy->set_rule(bundle, {.allowed = i}), Status::ok);
+        REQUIRE_EQUAL_QUIETLY(policy->set_caller(i, {.bundle = bundle}), Status::ok);
+        REQUIRE_EQUAL_QUIETLY(policy->set_rule(bundle, {.allowed = i}), Status::ok);
     }
     for (std::uint32_t i = 0; i < 300; ++i) {
         const std::string bundle = "bundle " + std::to_string(i);
-        BOOST_REQUIRE_EQUAL(policy->caller(i, 0).bundle, bundle);
-        BOOST_REQUIRE_EQUAL(policy->rule(bundle).allowed, i);
+        REQUIRE_EQUAL_QUIETLY(policy->caller(i, 0).bundle, bundle);
+        REQUIRE_EQUAL_QUIETLY(policy->rule(bundle).allowed, i);
     }
 }
 
@@ -138,12 +138,12 @@ BOOST_AUTO_TEST_CASE(a_failed_allocation_changes_nothing) {
             const std::string before = look();
             Status status = build();
             if (status == Status::ok) return;
-            BOOST_REQUIRE_EQUAL(status, Status::out_of_memory);
-            BOOST_REQUIRE(!failed);
+            REQUIRE_EQUAL_QUIETLY(status, Status::out_of_memory);
+            REQUIRE_QUIETLY(!failed);
             failed = true;
             BOOST_CHECK_EQUAL(look(), before);
             status = build();
-            BOOST_REQUIRE_EQUAL(status, Status::ok);
+            REQUIRE_EQUAL_QUIETLY(status, Status::ok);
         };
         const auto look_at_callers = [&] { return describe(policy->caller(1, 1)) + describe(policy->caller(2, 2)); };
         const auto look_at_rules = [&] { return describe(policy->rule(first)) + describe(policy->rule(second)); };
@@ -155,9 +155,9 @@ BOOST_AUTO_TEST_CASE(a_failed_allocation_changes_nothing) {
             again([&] { return policy->set_rule(bundle, {.allowed = i}); }, look_at_rules);
             again([&] { return policy->set_caller(100 + i, {.bundle = bundle}); }, look_at_callers);
         }
-        BOOST_REQUIRE_EQUAL(failed, FailingAllocation::happened());
+        REQUIRE_EQUAL_QUIETLY(failed, FailingAllocation::happened());
         for (std::uint32_t i = 0; i < 30; ++i) {
-            BOOST_REQUIRE_EQUAL(policy->rule(policy->caller(100 + i, 0).bundle).allowed, i);
+            REQUIRE_EQUAL_QUIETLY(policy->rule(policy->caller(100 + i, 0).bundle).allowed, i);
         }
         BOOST_CHECK_EQUAL(look_at_rules(), "1 -1511 -1");
         BOOST_CHECK_EQUAL(look_at_callers(), "1/1 " + second + "2/2 " + first);

@@ -26,7 +26,7 @@ void check_valid(const Strings& strings) {
 // Adds a text and takes a use of it.
 TextId add(Strings& strings, std::string_view text) {
     const TextId id = strings.find_or_add(text);
-    BOOST_REQUIRE_NE(id, no_text);
+    REQUIRE_QUIETLY(id != no_text);
     strings.use(id);
     return id;
 }
@@ -40,9 +40,9 @@ public:
     void step(std::size_t kinds) {
         const std::string text = text_of(lengths_.at(random_.below(lengths_.size())), random_.below(kinds));
         const auto known = texts_.find(text);
-        BOOST_REQUIRE_EQUAL(strings_.find(text), text.empty()            ? Strings::empty
-                                                 : known == texts_.end() ? no_text
-                                                                         : known->second.id);
+        REQUIRE_EQUAL_QUIETLY(strings_.find(text), text.empty()            ? Strings::empty
+                                                   : known == texts_.end() ? no_text
+                                                                           : known->second.id);
         if (text.empty()) return step_empty();
         switch (random_.below(5)) {
             case 0: return use(text);
@@ -56,7 +56,7 @@ public:
             default: {
                 // What is asked for and not wanted after all leaves nothing behind.
                 const TextId id = strings_.find_or_add(text);
-                BOOST_REQUIRE(strings_.text(id) == text);
+                REQUIRE_QUIETLY(strings_.text(id) == text);
                 strings_.discard(id);
             }
         }
@@ -67,15 +67,15 @@ public:
         std::size_t used = 0;
         std::set<TextId> ids;
         for (const auto& [text, entry] : texts_) {
-            BOOST_REQUIRE_EQUAL(strings_.find(text), entry.id);
-            BOOST_REQUIRE(strings_.text(entry.id) == text);
-            BOOST_REQUIRE_EQUAL(strings_.users(entry.id), entry.users);
-            BOOST_REQUIRE_EQUAL(strings_.pins(entry.id), entry.pins);
-            BOOST_REQUIRE_EQUAL(strings_.used(entry.id), entry.users != 0);
-            BOOST_REQUIRE(ids.insert(entry.id).second);
+            REQUIRE_EQUAL_QUIETLY(strings_.find(text), entry.id);
+            REQUIRE_QUIETLY(strings_.text(entry.id) == text);
+            REQUIRE_EQUAL_QUIETLY(strings_.users(entry.id), entry.users);
+            REQUIRE_EQUAL_QUIETLY(strings_.pins(entry.id), entry.pins);
+            REQUIRE_EQUAL_QUIETLY(strings_.used(entry.id), entry.users != 0);
+            REQUIRE_QUIETLY(ids.insert(entry.id).second);
             used += entry.users != 0;
         }
-        BOOST_REQUIRE_EQUAL(strings_.used_count(), used);
+        REQUIRE_EQUAL_QUIETLY(strings_.used_count(), used);
     }
 
     void let_everything_go() {
@@ -103,7 +103,7 @@ private:
     Entry& entry(const std::string& text) {
         const TextId id = strings_.find_or_add(text);
         const auto [place, added] = texts_.try_emplace(text, Entry{id, 0, 0});
-        BOOST_REQUIRE_EQUAL(place->second.id, id);
+        REQUIRE_EQUAL_QUIETLY(place->second.id, id);
         return place->second;
     }
     void use(const std::string& text) {
@@ -135,7 +135,7 @@ private:
         strings_.unpin(Strings::empty);
         strings_.drop(Strings::empty);
         strings_.discard(Strings::empty);
-        BOOST_REQUIRE_EQUAL(strings_.find_or_add(""), Strings::empty);
+        REQUIRE_EQUAL_QUIETLY(strings_.find_or_add(""), Strings::empty);
     }
 
     static constexpr std::array<std::size_t, 16> lengths_{0,  3,  15,  16,  17,  31,  32,   33,
@@ -152,16 +152,16 @@ BOOST_AUTO_TEST_SUITE(strings)
 BOOST_AUTO_TEST_CASE(the_empty_text_is_always_there_and_never_counted) {
     const std::size_t before = allocations();
     Strings strings;
-    BOOST_CHECK_EQUAL(strings.find(""), Strings::empty);
-    BOOST_CHECK_EQUAL(strings.find_or_add(""), Strings::empty);
+    REQUIRE_EQUAL_QUIETLY(strings.find(""), Strings::empty);
+    REQUIRE_EQUAL_QUIETLY(strings.find_or_add(""), Strings::empty);
     strings.use(Strings::empty);
     strings.pin(Strings::empty);
-    BOOST_CHECK(strings.used(Strings::empty));
-    BOOST_CHECK_EQUAL(strings.used_count(), 0u);
-    BOOST_CHECK(strings.text(Strings::empty).empty());
+    REQUIRE_QUIETLY(strings.used(Strings::empty));
+    REQUIRE_EQUAL_QUIETLY(strings.used_count(), 0u);
+    REQUIRE_QUIETLY(strings.text(Strings::empty).empty());
     strings.unpin(Strings::empty);
     strings.drop(Strings::empty);
-    BOOST_CHECK_EQUAL(strings.find("a"), no_text);
+    REQUIRE_EQUAL_QUIETLY(strings.find("a"), no_text);
     check_valid(strings);
     BOOST_CHECK_EQUAL(allocations(), before);
 }
@@ -186,18 +186,18 @@ BOOST_AUTO_TEST_CASE(keeps_texts_of_every_length_apart) {
     std::vector<TextId> ids;
     for (std::size_t length = 0; length <= max_text_bytes; ++length) ids.push_back(add(strings, text_of(length, 1)));
     for (std::size_t length = 0; length <= max_text_bytes; ++length) {
-        BOOST_REQUIRE(strings.text(ids[length]) == text_of(length, 1));
-        BOOST_REQUIRE_EQUAL(strings.find(text_of(length, 1)), ids[length]);
+        REQUIRE_QUIETLY(strings.text(ids[length]) == text_of(length, 1));
+        REQUIRE_EQUAL_QUIETLY(strings.find(text_of(length, 1)), ids[length]);
     }
     check_valid(strings);
     BOOST_CHECK_EQUAL(strings.used_count(), max_text_bytes);
     for (std::size_t length = 0; length <= max_text_bytes; length += 2) strings.drop(ids[length]);
     check_valid(strings);
     for (std::size_t length = 1; length <= max_text_bytes; length += 2) {
-        BOOST_REQUIRE(strings.text(ids[length]) == text_of(length, 1));
+        REQUIRE_QUIETLY(strings.text(ids[length]) == text_of(length, 1));
     }
     for (std::size_t length = 2; length <= max_text_bytes; length += 2) {
-        BOOST_REQUIRE_EQUAL(strings.find(text_of(length, 1)), no_text);
+        REQUIRE_EQUAL_QUIETLY(strings.find(text_of(length, 1)), no_text);
     }
 }
 
@@ -262,7 +262,7 @@ BOOST_AUTO_TEST_CASE(freed_blocks_serve_texts_of_their_size) {
         ids.clear();
         for (const std::string& text : texts) ids.push_back(add(strings, text));
         check_valid(strings);
-        for (std::size_t i = 0; i < texts.size(); ++i) BOOST_REQUIRE(strings.text(ids[i]) == texts[i]);
+        for (std::size_t i = 0; i < texts.size(); ++i) REQUIRE_QUIETLY(strings.text(ids[i]) == texts[i]);
         // In another order each time, so that free blocks are chained in any order.
         for (std::size_t i = 0; i < ids.size(); ++i) strings.drop(ids[(i * 11 + number) % ids.size()]);
     };
@@ -330,19 +330,19 @@ BOOST_AUTO_TEST_CASE(a_failed_allocation_changes_nothing) {
         for (std::size_t i = 0; i < texts.size(); ++i) {
             TextId id = strings.find_or_add(texts[i]);
             if (id == no_text) {
-                BOOST_REQUIRE(!failed);
+                REQUIRE_QUIETLY(!failed);
                 failed = true;
                 check_valid(strings);
-                BOOST_REQUIRE_EQUAL(strings.used_count(), i);
-                BOOST_REQUIRE_EQUAL(strings.find(texts[i]), no_text);
-                for (std::size_t j = 0; j < i; ++j) BOOST_REQUIRE(strings.text(strings.find(texts[j])) == texts[j]);
+                REQUIRE_EQUAL_QUIETLY(strings.used_count(), i);
+                REQUIRE_EQUAL_QUIETLY(strings.find(texts[i]), no_text);
+                for (std::size_t j = 0; j < i; ++j) REQUIRE_QUIETLY(strings.text(strings.find(texts[j])) == texts[j]);
                 id = strings.find_or_add(texts[i]);
             }
-            BOOST_REQUIRE_NE(id, no_text);
+            REQUIRE_QUIETLY(id != no_text);
             strings.use(id);
         }
         check_valid(strings);
-        BOOST_REQUIRE_EQUAL(failed, FailingAllocation::happened());
+        REQUIRE_EQUAL_QUIETLY(failed, FailingAllocation::happened());
     }
     BOOST_CHECK_GT(allocated, 15u);
 }

@@ -21,8 +21,8 @@ struct Known {
 std::set<std::uint32_t> processes_of(const Table& table, std::uint32_t uid) {
     std::set<std::uint32_t> pids;
     for (Row row = table.first_process(uid); row != no_row; row = table.details(row).next_process) {
-        BOOST_REQUIRE_EQUAL(table.uid(row), uid);
-        BOOST_REQUIRE(pids.insert(table.pid(row)).second);
+        REQUIRE_EQUAL_QUIETLY(table.uid(row), uid);
+        REQUIRE_QUIETLY(pids.insert(table.pid(row)).second);
     }
     return pids;
 }
@@ -54,12 +54,12 @@ public:
         std::size_t grants[2][type_count]{};
         std::size_t records[2]{};
         for (const auto& [owner, known] : known_) {
-            BOOST_REQUIRE_EQUAL(table_.find(owner), known.row);
-            BOOST_REQUIRE_EQUAL(table_.owner(known.row), owner);
-            BOOST_REQUIRE_EQUAL(table_.uid(known.row), known.uid);
-            BOOST_REQUIRE_EQUAL(table_.pid(known.row), known.pid);
-            BOOST_REQUIRE_EQUAL(table_.mask(known.row), known.mask);
-            BOOST_REQUIRE_EQUAL(table_.details(known.row).bundle, known.bundle);
+            REQUIRE_EQUAL_QUIETLY(table_.find(owner), known.row);
+            REQUIRE_EQUAL_QUIETLY(table_.owner(known.row), owner);
+            REQUIRE_EQUAL_QUIETLY(table_.uid(known.row), known.uid);
+            REQUIRE_EQUAL_QUIETLY(table_.pid(known.row), known.pid);
+            REQUIRE_EQUAL_QUIETLY(table_.mask(known.row), known.mask);
+            REQUIRE_EQUAL_QUIETLY(table_.details(known.row).bundle, known.bundle);
             const auto kind = static_cast<std::size_t>(owner.kind);
             ++records[kind];
             for_each_type(known.mask, [&](int type) { ++grants[kind][type]; });
@@ -67,23 +67,23 @@ public:
         }
         for (const OwnerKind kind : {OwnerKind::app, OwnerKind::process}) {
             const auto at = static_cast<std::size_t>(kind);
-            BOOST_REQUIRE_EQUAL(table_.record_count(kind), records[at]);
+            REQUIRE_EQUAL_QUIETLY(table_.record_count(kind), records[at]);
             for (int type = 0; type < type_count; ++type) {
-                BOOST_REQUIRE_EQUAL(table_.grant_count(kind, type), grants[at][type]);
+                REQUIRE_EQUAL_QUIETLY(table_.grant_count(kind, type), grants[at][type]);
             }
         }
-        BOOST_REQUIRE_EQUAL(table_.size(), known_.size());
+        REQUIRE_EQUAL_QUIETLY(table_.size(), known_.size());
         for (std::uint32_t i = 0; i < uids; ++i) {
             const std::uint32_t uid = i * 0x1234'5678u;
-            if (!known_.contains({OwnerKind::app, uid})) BOOST_REQUIRE_EQUAL(table_.find_app(uid), no_row);
-            BOOST_REQUIRE(processes_of(table_, uid) == processes[uid]);
+            if (!known_.contains({OwnerKind::app, uid})) REQUIRE_EQUAL_QUIETLY(table_.find_app(uid), no_row);
+            REQUIRE_QUIETLY(processes_of(table_, uid) == processes[uid]);
         }
     }
 
     void remove_all() {
         while (!known_.empty()) remove(known_.begin());
         check_valid(table_);
-        BOOST_REQUIRE_EQUAL(table_.size(), 0u);
+        REQUIRE_EQUAL_QUIETLY(table_.size(), 0u);
     }
 
     [[nodiscard]] std::size_t most() const { return most_; }
@@ -93,16 +93,16 @@ private:
     using Place = std::map<Owner, Known>::iterator;
 
     void add(Owner owner, std::uint32_t uid, std::uint32_t pid) {
-        BOOST_REQUIRE_EQUAL(table_.find(owner), no_row);
+        REQUIRE_EQUAL_QUIETLY(table_.find(owner), no_row);
         const bool is_app = owner.kind == OwnerKind::app;
-        BOOST_REQUIRE(table_.make_room(uid, is_app ? 1 : 0, is_app ? 0 : 1));
+        REQUIRE_QUIETLY(table_.make_room(uid, is_app ? 1 : 0, is_app ? 0 : 1));
         const TextId bundle = random_.below32(100);
         Known known{table_.add(owner.kind, uid, pid, bundle), uid, pid, bundle, 0};
         const Record& record = table_.record(known.row);
-        BOOST_REQUIRE_EQUAL(record.armed, no_deadline);
-        BOOST_REQUIRE_EQUAL(record.persistent, 0);
-        BOOST_REQUIRE_EQUAL(record.cpu_level, default_level);
-        BOOST_REQUIRE_EQUAL(table_.mask(known.row), 0u);
+        REQUIRE_EQUAL_QUIETLY(record.armed, no_deadline);
+        REQUIRE_EQUAL_QUIETLY(record.persistent, 0);
+        REQUIRE_EQUAL_QUIETLY(record.cpu_level, default_level);
+        REQUIRE_EQUAL_QUIETLY(table_.mask(known.row), 0u);
         set_mask(known, owner.kind);
         known_.emplace(owner, known);
         most_ = std::max(most_, known_.size());
@@ -110,7 +110,7 @@ private:
     void remove(Place place) {
         table_.set_mask(place->second.row, 0);
         table_.remove(place->second.row);
-        BOOST_REQUIRE_EQUAL(table_.find(place->first), no_row);
+        REQUIRE_EQUAL_QUIETLY(table_.find(place->first), no_row);
         known_.erase(place);
     }
     void set_mask(Known& known, OwnerKind kind) {
@@ -133,11 +133,11 @@ struct Small {
     Row twenty;
 
     Small() {
-        BOOST_REQUIRE(table.make_room(1, 1, 2));
+        REQUIRE_QUIETLY(table.make_room(1, 1, 2));
         app = table.add(OwnerKind::app, 1, 10, 0);
         ten = table.add(OwnerKind::process, 1, 10, 0);
         eleven = table.add(OwnerKind::process, 1, 11, 0);
-        BOOST_REQUIRE(table.make_room(2, 0, 1));
+        REQUIRE_QUIETLY(table.make_room(2, 0, 1));
         twenty = table.add(OwnerKind::process, 2, 20, 0);
         table.set_mask(app, CPU | GPS);
         for (const Row row : {ten, eleven, twenty}) table.set_mask(row, CPU);
@@ -179,7 +179,7 @@ BOOST_AUTO_TEST_CASE(freed_rows_serve_the_next_records) {
 
 BOOST_AUTO_TEST_CASE(an_app_and_a_process_may_have_the_same_key) {
     Table table;
-    BOOST_REQUIRE(table.make_room(7, 1, 1));
+    REQUIRE_QUIETLY(table.make_room(7, 1, 1));
     const Row process = table.add(OwnerKind::process, 7, 7, 0);
     const Row app = table.add(OwnerKind::app, 7, 7, 0);
     BOOST_CHECK_NE(process, app);
@@ -189,10 +189,10 @@ BOOST_AUTO_TEST_CASE(an_app_and_a_process_may_have_the_same_key) {
 
 BOOST_AUTO_TEST_CASE(the_smallest_and_largest_keys_are_keys_like_others) {
     Table table;
-    BOOST_REQUIRE(table.make_room(0, 1, 1));
+    REQUIRE_QUIETLY(table.make_room(0, 1, 1));
     const Row first = table.add(OwnerKind::app, 0, 0, 0);
     const Row zero = table.add(OwnerKind::process, 0, 0, 0);
-    BOOST_REQUIRE(table.make_room(0xFFFF'FFFE, 1, 1));
+    REQUIRE_QUIETLY(table.make_room(0xFFFF'FFFE, 1, 1));
     const Row last = table.add(OwnerKind::app, 0xFFFF'FFFE, 0x7FFF'FFFF, 0);
     const Row process = table.add(OwnerKind::process, 0xFFFF'FFFE, 0x7FFF'FFFF, 0);
     for (const Row row : {first, last, process, zero}) table.set_mask(row, CPU);
@@ -221,13 +221,13 @@ BOOST_AUTO_TEST_CASE(after_make_room_records_of_a_uid_are_added_without_memory) 
     Table table;
     for (std::uint32_t uid = 0; uid < 100; ++uid) {
         const std::uint32_t processes = uid % 7;
-        BOOST_REQUIRE(table.make_room(uid, 1, processes));
+        REQUIRE_QUIETLY(table.make_room(uid, 1, processes));
         const std::size_t before = allocations();
         for (std::uint32_t i = 0; i < processes; ++i) {
             table.set_mask(table.add(OwnerKind::process, uid, 10 * uid + i, 0), CPU);
         }
         table.set_mask(table.add(OwnerKind::app, uid, 0, 0), GPS);
-        BOOST_REQUIRE_EQUAL(allocations(), before);
+        REQUIRE_EQUAL_QUIETLY(allocations(), before);
     }
     check_valid(table);
 }
@@ -235,12 +235,12 @@ BOOST_AUTO_TEST_CASE(after_make_room_records_of_a_uid_are_added_without_memory) 
 BOOST_AUTO_TEST_CASE(a_reserved_table_takes_apps_without_memory) {
     for (const std::uint32_t apps : {0u, 1u, 11u, 12u, 13u, 1000u}) {
         Table table;
-        BOOST_REQUIRE(table.reserve(apps));
+        REQUIRE_QUIETLY(table.reserve(apps));
         BOOST_CHECK_GE(table.capacity(), apps);
         BOOST_CHECK_EQUAL(table.end(), 0u);
         const std::size_t before = allocations();
         for (std::uint32_t uid = 0; uid < apps; ++uid) {
-            BOOST_REQUIRE(table.make_room(uid, 1, 0));
+            REQUIRE_QUIETLY(table.make_room(uid, 1, 0));
             table.set_mask(table.add(OwnerKind::app, uid, 0, 0), GPS);
         }
         BOOST_CHECK_EQUAL(allocations(), before);
@@ -253,17 +253,17 @@ BOOST_AUTO_TEST_CASE(a_failed_allocation_changes_nothing) {
     for (std::size_t passed = 0; failed; ++passed) {
         Small small;
         for (std::uint32_t uid = 3; small.table.size() < 12; ++uid) {
-            BOOST_REQUIRE(small.table.make_room(uid, 1, 0));
+            REQUIRE_QUIETLY(small.table.make_room(uid, 1, 0));
             small.table.set_mask(small.table.add(OwnerKind::app, uid, 0, 0), GPS);
         }
         const FailingAllocation failing(passed);
         failed = !small.table.make_room(100, 1, 100);
-        BOOST_REQUIRE_EQUAL(failed, FailingAllocation::happened());
+        REQUIRE_EQUAL_QUIETLY(failed, FailingAllocation::happened());
         check_valid(small.table);
-        BOOST_REQUIRE_EQUAL(small.table.size(), 12u);
-        BOOST_REQUIRE(small.table.make_room(100, 1, 100));
-        BOOST_REQUIRE_EQUAL(small.table.find_app(1), small.app);
-        BOOST_REQUIRE_EQUAL(small.table.find_process(20), small.twenty);
+        REQUIRE_EQUAL_QUIETLY(small.table.size(), 12u);
+        REQUIRE_QUIETLY(small.table.make_room(100, 1, 100));
+        REQUIRE_EQUAL_QUIETLY(small.table.find_app(1), small.app);
+        REQUIRE_EQUAL_QUIETLY(small.table.find_process(20), small.twenty);
     }
 }
 
@@ -281,7 +281,7 @@ BOOST_AUTO_TEST_CASE(holders_of_a_type_are_visited_by_ascending_row) {
             table.for_each_holder(wanted, [&](Row row) { found.push_back(row); });
             BOOST_CHECK(found == expected);
         }
-        BOOST_REQUIRE(table.make_room(uid, 1, 0));
+        REQUIRE_QUIETLY(table.make_room(uid, 1, 0));
         table.set_mask(table.add(OwnerKind::app, uid, 0, 0), 1 + random.below32(ALL));
     }
 }

@@ -98,11 +98,11 @@ BOOST_AUTO_TEST_CASE(the_place_within_the_text_makes_no_difference) {
                 const std::string character = encode(point, proper_length(point));
                 const std::string padding(before, 'a');
                 const std::string rest(after, 'z');
-                BOOST_REQUIRE(is_utf8(padding + character + rest));
-                BOOST_REQUIRE(is_utf8(padding + character + character + rest));
-                BOOST_REQUIRE(!is_utf8(padding + "\xBF" + rest));
-                BOOST_REQUIRE(!is_utf8(padding + "\xED\xA0\x80" + rest));
-                if (point >= 0x80) BOOST_REQUIRE(!is_utf8(padding + character.substr(1) + rest));
+                REQUIRE_QUIETLY(is_utf8(padding + character + rest));
+                REQUIRE_QUIETLY(is_utf8(padding + character + character + rest));
+                REQUIRE_QUIETLY(!is_utf8(padding + "\xBF" + rest));
+                REQUIRE_QUIETLY(!is_utf8(padding + "\xED\xA0\x80" + rest));
+                if (point >= 0x80) REQUIRE_QUIETLY(!is_utf8(padding + character.substr(1) + rest));
             }
         }
     }
