@@ -77,10 +77,27 @@ class Report(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def build(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def attempt(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """The directory of the build, and what the build said if it failed."""
     folder = tmp_path_factory.mktemp("cpp")
-    run("cmake", "--preset", "dev", "-B", folder, f"-DGRANTWHEEL_BOOST_INCLUDE_DIR={boost_headers.get_include()}")
-    run("cmake", "--build", folder)
+    try:
+        run("cmake", "--preset", "dev", "-B", folder, f"-DGRANTWHEEL_BOOST_INCLUDE_DIR={boost_headers.get_include()}")
+        run("cmake", "--build", folder)
+    except AssertionError as error:
+        return folder, str(error)
+    return folder, ""
+
+
+def test_they_build_without_a_warning(attempt: tuple[Path, str]) -> None:
+    _, problem = attempt
+    assert not problem, problem
+
+
+@pytest.fixture(scope="module")
+def build(attempt: tuple[Path, str]) -> Path:
+    folder, problem = attempt
+    if problem:
+        pytest.skip("they did not build; another test says why")
     return folder
 
 

@@ -94,8 +94,7 @@ bool Wheel::first(Slot& slot) const noexcept {
     for (std::uint32_t levels = occupied_levels_; levels != 0; levels &= levels - 1) {
         const int level = std::countr_zero(levels);
         const int position = std::countr_zero(occupied_[level]);
-        const Instant begin = above(current_, level) | static_cast<Instant>(position) << (level * group_bits);
-        const Instant start = begin < current_ ? current_ : begin;
+        const Instant start = above(current_, level) | static_cast<Instant>(position) << (level * group_bits);
         // Of two that start now, the higher is the one that was entered and not yet emptied: it comes first.
         if (!found || start <= slot.start) slot = {level, position, start};
         found = true;

@@ -23,7 +23,7 @@ public:
     struct Slot {
         int level;
         int position;
-        Instant start;  // the first instant that it spans, or `current` when that is later
+        Instant start;  // the first instant that it spans
     };
 
     Wheel() noexcept;

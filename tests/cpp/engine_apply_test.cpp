@@ -180,6 +180,30 @@ BOOST_AUTO_TEST_CASE(the_bundle_of_a_request_may_be_a_reason_that_it_replaces) {
     BOOST_CHECK_EQUAL(host.app(0, 1), "1/0 a: 1@50 50 a 32@50 50 a 64@50 50 a");
 }
 
+BOOST_AUTO_TEST_CASE(a_text_of_the_engine_may_go_into_a_command_as_it_is) {
+    for (const std::size_t length : {1u, 16u, 17u, 900u, 1024u}) {
+        Host host({.event_capacity = 1});
+        const std::string stranger(length, 's');
+        host.run(0, {.mask = CPU, .uid = 1, .timeout_ms = 50, .bundle = "bundle", .reason = "reason"});
+        RecordView view;
+        BOOST_REQUIRE_EQUAL(host->find({OwnerKind::app, 1}, 0, view), Status::ok);
+        host.run(0, {.mask = CPU, .uid = 2, .timeout_ms = 50, .bundle = view.bundle, .reason = stranger});
+        BOOST_REQUIRE_EQUAL(host->find({OwnerKind::app, 1}, 0, view), Status::ok);
+        host.run(0, {.mask = CPU, .uid = 3, .timeout_ms = 50, .bundle = stranger, .reason = view.grants[0].reason});
+        BOOST_REQUIRE_EQUAL(host->find({OwnerKind::app, 1}, 0, view), Status::ok);
+        host.run(0, {.mask = CPU, .uid = 1, .timeout_ms = 50, .bundle = view.bundle, .reason = view.bundle});
+        BOOST_CHECK_EQUAL(host.app(0, 1), "1/0 bundle: 1@50 50 bundle");
+        BOOST_CHECK_EQUAL(host.app(0, 2), "2/0 bundle: 1@50 50 " + stranger);
+        BOOST_CHECK_EQUAL(host.app(0, 3), "3/0 " + stranger + ": 1@50 50 reason");
+        // The text of an event that is overwritten by what the command tells.
+        host.run(0, package_removed(3));
+        std::array<Event, 1> last;
+        BOOST_REQUIRE_EQUAL(host->read(host->last_sequence() - 1, last).count, 1u);
+        host.run(0, {.mask = CPU, .uid = 4, .timeout_ms = 50, .bundle = last[0].bundle, .reason = "other"});
+        BOOST_CHECK_EQUAL(host.app(0, 4), "4/0 " + stranger + ": 1@50 50 other");
+    }
+}
+
 BOOST_AUTO_TEST_CASE(a_cpu_level_is_set_with_cpu_and_replaced_by_an_explicit_one) {
     Host host;
     const auto apply = [&](Instant now, Mask mask, std::int8_t level) {
