@@ -21,7 +21,7 @@ class Array {
 
 public:
     Array() noexcept = default;
-    ~Array() { free_block(data_, capacity_ * sizeof(T), backing(capacity_)); }
+    ~Array() { free_block(static_cast<void*>(data_), capacity_ * sizeof(T), backing(capacity_)); }
     Array(const Array&) = delete;
     Array& operator=(const Array&) = delete;
 
@@ -32,8 +32,8 @@ public:
         if (capacity > SIZE_MAX / 2 / sizeof(T)) return false;
         auto* data = static_cast<T*>(allocate_block(capacity * sizeof(T), backing(capacity)));
         if (data == nullptr) return false;
-        if (size_ != 0) std::memcpy(static_cast<void*>(data), data_, size_ * sizeof(T));
-        free_block(std::exchange(data_, data), capacity_ * sizeof(T), backing(capacity_));
+        if (size_ != 0) std::memcpy(static_cast<void*>(data), static_cast<const void*>(data_), size_ * sizeof(T));
+        free_block(static_cast<void*>(std::exchange(data_, data)), capacity_ * sizeof(T), backing(capacity_));
         capacity_ = capacity;
         return true;
     }

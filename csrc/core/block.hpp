@@ -2,12 +2,13 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 
 namespace grantwheel {
 
 // Large blocks come from the host's source when it has set one (set_block_source), so that they can be backed by huge
 // pages: most of a random access to a large table is the look-up of its page. All others come from operator new.
-enum class Backing { ordinary, large };
+enum class Backing : std::uint8_t { ordinary, large };
 
 // A block aligned to cache lines at least, or null. Its bytes are undefined.
 [[nodiscard]] void* allocate_block(std::size_t bytes, Backing backing) noexcept;
