@@ -16,11 +16,6 @@ constexpr const char* type_names[] = {
     GRANTWHEEL_TYPE_LIST(GRANTWHEEL_TYPE)
 #undef GRANTWHEEL_TYPE
 };
-constexpr const char* cause_names[] = {
-#define GRANTWHEEL_NAME(name) #name,
-    GRANTWHEEL_CAUSE_LIST(GRANTWHEEL_NAME)
-#undef GRANTWHEEL_NAME
-};
 
 std::uint32_t to_key(const py::object& value, const char* name, std::int64_t most) {
     const std::int64_t key = to_int64(value.ptr(), name);
@@ -110,7 +105,7 @@ py::dict stats(Shell& shell) {
         return numbers;
     });
     py::dict ended;
-    for (std::size_t cause = 1; cause < cause_count; ++cause) ended[cause_names[cause]] = stats.ended[cause];
+    for (std::size_t cause = 1; cause < cause_count; ++cause) ended[vocabulary().causes[cause]] = stats.ended[cause];
     py::dict result;
     result["app_records"] = stats.app_records;
     result["process_records"] = stats.process_records;
