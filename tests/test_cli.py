@@ -77,14 +77,19 @@ def test_the_demo_runs_to_its_end() -> None:
     assert re.fullmatch(r"\d+ calls in [\d.]+ ms of engine time: [\d,]+ calls per second", lines[-1])
 
 
-def test_ctrl_c_ends_it_with_the_summary() -> None:
-    demo = subprocess.Popen(
+def start_demo() -> "subprocess.Popen[str]":
+    """Start a demo that a test ends."""
+    return subprocess.Popen(
         [*COMMAND, "demo", "--seconds", "60", "--interval", "0.1"],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
     )
+
+
+def test_ctrl_c_ends_it_with_the_summary() -> None:
+    demo = start_demo()
     assert demo.stdout is not None
     assert demo.stdout.readline().startswith("Watching ")
     while "granted" not in demo.stdout.readline():
@@ -97,13 +102,7 @@ def test_ctrl_c_ends_it_with_the_summary() -> None:
 
 
 def test_a_closed_pipe_is_quiet() -> None:
-    demo = subprocess.Popen(
-        [*COMMAND, "demo", "--seconds", "60", "--interval", "0.1"],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    demo = start_demo()
     assert demo.stdout is not None
     assert demo.stderr is not None
     assert demo.stdout.readline().startswith("Watching ")

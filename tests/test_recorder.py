@@ -202,6 +202,23 @@ def test_a_replay_of_the_record_leads_to_the_same_state() -> None:
     assert first.drain() == second.drain()
 
 
+def test_what_is_on_record_is_carried_out_whatever_the_clock_does_meanwhile() -> None:
+    recorded: list[Command] = []
+
+    def record(one: Command) -> None:
+        recorded.append(one)
+        clock.set(one.now - 1)
+
+    manager, clock = make_manager(recorder=record)
+    clock.set(100)
+    assert manager.apply(700, 71, GPS, 50) == GPS
+    assert [one.now for one in recorded] == [100]
+    clock.set(149)
+    assert manager.app_mask(700) == GPS
+    clock.set(150)
+    assert manager.app_mask(700) == 0
+
+
 def test_a_recorder_is_callable() -> None:
     with pytest.raises(TypeError, match="recorder"):
         make_manager(recorder=7)

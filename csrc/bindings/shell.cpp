@@ -1,7 +1,5 @@
 #include "bindings/shell.hpp"
 
-#include <optional>
-
 #include "bindings/vocabulary.hpp"
 
 namespace grantwheel::bindings {
@@ -43,16 +41,20 @@ Mask Shell::change_in_steps(const Admission& admission) {
     if (admission.ask_quota && !ask_quota(admission.command)) throw Refusal(Status::permission_denied);
     Result result;
     Ended ended;
-    {
+    const auto execute = [&](Manager& manager, Instant now) {
+        result = manager.execute(admission, now);
+        note_ended(manager, ended);
+    };
+    if (recorder_) {
         const Turn turn(*this);
-        std::optional<Instant> recorded;
-        if (recorder_) {
-            recorded = begin().now;
-            record(admission.command, *recorded);
-        }
+        const Instant now = begin().now;
+        record(admission.command, now);
+        // Not the clock again: what is on record is carried out, at the instant that is on record.
+        const Locked locked = lock();
+        execute(locked.manager, now);
+    } else {
         const Session session = begin();
-        result = session.manager.execute(admission, recorded.value_or(session.now));
-        note_ended(session.manager, ended);
+        execute(session.manager, session.now);
     }
     settle(ended);
     return mask_or_throw(result);

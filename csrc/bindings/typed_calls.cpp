@@ -10,6 +10,11 @@ PyObject* mask_object(Read&& read) {
     return guarded([&] { return PyLong_FromUnsignedLong(read()); });
 }
 
+// The caller with what was given of it, or with what the policy says of its uid.
+Caller caller_of(const CallerArgument& given, const Manager& manager, std::int64_t uid, std::int64_t pid) {
+    return given.given ? given.as(uid, pid) : manager.caller(uid, pid);
+}
+
 PyObject* apply(PyObject* self, PyObject* const* arguments, Py_ssize_t count, PyObject* keywords) {
     static const Parameters<9> parameters(
         "apply", {"uid", "pid", "mask", "timeout_ms", "persist", "process", "reason", "cpu_level", "caller"}, 4, 4);
@@ -27,7 +32,7 @@ PyObject* apply(PyObject* self, PyObject* const* arguments, Py_ssize_t count, Py
         const CallerArgument caller = to_caller(who);
         request.reason = to_text(reason, "reason");
         return shell_of(self).change(user, [&](const Manager& manager, Instant now) {
-            return manager.admit(caller.given ? caller.as(user, task) : manager.caller(user, task), request, now);
+            return manager.admit(caller_of(caller, manager, user, task), request, now);
         });
     });
 }
@@ -45,7 +50,7 @@ PyObject* release(PyObject* self, PyObject* const* arguments, Py_ssize_t count, 
         request.cpu_level = to_level(level, "cpu_level");
         const CallerArgument caller = to_caller(who);
         return shell_of(self).change(user, [&](const Manager& manager, Instant now) {
-            return manager.admit(caller.given ? caller.as(user, task) : manager.caller(user, task), request, now);
+            return manager.admit(caller_of(caller, manager, user, task), request, now);
         });
     });
 }
@@ -58,7 +63,7 @@ PyObject* reset_all(PyObject* self, PyObject* const* arguments, Py_ssize_t count
         const std::int64_t task = to_int64(pid, "pid");
         const CallerArgument caller = to_caller(who);
         return shell_of(self).change(user, [&](const Manager& manager, Instant now) {
-            return manager.admit_reset_all(caller.given ? caller.as(user, task) : manager.caller(user, task), now);
+            return manager.admit_reset_all(caller_of(caller, manager, user, task), now);
         });
     });
 }
