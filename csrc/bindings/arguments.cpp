@@ -69,7 +69,7 @@ void read_arguments(const Signature& signature, PyObject* const* arguments, Py_s
     }
 }
 
-std::int64_t to_int64(PyObject* value, const char* name) {
+std::int64_t to_int64_slowly(PyObject* value, const char* name) {
     py::object index;
     if (!PyLong_Check(value)) {
         if (PyIndex_Check(value) == 0) raise_type(name, "an int", value);

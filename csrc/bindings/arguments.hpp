@@ -57,7 +57,19 @@ private:
 };
 
 // Anything with __index__; beyond 64 bits the nearest.
-[[nodiscard]] std::int64_t to_int64(PyObject* value, const char* name);
+[[nodiscard]] std::int64_t to_int64_slowly(PyObject* value, const char* name);
+// The same; most are ints of one digit, which are read here.
+[[nodiscard]] inline std::int64_t to_int64(PyObject* value, const char* name) {
+#if PY_VERSION_HEX >= 0x030C0000
+    if (PyLong_CheckExact(value)) {
+        const auto* const number = reinterpret_cast<PyLongObject*>(value);
+        if (PyUnstable_Long_IsCompact(number) != 0) return PyUnstable_Long_CompactValue(number);
+    }
+#else
+    if (PyLong_CheckExact(value) && Py_SIZE(value) == 1) return reinterpret_cast<PyLongObject*>(value)->ob_digit[0];
+#endif
+    return to_int64_slowly(value, name);
+}
 [[nodiscard]] Mask to_mask(PyObject* value, const char* name);
 [[nodiscard]] std::uint64_t to_timeout(PyObject* value, const char* name);
 [[nodiscard]] std::int32_t to_level(PyObject* value, const char* name);

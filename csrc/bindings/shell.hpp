@@ -130,7 +130,8 @@ inline Shell::Locked Shell::lock() {
 inline Shell::Session Shell::begin(std::int64_t uid) {
     if (clock_.is_python()) return begin_asking();
     std::unique_lock lock(mutex_);
-    open().engine().prefetch_index(static_cast<std::uint32_t>(uid));
+    const auto app = static_cast<std::uint32_t>(uid);
+    open().engine().prefetch_apps({&app, 1});
     return session(std::move(lock), clock_.read());
 }
 

@@ -22,6 +22,7 @@ std::unique_ptr<Engine> Engine::create(const Limits& limits) noexcept {
     if (parts == nullptr || !parts->events.open(limits.event_capacity)) return nullptr;
     parts->limits = limits;
     if (!parts->table.reserve(limits.reserve) || !parts->reserve_places()) return nullptr;
+    if (limits.reserve != 0) parts->wheel.touch();
     return std::unique_ptr<Engine>(new (std::nothrow) Engine(std::move(parts)));
 }
 
@@ -89,7 +90,8 @@ Status Engine::Parts::begin(Instant at) noexcept {
 }
 
 bool Engine::Parts::reserve_places() noexcept {
-    return scratch.reserve(table.capacity()) && (!tracks_cpu_ended || cpu_ended.reserve(table.capacity() + 1));
+    return scratch.reserve(table.capacity()) && wheel.reserve(table.capacity()) &&
+           (!tracks_cpu_ended || cpu_ended.reserve(table.capacity() + 1));
 }
 
 void Engine::Parts::push(const StoredEvent& event) noexcept {

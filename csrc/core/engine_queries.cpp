@@ -49,14 +49,12 @@ Result Engine::mask(Owner owner, Instant now) const noexcept {
     return {Status::ok, row == no_row ? 0 : parts_->mask_at(row, now)};
 }
 
-void Engine::prefetch_index(std::uint32_t uid) const noexcept { parts_->table.prefetch_index({OwnerKind::app, uid}); }
-
 void Engine::prefetch_apps(std::span<const std::uint32_t> uids) const noexcept {
     const Table& table = parts_->table;
-    for (const std::uint32_t uid : uids) table.prefetch_index({OwnerKind::app, uid});
-    for (const std::uint32_t uid : uids) {
-        if (const Row row = table.find_app(uid); row != no_row) table.prefetch_row(row);
+    if (uids.size() > 1) {
+        for (const std::uint32_t uid : uids) table.prefetch_index({OwnerKind::app, uid});
     }
+    for (const std::uint32_t uid : uids) table.prefetch_app(uid);
 }
 
 Status Engine::find(Owner owner, Instant now, RecordView& view) const noexcept {
@@ -95,7 +93,7 @@ Status Engine::owners_of(std::uint32_t uid, Instant now, std::span<Owner> out, s
         ++total;
     };
     if (const Row app = table.find_app(uid); app != no_row) add(app);
-    for (Row row = table.first_process(uid); row != no_row; row = table.details(row).next_process) add(row);
+    for (Row row = table.first_process(uid); row != no_row; row = table.details(row).next_of_uid) add(row);
     static_cast<void>(first.sort());
     return Status::ok;
 }

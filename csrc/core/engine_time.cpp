@@ -82,7 +82,7 @@ AdvanceResult Engine::Parts::advance(std::size_t budget) noexcept {
 std::size_t Engine::Parts::end_slot(const Wheel::Slot& slot, std::size_t& budget) noexcept {
     constexpr std::size_t ahead = 8;
     scratch.clear();
-    for (; budget != 0 && wheel.head(slot) != no_row; --budget) {
+    for (; budget != 0 && wheel.occupied(slot); --budget) {
         const Row row = wheel.pop(table.records(), slot);
         const Instant at = earliest(row);
         if (at == slot.start) {
@@ -107,7 +107,7 @@ std::size_t Engine::Parts::end_slot(const Wheel::Slot& slot, std::size_t& budget
 
 // Moves the timers of a slot of a higher level to where they belong now that it has been entered.
 void Engine::Parts::empty_slot(const Wheel::Slot& slot, std::size_t& budget) noexcept {
-    for (; budget != 0 && wheel.head(slot) != no_row; --budget) {
+    for (; budget != 0 && wheel.occupied(slot); --budget) {
         const Row row = wheel.pop(table.records(), slot);
         wheel.move(table.records(), row, earliest(row));
     }
@@ -128,16 +128,16 @@ Instant Engine::Parts::next_deadline() noexcept {
     advance(SIZE_MAX);
     Wheel::Slot slot;
     while (wheel.first(slot)) {
+        scratch.clear();
+        while (wheel.occupied(slot)) scratch.push(wheel.pop(table.records(), slot));
         Instant first = no_deadline;
-        for (Row row = wheel.head(slot); row != no_row;) {
-            const Row next = table.record(row).next;
+        for (const std::uint64_t popped : scratch) {
+            const auto row = static_cast<Row>(popped);
             const Instant at = earliest(row);
-            const std::uint16_t place = table.record(row).slot;
             wheel.move(table.records(), row, at);
-            if (table.record(row).slot == place) first = std::min(first, at);
-            row = next;
+            first = std::min(first, at);
         }
-        if (first != no_deadline) return first;
+        if (wheel.occupied(slot)) return first;
     }
     return no_deadline;
 }

@@ -21,11 +21,10 @@ struct alignas(64) Record {
     Instant armed;                  // when its timer fires; no_deadline: no type is timed, and it is not in the wheel
     std::uint32_t low[type_count];  // of timed types: the low word of the deadline
     std::uint32_t key;              // uid of an app, pid of a process
-    Row next;                       // neighbours in its slot of the wheel; `next` also chains free rows
-    Row previous;
-    std::uint16_t slot;
-    std::uint16_t persistent;  // the held types without a deadline
-    std::uint16_t mask;        // the held types
+    std::uint32_t place;            // in the wheel; of a free row the next free one
+    std::uint16_t slot;             // of the wheel
+    std::uint16_t persistent;       // the held types without a deadline
+    std::uint16_t mask;             // the held types
     OwnerKind kind;
     std::int8_t cpu_level;
 
@@ -45,8 +44,8 @@ struct Details {
     OfType grants[type_count];
     TextId bundle;
     std::uint32_t other;  // the key's counterpart: the first applicant's pid of an app, the uid of a process
-    Row next_process;     // of a process: its neighbours among those of its uid
-    Row previous_process;
+    Row next_of_uid;      // its neighbours among the records of its uid, the first of which is that of the app
+    Row previous_of_uid;
 };
 static_assert(sizeof(Details) == 88);
 

@@ -1,22 +1,43 @@
 #include "core/table.hpp"
 
+#include "core/index.hpp"
+
 namespace grantwheel {
 
 bool Table::make_room(std::uint32_t uid, std::size_t apps, std::size_t processes) noexcept {
     const std::size_t more = apps + processes;
     const std::size_t rows = masks_.size() + (more > free_count_ ? more - free_count_ : 0);
+    const std::size_t uids = uids_.count() + (first_of(uid) == no_row ? 1 : 0);
     return records_.reserve(rows) && details_.reserve(rows) && masks_.reserve(rows) &&
-           uids_.reserve(uids_.count() + (uid_slot(uid) == nullptr ? 1 : 0)) &&
-           pids_.reserve(pids_.count() + processes);
+           reserve_index(uids, pids_.count() + processes, rows);
 }
 
 bool Table::reserve(std::size_t apps) noexcept {
-    if (!records_.reserve(apps) || !details_.reserve(apps) || !masks_.reserve(apps) || !uids_.reserve(apps))
+    if (!records_.reserve(apps) || !details_.reserve(apps) || !masks_.reserve(apps) || !reserve_index(apps, 0, apps))
         return false;
     records_.touch();
     details_.touch();
     masks_.touch();
     return true;
+}
+
+bool Table::reserve_index(std::size_t uids, std::size_t pids, std::size_t rows) noexcept {
+    const auto for_each_record = [&](auto&& visit) {
+        for (Row row = 0; row < end(); ++row) {
+            if (masks_[row] != 0) visit(row);
+        }
+    };
+    const auto for_each_uid = [&](auto&& insert) {
+        for_each_record([&](Row row) {
+            if (details_[row].previous_of_uid == no_row) insert(mix(uid(row)), row);
+        });
+    };
+    const auto for_each_pid = [&](auto&& insert) {
+        for_each_record([&](Row row) {
+            if (!is_app(row)) insert(mix(records_[row].key), row);
+        });
+    };
+    return uids_.reserve(uids, rows, for_each_uid) && pids_.reserve(pids, rows, for_each_pid);
 }
 
 void Table::prefetch_index(Owner owner) const noexcept {
@@ -34,22 +55,20 @@ void Table::prefetch_row(Row row) const noexcept {
     prefetch(&details.bundle);
 }
 
-const Table::UidSlot* Table::uid_slot(std::uint32_t uid) const noexcept {
-    return uids_.find(mix(uid), [&](const UidSlot& slot) { return slot.uid == uid; });
+void Table::prefetch_app(std::uint32_t uid) const noexcept {
+    if (const Row row = uids_.find(mix(uid), [](Row) { return true; }); row != no_row) prefetch_row(row);
 }
 
-const Table::PidSlot* Table::pid_slot(std::uint32_t pid) const noexcept {
-    return pids_.find(mix(pid), [&](const PidSlot& slot) { return slot.pid == pid; });
+Row Table::first_of(std::uint32_t wanted) const noexcept {
+    return uids_.find(mix(wanted), [&](Row row) { return uid(row) == wanted; });
 }
 
 Row Table::find_app(std::uint32_t uid) const noexcept {
-    const UidSlot* slot = uid_slot(uid);
-    return slot == nullptr ? no_row : slot->app;
+    return uids_.find(mix(uid), [&](Row row) { return records_[row].key == uid && is_app(row); });
 }
 
 Row Table::find_process(std::uint32_t pid) const noexcept {
-    const PidSlot* slot = pid_slot(pid);
-    return slot == nullptr ? no_row : slot->row;
+    return pids_.find(mix(pid), [&](Row row) { return records_[row].key == pid; });
 }
 
 Row Table::find(Owner owner) const noexcept {
@@ -57,23 +76,19 @@ Row Table::find(Owner owner) const noexcept {
 }
 
 Row Table::first_process(std::uint32_t uid) const noexcept {
-    const UidSlot* slot = uid_slot(uid);
-    return slot == nullptr ? no_row : slot->process;
+    const Row first = first_of(uid);
+    return first != no_row && is_app(first) ? details_[first].next_of_uid : first;
 }
 
-std::uint32_t Table::uid(Row row) const noexcept {
-    return records_[row].kind == OwnerKind::app ? records_[row].key : details_[row].other;
-}
+std::uint32_t Table::uid(Row row) const noexcept { return is_app(row) ? records_[row].key : details_[row].other; }
 
-std::uint32_t Table::pid(Row row) const noexcept {
-    return records_[row].kind == OwnerKind::app ? details_[row].other : records_[row].key;
-}
+std::uint32_t Table::pid(Row row) const noexcept { return is_app(row) ? details_[row].other : records_[row].key; }
 
 Row Table::add(OwnerKind kind, std::uint32_t uid, std::uint32_t pid, TextId bundle) noexcept {
-    const bool is_app = kind == OwnerKind::app;
+    const bool app = kind == OwnerKind::app;
     Row row = free_;
     if (row != no_row) {
-        free_ = records_[row].next;
+        free_ = records_[row].place;
         --free_count_;
     } else {
         row = static_cast<Row>(masks_.size());
@@ -81,55 +96,53 @@ Row Table::add(OwnerKind kind, std::uint32_t uid, std::uint32_t pid, TextId bund
         details_.push({});
         masks_.push(0);
     }
-    records_[row] = {no_deadline, {}, is_app ? uid : pid, no_row, no_row, 0, 0, 0, kind, default_level};
-    details_[row] = {{}, bundle, is_app ? pid : uid, no_row, no_row};
+    records_[row] = {no_deadline, {}, app ? uid : pid, 0, 0, 0, 0, kind, default_level};
+    details_[row] = {{}, bundle, app ? pid : uid, no_row, no_row};
     ++record_count_[at(kind)];
-    if (!is_app) {
-        link_process(row, uid, pid);
-    } else if (auto* slot = const_cast<UidSlot*>(uid_slot(uid))) {
-        slot->app = row;
-    } else {
-        uids_.insert({uid, row, no_row});
-    }
+    link(row, uid);
+    if (!app) pids_.insert(mix(pid), row);
     return row;
 }
 
-void Table::link_process(Row row, std::uint32_t uid, std::uint32_t pid) noexcept {
-    pids_.insert({pid, row});
-    auto* slot = const_cast<UidSlot*>(uid_slot(uid));
-    if (slot == nullptr) {
-        uids_.insert({uid, no_row, row});
+// Puts an app in front of the records of its uid, and a process behind the first one.
+void Table::link(Row row, std::uint32_t uid) noexcept {
+    const Row first = first_of(uid);
+    if (first == no_row) {
+        uids_.insert(mix(uid), row);
         return;
     }
-    details_[row].next_process = slot->process;
-    if (slot->process != no_row) details_[slot->process].previous_process = row;
-    slot->process = row;
+    Details& own = details_[row];
+    if (is_app(row)) {
+        uids_.replace(mix(uid), first, row);
+        own.next_of_uid = first;
+        details_[first].previous_of_uid = row;
+        return;
+    }
+    own.next_of_uid = details_[first].next_of_uid;
+    own.previous_of_uid = first;
+    details_[first].next_of_uid = row;
+    if (own.next_of_uid != no_row) details_[own.next_of_uid].previous_of_uid = row;
 }
 
-void Table::unlink_process(Row row) noexcept {
-    const Details& gone = details_[row];
-    if (gone.next_process != no_row) details_[gone.next_process].previous_process = gone.previous_process;
-    if (gone.previous_process != no_row) details_[gone.previous_process].next_process = gone.next_process;
-    pids_.erase(const_cast<PidSlot*>(pid_slot(records_[row].key)));
+void Table::unlink(Row row, std::uint32_t uid) noexcept {
+    const Row next = details_[row].next_of_uid;
+    const Row previous = details_[row].previous_of_uid;
+    if (next != no_row) details_[next].previous_of_uid = previous;
+    if (previous != no_row) {
+        details_[previous].next_of_uid = next;
+    } else if (next != no_row) {
+        uids_.replace(mix(uid), row, next);
+    } else {
+        uids_.erase(mix(uid), row, [&](Row other) { return mix(this->uid(other)); });
+    }
 }
 
 void Table::remove(Row row) noexcept {
-    const OwnerKind kind = records_[row].kind;
-    auto* slot = const_cast<UidSlot*>(uid_slot(uid(row)));
-    UidSlot left = *slot;
-    if (kind == OwnerKind::app) {
-        left.app = no_row;
-    } else {
-        unlink_process(row);
-        if (left.process == row) left.process = details_[row].next_process;
-    }
-    if (left.used()) {
-        *slot = left;
-    } else {
-        uids_.erase(slot);
-    }
-    --record_count_[at(kind)];
-    records_[row].next = free_;
+    Record& record = records_[row];
+    unlink(row, uid(row));
+    if (!is_app(row)) pids_.erase(mix(record.key), row, [&](Row other) { return mix(records_[other].key); });
+    --record_count_[at(record.kind)];
+    record.place = free_;
     free_ = row;
     ++free_count_;
 }
@@ -154,17 +167,18 @@ const char* Table::first_broken_record(Row row) const noexcept {
     if ((record.persistent & ~mask) != 0) return "table: persistent type that is not held";
     if (record.cpu_level != default_level && (mask & type::CPU) == 0) return "table: cpu level without CPU";
     if (find(owner(row)) != row) return "table: record not in the index";
-    if (record.kind == OwnerKind::app) return nullptr;
-    if ((mask & ~type::CPU) != 0) return "table: process record with more than CPU";
     const Details& own = details_[row];
-    if (own.previous_process == no_row) {
-        if (first_process(own.other) != row) return "table: head of the processes of a uid";
-    } else if (details_[own.previous_process].next_process != row) {
-        return "table: link of the processes of a uid";
+    if (own.previous_of_uid == no_row) {
+        if (first_of(uid(row)) != row) return "table: first record of a uid";
+    } else if (is_app(row)) {
+        return "table: app that is not the first record of its uid";
+    } else if (details_[own.previous_of_uid].next_of_uid != row) {
+        return "table: link of the records of a uid";
     }
-    if (own.next_process != no_row && details_[own.next_process].other != own.other) {
-        return "table: process in the list of another uid";
+    if (own.next_of_uid != no_row && (is_app(own.next_of_uid) || details_[own.next_of_uid].other != uid(row))) {
+        return "table: record in the list of another uid";
     }
+    if (!is_app(row) && (mask & ~type::CPU) != 0) return "table: process record with more than CPU";
     return nullptr;
 }
 
@@ -183,11 +197,9 @@ bool Table::validate(const char** reason) const noexcept {
         for_each_type(masks_[row], [&](int type) { ++grants[kind][type]; });
     }
     std::size_t indexed = 0;
-    for (const UidSlot& slot : uids_.slots()) {
-        if (!slot.used()) continue;
-        if (slot.app != no_row) ++indexed;
-        for (Row row = slot.process; row != no_row && indexed <= size(); row = details_[row].next_process) ++indexed;
-    }
+    uids_.for_each([&](Row row) {
+        for (; row != no_row && indexed <= size(); row = details_[row].next_of_uid) ++indexed;
+    });
     if (indexed != size()) return broken("table: records reached by uid");
     if (pids_.count() != record_count_[at(OwnerKind::process)]) return broken("table: number of pids");
     for (std::size_t kind = 0; kind < 2; ++kind) {
@@ -197,7 +209,7 @@ bool Table::validate(const char** reason) const noexcept {
         }
     }
     std::size_t free = 0;
-    for (Row row = free_; row != no_row && free <= end(); row = records_[row].next) {
+    for (Row row = free_; row != no_row && free <= end(); row = records_[row].place) {
         if (masks_[row] != 0) return broken("table: free row that holds something");
         ++free;
     }

@@ -2,21 +2,22 @@
 //
 // Layout   Parallel arrays by row: the hot record (one cache line), the mask (two bytes, so that a scan for a type
 //          reads little), the details. A freed row serves the next record.
-// Index    The slot of a uid leads to its app record and to the list of its process records, one of which may be there
-//          without the other; pids have slots of their own.
+// Index    The entry of a uid leads to the list of its records, the app record first; one of app and processes may be
+//          there without the other. Pids have entries of their own.
 #pragma once
 
 #include <cstdint>
 
 #include "core/bits.hpp"
-#include "core/index.hpp"
+#include "core/row_index.hpp"
 #include "core/rows.hpp"
 
 namespace grantwheel {
 
 class Table {
 public:
-    // Makes room for that many more records of one uid, so that as many calls of `add` cannot fail.
+    // Makes room for that many more records of one uid, so that as many calls of `add` cannot fail. Pre: every record
+    // holds something.
     [[nodiscard]] bool make_room(std::uint32_t uid, std::size_t apps, std::size_t processes) noexcept;
     // Takes the memory for that many app records, pages and all. Pre: the table is empty.
     [[nodiscard]] bool reserve(std::size_t apps) noexcept;
@@ -26,11 +27,13 @@ public:
     // Asks the processor for the slot of an owner, and for the lines of a row, that will be used soon.
     void prefetch_index(Owner owner) const noexcept;
     void prefetch_row(Row row) const noexcept;
+    // The same for the row that is most likely that of an app, as far as the index alone can tell.
+    void prefetch_app(std::uint32_t uid) const noexcept;
 
     [[nodiscard]] Row find_app(std::uint32_t uid) const noexcept;
     [[nodiscard]] Row find_process(std::uint32_t pid) const noexcept;
     [[nodiscard]] Row find(Owner owner) const noexcept;
-    // The first process record of a uid, from where Details::next_process leads on, in no order.
+    // The first process record of a uid, from where Details::next_of_uid leads on, in no order.
     [[nodiscard]] Row first_process(std::uint32_t uid) const noexcept;
 
     // Adds a record that holds nothing yet, without a timer. Pre: the owner has none, and room has been made.
@@ -69,32 +72,20 @@ public:
     [[nodiscard]] bool validate(const char** reason) const noexcept;
 
 private:
-    struct UidSlot {
-        std::uint32_t uid = 0;
-        Row app = no_row;
-        Row process = no_row;
-        [[nodiscard]] bool used() const noexcept { return app != no_row || process != no_row; }
-        [[nodiscard]] std::uint32_t hash() const noexcept { return mix(uid); }
-    };
-    struct PidSlot {
-        std::uint32_t pid = 0;
-        Row row = no_row;
-        [[nodiscard]] bool used() const noexcept { return row != no_row; }
-        [[nodiscard]] std::uint32_t hash() const noexcept { return mix(pid); }
-    };
-
     [[nodiscard]] static std::size_t at(OwnerKind kind) noexcept { return static_cast<std::size_t>(kind); }
-    [[nodiscard]] const UidSlot* uid_slot(std::uint32_t uid) const noexcept;
-    [[nodiscard]] const PidSlot* pid_slot(std::uint32_t pid) const noexcept;
-    void link_process(Row row, std::uint32_t uid, std::uint32_t pid) noexcept;
-    void unlink_process(Row row) noexcept;
+    // The first record of a uid: that of the app, if there is one.
+    [[nodiscard]] Row first_of(std::uint32_t uid) const noexcept;
+    [[nodiscard]] bool is_app(Row row) const noexcept { return records_[row].kind == OwnerKind::app; }
+    [[nodiscard]] bool reserve_index(std::size_t uids, std::size_t pids, std::size_t rows) noexcept;
+    void link(Row row, std::uint32_t uid) noexcept;
+    void unlink(Row row, std::uint32_t uid) noexcept;
     [[nodiscard]] const char* first_broken_record(Row row) const noexcept;
 
     Rows<Record> records_;
     Rows<std::uint16_t> masks_;  // what a scan for a type reads; Record::mask is the same
     Rows<Details> details_;
-    Index<UidSlot> uids_;
-    Index<PidSlot> pids_;
+    RowIndex uids_;
+    RowIndex pids_;
     Row free_ = no_row;
     std::size_t free_count_ = 0;
     std::size_t record_count_[2]{};

@@ -22,9 +22,12 @@ Instant above(Instant at, int level) noexcept {
 }  // namespace
 
 Wheel::Wheel() noexcept {
-    for (auto& level : heads_) {
-        for (Row& head : level) head = no_row;
-    }
+    for (Stack& stack : stacks_) stack = {no_tray, 0};
+}
+
+// All trays of a slot are full but the topmost.
+bool Wheel::reserve(std::size_t rows) noexcept {
+    return trays_.reserve(std::min(rows, rows / Tray::size + level_count * slot_count));
 }
 
 std::uint16_t Wheel::slot_of(Instant at) const noexcept {
@@ -33,34 +36,57 @@ std::uint16_t Wheel::slot_of(Instant at) const noexcept {
     return static_cast<std::uint16_t>(static_cast<unsigned>(level * slot_count) + group(at, level));
 }
 
-void Wheel::link(Rows<Record>& records, Row row, std::uint16_t slot) noexcept {
-    const int level = slot / slot_count;
-    const int position = slot % slot_count;
-    Row& head = heads_[level][position];
-    Record& record = records[row];
-    record.slot = slot;
-    record.previous = no_row;
-    record.next = head;
-    if (head != no_row) records[head].previous = row;
-    head = row;
-    occupied_[level] |= std::uint64_t{1} << position;
-    occupied_levels_ |= 1u << level;
+void Wheel::add_tray(Stack& stack) noexcept {
+    std::uint32_t tray = free_trays_;
+    if (tray != no_tray) {
+        free_trays_ = trays_[tray].below;
+    } else {
+        tray = static_cast<std::uint32_t>(trays_.size());
+        trays_.push({});
+    }
+    trays_[tray].below = stack.tray;
+    stack = {tray, 0};
 }
 
+void Wheel::drop_tray(Stack& stack) noexcept {
+    const std::uint32_t tray = stack.tray;
+    const std::uint32_t below = trays_[tray].below;
+    trays_[tray].below = free_trays_;
+    free_trays_ = tray;
+    stack = {below, below == no_tray ? 0 : Tray::size};
+}
+
+void Wheel::link(Rows<Record>& records, Row row, std::uint16_t slot) noexcept {
+    Stack& stack = stacks_[slot];
+    if (stack.filled == 0 || stack.filled == Tray::size) add_tray(stack);
+    Record& record = records[row];
+    record.slot = slot;
+    record.place = stack.tray << place_bits | stack.filled;
+    trays_[stack.tray].rows[stack.filled++] = row;
+    occupied_[slot / slot_count] |= std::uint64_t{1} << slot % slot_count;
+    occupied_levels_ |= 1u << slot / slot_count;
+}
+
+Row Wheel::take_top(std::uint16_t slot) noexcept {
+    Stack& stack = stacks_[slot];
+    const Row row = trays_[stack.tray].rows[--stack.filled];
+    if (stack.filled != 0) return row;
+    drop_tray(stack);
+    if (stack.filled != 0) return row;
+    const int level = slot / slot_count;
+    occupied_[level] &= ~(std::uint64_t{1} << slot % slot_count);
+    if (occupied_[level] == 0) occupied_levels_ &= ~(1u << level);
+    return row;
+}
+
+// The topmost row of the slot takes the place of the one that goes.
 void Wheel::unlink(Rows<Record>& records, Row row) noexcept {
     const Record& record = records[row];
     if (record.slot == no_slot) return;
-    if (record.next != no_row) records[record.next].previous = record.previous;
-    if (record.previous != no_row) {
-        records[record.previous].next = record.next;
-        return;
-    }
-    const int level = record.slot / slot_count;
-    const int position = record.slot % slot_count;
-    heads_[level][position] = record.next;
-    if (record.next != no_row) return;
-    occupied_[level] &= ~(std::uint64_t{1} << position);
-    if (occupied_[level] == 0) occupied_levels_ &= ~(1u << level);
+    const Row top = take_top(record.slot);
+    if (top == row) return;
+    trays_[record.place >> place_bits].rows[record.place & ((1u << place_bits) - 1)] = top;
+    records[top].place = record.place;
 }
 
 void Wheel::arm(Rows<Record>& records, Row row, Instant at) noexcept {
@@ -83,8 +109,17 @@ void Wheel::move(Rows<Record>& records, Row row, Instant at) noexcept {
 }
 
 Row Wheel::pop(Rows<Record>& records, const Slot& slot) noexcept {
-    const Row row = head(slot);
-    unlink(records, row);
+    constexpr unsigned ahead = 8;
+    const auto number = static_cast<std::uint16_t>(slot.level * slot_count + slot.position);
+    const Stack stack = stacks_[number];
+    const Tray& tray = trays_[stack.tray];
+    if (stack.filled > ahead) {
+        prefetch(&records[tray.rows[stack.filled - 1 - ahead]]);
+        if (stack.filled == Tray::size && tray.below != no_tray) prefetch(&trays_[tray.below]);
+    } else if (tray.below != no_tray) {
+        prefetch(&records[trays_[tray.below].rows[Tray::size - 1 - ahead + stack.filled]]);
+    }
+    const Row row = take_top(number);
     records[row].slot = no_slot;
     return row;
 }
@@ -102,31 +137,47 @@ bool Wheel::first(Slot& slot) const noexcept {
     return found;
 }
 
+// What is wrong with a row at a place of a slot; null when nothing is.
+const char* Wheel::first_broken_row(const Rows<Record>& records, std::uint16_t slot, Row row,
+                                    std::uint32_t place) const noexcept {
+    if (row >= records.size()) return "wheel: row in a slot";
+    const Record& record = records[row];
+    const int level = slot / slot_count;
+    if (record.slot != slot) return "wheel: slot of a row";
+    if (record.place != place) return "wheel: place of a row";
+    if (record.armed < current_) return "wheel: timer before the current instant";
+    if (above(record.armed, level) != above(current_, level)) return "wheel: level of a timer";
+    if (group(record.armed, level) != static_cast<unsigned>(slot % slot_count)) return "wheel: slot of a timer";
+    return nullptr;
+}
+
 bool Wheel::validate(const Rows<Record>& records, std::size_t& count, const char** reason) const noexcept {
     const auto broken = [&](const char* what) {
         *reason = what;
         return false;
     };
     count = 0;
+    std::size_t trays = 0;
     for (int level = 0; level < level_count; ++level) {
         if (((occupied_levels_ >> level & 1u) != 0) != (occupied_[level] != 0)) return broken("wheel: word of levels");
-        for (int position = 0; position < slot_count; ++position) {
-            const Row head = heads_[level][position];
-            if (((occupied_[level] >> position & 1u) != 0) != (head != no_row)) return broken("wheel: word of slots");
-            Row previous = no_row;
-            for (Row row = head; row != no_row; previous = row, row = records[row].next) {
-                if (row >= records.size() || ++count > records.size()) return broken("wheel: list of a slot");
-                const Record& record = records[row];
-                if (record.previous != previous) return broken("wheel: link backwards");
-                if (record.slot != level * slot_count + position) return broken("wheel: slot of a row");
-                if (record.armed < current_) return broken("wheel: timer before the current instant");
-                if (above(record.armed, level) != above(current_, level)) return broken("wheel: level of a timer");
-                if (group(record.armed, level) != static_cast<unsigned>(position))
-                    return broken("wheel: slot of a timer");
+    }
+    for (std::uint16_t slot = 0; slot < level_count * slot_count; ++slot) {
+        Stack stack = stacks_[slot];
+        const bool is_occupied = (occupied_[slot / slot_count] >> slot % slot_count & 1u) != 0;
+        if (is_occupied != (stack.filled != 0)) return broken("wheel: word of slots");
+        if (stack.filled > Tray::size || (stack.filled == 0) != (stack.tray == no_tray)) return broken("wheel: stack");
+        for (; stack.tray != no_tray; stack = {trays_[stack.tray].below, Tray::size}) {
+            if (stack.tray >= trays_.size() || ++trays > trays_.size()) return broken("wheel: trays of a slot");
+            for (std::uint32_t i = 0; i < stack.filled; ++i, ++count) {
+                const Row row = trays_[stack.tray].rows[i];
+                if (const char* what = first_broken_row(records, slot, row, stack.tray << place_bits | i))
+                    return broken(what);
             }
         }
     }
-    return true;
+    for (std::uint32_t tray = free_trays_; tray != no_tray && trays <= trays_.size(); tray = trays_[tray].below)
+        ++trays;
+    return trays == trays_.size() ? true : broken("wheel: free trays");
 }
 
 }  // namespace grantwheel

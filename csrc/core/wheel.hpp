@@ -5,6 +5,8 @@
 // How      Eleven levels of 64 slots; a slot of level n spans 64^n ticks of 1 ms. A timer sits on the level of the
 //          highest group of six bits in which its instant differs from `current`, so eleven levels hold any 64-bit
 //          instant. A word of occupied slots per level finds the next slot by bit scan: empty ticks cost nothing.
+// Slot     A stack of rows in trays of one cache line each, not a list through the records: whoever empties a slot knows
+//          the rows that come next, and can ask for their records ahead of time.
 // Order    Every timer of the first occupied slot comes before every timer of the others. That is why a slot that has
 //          been entered is emptied before anything else happens, though maybe not in one go.
 #pragma once
@@ -28,42 +30,74 @@ public:
 
     Wheel() noexcept;
 
+    // Makes room for the timers of that many rows, so that nothing else can fail.
+    [[nodiscard]] bool reserve(std::size_t rows) noexcept;
+    // Has the system give the pages of that room.
+    void touch() noexcept { trays_.touch(); }
+
     // Sets the timer of a row that has none. Pre: at >= current().
     void arm(Rows<Record>& records, Row row, Instant at) noexcept;
     // Takes the timer away.
     void disarm(Rows<Record>& records, Row row) noexcept;
     // Sets another instant for a row that has a timer. Pre: at >= current().
     void move(Rows<Record>& records, Row row, Instant at) noexcept;
-    // Takes the first row off an occupied slot. Its timer is still set, but in no slot: it must be moved or disarmed
-    // next.
+    // Takes the topmost row off an occupied slot. Its timer is still set, but in no slot: it must be moved or disarmed
+    // next. Asks the processor for the record of a row that will be popped soon.
     [[nodiscard]] Row pop(Rows<Record>& records, const Slot& slot) noexcept;
 
     // The first occupied slot. Cost O(levels). False when no timer is set.
     [[nodiscard]] bool first(Slot& slot) const noexcept;
 
-    // The first row of a slot, or no_row; Record::next leads on.
-    [[nodiscard]] Row head(const Slot& slot) const noexcept { return heads_[slot.level][slot.position]; }
+    // Whether a slot has any row.
+    [[nodiscard]] bool occupied(const Slot& slot) const noexcept {
+        return (occupied_[slot.level] >> slot.position & 1u) != 0;
+    }
+    // The topmost row of an occupied slot.
+    [[nodiscard]] Row top(const Slot& slot) const noexcept {
+        const Stack& stack = stacks_[slot.level * slot_count + slot.position];
+        return trays_[stack.tray].rows[stack.filled - 1];
+    }
 
     // The instant that the wheel has reached. Timers before it have been dealt with.
     [[nodiscard]] Instant current() const noexcept { return current_; }
     // Goes on to `now`. Pre: current() <= now <= the start of the first occupied slot.
     void enter(Instant now) noexcept { current_ = now; }
 
-    // Whether the slots, their words and the links agree, and every timer is where its instant says; `count` is the
+    // Whether the slots, their words and the places agree, and every timer is where its instant says; `count` is the
     // number of timers. Names what is wrong in `reason`.
     [[nodiscard]] bool validate(const Rows<Record>& records, std::size_t& count, const char** reason) const noexcept;
 
 private:
     static constexpr std::uint16_t no_slot = UINT16_MAX;  // of a row that was popped
+    static constexpr std::uint32_t no_tray = UINT32_MAX;
+
+    struct alignas(64) Tray {
+        static constexpr unsigned size = 15;
+        Row rows[size];
+        std::uint32_t below;  // the next tray of the slot, which is full; of a free tray the next free one
+    };
+    struct Stack {
+        std::uint32_t tray;    // the topmost
+        std::uint32_t filled;  // of its places, 1..Tray::size; 0 without a tray
+    };
+    // Record::place names a tray and a place in it.
+    static constexpr unsigned place_bits = 4;
 
     [[nodiscard]] std::uint16_t slot_of(Instant at) const noexcept;
     void link(Rows<Record>& records, Row row, std::uint16_t slot) noexcept;
     void unlink(Rows<Record>& records, Row row) noexcept;
+    Row take_top(std::uint16_t slot) noexcept;
+    void add_tray(Stack& stack) noexcept;
+    void drop_tray(Stack& stack) noexcept;
+    [[nodiscard]] const char* first_broken_row(const Rows<Record>& records, std::uint16_t slot, Row row,
+                                               std::uint32_t place) const noexcept;
 
     Instant current_ = 0;
     std::uint32_t occupied_levels_ = 0;
     std::uint64_t occupied_[level_count]{};
-    Row heads_[level_count][slot_count];
+    Stack stacks_[level_count * slot_count];
+    Rows<Tray> trays_;
+    std::uint32_t free_trays_ = no_tray;
 };
 
 }  // namespace grantwheel

@@ -73,7 +73,7 @@ BOOST_AUTO_TEST_CASE(prefetching_is_for_any_uids_and_changes_nothing) {
     const std::array<std::uint32_t, 4> uids{0, 1, 77, 0xFFFF'FFFE};
     host->prefetch_apps(uids);
     host->prefetch_apps({});
-    for (const std::uint32_t uid : uids) host->prefetch_index(uid);
+    for (const std::uint32_t uid : uids) host->prefetch_apps({&uid, 1});
     host.run(0, timed(1, GPS, 10));
     host.run(0, timed_process(77, 2));
     host.events();

@@ -20,7 +20,7 @@ struct Known {
 
 std::set<std::uint32_t> processes_of(const Table& table, std::uint32_t uid) {
     std::set<std::uint32_t> pids;
-    for (Row row = table.first_process(uid); row != no_row; row = table.details(row).next_process) {
+    for (Row row = table.first_process(uid); row != no_row; row = table.details(row).next_of_uid) {
         REQUIRE_EQUAL_QUIETLY(table.uid(row), uid);
         REQUIRE_QUIETLY(pids.insert(table.pid(row)).second);
     }
@@ -137,10 +137,11 @@ struct Small {
         app = table.add(OwnerKind::app, 1, 10, 0);
         ten = table.add(OwnerKind::process, 1, 10, 0);
         eleven = table.add(OwnerKind::process, 1, 11, 0);
+        table.set_mask(app, CPU | GPS);
+        for (const Row row : {ten, eleven}) table.set_mask(row, CPU);
         REQUIRE_QUIETLY(table.make_room(2, 0, 1));
         twenty = table.add(OwnerKind::process, 2, 20, 0);
-        table.set_mask(app, CPU | GPS);
-        for (const Row row : {ten, eleven, twenty}) table.set_mask(row, CPU);
+        table.set_mask(twenty, CPU);
         check_valid(table);
     }
 };
@@ -192,10 +193,11 @@ BOOST_AUTO_TEST_CASE(the_smallest_and_largest_keys_are_keys_like_others) {
     REQUIRE_QUIETLY(table.make_room(0, 1, 1));
     const Row first = table.add(OwnerKind::app, 0, 0, 0);
     const Row zero = table.add(OwnerKind::process, 0, 0, 0);
+    for (const Row row : {first, zero}) table.set_mask(row, CPU);
     REQUIRE_QUIETLY(table.make_room(0xFFFF'FFFE, 1, 1));
     const Row last = table.add(OwnerKind::app, 0xFFFF'FFFE, 0x7FFF'FFFF, 0);
     const Row process = table.add(OwnerKind::process, 0xFFFF'FFFE, 0x7FFF'FFFF, 0);
-    for (const Row row : {first, last, process, zero}) table.set_mask(row, CPU);
+    for (const Row row : {last, process}) table.set_mask(row, CPU);
     BOOST_CHECK_EQUAL(table.find_app(0), first);
     BOOST_CHECK_EQUAL(table.find_app(0xFFFF'FFFE), last);
     BOOST_CHECK_EQUAL(table.find_process(0x7FFF'FFFF), process);
@@ -305,13 +307,14 @@ BOOST_AUTO_TEST_CASE(validate_names_what_is_broken) {
                       "table: process record with more than CPU");
     BOOST_CHECK_EQUAL(reason_after([](Small& small) { small.table.record(small.app).key = 3; }),
                       "table: record not in the index");
-    BOOST_CHECK_EQUAL(
-        reason_after([](Small& small) { small.table.details(small.ten).previous_process = small.twenty; }),
-        "table: link of the processes of a uid");
-    BOOST_CHECK_EQUAL(reason_after([](Small& small) { small.table.details(small.ten).previous_process = no_row; }),
-                      "table: head of the processes of a uid");
-    BOOST_CHECK_EQUAL(reason_after([](Small& small) { small.table.details(small.ten).next_process = small.twenty; }),
-                      "table: process in the list of another uid");
+    BOOST_CHECK_EQUAL(reason_after([](Small& small) { small.table.details(small.ten).previous_of_uid = small.twenty; }),
+                      "table: link of the records of a uid");
+    BOOST_CHECK_EQUAL(reason_after([](Small& small) { small.table.details(small.ten).previous_of_uid = no_row; }),
+                      "table: first record of a uid");
+    BOOST_CHECK_EQUAL(reason_after([](Small& small) { small.table.details(small.app).previous_of_uid = small.ten; }),
+                      "table: app that is not the first record of its uid");
+    BOOST_CHECK_EQUAL(reason_after([](Small& small) { small.table.details(small.ten).next_of_uid = small.twenty; }),
+                      "table: record in the list of another uid");
     BOOST_CHECK_EQUAL(reason_after([](Small& small) { small.table.record(small.app).mask = GPS; }),
                       "table: mask of a record");
     BOOST_CHECK_EQUAL(reason_after([](Small& small) { small.table.set_mask(small.twenty, 0); }),

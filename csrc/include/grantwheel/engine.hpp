@@ -55,11 +55,8 @@ public:
     // The mask that the owner holds now; 0 when it holds nothing. Changes nothing.
     Result mask(Owner owner, Instant now) const noexcept;
 
-    // Asks the processor for what a call on this app will look at first, while the caller still does something else.
-    void prefetch_index(std::uint32_t uid) const noexcept;
-
     // Asks the processor for what calls on these apps will touch; changes nothing. Worth it for groups of about 8
-    // before as many calls: their misses then overlap.
+    // before as many calls, so that their misses overlap, and for one when something else is done before the call.
     void prefetch_apps(std::span<const std::uint32_t> uids) const noexcept;
 
     // Fills `view` with all that the owner holds now; its mask is 0 when it holds nothing. Changes nothing.

@@ -1,0 +1,183 @@
+#include "core/row_index.hpp"
+
+#include <array>
+#include <map>
+#include <set>
+
+#include "allocations.hpp"
+#include "core/index.hpp"
+#include "support.hpp"
+
+namespace grantwheel::test {
+
+namespace {
+
+using HashFunction = std::uint32_t (*)(std::uint32_t key);
+
+constexpr std::array<HashFunction, 6> hash_functions{
+    [](std::uint32_t key) { return mix(key); },                        // well mixed
+    [](std::uint32_t) { return 0u; },                                  // all collide at the first slot
+    [](std::uint32_t) { return UINT32_MAX; },                          // all collide at the last slot and wrap around
+    [](std::uint32_t key) { return UINT32_MAX - (key % 3 << 27); },    // three homes close to the end
+    [](std::uint32_t key) { return key << 24; },                       // runs of neighbours
+    [](std::uint32_t key) { return key % 2 == 0 ? 0u : UINT32_MAX; },  // first and last slot
+};
+
+// An index beside a map; the keys of the rows are in the map.
+class Model {
+public:
+    explicit Model(HashFunction hash) : hash_(hash) {}
+
+    // Rows are at least `rows` in number for the index, whatever the rows of its entries.
+    [[nodiscard]] bool reserve(std::size_t count, std::size_t rows) {
+        return index_.reserve(count, rows, [&](auto&& insert) {
+            for (const auto& [row, key] : keys_) insert(hash_(key), row);
+        });
+    }
+    void insert(std::uint32_t key, Row row) {
+        index_.insert(hash_(key), row);
+        rows_[key] = row;
+        keys_[row] = key;
+    }
+    void replace(std::uint32_t key, Row row) {
+        const Row old = rows_.at(key);
+        keys_.erase(old);
+        keys_[row] = key;
+        index_.replace(hash_(key), old, row);
+        rows_[key] = row;
+    }
+    void erase(std::uint32_t key) {
+        const Row row = rows_.at(key);
+        index_.erase(hash_(key), row, [&](Row other) { return hash_(keys_.at(other)); });
+        rows_.erase(key);
+        keys_.erase(row);
+    }
+    [[nodiscard]] Row find(std::uint32_t key) const {
+        return index_.find(hash_(key), [&](Row row) { return keys_.at(row) == key; });
+    }
+    [[nodiscard]] bool has(std::uint32_t key) const { return rows_.contains(key); }
+    [[nodiscard]] bool has_row(Row row) const { return keys_.contains(row); }
+    [[nodiscard]] std::size_t size() const { return rows_.size(); }
+    [[nodiscard]] std::uint32_t first_key() const { return rows_.begin()->first; }
+
+    void compare(std::uint32_t keys) const {
+        REQUIRE_EQUAL_QUIETLY(index_.count(), rows_.size());
+        for (std::uint32_t key = 0; key < keys; ++key) {
+            const auto known = rows_.find(key);
+            const Row expected = known == rows_.end() ? no_row : known->second;
+            if (find(key) != expected) BOOST_FAIL("key " << key << " leads to " << find(key) << ", not " << expected);
+        }
+        std::set<Row> rows;
+        index_.for_each([&](Row row) { REQUIRE_QUIETLY(rows.insert(row).second && keys_.contains(row)); });
+        REQUIRE_EQUAL_QUIETLY(rows.size(), keys_.size());
+    }
+
+private:
+    HashFunction hash_;
+    RowIndex index_;
+    std::map<std::uint32_t, Row> rows_;
+    std::map<Row, std::uint32_t> keys_;
+};
+
+// Random changes; the number of keys held goes up and down. All rows are below `rows`.
+void run(std::uint64_t seed, std::uint32_t keys, int steps, HashFunction hash, std::uint32_t rows) {
+    Random random(seed);
+    Model model(hash);
+    const auto free_row = [&] {
+        for (;;) {
+            // The highest rows too, as they look most like an unused slot.
+            const Row row = random.one_in(4) ? rows - 1 - random.below32(2 * keys) : random.below32(rows);
+            if (!model.has_row(row)) return row;
+        }
+    };
+    for (int step = 0; step < steps; ++step) {
+        const std::uint32_t key = random.below32(keys);
+        const bool grows = step / 200 % 2 == 0;
+        if (!model.has(key) && (grows || random.one_in(3))) {
+            REQUIRE_QUIETLY(model.reserve(model.size() + 1, rows));
+            model.insert(key, free_row());
+        } else if (model.has(key) && (!grows || random.one_in(3))) {
+            model.erase(key);
+        } else if (model.has(key)) {
+            model.replace(key, free_row());
+        }
+        if (step % 64 == 0) model.compare(keys);
+    }
+    model.compare(keys);
+    while (model.size() != 0) {
+        model.erase(model.first_key());
+        if (model.size() % 16 == 0) model.compare(keys);
+    }
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_SUITE(row_index)
+
+BOOST_AUTO_TEST_CASE(an_empty_index_finds_nothing) {
+    const Model model(hash_functions[0]);
+    BOOST_CHECK_EQUAL(model.find(0), no_row);
+    BOOST_CHECK_EQUAL(model.find(UINT32_MAX), no_row);
+    model.compare(1);
+}
+
+// From rows of few bits, which leave room for tags, to rows of all 31.
+BOOST_AUTO_TEST_CASE(agrees_with_a_map_for_every_kind_of_hash_and_width_of_rows) {
+    for (const std::uint32_t rows :
+         {100u, 32'767u, 32'768u, 1u << 20, (1u << 27) + 1, (1u << 28) - 1, INT32_MAX + 0u}) {
+        for (std::size_t kind = 0; kind < hash_functions.size(); ++kind) {
+            const std::uint64_t seed = rows + kind;
+            BOOST_TEST_CONTEXT("seed " << seed << ", hash function " << kind << ", rows " << rows) {
+                run(seed, 8, 400, hash_functions[kind], rows);
+                run(seed, 40, 800, hash_functions[kind], rows);
+            }
+        }
+        BOOST_TEST_CONTEXT("seed 13, many keys, rows " << rows) {
+            if (rows > 10'000) run(13, 3000, 8000, hash_functions[0], rows);
+        }
+    }
+}
+
+BOOST_AUTO_TEST_CASE(entries_outlast_wider_rows) {
+    Model model(hash_functions[0]);
+    for (std::uint32_t bits = 10; bits < 31; ++bits) {
+        REQUIRE_QUIETLY(model.reserve(model.size() + 1, (std::size_t{1} << bits) + 1));
+        model.insert(bits, Row{1} << bits);
+        model.compare(40);
+    }
+}
+
+BOOST_AUTO_TEST_CASE(reserved_inserts_do_not_allocate) {
+    for (const std::uint32_t count : {1u, 13u, 14u, 26u, 27u, 1000u, 3328u, 3329u}) {
+        Model model(hash_functions[0]);
+        REQUIRE_QUIETLY(model.reserve(count, count));
+        for (std::uint32_t key = 0; key < count; ++key) {
+            const std::size_t before = allocations();
+            REQUIRE_QUIETLY(model.reserve(model.size() + 1, count));
+            REQUIRE_EQUAL_QUIETLY(allocations(), before);
+            model.insert(key, key);
+        }
+        model.compare(count);
+    }
+}
+
+BOOST_AUTO_TEST_CASE(a_failed_allocation_changes_nothing) {
+    Model model(hash_functions[0]);
+    {
+        const FailingAllocation failing(0);
+        BOOST_CHECK(!model.reserve(1, 1));
+    }
+    REQUIRE_QUIETLY(model.reserve(13, 13));
+    for (std::uint32_t key = 0; key < 13; ++key) model.insert(key, key);
+    for (const std::size_t rows : {std::size_t{14}, std::size_t{1} << 20}) {
+        const FailingAllocation failing(0);
+        BOOST_CHECK(!model.reserve(14, rows));
+    }
+    model.compare(20);
+    BOOST_CHECK(model.reserve(14, std::size_t{1} << 20));
+    model.compare(20);
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace grantwheel::test
