@@ -2,13 +2,14 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from typing import ClassVar, NamedTuple
+from typing import ClassVar, NamedTuple, Self
 
 from grantbench.plan import Mix
 
 # The types that the workloads use: everyone holds the first; where it says so, some hold the second instead.
 COMMON = 32
 RARE = 64
+EVERYTHING = 1 << 62
 
 Run = Callable[[], object]
 
@@ -37,6 +38,11 @@ class Contender(ABC):
     @abstractmethod
     def __init__(self, owners: int, reserve: bool = False) -> None:
         """Make it for so many owners, with memory for them taken at once if it can and is asked to."""
+
+    @classmethod
+    def telling(cls, owners: int) -> Self:
+        """Make one that can tell of so many ends at once."""
+        return cls(owners)
 
     @classmethod
     @abstractmethod
@@ -78,6 +84,10 @@ class Contender(ABC):
     @abstractmethod
     def end(self, budget: int) -> bool:
         """End what is due, after about `budget` owners leave the rest if it can; say whether any is left."""
+
+    def end_all(self) -> object:
+        """End all that is due in one go, and return what ended as far as the contender tells."""
+        return self.end(EVERYTHING)
 
     @abstractmethod
     def pass_time(self, ms: int) -> None:

@@ -9,6 +9,7 @@ from grantbench.contender import Contender
 _ALL = (
     ("GrantwheelContender", "grantwheel_contender", "grantwheel"),
     ("HeapqContender", "heapq_contender", "heapq"),
+    ("BareHeapqContender", "heapq_contender", "heapq"),
     ("CacheboxContender", "cachebox_contender", "cachebox"),
     ("CachetoolsContender", "cachetools_contender", "cachetools"),
     ("AsyncioContender", "asyncio_contender", "asyncio"),

@@ -1,6 +1,7 @@
 """The contender ``grantwheel``: a manager on a manual clock."""
 
 from collections.abc import Sequence
+from typing import Self
 
 import grantwheel
 from grantbench.contender import COMMON, Contender, Facts, Run
@@ -24,6 +25,10 @@ class GrantwheelContender(Contender):
             reserve=owners if reserve else 0,
             event_capacity=event_capacity,
         )
+
+    @classmethod
+    def telling(cls, owners: int) -> Self:
+        return cls(owners, event_capacity=owners)
 
     @classmethod
     def facts(cls) -> Facts:
@@ -86,6 +91,14 @@ class GrantwheelContender(Contender):
         self.manager.advance(budget)
         wake_at = self.manager.wake_at()
         return wake_at is not None and wake_at <= self.clock.now()
+
+    def end_all(self) -> object:
+        self.manager.advance()
+        return self.manager.drain_columns()
+
+    def let_lapse(self, uids: Sequence[int], timeouts_ms: Sequence[int]) -> None:
+        super().let_lapse(uids, timeouts_ms)
+        self.manager.drain_columns()
 
     def pass_time(self, ms: int) -> None:
         self.clock.advance(ms)

@@ -1,21 +1,27 @@
 """What one writes without a library: a dict, and a heap of timers that are re-armed lazily."""
 
 from heapq import heapify, heappop, heappush
+from threading import Lock
+
+# An owner and one of its types.
+Key = tuple[int, int]
 
 
 class HeapGrants:
-    """Keeps a type set per owner until a deadline. Not thread-safe, and without events, reasons and limits.
+    """Keeps a deadline for each type of each owner, and notes what has ended. Thread-safe. No reasons, no limits.
 
-    A grant is (deadline, armed, mask), where ``armed`` is the instant of its timer in the heap. A renewal only stores
-    the later deadline; when the timer comes up early it goes back into the heap. A timer whose grant was released is
+    A grant is (deadline, armed), where ``armed`` is the instant of its timer in the heap. A renewal only stores the
+    later deadline; when the timer comes up early it goes back into the heap. A timer whose grant was released is
     skipped, and swept out once there are more of them than grants.
     """
 
-    __slots__ = ("_grants", "_heap", "now")
+    __slots__ = ("_ended", "_grants", "_heap", "_lock", "now")
 
     def __init__(self) -> None:
-        self._grants: dict[int, tuple[int, int, int]] = {}
-        self._heap: list[tuple[int, int]] = []
+        self._grants: dict[Key, tuple[int, int]] = {}
+        self._heap: list[tuple[int, Key]] = []
+        self._ended: list[tuple[int, int, int]] = []
+        self._lock = Lock()
         self.now = 0
 
     def __len__(self) -> int:
@@ -23,47 +29,59 @@ class HeapGrants:
 
     def apply(self, uid: int, mask: int, timeout: int) -> None:
         """Grant a type to an owner, or renew it."""
-        now = self.now
-        deadline = now + timeout
-        grant = self._grants.get(uid)
-        if grant is not None and grant[0] > now:
-            old, armed, held = grant
-            self._grants[uid] = (deadline if deadline > old else old, armed, held | mask)  # noqa: FURB136 - half the time
-        else:
-            self._grants[uid] = (deadline, deadline, mask)
-            heappush(self._heap, (deadline, uid))
+        key = (uid, mask)
+        with self._lock:
+            now = self.now
+            deadline = now + timeout
+            grant = self._grants.get(key)
+            if grant is None or grant[0] <= now:
+                self._grants[key] = (deadline, deadline)
+                heappush(self._heap, (deadline, key))
+            elif deadline > grant[0]:
+                self._grants[key] = (deadline, grant[1])
 
-    def release(self, uid: int) -> None:
-        """Take away what an owner holds."""
-        grants = self._grants
-        if grants.pop(uid, None) is not None and len(self._heap) > 2 * len(grants) + 64:
-            self._heap = [(armed, uid) for uid, (_, armed, _) in grants.items()]
-            heapify(self._heap)
+    def release(self, uid: int, mask: int) -> None:
+        """Take a type away from an owner."""
+        with self._lock:
+            grants = self._grants
+            if grants.pop((uid, mask), None) is not None and len(self._heap) > 2 * len(grants) + 64:
+                self._heap = [(armed, key) for key, (_, armed) in grants.items()]
+                heapify(self._heap)
 
-    def mask(self, uid: int) -> int:
-        """Return what an owner holds now."""
-        grant = self._grants.get(uid)
-        return grant[2] if grant is not None and grant[0] > self.now else 0
+    def holds(self, uid: int, mask: int) -> bool:
+        """Say whether an owner holds a type now."""
+        with self._lock:
+            grant = self._grants.get((uid, mask))
+            return grant is not None and grant[0] > self.now
 
     def holders(self, mask: int) -> list[int]:
         """Return the owners that hold a type now."""
-        now = self.now
-        return [uid for uid, (deadline, _, held) in self._grants.items() if held & mask and deadline > now]
+        with self._lock:
+            now = self.now
+            return [uid for (uid, held), (deadline, _) in self._grants.items() if held == mask and deadline > now]
 
     def end(self, budget: int) -> bool:
         """End what is due, looking at no more than `budget` timers; say whether any is left."""
-        grants, heap, now = self._grants, self._heap, self.now
-        for _ in range(budget):
-            if not heap or heap[0][0] > now:
-                return False
-            armed, uid = heappop(heap)
-            grant = grants.get(uid)
-            if grant is None or grant[1] != armed:
-                continue
-            deadline = grant[0]
-            if deadline > now:
-                grants[uid] = (deadline, deadline, grant[2])
-                heappush(heap, (deadline, uid))
-            else:
-                del grants[uid]
-        return bool(heap) and heap[0][0] <= now
+        with self._lock:
+            grants, heap, now = self._grants, self._heap, self.now
+            for _ in range(budget):
+                if not heap or heap[0][0] > now:
+                    return False
+                armed, key = heappop(heap)
+                grant = grants.get(key)
+                if grant is None or grant[1] != armed:
+                    continue
+                deadline = grant[0]
+                if deadline > now:
+                    grants[key] = (deadline, deadline)
+                    heappush(heap, (deadline, key))
+                else:
+                    del grants[key]
+                    self._ended.append((deadline, *key))
+            return bool(heap) and heap[0][0] <= now
+
+    def drain(self) -> list[tuple[int, int, int]]:
+        """Return what has ended since the last time: instants, owners and types."""
+        with self._lock:
+            ended, self._ended = self._ended, []
+            return ended

@@ -1,9 +1,10 @@
-"""The contender ``heapq``: dict and heapq, with time as a number."""
+"""The contenders ``heapq`` and ``bare heapq``: dict and heapq, with time as a number."""
 
 import platform
 from collections.abc import Sequence
 
-from grantbench.contender import COMMON, Contender, Facts, Run
+from grantbench.contender import COMMON, EVERYTHING, Contender, Facts, Run
+from grantbench.contenders.bare_heap_grants import BareHeapGrants
 from grantbench.contenders.heap_grants import HeapGrants
 from grantbench.plan import Mix
 
@@ -16,11 +17,18 @@ class HeapqContender(Contender):
 
     def __init__(self, owners: int, reserve: bool = False) -> None:
         del owners, reserve
-        self._grants = HeapGrants()
+        self._grants = self._make()
+
+    @staticmethod
+    def _make() -> HeapGrants | BareHeapGrants:
+        return HeapGrants()
 
     @classmethod
     def facts(cls) -> Facts:
-        return Facts("dict and heapq in Python, re-armed lazily", platform.python_version())
+        return Facts(
+            "dict and heapq in Python, re-armed lazily: a deadline per type, a lock, a list of what ended",
+            platform.python_version(),
+        )
 
     def apply(self, uid: int, mask: int, timeout_ms: int) -> None:
         self._grants.apply(uid, mask, timeout_ms)
@@ -39,16 +47,16 @@ class HeapqContender(Contender):
 
         def run() -> None:
             for uid in uids:
-                release(uid)
+                release(uid, COMMON)
 
         return run
 
     def asking(self, uids: Sequence[int]) -> Run:
-        mask = self._grants.mask
+        holds = self._grants.holds
 
         def run() -> None:
             for uid in uids:
-                mask(uid)
+                holds(uid, COMMON)
 
         return run
 
@@ -58,7 +66,7 @@ class HeapqContender(Contender):
         def run() -> None:
             for is_release, uid, timeout in zip(mix.is_release, mix.uids, mix.timeouts, strict=True):
                 if is_release:
-                    release(uid)
+                    release(uid, COMMON)
                 else:
                     apply(uid, COMMON, timeout)
 
@@ -68,7 +76,7 @@ class HeapqContender(Contender):
         return self._grants.holders(mask)
 
     def mask(self, uid: int) -> int:
-        return self._grants.mask(uid)
+        return COMMON if self._grants.holds(uid, COMMON) else 0
 
     def count(self) -> int:
         return len(self._grants)
@@ -76,5 +84,23 @@ class HeapqContender(Contender):
     def end(self, budget: int) -> bool:
         return self._grants.end(budget)
 
+    def end_all(self) -> object:
+        self._grants.end(EVERYTHING)
+        return self._grants.drain()
+
     def pass_time(self, ms: int) -> None:
         self._grants.now += ms
+
+
+class BareHeapqContender(HeapqContender):
+    """`BareHeapGrants`: less than the job, and so a floor of what Python code can cost."""
+
+    name = "bare heapq"
+
+    @staticmethod
+    def _make() -> HeapGrants | BareHeapGrants:
+        return BareHeapGrants()
+
+    @classmethod
+    def facts(cls) -> Facts:
+        return Facts("the same with one deadline per owner, no lock, and no list", platform.python_version())

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 COLOURS = {
     "grantwheel": "#0b6e4f",
     "heapq": "#c1440e",
+    "bare heapq": "#e0a07c",
     "cachebox": "#3a5fcd",
     "cachetools": "#8b5fbf",
     "asyncio": "#7f7f7f",

@@ -2,11 +2,10 @@
 
 from collections.abc import Callable
 
-from grantbench.contender import COMMON, Contender
+from grantbench.contender import COMMON, EVERYTHING, Contender
 from grantbench.contenders import CONTENDERS
 from grantbench.plan import LONGEST_MS, Plan
 from grantbench.workload import Entry, Trial, expect
-from grantbench.workloads.calls import EVERYTHING
 
 # How many grants end while time is skipped.
 ENDED = 1_000

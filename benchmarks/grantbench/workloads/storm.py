@@ -2,11 +2,11 @@
 
 from time import perf_counter_ns
 
-from grantbench.contender import COMMON, Contender
+from grantbench.contender import COMMON, EVERYTHING, Contender
 from grantbench.contenders import CONTENDERS
 from grantbench.plan import LONGEST_MS, SHORTEST_MS, Plan
 from grantbench.workload import Trial, Workload, expect
-from grantbench.workloads.calls import EVERYTHING, entry, held_by
+from grantbench.workloads.calls import entry, held_by
 
 # How many records a slice may end, re-arm or move.
 BUDGET = 1_000
