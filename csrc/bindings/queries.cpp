@@ -136,17 +136,29 @@ void validate(Shell& shell) {
 void bind_queries(ManagerClass& bound) {
     bound
         .def("find_app", &find_app, py::arg("uid"),
-             "Return what the app of a uid holds now, as a Record; None for nothing.")
+             "Return what the app of a uid holds now, as a Record; None for nothing. Changes nothing.\n\n"
+             "Raises\n------\nBusinessError\n    18700001: uid out of range. 9800004: closed.\n"
+             "ValueError\n    The clock has run backwards or out of range.")
         .def("find_process", &find_process, py::arg("pid"),
-             "Return what a process holds now, as a Record; None for nothing.")
+             "Return what a process holds now, as a Record; None for nothing. Changes nothing.\n\n"
+             "Raises\n------\nBusinessError\n    18700001: pid out of range. 9800004: closed.\n"
+             "ValueError\n    The clock has run backwards or out of range.")
         .def("records", &records, py::arg("after") = py::none(), py::arg("limit") = py::none(),
-             "Return every record: apps by ascending uid, then processes by ascending pid.\n\n"
+             "Return every record: apps by ascending uid, then processes by ascending pid. Advances first.\n\n"
              "Parameters\n----------\n"
              "after : Record\n    Start after this one: the last of the page before. Default: from the start.\n"
-             "limit : int\n    At most so many. Default: all.")
+             "limit : int\n    At most so many. Default: all.\n\n"
+             "Raises\n------\nTypeError, ValueError\n    An argument is not valid, or the clock has run backwards or\n"
+             "    out of range.\n"
+             "BusinessError\n    9800004: closed.")
         .def("holders", &holders, py::arg("resource_type"),
-             "Return who holds a type now: the uids of apps and the pids of processes, each ascending.")
-        .def("count", &count, py::arg("resource_type"), "Return how many owners hold a type now.")
+             "Return who holds a type now. Advances first.\n\n"
+             "Returns\n-------\ntuple of two lists\n    The uids of apps and the pids of processes, each ascending.\n\n"
+             "Raises\n------\nValueError\n    Not one type, or the clock has run backwards or out of range.\n"
+             "BusinessError\n    9800004: closed.")
+        .def("count", &count, py::arg("resource_type"),
+             "Return how many owners hold a type now. Advances first.\n\n"
+             "Raises\n------\nValueError, BusinessError\n    As `holders`.")
         .def(
             "stats", &stats,
             "Return plain numbers: records and grants that live now, by type; grants given, renewed and ended by cause\n"
