@@ -1,4 +1,4 @@
-"""Run every benchmark and write what was found: ``python benchmarks/run.py [--quick] [--out DIR] [--publish]``.
+"""Run every benchmark and write what was found: ``run.py [--quick] [--rounds N] [--out DIR] [--publish]``.
 
 Writes results.json, results.md and the plots into a folder; with --publish also the section of results in
 docs/performance.md. A full run takes about an hour on a machine that does nothing else; --quick takes a minute or two,
@@ -70,14 +70,18 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="measure little: only to see that it works")
     parser.add_argument("--out", type=Path, default=ROOT / "build" / "benchmarks", metavar="DIR", help="where to write")
     parser.add_argument("--publish", action="store_true", help="rewrite the results in docs/performance.md too")
+    parser.add_argument("--rounds", type=int, default=1_000, metavar="N", help="at most so many: shorter and rougher")
     options = parser.parse_args()
+    if options.rounds < 1:
+        parser.error("--rounds must be at least 1")
     began = monotonic()
 
     def report(line: str) -> None:
         print(f"{monotonic() - began:7.0f} s  {line}", file=sys.stderr, flush=True)
 
     options.out.mkdir(parents=True, exist_ok=True)
-    _write(_run(QUICK if options.quick else FULL, options.out, report), options.out, options.publish)
+    settings = (QUICK if options.quick else FULL).with_rounds_up_to(options.rounds)
+    _write(_run(settings, options.out, report), options.out, options.publish)
     report(f"written to {options.out}")
 
 

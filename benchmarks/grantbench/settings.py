@@ -1,7 +1,8 @@
 """How much a run measures: everything, or enough to see that it works."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Self
 
 
 def _rounds(owners: int) -> int:
@@ -46,6 +47,13 @@ class Settings:
     native_owners: tuple[int, ...] = (100_000, 1_000_000)
     native_rounds: int = 5
     memory_owners: int = 1_000_000
+
+    def with_rounds_up_to(self, most: int) -> Self:
+        """Return the same with no more rounds than that of anything."""
+        rounds = self.rounds
+        return replace(
+            self, rounds=lambda owners: min(most, rounds(owners)), native_rounds=min(most, self.native_rounds)
+        )
 
 
 FULL = Settings()
