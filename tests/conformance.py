@@ -1,4 +1,4 @@
-"""Runs conformance scenarios against grantwheel: ``python tests/conformance.py FILE...``.
+"""Runs conformance scenarios against grantwheel: ``python tests/conformance.py [--face python|capi] FILE...``.
 
 A scenario file holds one JSON object a line, ``{"name": ..., "policy": {...}, "steps": [...]}``, each run on a fresh
 manager with a virtual clock at 0 and one subscriber, "main". Prints a line for every scenario that failed and
@@ -19,6 +19,7 @@ from typing import Any, Final
 from conformance_face import IDENTITY_REFUSED, ROW_FIELDS, Answer, Face, Json, PythonFace, Row, StepFailed
 
 EVENT_FIELDS: Final = ("type", "uid", "pid", "mask", "bundle", "cpu_level")
+FACES: Final = ("python", "capi")
 NO_DURABILITY: Final = "restart needs durability, which this version does not have"
 
 
@@ -289,19 +290,36 @@ def read_scenarios(path: str | Path) -> list[Row]:
     return scenarios
 
 
-def run_file(path: str | Path) -> list[Outcome]:
+def run_file(path: str | Path, make_face: Callable[[Row], Face] = PythonFace) -> list[Outcome]:
     """Run every scenario of a file, in order. Raises what `read_scenarios` raises."""
-    return [run_scenario(scenario) for scenario in read_scenarios(path)]
+    return [run_scenario(scenario, make_face) for scenario in read_scenarios(path)]
+
+
+def face_by_name(name: str) -> Callable[[Row], Face]:
+    """Return what makes a face; the one of the C ABI needs cffi."""
+    if name == "python":
+        return PythonFace
+    from conformance_capi import CapiFace
+
+    return CapiFace
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="Run conformance scenarios against grantwheel.")
     parser.add_argument("files", nargs="+", metavar="FILE", help="scenarios, one JSON object a line")
-    files: list[str] = parser.parse_args(argv).files
+    parser.add_argument(
+        "--face",
+        choices=FACES,
+        default="python",
+        help="the way into the engine: the Python API (default) or the C ABI",
+    )
+    options = parser.parse_args(argv)
+    files: list[str] = options.files
+    make_face = face_by_name(options.face)
     passed = failed = unreadable = 0
     for file in files:
         try:
-            outcomes = run_file(file)
+            outcomes = run_file(file, make_face)
         except (OSError, ScenarioError) as error:
             print(f"cannot read {file}: {error}", file=sys.stderr)
             unreadable += 1

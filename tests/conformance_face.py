@@ -111,10 +111,13 @@ class PythonFace:
     def __init__(self, policy: Row) -> None:
         self._policy, self._quota = policy_of(policy)
         self._clock = grantwheel.ManualClock(start_ms=0)
-        self._manager = grantwheel.Manager(clock=self._clock, policy=self._policy)
+        self._manager = self._make_manager()
         self._manager.ready = policy.get("ready", True)
         self._subscriptions: dict[str, grantwheel.Subscription] = {}
         self._undelivered: dict[str, list[Row]] = {}
+
+    def _make_manager(self) -> Any:
+        return grantwheel.Manager(clock=self._clock, policy=self._policy)
 
     @staticmethod
     def _answer(call: Callable[[], Any]) -> Answer:
@@ -212,7 +215,8 @@ class PythonFace:
         self._manager.advance()
 
     def next_deadline(self) -> int | None:
-        return self._manager.next_deadline()
+        deadline: int | None = self._manager.next_deadline()
+        return deadline
 
     def record(self, kind: str, key: int) -> Row | None:
         app = kind == "app"

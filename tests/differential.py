@@ -1,6 +1,6 @@
 """The differential run: random calls on a manager and on the model in step, over a ladder of configurations.
 
-    python tests/differential.py --steps 1000000 --seed 7 [--config NAME]
+    python tests/differential.py --steps 1000000 --seed 7 [--config NAME] [--face python|capi]
 
 It prints its seed, and for each configuration a digest of all results and events, by which two builds can be compared.
 When the two disagree it prints the step, the call and what differed, and a shortened list of calls that shows it.
@@ -10,10 +10,13 @@ import argparse
 import sys
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
+from typing import Any
 
+from grantwheel import Manager
 from ladder import LADDER, Config, Steps
 from lockstep import BATCHES, Lockstep, Operation
 
@@ -40,10 +43,15 @@ class DifferentialFailure(AssertionError):
     """The manager and the model disagree; the text tells where, and how to see it again."""
 
 
-def run(config: Config, seed: int, steps: int, *, echo_from: int | None = None) -> Report:
+MakeManager = Callable[..., Any]
+
+
+def run(
+    config: Config, seed: int, steps: int, *, echo_from: int | None = None, make_manager: MakeManager = Manager
+) -> Report:
     """Take so many steps on a configuration. Raises `DifferentialFailure`."""
     started = time.perf_counter()
-    pair = Lockstep(config.setup, config.validate_every)
+    pair = Lockstep(config.setup, config.validate_every, make_manager)
     last: deque[Operation] = deque(maxlen=REMEMBERED)
     settings: dict[str, Operation] = {}
     done = 0
@@ -58,7 +66,7 @@ def run(config: Config, seed: int, steps: int, *, echo_from: int | None = None) 
             done += 1
         digest = pair.finish()
     except Exception as error:
-        shown = explain(config, [*settings.values(), *last])
+        shown = explain(partial(Lockstep, config.setup, make_manager=make_manager), [*settings.values(), *last])
         raise DifferentialFailure(
             f"config {config.name}, seed {seed}, step {done}: {last[-1] if last else 'start'}\n"
             f"{type(error).__name__}: {error}\n{shown}"
@@ -66,9 +74,9 @@ def run(config: Config, seed: int, steps: int, *, echo_from: int | None = None) 
     return Report(config.name, seed, steps, time.perf_counter() - started, digest)
 
 
-def fails(config: Config, operations: Sequence[Operation]) -> tuple[int, Exception] | None:
+def fails(make_pair: Callable[[], Lockstep], operations: Sequence[Operation]) -> tuple[int, Exception] | None:
     """Take given steps from the start; answer where and how they fail, if they do."""
-    pair = Lockstep(config.setup)
+    pair = make_pair()
     for index, operation in enumerate(operations):
         try:
             pair.perform(operation)
@@ -81,23 +89,23 @@ def fails(config: Config, operations: Sequence[Operation]) -> tuple[int, Excepti
     return None
 
 
-def shorten(config: Config, operations: list[Operation]) -> list[Operation]:
+def shorten(make_pair: Callable[[], Lockstep], operations: list[Operation]) -> list[Operation]:
     """Leave out calls, in halves, quarters and so on, as long as the rest still fails."""
     size = len(operations) // 2
     while size:
         start = 0
         while start < len(operations):
             fewer = operations[:start] + operations[start + size :]
-            failure = fails(config, fewer) if fewer else None
+            failure = fails(make_pair, fewer) if fewer else None
             if failure is None:
                 start += size
             else:
                 operations = fewer[: failure[0] + 1]
         size //= 2
-    return [narrow(config, operations, index) for index in range(len(operations))]
+    return [narrow(make_pair, operations, index) for index in range(len(operations))]
 
 
-def narrow(config: Config, operations: list[Operation], index: int) -> Operation:
+def narrow(make_pair: Callable[[], Lockstep], operations: list[Operation], index: int) -> Operation:
     """Leave out rows of a batch, as long as the whole still fails."""
     operation = operations[index]
     if operation.name not in BATCHES:
@@ -105,21 +113,21 @@ def narrow(config: Config, operations: list[Operation], index: int) -> Operation
     for row in reversed(range(len(operation.arguments[0]))):
         columns = tuple(column[:row] + column[row + 1 :] for column in operation.arguments)
         operations[index] = operation._replace(arguments=columns)
-        if fails(config, operations) is not None:
+        if fails(make_pair, operations) is not None:
             operation = operations[index]
     operations[index] = operation
     return operation
 
 
-def explain(config: Config, operations: list[Operation]) -> str:
+def explain(make_pair: Callable[[], Lockstep], operations: list[Operation]) -> str:
     """A short list of calls that fails from a fresh start, or the last calls when none of that length does."""
     length = 25
     while True:
         tail = operations[-length:]
-        failure = fails(config, tail)
+        failure = fails(make_pair, tail)
         if failure is not None:
-            short = shorten(config, tail[: failure[0] + 1])
-            failure = fails(config, short) or failure
+            short = shorten(make_pair, tail[: failure[0] + 1])
+            failure = fails(make_pair, short) or failure
             lines = [f"{len(short)} calls from a fresh start show it as {failure[1]}:", *map(str, short)]
             return "\n    ".join(lines)
         if length >= len(operations):
@@ -134,6 +142,15 @@ def plan(total: int, configs: Sequence[Config]) -> Iterator[tuple[Config, int]]:
         yield config, max(1, int(total * config.share / shares))
 
 
+def manager_by_face(name: str) -> MakeManager:
+    """Return what makes a manager; the one of the C ABI needs cffi."""
+    if name == "python":
+        return Manager
+    from capi_manager import CapiManager
+
+    return CapiManager
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run from the command line; answer the exit status."""
     parser = argparse.ArgumentParser(description="Random calls on a manager and on the model in step.")
@@ -143,14 +160,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--echo-from", type=int, metavar="STEP", help="print each call before it is made, from this step"
     )
+    parser.add_argument("--face", choices=("python", "capi"), default="python", help="the way into the engine")
     options = parser.parse_args(arguments)
+    make_manager = manager_by_face(options.face)
     configs = [config for config in LADDER if options.config in (None, config.name)]
     print(f"seed {options.seed}, {options.steps} steps", flush=True)
     total = seconds = 0.0
     failed = 0
     for config, steps in plan(options.steps, configs):
         try:
-            report = run(config, options.seed, steps, echo_from=options.echo_from)
+            report = run(config, options.seed, steps, echo_from=options.echo_from, make_manager=make_manager)
         except DifferentialFailure as failure:
             print(f"FAILED {failure}", flush=True)
             failed += 1

@@ -74,9 +74,11 @@ class Lockstep:
         Policies, limits and the start of the clock.
     validate_every : int
         How often `Manager.validate` is called, in operations; 0 for never.
+    make_manager
+        What makes the manager: `Manager`, or something with the same methods that is another way into the engine.
     """
 
-    def __init__(self, setup: Setup, validate_every: int = 1) -> None:
+    def __init__(self, setup: Setup, validate_every: int = 1, make_manager: Callable[..., Any] = Manager) -> None:
         self.now = setup.start
         self.digest = hashlib.blake2b(digest_size=16)
         self._validate_every = validate_every
@@ -87,7 +89,7 @@ class Lockstep:
             for policy in setup.policies
         ]
         self._clock = ManualClock(start_ms=setup.start)
-        self.manager = Manager(
+        self.manager = make_manager(
             clock=self._clock,
             policy=self._policies[0][0],
             max_records=setup.max_records,

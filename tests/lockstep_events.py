@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Any
 
-from grantwheel import Caller, Event, Manager
+from grantwheel import Caller, Event
 from model import EventTuple, Model
 
 Owner = tuple[bool, int]
@@ -51,7 +51,7 @@ class EventComparison:
         A line for each event; whoever reads it may clear it.
     """
 
-    def __init__(self, manager: Manager, model: Model, capacity: int, *, may_restart: bool) -> None:
+    def __init__(self, manager: Any, model: Model, capacity: int, *, may_restart: bool) -> None:
         self.waiting: dict[Owner, deque[EventTuple]] = {}
         self.lines: list[str] = []
         self._manager = manager
@@ -71,7 +71,7 @@ class EventComparison:
         ``full`` says that the manager has to report everything that is due; ``batch``, that it was many calls in one.
         """
         acts = self._take_acts()
-        events = self._manager.drain()
+        events: list[Event] = self._manager.drain()
         if self._manager.missed != self._missed:
             self._follow_gap(events, acts, full=full)
             return None
@@ -151,7 +151,7 @@ class EventComparison:
 
     def _skip_lost(self) -> int:
         """Count the events that the last drain has found overwritten."""
-        lost = self._manager.missed - self._missed
+        lost: int = self._manager.missed - self._missed
         self._missed += lost
         self._sequence += lost
         self._log.extend([None] * lost)

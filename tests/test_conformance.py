@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import conformance
-from conformance import NO_DURABILITY, Outcome, main, run_file, run_scenario
+from conformance import FACES, NO_DURABILITY, Outcome, face_by_name, main, run_file, run_scenario
 from conformance_face import PythonFace, Row
 
 TESTS = Path(__file__).resolve().parent
@@ -32,9 +32,10 @@ SCENARIOS = [
 ]
 
 
+@pytest.mark.parametrize("face", FACES)
 @pytest.mark.parametrize("scenario", SCENARIOS)
-def test_scenario(scenario: Row) -> None:
-    assert run_scenario(scenario).failure is None
+def test_scenario(scenario: Row, face: str) -> None:
+    assert run_scenario(scenario, face_by_name(face)).failure is None
 
 
 def test_every_scenario_has_a_name_of_its_own() -> None:
@@ -234,6 +235,18 @@ def test_exit_code_0_when_all_pass(tmp_path: Path, capsys: pytest.CaptureFixture
     first, second = write(tmp_path / "a.jsonl", GOOD, GOOD), write(tmp_path / "b.jsonl", GOOD)
     assert main([first, second]) == 0
     assert capsys.readouterr().out == "3 passed, 0 failed\n"
+
+
+@pytest.mark.parametrize("face", FACES)
+def test_the_face_can_be_chosen(face: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--face", face, write(tmp_path / "a.jsonl", GOOD, BAD)]) == 1
+    assert capsys.readouterr().out.endswith("1 passed, 1 failed\n")
+
+
+def test_a_face_that_is_none_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["--face", "telnet", write(tmp_path / "a.jsonl", GOOD)])
+    assert "telnet" in capsys.readouterr().err
 
 
 def test_exit_code_1_when_one_fails(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,6 +1,7 @@
-"""The C++ tests: built as the dev preset says, warnings being errors, run once, and reported case by case.
+"""The tests in C++ and C: built as the dev preset says, warnings being errors, run once, and reported case by case.
 
-The library is also installed, and a project of its own uses it.
+The libraries are also installed, and projects of their own use them: with CMake, with pkg-config, and as a part of
+themselves.
 """
 
 import os
@@ -17,6 +18,8 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 CPP = ROOT / "tests" / "cpp"
+CAPI = ROOT / "tests" / "capi"
+CONSUMER = ROOT / "tests" / "consumer"
 # The tools that were installed with the tests come first.
 PATH = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
 
@@ -62,6 +65,11 @@ def cases() -> list[str]:
 
 
 CASES = cases()
+CASES_IN_C = [
+    name
+    for path in sorted(CAPI.glob("*_test.c"))
+    for name in re.findall(r"^TEST\((\w+)\)", path.read_text(encoding="utf-8"), re.MULTILINE)
+]
 
 
 class Report(NamedTuple):
@@ -149,45 +157,108 @@ def test_all_cases_were_found_and_none_failed(report: Report) -> None:
     assert report.code == 0, report.output
 
 
+@pytest.fixture(scope="module")
+def report_in_c(build: Path) -> Report:
+    done = subprocess.run(
+        [build / "tests" / "capi" / "grantwheel_capi_tests"],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    results = dict(re.findall(r"^(\w+): (passed|failed)$", done.stdout, re.MULTILINE))
+    return Report(done.returncode, done.stdout, {name: {result} for name, result in results.items()})
+
+
+@pytest.mark.parametrize("case", CASES_IN_C)
+def test_case_in_c(report_in_c: Report, case: str) -> None:
+    assert report_in_c.results.get(case) == {"passed"}, report_in_c.output
+
+
+def test_all_cases_in_c_were_found_and_none_failed(report_in_c: Report) -> None:
+    assert sorted(report_in_c.results) == sorted(CASES_IN_C)
+    assert report_in_c.code == 0, report_in_c.output
+
+
 def test_every_source_is_built() -> None:
-    listed = (CPP / "CMakeLists.txt").read_text(encoding="utf-8")
-    assert [path.name for path in sorted(CPP.glob("*.cpp")) if path.name not in listed] == []
+    for folder, pattern in ((CPP, "*.cpp"), (CAPI, "*.c")):
+        listed = (folder / "CMakeLists.txt").read_text(encoding="utf-8")
+        assert [path.name for path in sorted(folder.glob(pattern)) if path.name not in listed] == []
     core = (ROOT / "csrc" / "CMakeLists.txt").read_text(encoding="utf-8")
-    rooms = (ROOT / "csrc" / "core", ROOT / "csrc" / "bindings")
+    rooms = (ROOT / "csrc" / "core", ROOT / "csrc" / "capi", ROOT / "csrc" / "bindings")
     sources = [path.relative_to(ROOT / "csrc").as_posix() for room in rooms for path in sorted(room.glob("*.cpp"))]
     assert [name for name in sources if name not in core] == []
 
 
-def test_an_installed_library_serves_another_project(build: Path, tmp_path: Path) -> None:
-    run("cmake", "--install", build, "--prefix", tmp_path / "prefix")
-    consumer = tmp_path / "consumer"
-    prefix = f"-DCMAKE_PREFIX_PATH={tmp_path / 'prefix'}"
-    run("cmake", "-S", ROOT / "tests" / "consumer", "-B", consumer, "-G", "Ninja", prefix)
-    run("cmake", "--build", consumer)
-    assert run(consumer / "consumer").endswith(": granted and expired\n")
+PROGRAMS = ("consumer", "consumer_capi_c", "consumer_capi_cpp")
 
 
-def test_as_a_subdirectory_it_leaks_nothing(tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def prefix(build: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the libraries are installed; moved there after they were installed elsewhere."""
+    folder = tmp_path_factory.mktemp("prefix")
+    run("cmake", "--install", build, "--prefix", folder / "before")
+    return (folder / "before").rename(folder / "after")
+
+
+def check_programs(folder: Path) -> None:
+    for name in PROGRAMS:
+        assert run(folder / name).endswith(": granted and expired\n")
+
+
+def test_an_installed_library_serves_another_project(prefix: Path, tmp_path: Path) -> None:
+    run("cmake", "-S", CONSUMER, "-B", tmp_path, "-G", "Ninja", f"-DCMAKE_PREFIX_PATH={prefix}")
+    run("cmake", "--build", tmp_path)
+    check_programs(tmp_path)
+
+
+@pytest.mark.skipif(shutil.which("pkg-config") is None, reason="there is no pkg-config")
+def test_pkg_config_leads_to_the_installed_library(prefix: Path, tmp_path: Path) -> None:
+    (file,) = prefix.rglob("grantwheel.pc")
+    flags = run("env", f"PKG_CONFIG_PATH={file.parent}", "pkg-config", "--cflags", "--libs", "grantwheel").split()
+    assert run("env", f"PKG_CONFIG_PATH={file.parent}", "pkg-config", "--modversion", "grantwheel").strip() in (
+        ROOT / "csrc" / "include" / "grantwheel" / "version.h"
+    ).read_text(encoding="utf-8")
+    compiler = os.environ.get("CC") or "cc"
+    flags.append(f"-Wl,-rpath,{file.parent.parent}")
+    run(compiler, "-std=c11", CONSUMER / "capi.c", "-o", tmp_path / "program", *flags)
+    assert run(tmp_path / "program").endswith(": granted and expired\n")
+
+
+def test_as_a_subdirectory_it_serves_and_leaks_nothing(tmp_path: Path) -> None:
     (tmp_path / "CMakeLists.txt").write_text(
         f"""
 cmake_minimum_required(VERSION 3.21...4.0)
-project(host LANGUAGES CXX)
+project(host LANGUAGES C CXX)
+set(BUILD_SHARED_LIBS ON)
 add_subdirectory("{ROOT}" grantwheel)
 if(CMAKE_BUILD_TYPE OR CMAKE_INTERPROCEDURAL_OPTIMIZATION OR CMAKE_CXX_STANDARD OR BUILD_TESTING)
     message(FATAL_ERROR "a setting of the host has changed")
 endif()
 get_directory_property(options COMPILE_OPTIONS)
-get_target_property(carried grantwheel_core INTERFACE_COMPILE_OPTIONS)
-if(options OR carried)
-    message(FATAL_ERROR "an option leaks: ${{options}} ${{carried}}")
+get_directory_property(link_options LINK_OPTIONS)
+get_target_property(core grantwheel_core INTERFACE_COMPILE_OPTIONS)
+get_target_property(capi grantwheel_capi INTERFACE_COMPILE_OPTIONS)
+get_target_property(linked grantwheel_capi INTERFACE_LINK_OPTIONS)
+if(options OR link_options OR core OR capi OR linked)
+    message(FATAL_ERROR "an option leaks: ${{options}} ${{link_options}} ${{core}} ${{capi}} ${{linked}}")
 endif()
-if(NOT TARGET grantwheel::core OR TARGET grantwheel_tests OR TARGET grantwheel_python)
+if(TARGET grantwheel_tests OR TARGET grantwheel_python)
     message(FATAL_ERROR "not the right targets")
 endif()
+get_target_property(core_type grantwheel::core TYPE)
+get_target_property(capi_type grantwheel::grantwheel TYPE)
+if(NOT core_type STREQUAL STATIC_LIBRARY OR NOT capi_type STREQUAL SHARED_LIBRARY)
+    message(FATAL_ERROR "not the right libraries: ${{core_type}} ${{capi_type}}")
+endif()
+add_subdirectory("{CONSUMER}" consumer)
 """,
         encoding="utf-8",
     )
     run("cmake", "-S", tmp_path, "-B", tmp_path / "build", "-G", "Ninja")
+    run("cmake", "--build", tmp_path / "build")
+    check_programs(tmp_path / "build" / "consumer")
     # Nothing of grantwheel's is installed with the host.
     run("cmake", "--install", tmp_path / "build", "--prefix", tmp_path / "prefix")
     assert not [path for path in tmp_path.rglob("prefix/**/*") if path.is_file()]

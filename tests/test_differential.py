@@ -1,4 +1,4 @@
-"""Random calls on a manager and on the model in step, over the ladder of configurations.
+"""Random calls on a manager and on the model in step, over the ladder of configurations, in both ways into the engine.
 
 `--differential-steps N` sets the number of steps in total; `python tests/differential.py` takes other seeds.
 """
@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import pytest
 
+from capi_manager import CapiManager
 from differential import SETTINGS, plan, run
 from ladder import LADDER, Config, Steps
 
@@ -19,6 +20,17 @@ def test_manager_agrees_with_model(config: Config, seed: int, request: pytest.Fi
     total = int(request.config.getoption("--differential-steps"))
     steps = {each.name: share for each, share in plan(total // len(SEEDS), LADDER)}[config.name]
     print(run(config, seed, steps))
+
+
+@pytest.mark.parametrize("config", LADDER, ids=lambda config: config.name)
+def test_c_abi_agrees_with_model(config: Config, request: pytest.FixtureRequest) -> None:
+    total = int(request.config.getoption("--differential-steps")) // 10
+    steps = {each.name: share for each, share in plan(total, LADDER)}[config.name]
+    print(run(config, 7, steps, make_manager=CapiManager))
+
+
+def test_both_ways_into_the_engine_give_the_same() -> None:
+    assert run(LADDER[1], 5, 500, make_manager=CapiManager).digest == run(LADDER[1], 5, 500).digest
 
 
 def test_a_run_can_be_repeated() -> None:

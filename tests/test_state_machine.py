@@ -4,13 +4,15 @@ Small domains, so that owners meet often: few uids and pids, timeouts at the edg
 is that of the differential run.
 """
 
+from collections.abc import Callable
 from typing import Any, Final
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from grantwheel import Caller, Policy
+from capi_manager import CapiManager
+from grantwheel import Caller, Manager, Policy
 from lockstep import MAX_NOW, Lockstep, Operation, Setup
 
 TRUSTED: Final = Caller(bundle="mail", system_app=True, native=True)
@@ -47,9 +49,11 @@ callers = st.sampled_from(CALLERS)
 class ManagerAgainstModel(RuleBasedStateMachine):
     """All calls, in any order, on both."""
 
+    make_manager: Callable[..., Any] = Manager
+
     @initialize(setup=st.sampled_from(SETUPS))
     def make(self, setup: Setup) -> None:
-        self.pair = Lockstep(setup)
+        self.pair = Lockstep(setup, make_manager=self.make_manager)
         self.now = setup.start
 
     def wait(self, pause: int) -> None:
@@ -172,12 +176,25 @@ class ManagerAgainstModel(RuleBasedStateMachine):
             self.pair.finish()
 
 
-TestManagerAgainstModel = ManagerAgainstModel.TestCase
-TestManagerAgainstModel.settings = settings(
-    derandomize=True,
-    database=None,
-    deadline=None,
-    max_examples=400,
-    stateful_step_count=60,
-    suppress_health_check=list(HealthCheck),
-)
+class CapiAgainstModel(ManagerAgainstModel):
+    """The same, through the C ABI."""
+
+    make_manager = CapiManager
+
+
+def in_steps(machine: type[ManagerAgainstModel], examples: int) -> type:
+    """Make the test case of a state machine."""
+    case: type = machine.TestCase
+    case.settings = settings(  # type: ignore[attr-defined]
+        derandomize=True,
+        database=None,
+        deadline=None,
+        max_examples=examples,
+        stateful_step_count=60,
+        suppress_health_check=list(HealthCheck),
+    )
+    return case
+
+
+TestManagerAgainstModel = in_steps(ManagerAgainstModel, 400)
+TestCapiAgainstModel = in_steps(CapiAgainstModel, 100)

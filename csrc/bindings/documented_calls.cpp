@@ -40,14 +40,17 @@ auto as_query(Query&& query) {
 PyObject* apply_request(PyObject* self, PyObject* const* arguments, Py_ssize_t count, PyObject* keywords) {
     static const Parameters<2> parameters("apply_request", {"request", "caller"}, 1, 1);
     return guarded([&] {
-        if (count != 1) throw Refusal(Status::argument_count, "exactly one argument must be given: the request.");
-        const auto [request, who] = parameters.read(arguments, count, keywords);
-        const DocumentedRequest documented(request);
-        const CallerArgument caller = to_caller(who);
-        const Mask mask = shell_of(self).change(caller.caller.uid, [&](const Manager& manager, Instant now) {
-            return manager.admit(caller_of(caller, manager), documented.request(), now);
+        Shell& shell = shell_of(self);
+        const Mask changed = counted(shell, [&] {
+            require_one_argument(static_cast<std::size_t>(count));
+            const auto [request, who] = parameters.read(arguments, count, keywords);
+            const DocumentedRequest documented(request);
+            const CallerArgument caller = to_caller(who);
+            return shell.change(caller.caller.uid, [&](const Manager& manager, Instant now) {
+                return manager.admit(caller_of(caller, manager), documented.request(), now);
+            });
         });
-        return PyLong_FromUnsignedLong(mask);
+        return PyLong_FromUnsignedLong(changed);
     });
 }
 
@@ -115,19 +118,19 @@ PyMethodDef definition = {
 void bind_documented_calls(ManagerClass& bound) {
     add_fast_method(bound, definition);
     bound
-        .def("reset_all_request", &reset_all_request, py::kw_only(), py::arg("caller") = py::none(),
+        .def("reset_all_request", counting<&reset_all_request>, py::kw_only(), py::arg("caller") = py::none(),
              "Release all types that the caller's bundle is allowed (documented API: resetAllEfficiencyResources).\n\n"
              "Returns the types removed. The caller is this process by default.\n\n"
              "Raises\n------\nBusinessError\n    201, 202, 9800002, 9800003, 9800004 or 18700001.")
         .def(
-            "get_all", &get_all, py::kw_only(), py::arg("caller") = py::none(),
+            "get_all", counting<&get_all>, py::kw_only(), py::arg("caller") = py::none(),
             "Return a row per grant of the caller's app and its processes (documented API: getAllEfficiencyResources).\n\n"
             "The caller is this process by default. Rows: the app's types ascending, then the processes by pid.\n\n"
             "Raises\n------\nBusinessError\n    202, 18700001, 18700002 or 18700004.")
-        .def("infos", &infos, py::kw_only(), py::arg("caller") = py::none(),
+        .def("infos", counting<&infos>, py::kw_only(), py::arg("caller") = py::none(),
              "Return every record of everyone, for native callers.\n\n"
              "Raises\n------\nBusinessError\n    201 for a caller that is not native, 18700004 when closed.")
-        .def("require_native", &require_native, py::kw_only(), py::arg("caller") = py::none(),
+        .def("require_native", counting<&require_native>, py::kw_only(), py::arg("caller") = py::none(),
              "Refuse a caller that is not native with 201.");
 }
 

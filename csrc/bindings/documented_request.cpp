@@ -129,4 +129,26 @@ void DocumentedRequest::read_level() {
     request_.cpu_level = static_cast<std::int32_t>(*level);
 }
 
+void require_one_argument(std::size_t count) {
+    if (count != 1) throw Refusal(Status::argument_count, "exactly one argument must be given: the request.");
+}
+
+namespace {
+
+py::tuple read_request(const py::args& arguments) {
+    require_one_argument(arguments.size());
+    const DocumentedRequest documented(arguments[0].ptr());
+    const Request& request = documented.request();
+    return py::make_tuple(request.mask, request.is_apply, request.is_persist, request.is_process, request.cpu_level,
+                          request.timeout_ms, make_text(request.reason));
+}
+
+}  // namespace
+
+void bind_documented_request(py::module_& module) {
+    module.def("read_request", &read_request,
+               "Return what a documented request asks for: (mask, is_apply, is_persist, is_process, cpu_level,\n"
+               "timeout_ms, reason). Refuses what apply_request refuses before it looks at the caller.");
+}
+
 }  // namespace grantwheel::bindings

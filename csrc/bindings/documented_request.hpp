@@ -34,4 +34,10 @@ private:
     Request request_;
 };
 
+// Refusal unless exactly one argument was given: the request.
+void require_one_argument(std::size_t count);
+
+// Adds read_request, which reads a documented request for tests of other ways into the engine.
+void bind_documented_request(py::module_& module);
+
 }  // namespace grantwheel::bindings

@@ -104,7 +104,7 @@ void bind_errors(py::module_& module) {
     module.attr("PUBLIC_CODES") = py::tuple(codes);
 
     py::list statuses;
-#define GRANTWHEEL_STATUS(name, inner, text) \
+#define GRANTWHEEL_STATUS(name, NAME, inner, text) \
     statuses.append(py::make_tuple(#name, inner, public_code(Status::name), text));
     GRANTWHEEL_STATUS_LIST(GRANTWHEEL_STATUS)
 #undef GRANTWHEEL_STATUS
@@ -114,7 +114,7 @@ void bind_errors(py::module_& module) {
         "business_error",
         [](int detail, const std::string& sentence) {
             for (const auto status : {
-#define GRANTWHEEL_STATUS(name, inner, text) Status::name,
+#define GRANTWHEEL_STATUS(name, NAME, inner, text) Status::name,
                      GRANTWHEEL_STATUS_LIST(GRANTWHEEL_STATUS)
 #undef GRANTWHEEL_STATUS
                  }) {

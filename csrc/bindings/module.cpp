@@ -4,6 +4,7 @@
 #include "bindings/arguments.hpp"
 #include "bindings/calls.hpp"
 #include "bindings/clocks.hpp"
+#include "bindings/documented_request.hpp"
 #include "bindings/errors.hpp"
 #include "bindings/request_type.hpp"
 #include "bindings/vocabulary.hpp"
@@ -47,15 +48,22 @@ std::unique_ptr<Shell> make_shell(const py::object& clock, const py::object& max
     return std::make_unique<Shell>(clock, limits, recorder);
 }
 
+// The classes and the words of the module are kept once per process: they belong to the interpreter that made them.
+constexpr const char* main_only = "grantwheel cannot be used in a subinterpreter: use it in the main interpreter";
+
+bool is_main_interpreter() { return PyInterpreterState_Get() == PyInterpreterState_Main(); }
+
 }  // namespace
 
-PYBIND11_MODULE(_core, module) {
+PYBIND11_MODULE(_core_of_main, module) {
+    if (!is_main_interpreter()) throw py::import_error(main_only);
     module.doc() = "The compiled engine. What users see is in the package grantwheel.";
     module.attr("__version__") = GRANTWHEEL_VERSION;
     bind_errors(module);
     bind_vocabulary(module);
     bind_clocks(module);
     bind_request_type(module);
+    bind_documented_request(module);
     use_huge_pages();
 
     ManagerClass manager(module, "Manager", py::custom_type_setup(see_through),
@@ -66,7 +74,15 @@ PYBIND11_MODULE(_core, module) {
     bind_batches(manager);
     bind_documented_calls(manager);
     bind_administration(manager);
-    bind_time(manager);
-    bind_queries(manager);
-    bind_events(manager);
+    bind_queries(manager, module);
+    bind_events(manager, module);
+    bind_time(manager, module);
+}
+
+// What Python calls. In some of its versions pybind11 would wait here for the main interpreter for ever, in others the
+// module is made later: so it is refused in both places.
+extern "C" PYBIND11_EXPORT PyObject* PyInit__core() {
+    if (is_main_interpreter()) return PyInit__core_of_main();
+    PyErr_SetString(PyExc_ImportError, main_only);
+    return nullptr;
 }

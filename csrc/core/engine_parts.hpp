@@ -52,7 +52,9 @@ struct Engine::Parts {
     [[nodiscard]] Instant due_at(Row row) const noexcept;
     bool expire(Row row, Instant at) noexcept;
     bool settle(Row row) noexcept;
-    void settle_pair(Row& process, Row& app) noexcept;
+    void settle_pair(Row& process, Row& app) noexcept {
+        if (fires(process) || fires(app)) settle_fired_pair(process, app);
+    }
     AdvanceResult advance(std::size_t budget) noexcept;
     // Ends some of what is due; false when nothing is.
     bool end_some() noexcept;
@@ -60,6 +62,9 @@ struct Engine::Parts {
 
     // engine_queries.cpp. What of a record is not due at an instant.
     [[nodiscard]] Mask mask_at(Row row, Instant at) const noexcept;
+
+    // Whether the timer of a row has come; no_row has none.
+    [[nodiscard]] bool fires(Row row) const noexcept { return row != no_row && table.record(row).armed <= now; }
 
     // Memory for what has as many places as there are rows.
     [[nodiscard]] bool reserve_places() noexcept;
@@ -88,6 +93,7 @@ struct Engine::Parts {
 
 private:
     void push(const StoredEvent& event) noexcept;
+    void settle_fired_pair(Row& process, Row& app) noexcept;
     [[nodiscard]] std::size_t gather_processes(std::uint32_t uid) noexcept;
     std::size_t end_slot(const Wheel::Slot& slot, std::size_t& budget) noexcept;
     void empty_slot(const Wheel::Slot& slot, std::size_t& budget) noexcept;

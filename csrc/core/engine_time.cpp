@@ -44,9 +44,7 @@ bool Engine::Parts::settle(Row row) noexcept {
 }
 
 // Settles a process record and an app record as one; either may be no_row, and is when it is gone afterwards.
-void Engine::Parts::settle_pair(Row& process, Row& app) noexcept {
-    const auto fires = [&](Row row) { return row != no_row && table.record(row).armed <= now; };
-    if (!fires(process) && !fires(app)) return;
+void Engine::Parts::settle_fired_pair(Row& process, Row& app) noexcept {
     while (process != no_row && app != no_row) {
         const Instant process_at = due_at(process);
         const Instant app_at = due_at(app);

@@ -8,6 +8,7 @@ namespace {
 
 bool is_uid(std::int64_t uid) noexcept { return uid >= 0 && uid <= max_uid; }
 bool is_pid(std::int64_t pid) noexcept { return pid >= 0 && pid <= max_pid; }
+bool is_level(std::int32_t level) noexcept { return level >= default_level && level <= max_level; }
 bool is_mask(Mask mask) noexcept { return mask != 0 && mask <= type::ALL; }
 
 Status judge_request(const Request& request) noexcept {
@@ -29,7 +30,7 @@ Status judge_privilege(const Caller& caller) noexcept {
 // The cpu level rules, on the mask as it was asked for.
 Status judge_level(const Request& request, const BundleRule& rule) noexcept {
     if ((request.mask & type::CPU) == 0 || request.cpu_level == default_level) return Status::ok;
-    if (request.cpu_level < default_level || request.cpu_level > max_level) return Status::level_invalid;
+    if (!is_level(request.cpu_level)) return Status::level_invalid;
     if (rule.level_limit == default_level) return Status::level_not_configured;
     if (!rule.known) return Status::level_bundle_unknown;
     return request.cpu_level <= rule.level_limit ? Status::ok : Status::level_above_limit;
@@ -75,29 +76,38 @@ Status Manager::set_policy(std::unique_ptr<Policy> policy) noexcept {
     return Status::ok;
 }
 
-Admission Manager::admit(const Caller& caller, const Request& request, Instant now) const noexcept {
-    const auto refused = [](Status status) { return Admission{status, false, {}}; };
-    if (const Status status = engine_->check_time(now); status != Status::ok) return refused(status);
-    if (!is_utf8(request.reason) || !is_utf8(caller.bundle)) return refused(Status::parcel_failed);
-    if (!ready_) return refused(Status::not_ready);
-    if (const Status status = judge_request(request); status != Status::ok) return refused(status);
-    if (const Status status = judge_identity(caller); status != Status::ok) return refused(status);
-    if (const Status status = judge_privilege(caller); status != Status::ok) return refused(status);
+// The rules of a request, in order, as far as the types that are left of it.
+Status Manager::judge(const Caller& caller, const Request& request, Instant now, Mask& mask) const noexcept {
+    if (const Status status = engine_->check_time(now); status != Status::ok) return status;
+    if (!is_utf8(request.reason) || !is_utf8(caller.bundle)) return Status::parcel_failed;
+    if (!ready_) return Status::not_ready;
+    if (const Status status = judge_request(request); status != Status::ok) return status;
+    if (const Status status = judge_identity(caller); status != Status::ok) return status;
+    if (const Status status = judge_privilege(caller); status != Status::ok) return status;
     const BundleRule& rule = policy_->rule(caller.bundle);
-    if (const Status status = judge_level(request, rule); status != Status::ok) return refused(status);
-    const Mask mask = request.mask & allowed(rule);
-    if (mask == 0) return refused(Status::permission_denied);
+    if (const Status status = judge_level(request, rule); status != Status::ok) return status;
+    mask = request.mask & allowed(rule);
+    return mask != 0 ? Status::ok : Status::permission_denied;
+}
 
+Admission Manager::admit(const Caller& caller, const Request& request, Instant now) const noexcept {
     Admission admission;
-    Command& command = admission.command;
-    command = command_of(caller, request.is_apply ? CommandKind::apply : CommandKind::release, mask);
-    command.is_process = request.is_process;
-    command.is_persist = request.is_persist;
-    command.timeout_ms = static_cast<std::uint32_t>(request.timeout_ms);
-    command.cpu_level = static_cast<std::int8_t>((mask & type::CPU) != 0 ? request.cpu_level : default_level);
-    command.reason = request.reason;
+    Mask mask = 0;
+    admission.status = judge(caller, request, now, mask);
+    if (admission.status != Status::ok) return admission;
     const bool persistent_apply = request.is_apply && request.is_persist;
-    admission.ask_quota = policy_->asks_quota() && !request.is_process && (mask & type::CPU) != 0 && !persistent_apply;
+    const bool has_cpu = (mask & type::CPU) != 0;
+    admission.ask_quota = has_cpu && !request.is_process && !persistent_apply && policy_->asks_quota();
+    admission.command = {.kind = request.is_apply ? CommandKind::apply : CommandKind::release,
+                         .is_persist = request.is_persist,
+                         .is_process = request.is_process,
+                         .cpu_level = static_cast<std::int8_t>(has_cpu ? request.cpu_level : default_level),
+                         .mask = mask,
+                         .uid = static_cast<std::uint32_t>(caller.uid),
+                         .pid = static_cast<std::uint32_t>(caller.pid),
+                         .timeout_ms = static_cast<std::uint32_t>(request.timeout_ms),
+                         .bundle = caller.bundle,
+                         .reason = request.reason};
     return admission;
 }
 
@@ -135,6 +145,21 @@ Admission Manager::admit_admin_reset_app(std::int64_t uid, Mask mask, Instant no
 
 Admission Manager::admit_admin_reset_process(std::int64_t pid, Mask mask, Instant now) const noexcept {
     return admit_owner(engine_->check_time(now), CommandKind::admin_reset_process, 0, pid, mask);
+}
+
+Status Manager::check(const Command& command) noexcept {
+    const bool is_apply = command.kind == CommandKind::apply;
+    const Request request{.mask = command.mask,
+                          .is_apply = is_apply,
+                          .is_persist = command.is_persist,
+                          .timeout_ms = command.timeout_ms,
+                          .reason = command.reason};
+    const Caller caller{.uid = command.uid, .pid = command.pid, .bundle = command.bundle};
+    if (!is_utf8(command.reason) || !is_utf8(command.bundle)) return Status::parcel_failed;
+    if (command.kind > CommandKind::admin_reset_process) return Status::request_invalid;
+    if (const Status status = judge_request(request); status != Status::ok) return status;
+    if (const Status status = judge_identity(caller); status != Status::ok) return status;
+    return is_level(command.cpu_level) ? Status::ok : Status::level_invalid;
 }
 
 Result Manager::execute(const Admission& admission, Instant now) noexcept {

@@ -4,7 +4,7 @@ namespace grantwheel {
 
 std::string_view status_name(Status status) noexcept {
     switch (status) {
-#define GRANTWHEEL_STATUS(name, inner, text) \
+#define GRANTWHEEL_STATUS(name, NAME, inner, text) \
     case Status::name: return #name;
         GRANTWHEEL_STATUS_LIST(GRANTWHEEL_STATUS)
 #undef GRANTWHEEL_STATUS
@@ -14,7 +14,7 @@ std::string_view status_name(Status status) noexcept {
 
 std::string_view status_text(Status status) noexcept {
     switch (status) {
-#define GRANTWHEEL_STATUS(name, inner, text) \
+#define GRANTWHEEL_STATUS(name, NAME, inner, text) \
     case Status::name: return text;
         GRANTWHEEL_STATUS_LIST(GRANTWHEEL_STATUS)
 #undef GRANTWHEEL_STATUS

@@ -30,14 +30,12 @@ const Strings::Slot* Strings::find_slot(std::string_view wanted, std::uint32_t h
     return index_.find(hash, [&](const Slot& slot) { return slot.stored_hash == hash && text(slot.id) == wanted; });
 }
 
-TextId Strings::find(std::string_view text) const noexcept {
-    if (text.empty()) return empty;
+TextId Strings::find_some(std::string_view text) const noexcept {
     const Slot* slot = find_slot(text, hash_text(text));
     return slot == nullptr ? no_text : slot->id;
 }
 
-TextId Strings::find_or_add(std::string_view text) noexcept {
-    if (text.empty()) return empty;
+TextId Strings::find_or_add_some(std::string_view text) noexcept {
     const std::uint32_t hash = hash_text(text);
     if (const Slot* slot = find_slot(text, hash)) return slot->id;
 
@@ -99,26 +97,6 @@ void Strings::discard(TextId id) noexcept {
 std::string_view Strings::text(TextId id) const noexcept {
     if (id == empty) return {};
     return {&bytes_[entries_[id].block * unit], entries_[id].length};
-}
-
-void Strings::use(TextId id) noexcept {
-    if (id == empty) return;
-    if (entries_[id].users++ == 0) ++used_count_;
-}
-
-void Strings::drop(TextId id) noexcept {
-    if (id == empty) return;
-    if (--entries_[id].users != 0) return;
-    --used_count_;
-    discard(id);
-}
-
-void Strings::pin(TextId id) noexcept {
-    if (id != empty) ++entries_[id].pins;
-}
-
-void Strings::unpin(TextId id) noexcept {
-    if (id != empty && --entries_[id].pins == 0) discard(id);
 }
 
 bool Strings::validate(const char** reason) const noexcept {

@@ -25,18 +25,30 @@ public:
 
     // The number of a text of at most 1024 bytes, adding it without users when it is new; no_text when there is no
     // memory. A text added must be used, pinned or given to `discard` before the next text is added.
-    [[nodiscard]] TextId find_or_add(std::string_view text) noexcept;
+    [[nodiscard]] TextId find_or_add(std::string_view text) noexcept {
+        return text.empty() ? empty : find_or_add_some(text);
+    }
     // The number of a text, or no_text.
-    [[nodiscard]] TextId find(std::string_view text) const noexcept;
+    [[nodiscard]] TextId find(std::string_view text) const noexcept { return text.empty() ? empty : find_some(text); }
     // Drops a text that has neither user nor pin.
     void discard(TextId id) noexcept;
 
     [[nodiscard]] std::string_view text(TextId id) const noexcept;
 
-    void use(TextId id) noexcept;
-    void drop(TextId id) noexcept;
-    void pin(TextId id) noexcept;
-    void unpin(TextId id) noexcept;
+    void use(TextId id) noexcept {
+        if (id != empty && entries_[id].users++ == 0) ++used_count_;
+    }
+    void drop(TextId id) noexcept {
+        if (id == empty || --entries_[id].users != 0) return;
+        --used_count_;
+        discard(id);
+    }
+    void pin(TextId id) noexcept {
+        if (id != empty) ++entries_[id].pins;
+    }
+    void unpin(TextId id) noexcept {
+        if (id != empty && --entries_[id].pins == 0) discard(id);
+    }
 
     [[nodiscard]] bool used(TextId id) const noexcept { return id == empty || entries_[id].users != 0; }
     // The number of texts in use, the empty one left out.
@@ -67,6 +79,8 @@ private:
     static constexpr int size_count = 7;
     static constexpr std::uint32_t no_block = UINT32_MAX;
 
+    [[nodiscard]] TextId find_or_add_some(std::string_view text) noexcept;
+    [[nodiscard]] TextId find_some(std::string_view text) const noexcept;
     [[nodiscard]] static int size_of(std::size_t length) noexcept;
     [[nodiscard]] const Slot* find_slot(std::string_view text, std::uint32_t hash) const noexcept;
     [[nodiscard]] bool make_room(int size) noexcept;

@@ -29,7 +29,7 @@ std::size_t character_length(std::string_view text) noexcept {
 
 }  // namespace
 
-bool is_utf8(std::string_view text) noexcept {
+bool is_some_utf8(std::string_view text) noexcept {
     while (!text.empty()) {
         std::uint64_t word = 0;
         if (text.size() >= sizeof word) {

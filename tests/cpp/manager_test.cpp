@@ -247,6 +247,31 @@ BOOST_AUTO_TEST_CASE(callers_come_from_the_policy) {
     BOOST_CHECK(caller.system_app && !caller.native);
 }
 
+BOOST_AUTO_TEST_CASE(a_command_from_elsewhere_is_checked) {
+    const Command sound{.mask = GPS, .timeout_ms = 10, .bundle = "mail", .reason = "why"};
+    const auto check = [&](auto change) {
+        Command command = sound;
+        change(command);
+        return Manager::check(command);
+    };
+    const std::string long_text(1025, 'x');
+    BOOST_CHECK_EQUAL(Manager::check(sound), Status::ok);
+    BOOST_CHECK_EQUAL(check([](Command& c) { c.kind = static_cast<CommandKind>(9); }), Status::request_invalid);
+    BOOST_CHECK_EQUAL(check([](Command& c) { c.mask = 0; }), Status::request_invalid);
+    BOOST_CHECK_EQUAL(check([](Command& c) { c.mask = 512; }), Status::request_invalid);
+    BOOST_CHECK_EQUAL(check([](Command& c) { c.timeout_ms = 0; }), Status::request_invalid);
+    BOOST_CHECK_EQUAL(check([](Command& c) { c.timeout_ms = 0, c.is_persist = true; }), Status::ok);
+    BOOST_CHECK_EQUAL(check([](Command& c) { c.timeout_ms = 0, c.kind = CommandKind::release; }), Status::ok);
+    BOOST_CHECK_EQUAL(check([&](Command& c) { c.reason = long_text; }), Status::request_invalid);
+    BOOST_CHECK_EQUAL(check([](Command& c) { c.uid = 0xFFFF'FFFF; }), Status::identity_invalid);
+    BOOST_CHECK_EQUAL(check([](Command& c) { c.pid = 0x8000'0000; }), Status::identity_invalid);
+    BOOST_CHECK_EQUAL(check([&](Command& c) { c.bundle = long_text; }), Status::identity_invalid);
+    BOOST_CHECK_EQUAL(check([](Command& c) { c.cpu_level = 3; }), Status::level_invalid);
+    BOOST_CHECK_EQUAL(check([](Command& c) { c.cpu_level = -2; }), Status::level_invalid);
+    BOOST_CHECK_EQUAL(check([](Command& c) { c.reason = "\xFF"; }), Status::parcel_failed);
+    BOOST_CHECK_EQUAL(check([](Command& c) { c.bundle = "\xFF"; }), Status::parcel_failed);
+}
+
 BOOST_AUTO_TEST_SUITE_END()
 
 }  // namespace grantwheel::test

@@ -44,6 +44,10 @@ public:
     Admission admit_admin_reset_app(std::int64_t uid, Mask mask, Instant now) const noexcept;
     Admission admit_admin_reset_process(std::int64_t pid, Mask mask, Instant now) const noexcept;
 
+    // Whether a command that no `admit` has made (a journal's, another program's) may be executed: ok, or the status of
+    // a field that is out of range.
+    [[nodiscard]] static Status check(const Command& command) noexcept;
+
     // Carries out what was admitted; a refused admission answers its status and changes nothing. The admission of an
     // earlier instant is fine: what was decided then is executed now.
     //
@@ -75,6 +79,7 @@ public:
 
 private:
     Manager(std::unique_ptr<Engine> engine, std::unique_ptr<Policy> policy) noexcept;
+    [[nodiscard]] Status judge(const Caller& caller, const Request& request, Instant now, Mask& mask) const noexcept;
 
     std::unique_ptr<Engine> engine_;
     std::unique_ptr<Policy> policy_;

@@ -1,4 +1,5 @@
-// Huge pages for the large blocks of the engine, on hosts that have them. The core does not include this.
+// Huge pages for the large blocks of the engine, on hosts that have them; the core does not include this. Not
+// thread-safe: a host asks for them before it makes its first engine.
 #pragma once
 
 #include <sys/mman.h>

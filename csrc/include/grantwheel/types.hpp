@@ -45,7 +45,7 @@ inline constexpr Mask RETAINED = WORK_SCHEDULER | TIMER;
 
 // How a call ended: the inner code of the rule, from the list in status.h.
 enum class Status : std::int32_t {
-#define GRANTWHEEL_STATUS(name, inner, text) name = (inner),
+#define GRANTWHEEL_STATUS(name, NAME, inner, text) name = (inner),
     GRANTWHEEL_STATUS_LIST(GRANTWHEEL_STATUS)
 #undef GRANTWHEEL_STATUS
 };

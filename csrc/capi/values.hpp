@@ -1,0 +1,106 @@
+// From the structs of C to the values of C++ and back; thread-safe as values are. Nothing is copied but the structs.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+#include <type_traits>
+
+#include "grantwheel/grantwheel.h"
+#include "grantwheel/manager.hpp"
+
+namespace grantwheel::capi {
+
+inline bool is_valid(gw_text text) noexcept { return text.data != nullptr || text.size == 0; }
+inline bool is_valid(gw_owner owner) noexcept { return owner.kind == GW_OWNER_APP || owner.kind == GW_OWNER_PROCESS; }
+
+// Whether a struct is there and has every field that is read or written. No struct has grown yet, so that is all of
+// them; a field that is added later is read only from a struct that is large enough.
+template <typename Struct>
+bool is_whole(const Struct* given) noexcept {
+    return given != nullptr && given->size >= sizeof(Struct);
+}
+
+// The same for one that is read, with its texts.
+inline bool is_valid(const gw_caller* caller) noexcept { return is_whole(caller) && is_valid(caller->bundle); }
+inline bool is_valid(const gw_request* request) noexcept { return is_whole(request) && is_valid(request->reason); }
+inline bool is_valid(const gw_bundle_rule* rule) noexcept { return is_whole(rule) && is_valid(rule->bundle); }
+inline bool is_valid(const gw_command* command) noexcept {
+    return is_whole(command) && is_valid(command->bundle) && is_valid(command->reason);
+}
+
+// An array whose stride is the size of its first element.
+template <typename Struct>
+class Strided {
+public:
+    explicit Strided(Struct* first) noexcept : first_(first) {}
+
+    // Whether the first element has room for all fields, and the others lie where they can.
+    [[nodiscard]] bool is_whole() const noexcept {
+        return capi::is_whole(first_) && first_->size % alignof(Struct) == 0;
+    }
+    [[nodiscard]] Struct& operator[](std::size_t i) const noexcept {
+        using Byte = std::conditional_t<std::is_const_v<Struct>, const char, char>;
+        return *reinterpret_cast<Struct*>(reinterpret_cast<Byte*>(first_) + i * first_->size);
+    }
+
+private:
+    Struct* first_;
+};
+
+inline std::string_view to_view(gw_text text) noexcept { return {text.data, text.size}; }
+inline gw_text to_text(std::string_view view) noexcept { return {view.data(), view.size()}; }
+
+inline Owner to_owner(gw_owner owner) noexcept {
+    return {owner.kind == GW_OWNER_APP ? OwnerKind::app : OwnerKind::process, owner.key};
+}
+inline gw_owner from_owner(Owner owner) noexcept { return {static_cast<std::int32_t>(owner.kind), owner.key}; }
+
+inline Caller to_caller(const gw_caller& given) noexcept {
+    Caller caller;
+    caller.uid = given.uid;
+    caller.pid = given.pid;
+    caller.bundle = to_view(given.bundle);
+    caller.system_app = given.system_app != 0;
+    caller.service_extension = given.service_extension != 0;
+    caller.native = given.native != 0;
+    return caller;
+}
+
+inline Request to_request(const gw_request& given) noexcept {
+    Request request;
+    request.mask = given.mask;
+    request.is_apply = given.is_apply != 0;
+    request.is_persist = given.is_persist != 0;
+    request.is_process = given.is_process != 0;
+    request.cpu_level = given.cpu_level;
+    request.timeout_ms = given.timeout_ms;
+    request.reason = to_view(given.reason);
+    return request;
+}
+
+// Pre: the kind is one of the list. A level that does not fit becomes another one that is not legal.
+inline Command to_command(const gw_command& given) noexcept {
+    const bool fits = given.cpu_level >= INT8_MIN && given.cpu_level <= INT8_MAX;
+    Command command;
+    command.kind = static_cast<CommandKind>(given.kind);
+    command.is_persist = given.is_persist != 0;
+    command.is_process = given.is_process != 0;
+    command.cpu_level = static_cast<std::int8_t>(fits ? given.cpu_level : INT8_MIN);
+    command.mask = given.mask;
+    command.uid = given.uid;
+    command.pid = given.pid;
+    command.timeout_ms = given.timeout_ms;
+    command.bundle = to_view(given.bundle);
+    command.reason = to_view(given.reason);
+    return command;
+}
+
+// Writes all fields but the size.
+void write(const Admission& admission, gw_command& out) noexcept;
+void write(const Caller& caller, gw_caller& out) noexcept;
+void write(const Event& event, gw_event& out) noexcept;
+void write(const RecordView& view, gw_record& out) noexcept;
+void write(const Stats& stats, gw_stats& out) noexcept;
+
+}  // namespace grantwheel::capi
