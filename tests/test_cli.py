@@ -1,10 +1,16 @@
 """The command ``grantwheel``, as a person runs it."""
 
+import fcntl
+import json
 import os
+import pty
 import re
+import select
 import signal
+import struct
 import subprocess
 import sys
+import termios
 from importlib.metadata import entry_points
 from pathlib import Path
 
@@ -53,6 +59,8 @@ def test_help(arguments: list[str]) -> None:
         ["demo", "--seconds", "nan"],
         ["demo", "--seconds", "inf"],
         ["demo", "--interval", "0.001"],
+        ["demo", "--seconds", "1", "--interval", "1.1"],
+        ["demo", "--json", "--plain"],
         ["demo", "extra"],
     ],
 )
@@ -70,17 +78,38 @@ def test_the_demo_runs_to_its_end() -> None:
     assert done.stderr == ""
     lines = done.stdout.splitlines()
     assert lines[0].startswith("Watching ")
-    assert re.search(r"^ +\d\.\d\d s  granted  uid \d+ +pid \d+ ", done.stdout, re.MULTILINE)
+    assert re.search(r"^ +\d\.\d\d s  granted  CPU    uid \d+ +pid \d+ ", done.stdout, re.MULTILINE)
     assert re.fullmatch(
-        r"\d\.\d s: \d+ grants?, \d+ renewals?, \d+ expir\w+, \d+ deaths?, 0 refusals; \d+ still held", lines[-2]
+        r"\d\.\d s: \d+ grants?, \d+ renewals?, \d+ expir\w+, \d+ deaths?, 0 refusals; \d+ still held", lines[-3]
     )
+    assert re.match(r"\d+ looks? at \d+ process\w*: [\d.]+ ms each", lines[-2])
     assert re.fullmatch(r"\d+ calls in [\d.]+ ms of engine time: [\d,]+ calls per second", lines[-1])
 
 
-def start_demo() -> "subprocess.Popen[str]":
+def test_json_is_all_that_is_written_and_adds_up() -> None:
+    # A real second.
+    done = run("demo", "--seconds", "1", "--interval", "0.2", "--json")
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    *events, summary = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [event["type"] for event in events] == ["event"] * len(events)
+    assert [event["sequence"] for event in events] == list(range(1, len(events) + 1))
+    assert summary["type"] == "summary"
+    assert summary["finished"]
+
+    def types(*causes: str) -> int:
+        return sum(len(event["types"]) for event in events if event["cause"] in causes)
+
+    assert summary["grants"] == types("apply") > 0
+    assert summary["expiries"] == types("expired")
+    assert summary["deaths"] == types("process_died", "app_stopped", "pid_reused")
+    assert summary["held"] == summary["grants"] - summary["expiries"] - summary["deaths"]
+
+
+def start_demo(*arguments: str) -> "subprocess.Popen[str]":
     """Start a demo that a test ends."""
     return subprocess.Popen(
-        [*COMMAND, "demo", "--seconds", "60", "--interval", "0.1"],
+        [*COMMAND, "demo", "--seconds", "60", "--interval", "0.1", *arguments],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -88,15 +117,16 @@ def start_demo() -> "subprocess.Popen[str]":
     )
 
 
-def test_ctrl_c_ends_it_with_the_summary() -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_it_with_the_summary(number: signal.Signals) -> None:
     demo = start_demo()
     assert demo.stdout is not None
     assert demo.stdout.readline().startswith("Watching ")
     while "granted" not in demo.stdout.readline():
         assert demo.poll() is None
-    demo.send_signal(signal.SIGINT)
+    demo.send_signal(number)
     output, errors = demo.communicate(timeout=60)
-    assert demo.returncode == 130
+    assert demo.returncode == 128 + number
     assert errors == ""
     assert output.splitlines()[-1].endswith(" calls per second")
 
@@ -112,14 +142,84 @@ def test_a_closed_pipe_is_quiet() -> None:
     demo.stderr.close()
 
 
+def test_a_full_disk_is_1() -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [*COMMAND, "demo", "--seconds", "0.2"], stdout=full, stderr=subprocess.PIPE, text=True, check=False
+        )
+    assert done.returncode == 1
+    assert done.stderr == "grantwheel demo: the output cannot be written: [Errno 28] No space left on device\n"
+
+
+# Opening its terminal makes it the controlling one, whose Ctrl-C is a signal.
+ON_TERMINAL = "import os, sys; os.open(os.ttyname(0), os.O_RDWR); from grantwheel.cli import main; sys.exit(main())"
+
+
+class TerminalDemo:
+    """A demo on a terminal of its own."""
+
+    def __init__(self, *arguments: str, rows: int = 24, columns: int = 80) -> None:
+        self.terminal, theirs = pty.openpty()
+        self.resize(rows, columns)
+        self.settings = termios.tcgetattr(theirs)
+        unwanted = ("TTY_COMPATIBLE", "TTY_INTERACTIVE", "FORCE_COLOR", "NO_COLOR", "COLUMNS", "LINES")
+        environment = {name: value for name, value in os.environ.items() if name not in unwanted}
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", ON_TERMINAL, "demo", *arguments],
+            stdin=theirs,
+            stdout=theirs,
+            stderr=theirs,
+            start_new_session=True,
+            env=environment | {"TERM": "xterm-256color", "PYTHONUTF8": "1"},
+        )
+        self._theirs = theirs
+        self.text = ""
+
+    def resize(self, rows: int, columns: int) -> None:
+        fcntl.ioctl(self.terminal, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+
+    def read_until(self, pattern: str) -> None:
+        while not re.search(pattern, self.text):
+            ready, _, _ = select.select([self.terminal], [], [], 60)
+            assert ready, self.text
+            self.text += os.read(self.terminal, 65536).decode(errors="replace")
+
+    def end(self) -> int:
+        """Wait for its end, check that the terminal is as it was, and return the exit code."""
+        self.read_until(r"calls per second\r\n")
+        code = self.process.wait(timeout=60)
+        assert termios.tcgetattr(self._theirs) == self.settings
+        assert self.text.rindex("\x1b[?25h") > self.text.rindex("\x1b[?25l")  # the cursor is shown
+        os.close(self._theirs)
+        os.close(self.terminal)
+        return code
+
+
+def test_on_a_terminal_there_is_a_table() -> None:
+    # A real second, or more where the machine is busy.
+    demo = TerminalDemo("--seconds", "1", "--interval", "0.2")
+    demo.read_until("grantwheel demo: 0 of 1 s")
+    demo.resize(12, 30)
+    assert demo.end() == 0
+    assert "holder" in demo.text
+    assert "\x1b[2J" in demo.text  # drawn anew on the smaller terminal
+    assert re.search(r"[1-9]\d*\.\d s: \d+ grants?, ", demo.text)
+
+
+def test_ctrl_c_on_a_terminal_ends_it_with_the_summary() -> None:
+    demo = TerminalDemo("--seconds", "60")
+    demo.read_until("grantwheel demo: 0 of 60 s")
+    os.write(demo.terminal, b"\x03")
+    assert demo.end() == 130
+    assert "Traceback" not in demo.text
+
+
 def test_a_machine_without_procfs_is_1(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def missing(*_arguments: object, **_options: object) -> bool:
-        raise FileNotFoundError(2, os.strerror(2), str(tmp_path / "proc"))
-
-    monkeypatch.setattr("grantwheel.demo.run", missing)
+    monkeypatch.setattr("grantwheel.demo.run.__kwdefaults__", {"proc": tmp_path / "missing"})
     assert cli.main(["demo"]) == 1
     captured = capsys.readouterr()
     assert captured.out == ""
     assert captured.err.startswith("grantwheel demo: the processes cannot be read: ")
+    assert "missing" in captured.err

@@ -1,9 +1,11 @@
 """The command ``grantwheel``.
 
-Exit codes: 0 done, 1 it could not be done, 2 wrong usage, 130 interrupted (Ctrl-C), 141 nobody reads the output.
+Exit codes: 0 done, 1 it could not be done, 2 wrong usage, 128 + n ended by signal n (130 for Ctrl-C), 141 nobody reads
+the output.
 """
 
 import argparse
+import contextlib
 import io
 import math
 import os
@@ -11,13 +13,49 @@ import sys
 from collections.abc import Callable, Sequence
 
 from . import __version__, demo
+from .demo.lines import FIELDS
+from .procfs import ProcfsError
 
 _DONE, _FAILED, _INTERRUPTED, _UNREAD = 0, 1, 130, 141
+
+_ABOUT = """\
+Reads the processes of this machine again and again. Each that used CPU gets a
+timed CPU grant of its own, or has it renewed. The app (uid) of a process that
+holds a timer (timerfd) or a sound device open gets TIMER or AUDIO. What does
+not go on runs out. A process that ends loses its grant; with the last process
+of a uid its app is stopped, and keeps TIMER until that runs out.
+
+On a terminal a live table shows who holds what, why, and for how much longer,
+if rich is there (pip install 'grantwheel[demo]'); else there is a line for each
+event. A summary comes last. Ctrl-C ends it early. Nothing on the machine is
+changed; where little goes on, a few busy children are started to watch."""
+
+_MEANING = f"""\
+what the summary counts:
+  grants      types that an owner did not hold and got, as apply events tell
+  renewals    types that an owner held and got for longer; no event tells it
+  expiries    grants that ran out
+  deaths      grants taken away because their process ended or changed its uid,
+              or their app stopped
+  refusals    requests that the manager refused
+  still held  grants at the end: grants - expiries - deaths
+  looks       readings of /proc, the first included, and the mean time of each
+  calls       calls of the manager, and the time spent in them alone
+
+the objects of --json, one a line:
+{FIELDS}
+
+exit codes:
+  0 done, 1 it could not be done, 2 wrong usage, 128 + n ended by signal n
+  (130 for Ctrl-C), 141 nobody reads the output"""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
-    options = _parser().parse_args(arguments)
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    if options.interval is not None and options.interval > options.seconds:
+        parser.error(f"argument --interval: {options.interval:g} is longer than --seconds, {options.seconds:g}")
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # a name that the terminal cannot show is no error
     try:
@@ -26,21 +64,29 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return _INTERRUPTED
     except BrokenPipeError:
-        # What is left in the buffer goes nowhere, so that the interpreter's own flush at exit stays quiet too.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()
         return _UNREAD
+    except OSError as error:
+        _drop_output()
+        with contextlib.suppress(OSError):  # where the terminal is gone, so is this way out
+            print(f"grantwheel demo: the output cannot be written: {error}", file=sys.stderr)
+        return _FAILED
     return code
 
 
 def _demo(options: argparse.Namespace) -> int:
     try:
-        finished = demo.run(options.seconds, options.interval, lambda line: print(line, flush=True))
-    except BrokenPipeError:
-        raise
-    except OSError as error:
+        with demo.choose_view(options.seconds, json=options.json, plain=options.plain) as view:
+            signal = demo.run(options.seconds, options.interval, view)
+    except ProcfsError as error:
         print(f"grantwheel demo: the processes cannot be read: {error}", file=sys.stderr)
         return _FAILED
-    return _DONE if finished else _INTERRUPTED
+    return _DONE if signal is None else 128 + signal
+
+
+def _drop_output() -> None:
+    """Let what is left in the buffer go nowhere, so that the interpreter's own flush at exit stays quiet too."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -51,17 +97,24 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     command = commands.add_parser(
         "demo",
-        help="grant CPU to the processes of this machine while they use it",
-        description="Reads the processes of this machine once per interval. Each that used CPU gets a timed CPU grant, "
-        "or has it renewed; one that goes quiet lets it run out; one that ends loses it. Every event is printed as it "
-        "happens, and a summary at the end. Changes nothing on the machine.",
+        help="grant the processes of this machine what they use, while they use it",
+        description=_ABOUT,
+        epilog=_MEANING,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     command.add_argument(
-        "--seconds", type=_between(0.01, 1e7), default=10.0, metavar="S", help="how long to watch (default: 10)"
+        "--seconds", type=_between(0.2, 1e7), default=10.0, metavar="S", help="how long to watch (default: 10)"
     )
     command.add_argument(
-        "--interval", type=_between(0.05, 3600.0), default=1.0, metavar="S", help="time between two looks (default: 1)"
+        "--interval",
+        type=_between(0.05, 3600.0),
+        metavar="S",
+        help=f"time between two looks (default: {demo.INTERVAL:g}; less for a short run, more where looking would take "
+        "over a tenth of the time)",
     )
+    form = command.add_mutually_exclusive_group()
+    form.add_argument("--plain", action="store_true", help="write lines of text on a terminal too")
+    form.add_argument("--json", action="store_true", help="write a JSON object a line: each event, then the summary")
     return parser
 
 
