@@ -204,7 +204,7 @@ NO_BUFFERS: list[Any] = [
     array("f", [1, 2, 3]),
     array("b", [1, 2, 3]),
     array("H", [1, 2, 3]),
-    array("u", "abc"),
+    (ctypes.c_wchar * 3)("a", "b", "c"),
     memoryview(array("i", [1, 2, 3, 4])).cast("B").cast("i", (2, 2)),
     memoryview(bytes(3)).cast("?"),
     (ctypes.c_int32.__ctype_be__ * 3)(1, 2, 3),

@@ -158,11 +158,15 @@ def test_the_error_classes_are_those_of_the_list() -> None:
 
 
 def test_the_statuses_are_those_of_the_list() -> None:
-    listed = {int(inner): (name, text) for name, inner, text in macro_list("GRANTWHEEL_STATUS_LIST")}
+    listed = {int(inner): (name, text) for name, _, inner, text in macro_list("GRANTWHEEL_STATUS_LIST")}
     assert len(listed) > 20
     live = {inner: (name, text) for name, inner, _, text in _core.STATUSES}
     assert live == {inner: words for inner, words in listed.items() if inner in live}
     assert {inner for inner in listed if inner > 0} <= set(live)
+
+
+def test_the_names_of_a_status_in_c_and_cpp_are_one() -> None:
+    assert [upper for name, upper, *_ in macro_list("GRANTWHEEL_STATUS_LIST") if upper != name.upper()] == []
 
 
 def test_every_status_becomes_its_error() -> None:

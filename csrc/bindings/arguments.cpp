@@ -128,9 +128,8 @@ std::string_view to_text(PyObject* value, const char* name, Status unencodable) 
     return {data, static_cast<std::size_t>(size)};
 }
 
-CallerArgument to_caller(PyObject* value, Status unencodable) {
+CallerArgument to_given_caller(PyObject* value, Status unencodable) {
     CallerArgument argument;
-    if (value == nullptr || value == Py_None) return argument;
     if (!py::isinstance(value, vocabulary().Caller)) raise_type("caller", "a Caller", value);
     static const CallerAttributes names;
     const auto number = [&](PyObject* name, const char* what) { return to_int64(attribute(value, name).ptr(), what); };

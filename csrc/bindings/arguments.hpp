@@ -101,7 +101,10 @@ struct CallerArgument {
     }
 };
 
+[[nodiscard]] CallerArgument to_given_caller(PyObject* value, Status unencodable);
 // A grantwheel.Caller; null and None stand for "not given".
-[[nodiscard]] CallerArgument to_caller(PyObject* value, Status unencodable = Status::parcel_failed);
+[[nodiscard]] inline CallerArgument to_caller(PyObject* value, Status unencodable = Status::parcel_failed) {
+    return value == nullptr || value == Py_None ? CallerArgument{} : to_given_caller(value, unencodable);
+}
 
 }  // namespace grantwheel::bindings

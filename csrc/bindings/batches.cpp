@@ -80,13 +80,15 @@ private:
 // Where results go: `out` as it was given, or a new array('i').
 class Results {
 public:
-    Results(const py::object& out, std::size_t size) : object_(out.is_none() ? new_array(size) : out) {
+    Results(const py::object& out, std::size_t size, Refusals& refusals)
+        : object_(out.is_none() ? new_array(size) : out), refusals_(refusals) {
         integers_.emplace(object_.ptr(), "out", true);
         if (!integers_->is_int32()) throw py::type_error("out must be a buffer of signed 32-bit integers");
         integers_->require_size(size);
     }
     void set(std::size_t i, Result result) const noexcept {
         const bool ok = result.status == Status::ok;
+        if (!ok) refusals_.note(result.status);
         integers_->set(i, ok ? static_cast<std::int32_t>(result.mask) : -public_code(result.status));
     }
     // Lets go of the buffer and returns the object.
@@ -103,6 +105,7 @@ private:
 
     py::object object_;
     std::optional<Integers> integers_;
+    Refusals& refusals_;
 };
 
 // Does `work(i)` for each of the uids, in groups whose misses overlap.
@@ -150,7 +153,7 @@ py::object apply_many(Shell& shell, const py::object& uids, const py::object& pi
     const Integers types(masks.ptr(), "masks");
     const Integers timeouts(timeouts_ms.ptr(), "timeouts_ms");
     for (const Integers* other : {&tasks, &types, &timeouts}) other->require_size(users.size());
-    Results results(out, users.size());
+    Results results(out, users.size(), shell.tally().refusals);
     change_many(shell, results, users, [&](const Manager& manager, Instant now, std::size_t i) {
         Request request;
         request.mask = mask_from(types[i]);
@@ -166,7 +169,7 @@ py::object release_many(Shell& shell, const py::object& uids, const py::object& 
     const Integers tasks(pids.ptr(), "pids");
     const Integers types(masks.ptr(), "masks");
     for (const Integers* other : {&tasks, &types}) other->require_size(users.size());
-    Results results(out, users.size());
+    Results results(out, users.size(), shell.tally().refusals);
     change_many(shell, results, users, [&](const Manager& manager, Instant now, std::size_t i) {
         Request request;
         request.is_apply = false;
@@ -178,7 +181,7 @@ py::object release_many(Shell& shell, const py::object& uids, const py::object& 
 
 py::object app_masks(Shell& shell, const py::object& uids, const py::object& out) {
     const Integers users(uids.ptr(), "uids");
-    Results results(out, users.size());
+    Results results(out, users.size(), shell.tally().refusals);
     shell.look([&](const Manager& manager, Instant now) {
         check(manager.engine().check_time(now));
         for_each_prefetched(manager.engine(), users, [&](std::size_t i) {
@@ -197,8 +200,8 @@ py::object app_masks(Shell& shell, const py::object& uids, const py::object& out
 void bind_batches(ManagerClass& bound) {
     bound
         .def(
-            "apply_many", &apply_many, py::arg("uids"), py::arg("pids"), py::arg("masks"), py::arg("timeouts_ms"),
-            py::kw_only(), py::arg("out") = py::none(),
+            "apply_many", counting<&apply_many>, py::arg("uids"), py::arg("pids"), py::arg("masks"),
+            py::arg("timeouts_ms"), py::kw_only(), py::arg("out") = py::none(),
             "Apply for many owners: as many calls of `apply`, at one instant.\n\n"
             "Parameters\n----------\n"
             "uids, pids, masks, timeouts_ms : buffer, shape (n,)\n"
@@ -208,10 +211,10 @@ void bind_batches(ManagerClass& bound) {
             "Raises\n------\n"
             "TypeError, ValueError\n    A buffer of another kind or length: names the argument; nothing has changed.")
         .def(
-            "release_many", &release_many, py::arg("uids"), py::arg("pids"), py::arg("masks"), py::kw_only(),
+            "release_many", counting<&release_many>, py::arg("uids"), py::arg("pids"), py::arg("masks"), py::kw_only(),
             py::arg("out") = py::none(),
             "Release for many owners: as many calls of `release`, at one instant. Arguments and results as `apply_many`.")
-        .def("app_masks", &app_masks, py::arg("uids"), py::kw_only(), py::arg("out") = py::none(),
+        .def("app_masks", counting<&app_masks>, py::arg("uids"), py::kw_only(), py::arg("out") = py::none(),
              "Return what the apps of many uids hold now: as many calls of `app_mask`. Buffers as `apply_many`.");
 }
 

@@ -15,12 +15,12 @@ void add_fast_method(ManagerClass& bound, PyMethodDef& definition);
 // The shell behind `self`, which CPython has checked to be an instance of the bound class.
 [[nodiscard]] Shell& shell_of(PyObject* self);
 
-void bind_typed_calls(ManagerClass& bound);       // apply, release, reset_all, app_mask, process_mask
-void bind_batches(ManagerClass& bound);           // apply_many, release_many, app_masks
-void bind_documented_calls(ManagerClass& bound);  // apply_request, reset_all_request, get_all, infos
-void bind_administration(ManagerClass& bound);    // deaths, admin resets, policy, readiness, close
-void bind_time(ManagerClass& bound);              // advance, next_deadline, wake_at
-void bind_queries(ManagerClass& bound);           // find, records, holders, count, stats, validate
-void bind_events(ManagerClass& bound);            // read, read_columns, last_sequence
+void bind_typed_calls(ManagerClass& bound);                   // apply, release, reset_all, app_mask, process_mask
+void bind_batches(ManagerClass& bound);                       // apply_many, release_many, app_masks
+void bind_documented_calls(ManagerClass& bound);              // apply_request, reset_all_request, get_all, infos
+void bind_administration(ManagerClass& bound);                // deaths, admin resets, policy, readiness, close
+void bind_time(ManagerClass& bound, py::module_& module);     // advance, next_deadline, wake_at; alarms
+void bind_queries(ManagerClass& bound, py::module_& module);  // find, records, holders, count, stats, validate
+void bind_events(ManagerClass& bound, py::module_& module);   // read, read_columns, last_sequence; Cursor
 
 }  // namespace grantwheel::bindings

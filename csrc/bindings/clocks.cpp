@@ -1,5 +1,7 @@
 #include "bindings/clocks.hpp"
 
+#include <sys/timerfd.h>
+
 namespace grantwheel::bindings {
 
 namespace {
@@ -15,7 +17,70 @@ Instant to_instant(py::handle value, const char* name) {
     return static_cast<Instant>(number);
 }
 
+// An alarm on a clock of the kernel's.
+class KernelAlarm final : public Alarm {
+public:
+    explicit KernelAlarm(clockid_t clock) : descriptor_(::timerfd_create(clock, TFD_CLOEXEC | TFD_NONBLOCK)) {}
+
+    void set(Instant at) noexcept override {
+        itimerspec when{};  // all zero: never
+        if (at != no_deadline) {
+            when.it_value.tv_sec = static_cast<time_t>(at / 1000);
+            when.it_value.tv_nsec = at == 0 ? 1 : static_cast<long>(at % 1000) * 1'000'000;
+        }
+        static_cast<void>(::timerfd_settime(descriptor_.number(), TFD_TIMER_ABSTIME, &when, nullptr));
+    }
+    [[nodiscard]] int descriptor() const noexcept override { return descriptor_.number(); }
+
+private:
+    Descriptor descriptor_;
+};
+
 }  // namespace
+
+// An alarm that the clock itself sets off.
+class ManualClock::OwnAlarm final : public Alarm {
+public:
+    explicit OwnAlarm(const ManualClock& clock) : clock_(clock) {}
+
+    void set(Instant at) noexcept override {
+        const std::lock_guard lock(clock_.alarms_mutex_);
+        at_ = at;
+        look();
+    }
+    [[nodiscard]] int descriptor() const noexcept override { return bell_.descriptor(); }
+
+    // Under the lock of the clock.
+    void look() noexcept {
+        if (clock_.now() >= at_) {
+            bell_.ring();
+        } else {
+            bell_.clear();
+        }
+    }
+
+private:
+    const ManualClock& clock_;
+    Bell bell_;
+    Instant at_ = no_deadline;
+};
+
+void ManualClock::set(Instant now) noexcept {
+    if (!home_.is_here()) return now_.store(now, std::memory_order_relaxed);
+    const std::lock_guard lock(alarms_mutex_);
+    now_.store(now, std::memory_order_relaxed);
+    for (const std::weak_ptr<OwnAlarm>& one : alarms_) {
+        if (const auto alarm = one.lock()) alarm->look();
+    }
+}
+
+std::shared_ptr<Alarm> ManualClock::make_alarm() const {
+    const auto alarm = std::make_shared<OwnAlarm>(*this);
+    const std::lock_guard lock(alarms_mutex_);
+    std::erase_if(alarms_, [](const std::weak_ptr<OwnAlarm>& one) { return one.expired(); });
+    alarms_.emplace_back(alarm);
+    return alarm;
+}
 
 ClockReader::ClockReader(py::object clock) : clock_(std::move(clock)) {
     if (py::isinstance<ManualClock>(clock_)) {
@@ -41,6 +106,18 @@ Instant ClockReader::read() const noexcept {
 }
 
 Instant ClockReader::ask() const { return to_instant(clock_.attr("now")(), "now of the clock"); }
+
+std::shared_ptr<Alarm> ClockReader::make_alarm() const {
+    switch (kind_) {
+        case Kind::boot: return std::make_shared<KernelAlarm>(CLOCK_BOOTTIME);
+        case Kind::monotonic: return std::make_shared<KernelAlarm>(CLOCK_MONOTONIC);
+        case Kind::manual: return manual_->make_alarm();
+        case Kind::python: break;
+    }
+    throw py::value_error("a manager on a clock of type " +
+                          std::string(py::str(py::type::of(clock_).attr("__name__"))) +
+                          " cannot be slept on: use BootClock, MonotonicClock or ManualClock, or drive it by hand");
+}
 
 void bind_clocks(py::module_& module) {
     py::class_<BootClock>(module, "BootClock", "Milliseconds since boot, time in suspend included.")

@@ -4,8 +4,12 @@
 #include <pybind11/pybind11.h>
 
 #include <atomic>
+#include <memory>
+#include <mutex>
+#include <vector>
 
 #include "bindings/errors.hpp"
+#include "bindings/waker.hpp"
 #include "grantwheel/clock.hpp"
 
 namespace grantwheel::bindings {
@@ -17,11 +21,20 @@ struct MonotonicClock {};
 class ManualClock {
 public:
     explicit ManualClock(Instant start) : now_(start) {}
-    void set(Instant now) noexcept { now_.store(now, std::memory_order_relaxed); }
+    // Sets off the alarms that this reaches, and those of them that it does not reach any more it silences.
+    void set(Instant now) noexcept;
     [[nodiscard]] Instant now() const noexcept { return now_.load(std::memory_order_relaxed); }
 
+    // Pre: the clock outlives it.
+    [[nodiscard]] std::shared_ptr<Alarm> make_alarm() const;
+
 private:
+    class OwnAlarm;
+
     std::atomic<Instant> now_;
+    Home home_;
+    mutable std::mutex alarms_mutex_;
+    mutable std::vector<std::weak_ptr<OwnAlarm>> alarms_;
 };
 
 // The clock of one manager. The clocks of C++ are read under the lock of the manager; a Python object is asked before.
@@ -35,6 +48,8 @@ public:
     [[nodiscard]] Instant read() const noexcept;
     // Pre: is_python(). TypeError for an answer that is not an int; an answer below 0 is out of range.
     [[nodiscard]] Instant ask() const;
+    // An alarm of this clock. ValueError for a Python object, which cannot wake anybody. The clock must outlive it.
+    [[nodiscard]] std::shared_ptr<Alarm> make_alarm() const;
 
     [[nodiscard]] const py::object& object() const noexcept { return clock_; }
     [[nodiscard]] py::object& object() noexcept { return clock_; }

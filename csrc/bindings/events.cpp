@@ -1,3 +1,5 @@
+#include <pybind11/stl.h>
+
 #include <array>
 #include <deque>
 #include <string>
@@ -5,6 +7,7 @@
 
 #include "bindings/arguments.hpp"
 #include "bindings/calls.hpp"
+#include "bindings/cursor.hpp"
 #include "bindings/vocabulary.hpp"
 
 namespace grantwheel::bindings {
@@ -31,31 +34,47 @@ struct Range {
     [[nodiscard]] std::uint64_t end() const noexcept { return after + count; }
 };
 
-// Events with copies of their bundles, which neighbours share when they are the same.
-struct OwnedEvents {
-    std::vector<Event> events;
-    std::deque<std::string> bundles;
-
-    void read(const Engine& engine, const Range& range) {
-        events.resize(range.count);
-        static_cast<void>(engine.read(range.after, events));
-        for (Event& event : events) {
-            if (event.bundle.empty()) continue;
-            if (bundles.empty() || bundles.back() != event.bundle) bundles.emplace_back(event.bundle);
-            event.bundle = bundles.back();
+// Hands the events of a range to `take` until it says no. Returns the number of the last one that it had.
+template <typename Take>
+std::uint64_t for_each_event(const Engine& engine, const Range& range, Take&& take) {
+    std::array<Event, 128> chunk;
+    for (std::size_t done = 0; done < range.count;) {
+        const std::span part(chunk.data(), std::min(range.count - done, chunk.size()));
+        done += engine.read(range.after + done, part).count;
+        for (const Event& event : part) {
+            if (!take(event)) return event.sequence;
         }
     }
+    return range.end();
+}
+
+// Events with copies of their bundles, which neighbours share when they are the same.
+class OwnedEvents {
+public:
+    void reserve(std::size_t count) { events_.reserve(count); }
+    void add(const Event& event) {
+        Event& own = events_.emplace_back(event);
+        if (own.bundle.empty()) return;
+        if (bundles_.empty() || bundles_.back() != own.bundle) bundles_.emplace_back(own.bundle);
+        own.bundle = bundles_.back();
+    }
+    [[nodiscard]] std::size_t size() const noexcept { return events_.size(); }
     [[nodiscard]] py::list list() const {
-        py::list result;
+        py::list result(events_.size());
         std::string_view previous;
         py::object bundle = make_text(previous);
-        for (const Event& event : events) {
+        std::size_t place = 0;
+        for (const Event& event : events_) {
             if (event.bundle != previous) bundle = make_text(event.bundle);
             previous = event.bundle;
-            result.append(make_event(event, bundle));
+            PyList_SET_ITEM(result.ptr(), static_cast<Py_ssize_t>(place++), make_event(event, bundle).release().ptr());
         }
         return result;
     }
+
+private:
+    std::vector<Event> events_;
+    std::deque<std::string> bundles_;
 };
 
 // One field of many events, as memory that becomes a buffer of Python's.
@@ -67,6 +86,7 @@ public:
     void add(Value value) {
         values_.push_back(static_cast<T>(value));
     }
+    [[nodiscard]] std::size_t size() const noexcept { return values_.size(); }
     // A memoryview of its own copy, with the format of `struct`.
     [[nodiscard]] py::object buffer(const char* format) const {
         const py::bytes bytes(reinterpret_cast<const char*>(values_.data()), values_.size() * sizeof(T));
@@ -84,22 +104,13 @@ struct ColumnsOfEvents {
     Column<std::uint16_t> mask;
     Column<std::int8_t> cpu_level;
 
-    void read(const Engine& engine, const Range& range) {
-        reserve(range.count);
-        std::array<Event, 128> chunk;
-        for (std::size_t done = 0; done < range.count;) {
-            const std::span part(chunk.data(), std::min(range.count - done, chunk.size()));
-            done += engine.read(range.after + done, part).count;
-            for (const Event& event : part) add(event);
-        }
-    }
+    [[nodiscard]] std::size_t size() const noexcept { return sequence.size(); }
     [[nodiscard]] py::object list() const {
         return make_named(vocabulary().EventColumns,
                           {sequence.buffer("Q"), time.buffer("Q"), kind.buffer("B"), cause.buffer("B"), uid.buffer("I"),
                            pid.buffer("I"), mask.buffer("H"), cpu_level.buffer("b")});
     }
 
-private:
     void reserve(std::size_t count) {
         sequence.reserve(count);
         time.reserve(count);
@@ -130,7 +141,11 @@ py::tuple read(Shell& shell, std::uint64_t after, const py::object& limit, std::
     const Range range = [&] {
         const auto locked = shell.lock();
         const Range wanted(locked.manager.engine(), after, most, until);
-        events.read(locked.manager.engine(), wanted);
+        events.reserve(wanted.count);
+        for_each_event(locked.manager.engine(), wanted, [&](const Event& event) {
+            events.add(event);
+            return true;
+        });
         return wanted;
     }();
     return py::make_tuple(events.list(), range.missed, range.end());
@@ -138,9 +153,129 @@ py::tuple read(Shell& shell, std::uint64_t after, const py::object& limit, std::
 
 std::uint64_t last_sequence(Shell& shell) { return shell.lock().manager.engine().last_sequence(); }
 
+// So many events are looked at under one lock: a reader that wants few of many keeps nobody waiting.
+constexpr std::size_t slice = 4096;
+
+// Under the lock.
+void note_delivery(Shell& shell, Cursor& cursor, Instant instant, Instant now) {
+    cursor.lateness.note(instant, now);
+    shell.tally().delivered.note(instant, now);
+}
+
+// Reads one slice. Returns whether there may be more of it. A gap comes before all events of a list.
+template <typename Events>
+bool read_slice(Shell& shell, Cursor& cursor, Events& events, std::size_t most, bool is_delivery) {
+    const auto locked = shell.lock();
+    const Engine& engine = locked.manager.engine();
+    const Range range(engine, cursor.after, slice, cursor.until);
+    if (range.missed > 0 && events.size() > 0) return false;
+    cursor.missed += range.missed;
+    shell.tally().missed += range.missed;
+    const Instant now = is_delivery ? shell.instant_without_asking() : no_deadline;
+    const std::size_t room = most - events.size();
+    events.reserve(events.size() + std::min(range.count, room));
+    if (room > 0) {
+        cursor.after = for_each_event(engine, range, [&](const Event& event) {
+            if (cursor.filter.wants(event)) {
+                events.add(event);
+                if (now != no_deadline) note_delivery(shell, cursor, event.time, now);
+            }
+            return events.size() < most;
+        });
+    }
+    const bool events_wait = cursor.pending(engine.last_sequence()) > 0;
+    if (cursor.bell && cursor.bell->is_rung() != events_wait) {
+        shell.waker().keep(cursor.bell, events_wait, cursor.has_seen_all());
+    }
+    return events_wait && events.size() < most;
+}
+
+template <typename Events>
+py::object follow(Cursor& cursor, Shell& shell, const py::object& limit, bool is_delivery) {
+    const std::size_t most = to_limit(limit.ptr(), "limit");
+    Events events;
+    const std::uint64_t after = cursor.after;
+    const std::uint64_t missed = cursor.missed;
+    try {
+        while (read_slice(shell, cursor, events, most, is_delivery)) {
+        }
+        return events.list();
+    } catch (...) {
+        // There was no memory for them: they are still to be read.
+        const auto locked = shell.lock();
+        cursor.after = after;
+        cursor.missed = missed;
+        if (cursor.bell) shell.waker().keep(cursor.bell, true, cursor.has_seen_all());
+        throw;
+    }
+}
+
+std::unique_ptr<Cursor> make_cursor(Shell& shell, std::uint32_t kinds, std::optional<std::vector<std::uint32_t>> uids) {
+    if (uids) std::sort(uids->begin(), uids->end());
+    auto cursor = std::make_unique<Cursor>();
+    cursor->filter = {kinds, std::move(uids)};
+    cursor->after = shell.lock().manager.engine().last_sequence();
+    return cursor;
+}
+
+// The descriptor of the cursor's bell, which hangs from the first call on.
+int bell_descriptor(Cursor& cursor, Shell& shell) {
+    const auto locked = shell.lock();
+    if (!cursor.bell) {
+        cursor.bell = std::make_shared<Bell>();
+        shell.waker().keep(cursor.bell, cursor.pending(locked.manager.engine().last_sequence()) > 0,
+                           cursor.has_seen_all());
+    }
+    return cursor.bell->descriptor();
+}
+
+void hand_over(Cursor& cursor, Shell& shell, std::uint64_t event_time) {
+    const auto locked = shell.lock();
+    const Instant now = shell.instant_without_asking();
+    if (now != no_deadline) note_delivery(shell, cursor, event_time, now);
+}
+
+void bind_cursor(py::module_& module) {
+    py::class_<Cursor>(module, "Cursor",
+                       "The place of one reader in the events of one manager: what a Subscription is made of.")
+        .def(py::init(&make_cursor), py::arg("manager"), py::arg("kinds"), py::arg("uids"))
+        .def_readonly("after", &Cursor::after, "The number of the last event that was dealt with.")
+        .def_readonly("missed", &Cursor::missed, "How many were overwritten before they were read.")
+        .def_property_readonly(
+            "lateness",
+            [](const Cursor& cursor) {
+                return py::make_tuple(cursor.lateness.last, cursor.lateness.most,
+                                      py::tuple(py::cast(cursor.lateness.counts)));
+            },
+            "(of the last event, the longest, counts by powers of two), in ms.")
+        .def("read", &follow<OwnedEvents>, py::arg("manager"), py::arg("limit"), py::arg("is_delivery") = true,
+             "Return the next events.")
+        .def("read_columns", &follow<ColumnsOfEvents>, py::arg("manager"), py::arg("limit"),
+             py::arg("is_delivery") = true, "Return the same as EventColumns.")
+        .def(
+            "pending",
+            [](const Cursor& cursor, Shell& shell) {
+                return cursor.pending(shell.lock().manager.engine().last_sequence());
+            },
+            py::arg("manager"), "Return how many events have not been dealt with.")
+        .def(
+            "end_at", [](Cursor& cursor, std::uint64_t sequence) { cursor.until = sequence; }, py::arg("sequence"),
+            "Let nothing after this event be read.")
+        .def("hand_over", &hand_over, py::arg("manager"), py::arg("event_time"), "Count how late an event is now.")
+        .def("fileno", &bell_descriptor, py::arg("manager"), "Return a descriptor that is readable while events wait.")
+        .def(
+            "ring",
+            [](const Cursor& cursor, Shell& shell) {
+                const auto locked = shell.lock();
+                if (cursor.bell) shell.waker().keep(cursor.bell, true, cursor.has_seen_all());
+            },
+            py::arg("manager"), "Wake whoever waits for events, once.");
+}
+
 }  // namespace
 
-void bind_events(ManagerClass& bound) {
+void bind_events(ManagerClass& bound, py::module_& module) {
+    bind_cursor(module);
     bound
         .def("read", &read<OwnedEvents>, py::arg("after"), py::arg("limit") = py::none(), py::arg("until") = UINT64_MAX,
              "Return (events after a number and as far as another, how many were overwritten before them, after which\n"

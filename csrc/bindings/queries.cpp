@@ -98,10 +98,34 @@ py::dict by_type(const std::uint64_t (&counts)[type_count]) {
     return result;
 }
 
+py::dict by_code(const Refusals& refusals) {
+    py::dict result;
+    for (std::size_t i = 0; i < std::size(Refusals::codes); ++i) {
+        result[py::int_(Refusals::codes[i])] = refusals.count(i);
+    }
+    return result;
+}
+
+py::dict as_dict(const Histogram& histogram) {
+    py::list counts;
+    for (const std::uint64_t count : histogram.lateness.counts) counts.append(count);
+    py::dict result;
+    result["counts"] = py::tuple(counts);
+    result["sum_ms"] = histogram.sum;
+    result["max_ms"] = histogram.lateness.most;
+    return result;
+}
+
 py::dict stats(Shell& shell) {
-    const Stats stats = shell.run([](Manager& manager, Instant now) {
+    std::uint64_t missed = 0;
+    Histogram advanced;
+    Histogram delivered;
+    const Stats stats = shell.run([&](Manager& manager, Instant now) {
         Stats numbers;
         check(manager.engine().stats(now, numbers));
+        missed = shell.tally().missed;
+        advanced = shell.tally().advanced;
+        delivered = shell.tally().delivered;
         return numbers;
     });
     py::dict ended;
@@ -113,9 +137,15 @@ py::dict stats(Shell& shell) {
     result["process_grants"] = by_type(stats.process_grants);
     result["granted"] = stats.granted;
     result["renewed"] = stats.renewed;
+    result["released"] =
+        stats.ended[static_cast<std::size_t>(Cause::release)] + stats.ended[static_cast<std::size_t>(Cause::reset_all)];
     result["ended"] = ended;
     result["strings"] = stats.strings;
     result["last_sequence"] = stats.last_sequence;
+    result["missed"] = missed;
+    result["refused"] = by_code(shell.tally().refusals);
+    result["advance_lateness"] = as_dict(advanced);
+    result["delivery_lateness"] = as_dict(delivered);
     return result;
 }
 
@@ -133,13 +163,22 @@ void validate(Shell& shell) {
 
 }  // namespace
 
-void bind_queries(ManagerClass& bound) {
+void bind_queries(ManagerClass& bound, py::module_& module) {
+    module.def(
+        "refuse",
+        [error = py::object(module.attr("business_error"))](Shell& shell, int detail, const py::str& sentence) {
+            const py::object made = error(detail, sentence);
+            shell.tally().refusals.note(static_cast<Status>(detail));
+            return made;
+        },
+        py::arg("manager"), py::arg("detail"), py::arg("sentence") = "", py::pos_only(),
+        "Return the same as `business_error`, as a refusal of the manager.");
     bound
-        .def("find_app", &find_app, py::arg("uid"),
+        .def("find_app", counting<&find_app>, py::arg("uid"),
              "Return what the app of a uid holds now, as a Record; None for nothing. Changes nothing.\n\n"
              "Raises\n------\nBusinessError\n    18700001: uid out of range. 9800004: closed.\n"
              "ValueError\n    The clock has run backwards or out of range.")
-        .def("find_process", &find_process, py::arg("pid"),
+        .def("find_process", counting<&find_process>, py::arg("pid"),
              "Return what a process holds now, as a Record; None for nothing. Changes nothing.\n\n"
              "Raises\n------\nBusinessError\n    18700001: pid out of range. 9800004: closed.\n"
              "ValueError\n    The clock has run backwards or out of range.")
@@ -161,8 +200,8 @@ void bind_queries(ManagerClass& bound) {
              "Raises\n------\nValueError, BusinessError\n    As `holders`.")
         .def(
             "stats", &stats,
-            "Return plain numbers: records and grants that live now, by type; grants given, renewed and ended by cause\n"
-            "since the start; texts in use; the number of the last event.")
+            "Return plain numbers: records and grants that live now, by type; grants given, renewed, released and ended by\n"
+            "cause since the start; texts in use; events; refused calls; how late grants were ended and events delivered.")
         .def("validate", &validate,
              "Check every invariant of the engine; AssertionError names the first that is broken.");
 }

@@ -25,19 +25,36 @@ Shell::Shell(py::object clock, const Limits& limits, py::object recorder) : cloc
     if (manager_ == nullptr) throw Refusal(Status::out_of_memory);
 }
 
+// What another thread of the parent was changing during a fork is not fit to be destroyed in the child, and what
+// wakes the parent is not to be rung there.
+Shell::~Shell() {
+    if (home_.is_here()) return;
+    static_cast<void>(manager_.release());
+    static_cast<void>(waker_.release());
+}
+
 // A clock in Python is asked before the lock is taken. Another thread may have brought a later instant meanwhile; then
 // it is asked again. A clock that does not go on has really run backwards, and the call says so.
 Shell::Session Shell::begin_asking() {
     for (Instant previous = no_deadline;;) {
         const Instant now = clock_.ask();
-        std::unique_lock lock(mutex_);
+        Guard lock(*this);
         const bool stands_still = previous != no_deadline && now <= previous;
         if (now >= latest_ || stands_still) return session(std::move(lock), now);
         previous = now;
     }
 }
 
-Mask Shell::change_in_steps(const Admission& admission) {
+bool Shell::keep_held(Admission& admission, Held held, const Session& session) {
+    if (admission.status != Status::ok) return true;  // to be refused
+    const Mask mask = held(session.manager.engine(), admission.command, session.now);
+    admission.command.mask = mask;
+    admission.ask_quota = admission.ask_quota && (mask & type::CPU) != 0;
+    return mask != 0;
+}
+
+// Time goes by while the hook is asked. So what is held is looked at once more when nothing can come in between.
+Mask Shell::change_in_steps(Admission admission, Held held) {
     if (admission.ask_quota && !ask_quota(admission.command)) throw Refusal(Status::permission_denied);
     Result result;
     Ended ended;
@@ -47,13 +64,19 @@ Mask Shell::change_in_steps(const Admission& admission) {
     };
     if (recorder_) {
         const Turn turn(*this);
-        const Instant now = begin().now;
+        const Instant now = [&] {
+            const Session session = begin();
+            if (held != nullptr && !keep_held(admission, held, session)) admission.command.mask = 0;
+            return session.now;
+        }();
+        if (admission.command.mask == 0) return 0;
         record(admission.command, now);
         // Not the clock again: what is on record is carried out, at the instant that is on record.
         const Locked locked = lock();
         execute(locked.manager, now);
     } else {
         const Session session = begin();
+        if (held != nullptr && !keep_held(admission, held, session)) return 0;
         execute(session.manager, session.now);
     }
     settle(ended);
@@ -105,11 +128,23 @@ void Shell::set_policy(std::unique_ptr<Policy> policy, py::object quota) {
 
 void Shell::close() {
     std::unique_ptr<Manager> closed;
-    {
+    if (home_.is_here()) {
         const std::lock_guard lock(mutex_);
         closed = std::move(manager_);
+        if (waker_) waker_->end();
     }
     forget();
+}
+
+Waker& Shell::waker() {
+    if (!waker_) waker_ = std::make_unique<Waker>(open().engine());
+    return *waker_;
+}
+
+Waker& Shell::waker_with_alarm() {
+    Waker& made = waker();
+    if (!made.has_alarm()) made.set_alarm(clock_.make_alarm(), open().engine());
+    return made;
 }
 
 int Shell::traverse(visitproc visit, void* arg) const {
@@ -127,6 +162,7 @@ void Shell::forget() {
 
 Shell::Turn::Turn(Shell& shell) : shell_(shell.recorder_ ? &shell : nullptr) {
     if (shell_ == nullptr) return;
+    shell_->require_here();
     if (shell_->turn_holder_ == std::this_thread::get_id()) {
         throw std::runtime_error("the recorder of a manager must not change it, nor read across its records");
     }

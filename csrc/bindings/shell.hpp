@@ -5,6 +5,8 @@
 // Hook     Asked between admit and execute and told of ended CPU afterwards, without the lock. It may call the manager.
 // Record   With a recorder all calls that can move time or change anything take turns, so that a replay of the record
 //          meets the same instants in the same order. The recorder itself may only read single records.
+// Waker    Made when somebody is first to be woken. Hears of every call before its lock is let go.
+// Fork     In the child every call is refused as not connected.
 #pragma once
 
 #include <pybind11/pybind11.h>
@@ -18,6 +20,9 @@
 
 #include "bindings/clocks.hpp"
 #include "bindings/errors.hpp"
+#include "bindings/home.hpp"
+#include "bindings/tally.hpp"
+#include "bindings/waker.hpp"
 #include "grantwheel/manager.hpp"
 
 namespace grantwheel::bindings {
@@ -26,20 +31,34 @@ enum class Gil { hold, release };
 
 class Shell {
 public:
+    // Holds the lock of a shell. Before it lets go it tells the waker. Refusal in the child of a fork.
+    class Guard {
+    public:
+        explicit Guard(Shell& shell);
+        ~Guard();
+        Guard(Guard&& other) noexcept : shell_(std::exchange(other.shell_, nullptr)) {}
+        Guard& operator=(Guard&&) = delete;
+
+    private:
+        Shell* shell_;
+    };
+    // Which types of a command are held at an instant, by the records that it goes to. Changes nothing.
+    using Held = Mask (*)(const Engine& engine, const Command& command, Instant now);
     // The manager under its lock, which is held as long as this lives.
     struct Locked {
-        std::unique_lock<std::mutex> lock;
+        Guard lock;
         Manager& manager;
     };
     // The same at an instant: a call.
     struct Session {
-        std::unique_lock<std::mutex> lock;
+        Guard lock;
         Manager& manager;
         Instant now;
     };
 
     // Refusal when memory is not to be had; ValueError for a limit out of range.
     Shell(py::object clock, const Limits& limits, py::object recorder);
+    ~Shell();
 
     // Takes the lock. Refusal when closed. For what has nothing to do with time.
     [[nodiscard]] Locked lock();
@@ -57,9 +76,10 @@ public:
     auto look(Work&& work);
 
     // Carries out what `admit(manager, now)` admits, with hook and recorder. Returns the mask; throws the refusal.
-    // `uid` is whose record it is about, as far as that is known: its look-up begins before the clock is read.
+    // `uid` is whose record it is about, as far as that is known: its look-up begins before the clock is read. With
+    // `held`, only the types that it answers are changed; when it answers none, nothing is, and the mask is 0.
     template <typename Admit>
-    Mask change(std::int64_t uid, Admit&& admit);
+    Mask change(std::int64_t uid, Admit&& admit, Held held = nullptr);
 
     // Whether neither hook nor recorder stands between admit and execute.
     [[nodiscard]] bool is_direct() const noexcept { return !quota_ && !recorder_; }
@@ -69,6 +89,16 @@ public:
     // Gives the memory back. Every later call is refused as not connected, but for this one.
     void close();
 
+    // Under the lock: what wakes those who wait for this manager.
+    [[nodiscard]] Waker& waker();
+    // The same with an alarm. ValueError for a clock that cannot wake anybody.
+    [[nodiscard]] Waker& waker_with_alarm();
+    // The instant, if it can be had under the lock; no_deadline if Python would have to be asked.
+    [[nodiscard]] Instant instant_without_asking() const noexcept {
+        return clock_.is_python() ? no_deadline : clock_.read();
+    }
+
+    [[nodiscard]] Tally& tally() noexcept { return tally_; }
     [[nodiscard]] const py::object& clock() const noexcept { return clock_.object(); }
     // For the garbage collector: the Python objects that are held, and letting go of them.
     int traverse(visitproc visit, void* arg) const;
@@ -95,7 +125,9 @@ private:
         return *manager_;
     }
     [[nodiscard]] Session begin_asking();
-    [[nodiscard]] Mask change_in_steps(const Admission& admission);
+    [[nodiscard]] Mask change_in_steps(Admission admission, Held held);
+    // Leaves the types to an admission that are held. False when there are none.
+    [[nodiscard]] static bool keep_held(Admission& admission, Held held, const Session& session);
     [[nodiscard]] bool ask_quota(const Command& command) const;
     void record(const Command& command, Instant now) const;
     void settle(const Ended& ended) const;
@@ -104,8 +136,10 @@ private:
         ended.insert(ended.end(), uids.begin(), uids.end());
     }
 
-    [[nodiscard]] Session session(std::unique_lock<std::mutex> lock, Instant now);
+    [[nodiscard]] Session session(Guard lock, Instant now);
+    void require_here() const;
 
+    Home home_;
     std::mutex mutex_;
     std::unique_ptr<Manager> manager_;  // null once closed
     Instant latest_ = 0;                // of all calls, those included that only read
@@ -114,28 +148,69 @@ private:
     py::object recorder_;  // null when there is none
     std::mutex turn_;
     std::atomic<std::thread::id> turn_holder_{};
+    Tally tally_;
+    std::unique_ptr<Waker> waker_;  // null until it is needed; goes before the clock
 };
+
+// Does the work of one call of Python's, and counts its refusal.
+template <typename Work>
+auto counted(Shell& shell, Work&& work) {
+    try {
+        return work();
+    } catch (const Refusal& refusal) {
+        shell.tally().refusals.note(refusal.status());
+        throw;
+    }
+}
+
+template <auto function>
+struct Counting;
+template <typename Result, typename... Arguments, Result (*function)(Shell&, Arguments...)>
+struct Counting<function> {
+    static Result call(Shell& shell, Arguments... arguments) {
+        return counted(shell, [&] { return function(shell, arguments...); });
+    }
+};
+// A function that pybind11 binds, with its refusals counted.
+template <auto function>
+inline constexpr auto counting = &Counting<function>::call;
 
 inline Mask mask_or_throw(const Result& result) {
     check(result.status);
     return result.mask;
 }
 
+inline void Shell::require_here() const {
+    if (home_.is_here()) return;
+    throw Refusal(Status::not_connected, "A manager does not survive a fork: the child makes one of its own.");
+}
+
+inline Shell::Guard::Guard(Shell& shell) : shell_(&shell) {
+    shell.require_here();
+    shell.mutex_.lock();
+}
+
+inline Shell::Guard::~Guard() {
+    if (shell_ == nullptr) return;
+    if (shell_->waker_ && shell_->manager_) shell_->waker_->update(shell_->manager_->engine(), shell_->latest_);
+    shell_->mutex_.unlock();
+}
+
 inline Shell::Locked Shell::lock() {
-    std::unique_lock lock(mutex_);
+    Guard lock(*this);
     return {std::move(lock), open()};
 }
 
 // Reads the clock under the lock, so that no call comes with an earlier instant than the one before it.
 inline Shell::Session Shell::begin(std::int64_t uid) {
     if (clock_.is_python()) return begin_asking();
-    std::unique_lock lock(mutex_);
+    Guard lock(*this);
     const auto app = static_cast<std::uint32_t>(uid);
     open().engine().prefetch_apps({&app, 1});
     return session(std::move(lock), clock_.read());
 }
 
-inline Shell::Session Shell::session(std::unique_lock<std::mutex> lock, Instant now) {
+inline Shell::Session Shell::session(Guard lock, Instant now) {
     Manager& manager = open();
     if (now < latest_) throw Refusal(Status::time_backwards);
     latest_ = now;
@@ -169,10 +244,12 @@ auto Shell::look(Work&& work) {
 }
 
 template <typename Admit>
-Mask Shell::change(std::int64_t uid, Admit&& admit) {
+Mask Shell::change(std::int64_t uid, Admit&& admit, Held held) {
     if (is_direct()) {
         const Session session = begin(uid);
-        return mask_or_throw(session.manager.execute(admit(session.manager, session.now), session.now));
+        Admission admission = admit(session.manager, session.now);
+        if (held != nullptr && !keep_held(admission, held, session)) return 0;
+        return mask_or_throw(session.manager.execute(admission, session.now));
     }
     std::string bundle;
     Admission admission;
@@ -180,10 +257,11 @@ Mask Shell::change(std::int64_t uid, Admit&& admit) {
         const Session session = begin();
         admission = admit(session.manager, session.now);
         check(admission.status);
+        if (held != nullptr && !keep_held(admission, held, session)) return 0;
         bundle = admission.command.bundle;  // it may lie in a policy that is replaced before the command is executed
         admission.command.bundle = bundle;
     }
-    return change_in_steps(admission);
+    return change_in_steps(std::move(admission), held);
 }
 
 }  // namespace grantwheel::bindings

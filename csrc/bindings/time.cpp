@@ -1,5 +1,6 @@
 #include "bindings/arguments.hpp"
 #include "bindings/calls.hpp"
+#include "bindings/cursor.hpp"
 
 namespace grantwheel::bindings {
 
@@ -12,8 +13,15 @@ py::object instant_or_none(Instant at) {
 
 std::size_t advance(Shell& shell, const py::object& budget) {
     const std::size_t most = to_limit(budget.ptr(), "budget");
-    const AdvanceResult result =
-        shell.run<Gil::release>([&](Manager& manager, Instant now) { return manager.engine().advance(now, most); });
+    const AdvanceResult result = shell.run<Gil::release>([&](Manager& manager, Instant now) {
+        const std::uint64_t before = manager.engine().last_sequence();
+        const AdvanceResult ended = manager.engine().advance(now, most);
+        Event first;
+        if (ended.ended > 0 && manager.engine().read(before, {&first, 1}).count > 0) {
+            shell.tally().advanced.note(first.time, now);
+        }
+        return ended;
+    });
     check(result.status);
     return result.ended;
 }
@@ -28,9 +36,24 @@ py::object next_deadline(Shell& shell) {
 
 py::object wake_at(Shell& shell) { return instant_or_none(shell.lock().manager.engine().wake_at()); }
 
+int alarm_descriptor(Shell& shell) {
+    const auto locked = shell.lock();
+    return shell.waker_with_alarm().alarm_descriptor();
+}
+
+// The bell of the cursor hangs already.
+int joint_descriptor(Shell& shell, const Cursor& cursor) {
+    const auto locked = shell.lock();
+    return shell.waker_with_alarm().joint_descriptor(*cursor.bell);
+}
+
 }  // namespace
 
-void bind_time(ManagerClass& bound) {
+void bind_time(ManagerClass& bound, py::module_& module) {
+    module.def("alarm_fileno", &alarm_descriptor, py::arg("manager"), py::pos_only(),
+               "Return a descriptor that is readable from the manager's `wake_at` on.");
+    module.def("joint_fileno", &joint_descriptor, py::arg("manager"), py::arg("cursor"), py::pos_only(),
+               "Return a descriptor that is readable when that of the alarm or of the cursor is.");
     bound
         .def(
             "advance", &advance, py::arg("budget") = py::none(),

@@ -1,3 +1,5 @@
+#include <array>
+
 #include "bindings/arguments.hpp"
 #include "bindings/calls.hpp"
 
@@ -5,9 +7,13 @@ namespace grantwheel::bindings {
 
 namespace {
 
+// What `read(shell)` answers, as an int of Python's.
 template <typename Read>
-PyObject* mask_object(Read&& read) {
-    return guarded([&] { return PyLong_FromUnsignedLong(read()); });
+PyObject* mask_object(PyObject* self, Read&& read) {
+    return guarded([&] {
+        Shell& shell = shell_of(self);
+        return PyLong_FromUnsignedLong(counted(shell, [&] { return read(shell); }));
+    });
 }
 
 // The caller with what was given of it, or with what the policy says of its uid.
@@ -15,31 +21,64 @@ Caller caller_of(const CallerArgument& given, const Manager& manager, std::int64
     return given.given ? given.as(uid, pid) : manager.caller(uid, pid);
 }
 
-PyObject* apply(PyObject* self, PyObject* const* arguments, Py_ssize_t count, PyObject* keywords) {
-    static const Parameters<9> parameters(
-        "apply", {"uid", "pid", "mask", "timeout_ms", "persist", "process", "reason", "cpu_level", "caller"}, 4, 4);
-    return mask_object([&] {
-        const auto [uid, pid, mask, timeout, persist, process, reason, level, who] =
-            parameters.read(arguments, count, keywords);
-        const std::int64_t user = to_int64(uid, "uid");
-        const std::int64_t task = to_int64(pid, "pid");
-        Request request;
+// What apply and renew are given.
+struct Application {
+    std::int64_t uid;
+    std::int64_t pid;
+    Request request{};
+    CallerArgument caller;
+
+    explicit Application(const std::array<PyObject*, 9>& values) {
+        const auto [user, task, mask, timeout, persist, process, reason, level, who] = values;
+        uid = to_int64(user, "uid");
+        pid = to_int64(task, "pid");
         request.mask = to_mask(mask, "mask");
         request.timeout_ms = to_timeout(timeout, "timeout_ms");
         request.is_persist = to_bool(persist, "persist", false);
         request.is_process = to_bool(process, "process", false);
         request.cpu_level = to_level(level, "cpu_level");
-        const CallerArgument caller = to_caller(who);
+        caller = to_caller(who);
         request.reason = to_text(reason, "reason");
-        return shell_of(self).change(user, [&](const Manager& manager, Instant now) {
-            return manager.admit(caller_of(caller, manager, user, task), request, now);
-        });
+    }
+    [[nodiscard]] Admission admit(const Manager& manager, Instant now) const {
+        return manager.admit(caller_of(caller, manager, uid, pid), request, now);
+    }
+};
+
+PyObject* apply(PyObject* self, PyObject* const* arguments, Py_ssize_t count, PyObject* keywords) {
+    static const Parameters<9> parameters(
+        "apply", {"uid", "pid", "mask", "timeout_ms", "persist", "process", "reason", "cpu_level", "caller"}, 4, 4);
+    return mask_object(self, [&](Shell& shell) {
+        const Application call(parameters.read(arguments, count, keywords));
+        return shell.change(call.uid, [&](const Manager& manager, Instant now) { return call.admit(manager, now); });
+    });
+}
+
+// The types of an apply that are held already, by the records that it would go to.
+Mask held_of(const Engine& engine, const Command& command, Instant now) {
+    const Mask process_mask = command.is_process ? command.mask & type::CPU : 0;
+    Mask held = mask_or_throw(engine.mask({OwnerKind::app, command.uid}, now)) & ~process_mask;
+    if (process_mask != 0) {
+        RecordView record;
+        check(engine.find({OwnerKind::process, command.pid}, now, record));
+        if (record.uid == command.uid) held |= record.mask;  // else the pid is that of a dead process
+    }
+    return command.mask & held;
+}
+
+PyObject* renew(PyObject* self, PyObject* const* arguments, Py_ssize_t count, PyObject* keywords) {
+    static const Parameters<9> parameters(
+        "renew", {"uid", "pid", "mask", "timeout_ms", "persist", "process", "reason", "cpu_level", "caller"}, 4, 4);
+    return mask_object(self, [&](Shell& shell) {
+        const Application call(parameters.read(arguments, count, keywords));
+        return shell.change(
+            call.uid, [&](const Manager& manager, Instant now) { return call.admit(manager, now); }, held_of);
     });
 }
 
 PyObject* release(PyObject* self, PyObject* const* arguments, Py_ssize_t count, PyObject* keywords) {
     static const Parameters<6> parameters("release", {"uid", "pid", "mask", "process", "cpu_level", "caller"}, 3, 3);
-    return mask_object([&] {
+    return mask_object(self, [&](Shell& shell) {
         const auto [uid, pid, mask, process, level, who] = parameters.read(arguments, count, keywords);
         const std::int64_t user = to_int64(uid, "uid");
         const std::int64_t task = to_int64(pid, "pid");
@@ -49,7 +88,7 @@ PyObject* release(PyObject* self, PyObject* const* arguments, Py_ssize_t count, 
         request.is_process = to_bool(process, "process", false);
         request.cpu_level = to_level(level, "cpu_level");
         const CallerArgument caller = to_caller(who);
-        return shell_of(self).change(user, [&](const Manager& manager, Instant now) {
+        return shell.change(user, [&](const Manager& manager, Instant now) {
             return manager.admit(caller_of(caller, manager, user, task), request, now);
         });
     });
@@ -57,12 +96,12 @@ PyObject* release(PyObject* self, PyObject* const* arguments, Py_ssize_t count, 
 
 PyObject* reset_all(PyObject* self, PyObject* const* arguments, Py_ssize_t count, PyObject* keywords) {
     static const Parameters<3> parameters("reset_all", {"uid", "pid", "caller"}, 2, 2);
-    return mask_object([&] {
+    return mask_object(self, [&](Shell& shell) {
         const auto [uid, pid, who] = parameters.read(arguments, count, keywords);
         const std::int64_t user = to_int64(uid, "uid");
         const std::int64_t task = to_int64(pid, "pid");
         const CallerArgument caller = to_caller(who);
-        return shell_of(self).change(user, [&](const Manager& manager, Instant now) {
+        return shell.change(user, [&](const Manager& manager, Instant now) {
             return manager.admit_reset_all(caller_of(caller, manager, user, task), now);
         });
     });
@@ -70,10 +109,10 @@ PyObject* reset_all(PyObject* self, PyObject* const* arguments, Py_ssize_t count
 
 // The mask of one owner; a key out of range is refused as an identity is.
 PyObject* owner_mask(PyObject* self, OwnerKind kind, PyObject* key, std::int64_t most, const char* name) {
-    return mask_object([&] {
+    return mask_object(self, [&](Shell& shell) {
         const std::int64_t number = to_int64(key, name);
         if (number < 0 || number > most) throw Refusal(Status::identity_invalid);
-        const auto session = shell_of(self).begin(number);
+        const auto session = shell.begin(number);
         return mask_or_throw(session.manager.engine().mask({kind, static_cast<std::uint32_t>(number)}, session.now));
     });
 }
@@ -106,6 +145,13 @@ PyMethodDef definitions[] = {
      "BusinessError\n    201, 202, 9800001, 9800002, 9800003, 9800004 or 18700001; nothing has changed then.\n"
      "TypeError\n    An argument has the wrong type.\n"
      "ValueError\n    The clock has run backwards or out of range."},
+    {"renew", as_c_function(renew), METH_FASTCALL | METH_KEYWORDS,
+     "renew($self, uid, pid, mask, timeout_ms, *, persist=False, process=False, reason='', cpu_level=-1, caller=None)\n--\n\n"
+     "Apply for those types of a mask that are held: what has ended is not granted again.\n\n"
+     "Parameters are those of `apply`.\n\n"
+     "Returns\n-------\nint\n    The types that were renewed; 0 when none is held.\n\n"
+     "Raises\n------\n"
+     "BusinessError, TypeError, ValueError\n    As `apply`."},
     {"release", as_c_function(release), METH_FASTCALL | METH_KEYWORDS,
      "release($self, uid, pid, mask, *, process=False, cpu_level=-1, caller=None)\n--\n\n"
      "Release the types of a mask: those of the app and of all its processes, or with `process` CPU of this process.\n\n"

@@ -1,9 +1,11 @@
 """The documented module ``backgroundTaskManager`` (system API), for this process.
 
 Its calls act on one default manager with the default policy and the boot clock, made at the first call; the caller is
-this process. A service that judges other callers makes a `grantwheel.Manager` of its own.
+this process. `set_default_manager` puts another one in its place. A service that judges other callers makes a
+`grantwheel.Manager` of its own.
 """
 
+import os
 import threading
 from typing import Any
 
@@ -21,26 +23,68 @@ __all__ = [
     "default_manager",
     "getAllEfficiencyResources",
     "resetAllEfficiencyResources",
+    "set_default_manager",
 ]
 
 _manager: Manager | None = None
+_is_own = False  # whether it was made here
 _making = threading.Lock()
+
+
+def _after_fork() -> None:
+    """Let the child of a fork make a default manager of its own. One that was put in place stays, and refuses."""
+    global _manager, _is_own, _making
+    _making = threading.Lock()  # another thread of the parent may have held it
+    if _is_own:
+        _manager, _is_own = None, False
+
+
+os.register_at_fork(after_in_child=_after_fork)
 
 
 def default_manager() -> Manager:
     """Return the manager that the calls of this module act on; it is made at the first call."""
-    global _manager
-    if _manager is None:
+    global _manager, _is_own
+    manager = _manager
+    if manager is None:
         with _making:
-            if _manager is None:
-                _manager = Manager()
-    return _manager
+            manager = _manager
+            if manager is None:
+                manager = _manager = Manager()
+                _is_own = True
+    return manager
+
+
+def set_default_manager(manager: Manager | None) -> Manager | None:
+    """Let the calls of this module act on another manager: one with a policy, or with the clock of a test.
+
+    Parameters
+    ----------
+    manager : Manager or None
+        The new default manager; None: one that is made at the next call.
+
+    Returns
+    -------
+    Manager or None
+        The one before, neither closed nor changed; None when none had been made.
+
+    Raises
+    ------
+    TypeError
+        It is no manager; the one before stays.
+    """
+    global _manager, _is_own
+    if manager is not None and not isinstance(manager, Manager):
+        raise TypeError(f"manager must be a Manager or None, not {type(manager).__name__}")
+    with _making:
+        before, _manager, _is_own = _manager, manager, False
+    return before
 
 
 def applyEfficiencyResources(*args: Any) -> None:  # noqa: N802 - the documented name
     """Apply for efficiency resources, or release them, as the request says.
 
-    Takes exactly one argument, an `EfficiencyResourcesRequest` or any mapping with its field names.
+    Takes exactly one argument, a `grantwheel.EfficiencyResourcesRequest` or any mapping with its field names.
 
     Raises
     ------

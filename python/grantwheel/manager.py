@@ -1,13 +1,18 @@
 """The manager as users see it: the compiled one, with a policy that can be read back, subscriptions and the listing."""
 
-from collections.abc import Callable, Hashable
+import os
+import threading
+from collections.abc import Callable, Hashable, Iterable
 
 from . import _core
 from .caller import Caller
+from .delivery import CallbackSubscription
+from .hold import Hold, Holds, Terms
 from .listing import listing
 from .policy import Policy
-from .subscription import UNKNOWN_SUBSCRIBER, Subscription
-from .types import Clock, Command, Event, EventColumns
+from .running import Runner, ThreadRunner
+from .subscription import UNKNOWN_SUBSCRIBER, Subscription, refuse_to_pickle
+from .types import Clock, Command, Event, EventColumns, EventKind
 
 _NULL_SUBSCRIBER = 401
 _SUBSCRIBED_TWICE = 980000501
@@ -22,9 +27,9 @@ def _identity(subscriber: object) -> Hashable:
     return subscriber
 
 
-def _require_subscriber(subscriber: object) -> None:
+def _require_subscriber(manager: _core.Manager, subscriber: object) -> None:
     if subscriber is None:
-        raise _core.business_error(_NULL_SUBSCRIBER, "subscriber must be given, as any object but None.")
+        raise _core.refuse(manager, _NULL_SUBSCRIBER, "subscriber must be given, as any object but None.")
 
 
 class Manager(_core.Manager):
@@ -82,8 +87,13 @@ class Manager(_core.Manager):
             recorder=recorder,
         )
         self._subscriptions: dict[Hashable, Subscription] = {}
+        self._running = threading.RLock()  # over who runs it, and over which subscriptions have begun
+        self._runner: Runner | None = None
         self._own = Subscription(self, self)
+        self._holds = Holds(self)
         self.set_policy(Policy() if policy is None else policy)
+
+    __reduce_ex__ = refuse_to_pickle
 
     @property
     def policy(self) -> Policy:
@@ -95,21 +105,127 @@ class Manager(_core.Manager):
 
         Raises
         ------
-        TypeError, ValueError, BusinessError
-            The policy is not valid; the old one stays.
+        TypeError
+            It is no `Policy`, or something in it has the wrong type.
+        ValueError
+            A limit in ``cpu_level_max`` is not within 0..2.
+        BusinessError
+            18700001: a uid is out of range, or a bundle name is longer than 1024 bytes. 9800002: a bundle name cannot
+            be encoded. 9800001: the memory is not to be had. 9800004: the manager is closed. After any error the old
+            policy stays.
         """
         if not isinstance(policy, Policy):
             raise TypeError(f"policy must be a Policy, not {type(policy).__name__}")
         super().set_policy(policy)
         self._policy = policy
 
-    def subscribe(self, subscriber: object, *, caller: Caller | None = None) -> Subscription:
-        """Start a subscription: every event from now on, to be drained.
+    def running(self) -> ThreadRunner:
+        """Run the manager in a thread for the time of a ``with`` block: what is due ends by itself, at its deadline.
+
+        The thread sleeps until `wake_at` and calls `advance`, in slices; meanwhile callback subscriptions get their
+        events. The end of the block stops it, after what has happened by then was delivered. One at a time.
+
+        Raises
+        ------
+        RuntimeError
+            From the block: the manager is running already.
+        ValueError
+            From the block: the clock is a Python object, which cannot wake anybody.
+        BusinessError
+            From the block: 9800004, the manager is closed.
+        """
+        return ThreadRunner(self)
+
+    @property
+    def runner(self) -> Runner | None:
+        """What runs the manager now, in a thread or on a loop; None when nothing does."""
+        return self._runner
+
+    def begin_running(self, runner: Runner) -> None:
+        """Make the manager a runner's, and let callbacks have their events: what the start of a runner does."""
+        self.last_sequence()  # refused when closed, or in the child of a fork, where the lock may never be free
+        with self._running:
+            if self._runner is not None:
+                raise RuntimeError("the manager is running already: one runner at a time")
+            self._runner = runner
+            subscriptions = list(self._subscriptions.values())
+            try:
+                for subscription in subscriptions:
+                    subscription.begin_delivery()
+            except BaseException:
+                self._runner = None
+                for subscription in subscriptions:
+                    subscription.finish_delivery(0)
+                raise
+
+    def end_running(self, runner: Runner) -> list[Subscription]:
+        """Take the manager from its runner; what has happened by now is still delivered: what the end of a runner does.
+
+        Returns
+        -------
+        list of Subscription
+            Those whose `Subscription.join_delivery` waits for that.
+        """
+        with self._running:
+            if self._runner is not runner:
+                return []
+            self._runner = None
+            try:
+                last = self.last_sequence()
+            except _core.ServiceOperationError:
+                last = 0  # closed: nothing can be read any more
+            subscriptions = list(self._subscriptions.values())
+            for subscription in subscriptions:
+                subscription.finish_delivery(last)
+            return subscriptions
+
+    def fileno(self) -> int:
+        """Return a descriptor that is readable when something is due or an event waits for `drain`.
+
+        For event loops that grantwheel does not know: when it is readable, call `advance` and `drain`; then it no
+        longer is. It belongs to the manager: neither read it nor close it.
+
+        Raises
+        ------
+        ValueError
+            The clock is a Python object, which cannot wake anybody.
+        BusinessError
+            9800004: the manager is closed.
+        OSError
+            The process may not open more descriptors.
+        """
+        return self._own.joint_fileno()
+
+    def subscribe(
+        self,
+        subscriber: object,
+        *,
+        kinds: Iterable[EventKind | str] | None = None,
+        uids: Iterable[int] | None = None,
+        batch: bool = False,
+        on_gap: Callable[[int], object] | None = None,
+        caller: Caller | None = None,
+    ) -> Subscription:
+        """Start a subscription: every event from now on, once and in order.
+
+        A callable is called with each event while the manager runs (`running`, `grantwheel.aio.running`), in a thread
+        of its own, so that a slow one delays nobody. When it raises, that is logged (logger ``grantwheel``) and it goes
+        on. It may call the manager, cancel itself and subscribe others. Any other object stands for a reader that
+        calls `Subscription.drain`.
 
         Parameters
         ----------
         subscriber : object
             Any object but None. It stands for the subscription in `unsubscribe`; equal objects are one subscriber.
+        kinds : iterable of EventKind
+            Only these. Default: all.
+        uids : iterable of int
+            Only events of these uids. Default: all.
+        batch : bool
+            Call a callable with lists, of as many events as wait, at most 1024. Much faster than one by one.
+        on_gap : callable
+            Called with the number of events that were overwritten before a callable could have them, in its thread,
+            before the next event. `records` has the state to go on from. Default: a warning is logged.
         caller : Caller
             Must be native. Default: this process, with what the policy says of its uid.
 
@@ -118,31 +234,63 @@ class Manager(_core.Manager):
         BusinessError
             401: the subscriber is None. 201: the caller is not native. 9800005: it is subscribed already. 9800004: the
             manager is closed.
+        ValueError
+            A kind is none, or a uid is out of range.
+        TypeError
+            ``batch`` or ``on_gap`` is given for what is not callable, or the subscriber is a coroutine function.
         """
-        _require_subscriber(subscriber)
+        _require_subscriber(self, subscriber)
         self.require_native(caller=caller)
-        subscription = Subscription(self, subscriber)
-        if self._subscriptions.setdefault(_identity(subscriber), subscription) is not subscription:
-            raise _core.business_error(_SUBSCRIBED_TWICE)
+        subscription: Subscription
+        if callable(subscriber):
+            subscription = CallbackSubscription(self, subscriber, kinds=kinds, uids=uids, batch=batch, on_gap=on_gap)
+        elif batch or on_gap is not None:
+            raise TypeError("batch and on_gap are for a subscriber that is callable")
+        else:
+            subscription = Subscription(self, subscriber, kinds=kinds, uids=uids)
+        key = _identity(subscriber)
+        with self._running:
+            if self._subscriptions.setdefault(key, subscription) is not subscription:
+                raise _core.refuse(self, _SUBSCRIBED_TWICE)
+            if self._runner is not None:
+                try:
+                    subscription.begin_delivery()
+                except BaseException:
+                    del self._subscriptions[key]
+                    raise
         return subscription
 
     def unsubscribe(self, subscriber: object) -> None:
         """End the subscription of a subscriber.
+
+        A callback that is being called is waited for, unless this call comes from a callback: afterwards it is not
+        called any more.
 
         Raises
         ------
         BusinessError
             401: the subscriber is None. 9800005: it is not subscribed. 9800004: the manager is closed.
         """
-        _require_subscriber(subscriber)
+        _require_subscriber(self, subscriber)
         last = self.last_sequence()
         subscription = self._subscriptions.pop(_identity(subscriber), None)
         if subscription is None:
-            raise _core.business_error(UNKNOWN_SUBSCRIBER)
+            raise _core.refuse(self, UNKNOWN_SUBSCRIBER)
         subscription.end_at(last)
 
     def drain(self, limit: int | None = None) -> list[Event]:
-        """Return the events since the last drain, or since the manager was made: its own subscription."""
+        """Return the events since the last drain, or since the manager was made: its own subscription.
+
+        Parameters
+        ----------
+        limit : int
+            At most so many; the rest is for the next drain. Default: all.
+
+        Raises
+        ------
+        BusinessError
+            9800004: the manager is closed.
+        """
         return self._own.drain(limit)
 
     def drain_columns(self, limit: int | None = None) -> EventColumns:
@@ -155,5 +303,63 @@ class Manager(_core.Manager):
         return self._own.missed
 
     def admin_list(self) -> str:
-        """Return a text that lists every record with its grants, apps before processes, keys ascending."""
+        """Return a text that lists every record with its grants, apps before processes, keys ascending.
+
+        Made for people to read; `records` has the same for programs.
+        """
         return listing(self.records())
+
+    def hold(
+        self,
+        mask: int,
+        *,
+        uid: int | None = None,
+        pid: int | None = None,
+        reason: str = "",
+        ttl_ms: int = 30_000,
+        process: bool = False,
+        cpu_level: int = -1,
+        caller: Caller | None = None,
+    ) -> Hold:
+        """Hold types for the time of a ``with`` or ``async with`` block.
+
+        Applies when the block begins, renews each time that a third of ``ttl_ms`` has passed, and releases at its end,
+        however it ends. Holds of one owner and type may overlap: the last one out releases. What goes meanwhile,
+        because it was released by others or its owner stopped, is not granted again: `Hold.lost` tells.
+
+        Parameters
+        ----------
+        mask : int
+            The types, 1..511.
+        uid, pid : int
+            Who holds them. Default: this process.
+        reason : str
+            Why, at most 1024 bytes of UTF-8.
+        ttl_ms : int
+            How long the grants go on without a renewal, 1..2^32-1 ms.
+        process, cpu_level, caller
+            As in `apply`.
+
+        Returns
+        -------
+        Hold
+            To be used in one ``with`` or ``async with`` statement. Its begin raises what `apply` raises; its end raises
+            nothing: what cannot be released runs out, and that is logged.
+        """
+        if not isinstance(ttl_ms, int):
+            raise TypeError(f"ttl_ms must be an int, not {type(ttl_ms).__name__}")
+        uid = os.getuid() if uid is None else uid
+        pid = os.getpid() if pid is None else pid
+        return Hold(self._holds, Terms(mask, uid, pid, reason, ttl_ms, process, cpu_level, caller))
+
+    def renew_holds(self) -> int | None:
+        """Renew every hold whose time has come: for a `ManualClock`, which nothing can sleep on.
+
+        On all other clocks it happens by itself.
+
+        Returns
+        -------
+        int or None
+            When to call again, in ms of the clock; None without holds.
+        """
+        return self._holds.renew_due()

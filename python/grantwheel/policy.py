@@ -23,13 +23,13 @@ class Quota(Protocol):
     def settle(self, uid: int, /) -> None:
         """Hear that CPU has left the app record of ``uid``, for whatever cause.
 
-        An exception goes to `sys.unraisablehook`: the change has happened already.
+        An exception goes to ``sys.unraisablehook``: the change has happened already.
         """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
-    """What a manager allows. A value: change it by giving the manager another one (`dataclasses.replace` helps).
+    """What a manager allows. A value: change it by giving the manager another one (``dataclasses.replace`` helps).
 
     The default trusts everyone: every caller is a native system app without a bundle name and may hold every type.
 

@@ -111,9 +111,9 @@ class Event(NamedTuple):
 class EventColumns(NamedTuple):
     """Many events without an object each: a buffer for each field, all of the same length.
 
-    ``kind`` and ``cause`` are places in ``list(EventKind)`` and ``list(Cause)``. Formats (`struct`): Q for sequence and
-    time, B for kind and cause, I for uid and pid, H for mask, b for cpu_level. ``numpy.asarray`` takes them without a
-    copy.
+    ``kind`` and ``cause`` are places in ``list(EventKind)`` and ``list(Cause)``. Formats (``struct``): Q for sequence
+    and time, B for kind and cause, I for uid and pid, H for mask, b for cpu_level. ``numpy.asarray`` takes them without
+    a copy.
     """
 
     sequence: memoryview

@@ -1,0 +1,61 @@
+// The place of one reader in the events of one manager, with what it wants to see and how it has fared. Used under the
+// lock of that manager.
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <bit>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "bindings/waker.hpp"
+#include "grantwheel/types.hpp"
+
+namespace grantwheel::bindings {
+
+// Which events a reader wants.
+struct Filter {
+    std::uint32_t kinds = ~std::uint32_t{0};           // a bit per kind
+    std::optional<std::vector<std::uint32_t>> uids{};  // sorted; nothing: all
+
+    [[nodiscard]] bool wants(const Event& event) const noexcept {
+        if ((kinds >> static_cast<unsigned>(event.kind) & 1u) == 0) return false;
+        return !uids || std::binary_search(uids->begin(), uids->end(), event.uid);
+    }
+};
+
+// How long after their instants events came to a reader.
+struct Lateness {
+    static constexpr std::size_t steps = 18;
+
+    Instant last = 0;
+    Instant most = 0;
+    std::array<std::uint64_t, steps> counts{};  // below 1 ms, below 2 ms, below 4 ms, ...; the last: all others
+
+    void note(Instant late) noexcept {
+        last = late;
+        most = std::max(most, late);
+        ++counts[std::min<std::size_t>(static_cast<std::size_t>(std::bit_width(late)), steps - 1)];
+    }
+    // One event, of an instant, that came at another. A clock that was set back is not late.
+    void note(Instant instant, Instant now) noexcept { note(now > instant ? now - instant : 0); }
+};
+
+struct Cursor {
+    std::uint64_t after = 0;           // the last event that was dealt with
+    std::uint64_t until = UINT64_MAX;  // the last one that is to be seen
+    std::uint64_t missed = 0;          // overwritten before they were read, all kinds and uids
+    Filter filter{};
+    Lateness lateness{};
+    std::shared_ptr<Bell> bell{};  // null until somebody waits
+
+    [[nodiscard]] bool has_seen_all() const noexcept { return after >= until; }
+    [[nodiscard]] std::uint64_t pending(std::uint64_t last_sequence) const noexcept {
+        const std::uint64_t last = std::min(last_sequence, until);
+        return after < last ? last - after : 0;
+    }
+};
+
+}  // namespace grantwheel::bindings

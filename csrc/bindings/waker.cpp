@@ -1,0 +1,103 @@
+#include "bindings/waker.hpp"
+
+#include <pthread.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "bindings/errors.hpp"
+
+namespace grantwheel::bindings {
+
+unsigned Home::forks() noexcept {
+    static const int counting =
+        ::pthread_atfork(nullptr, nullptr, [] { count.fetch_add(1, std::memory_order_relaxed); });
+    static_cast<void>(counting);
+    return count.load(std::memory_order_relaxed);
+}
+
+Descriptor::Descriptor(int number) : number_(number) {
+    if (number_ >= 0) return;
+    PyErr_SetFromErrno(PyExc_OSError);
+    throw py::error_already_set();
+}
+
+Descriptor::~Descriptor() {
+    if (number_ >= 0) ::close(number_);
+}
+
+Bell::Bell() : descriptor_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {}
+
+Bell::~Bell() { ring(); }
+
+void Bell::ring() noexcept {
+    if (!home_.is_here() || std::exchange(is_rung_, true)) return;
+    static_cast<void>(::eventfd_write(descriptor(), 1));
+}
+
+void Bell::clear() noexcept {
+    if (!home_.is_here() || !std::exchange(is_rung_, false)) return;
+    eventfd_t count = 0;
+    static_cast<void>(::eventfd_read(descriptor(), &count));
+}
+
+void Waker::set_alarm(std::shared_ptr<Alarm> alarm, const Engine& engine) noexcept {
+    alarm_ = std::move(alarm);
+    alarm_at_ = engine.wake_at();
+    alarm_->set(alarm_at_);
+}
+
+void Waker::rouse(const Engine& engine, Instant now) noexcept {
+    if (engine.last_sequence() != seen_) ring();
+    seen_ = engine.last_sequence();
+    if (alarm_ == nullptr) return;
+    const Instant wake = engine.wake_at();
+    // A later one waits until the alarm has gone off, as a timer does after a renewal.
+    if (wake >= alarm_at_ && now < alarm_at_) return;
+    if (wake != alarm_at_) alarm_->set(wake);
+    alarm_at_ = wake;
+}
+
+void Waker::ring() noexcept {
+    for (const std::weak_ptr<Bell>& silent : silent_) {
+        if (const auto bell = silent.lock()) bell->ring();
+    }
+    silent_.clear();
+}
+
+void Waker::keep(const std::shared_ptr<Bell>& bell, bool events_wait, bool has_seen_all) {
+    const auto is_this_or_gone = [&](const std::weak_ptr<Bell>& silent) {
+        const auto found = silent.lock();
+        return found == nullptr || found == bell;
+    };
+    std::erase_if(silent_, is_this_or_gone);
+    if (events_wait) {
+        bell->ring();
+    } else {
+        if (!has_seen_all) silent_.emplace_back(bell);
+        bell->clear();
+    }
+}
+
+int Waker::joint_descriptor(const Bell& bell) {
+    if (joint_.number() >= 0) return joint_.number();
+    Descriptor joint(::epoll_create1(EPOLL_CLOEXEC));
+    for (const int part : {alarm_descriptor(), bell.descriptor()}) {
+        epoll_event wanted{};
+        wanted.events = EPOLLIN;
+        if (::epoll_ctl(joint.number(), EPOLL_CTL_ADD, part, &wanted) != 0) Descriptor{-1};
+    }
+    joint_ = std::move(joint);
+    return joint_.number();
+}
+
+void Waker::end() noexcept {
+    ring();
+    if (alarm_ == nullptr) return;
+    alarm_at_ = 0;
+    alarm_->set(0);
+}
+
+}  // namespace grantwheel::bindings

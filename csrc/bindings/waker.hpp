@@ -1,0 +1,116 @@
+// What wakes those who sleep until a manager has something for them: descriptors for poll and its like.
+//
+// Alarm    Readable from an instant of the clock on.
+// Bell     Readable while events wait for one reader.
+// Waker    Sees to the alarm and the bells of one manager after each call. Under the lock of the manager, and never blocks.
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <mutex>
+#include <utility>
+#include <vector>
+
+#include "bindings/home.hpp"
+#include "grantwheel/engine.hpp"
+
+namespace grantwheel::bindings {
+
+// A descriptor that is closed with its owner.
+class Descriptor {
+public:
+    Descriptor() = default;
+    // As a system call gave it. Sets OSError and throws when that has failed: needs the GIL.
+    explicit Descriptor(int number);
+    ~Descriptor();
+    Descriptor(const Descriptor&) = delete;
+    Descriptor& operator=(const Descriptor&) = delete;
+    Descriptor& operator=(Descriptor&& other) noexcept {
+        std::swap(number_, other.number_);
+        return *this;
+    }
+
+    [[nodiscard]] int number() const noexcept { return number_; }
+
+private:
+    int number_ = -1;
+};
+
+// Readable from ring() on, until clear(). Whoever uses it sees to it that one thing happens at a time. Mute in the
+// child of a fork.
+class Bell {
+public:
+    Bell();
+    // Rings, for those who poll a duplicate of its descriptor.
+    ~Bell();
+    Bell(const Bell&) = delete;
+    Bell& operator=(const Bell&) = delete;
+
+    void ring() noexcept;
+    void clear() noexcept;
+    [[nodiscard]] bool is_rung() const noexcept { return is_rung_; }
+    [[nodiscard]] int descriptor() const noexcept { return descriptor_.number(); }
+
+private:
+    Descriptor descriptor_;
+    Home home_;
+    bool is_rung_ = false;
+};
+
+// Readable once the clock has reached the instant that was set last.
+class Alarm {
+public:
+    Alarm() = default;
+    virtual ~Alarm() = default;
+    Alarm(const Alarm&) = delete;
+    Alarm& operator=(const Alarm&) = delete;
+
+    // `at` may be past, which is at once, or no_deadline, which is never.
+    virtual void set(Instant at) noexcept = 0;
+    [[nodiscard]] virtual int descriptor() const noexcept = 0;
+};
+
+class Waker {
+public:
+    explicit Waker(const Engine& engine) noexcept : seen_(engine.last_sequence()) {}
+    // In the child of a fork nobody may destroy it.
+    ~Waker() { end(); }
+    Waker(const Waker&) = delete;
+    Waker& operator=(const Waker&) = delete;
+
+    // After each call of the manager. `now` is the latest instant of all calls.
+    //
+    // A deadline earlier than all others is that of a type that was not held before, which makes an event. So without
+    // an event since, and before the alarm, there is nothing to do.
+    void update(const Engine& engine, Instant now) noexcept {
+        if (engine.last_sequence() == seen_ && now < alarm_at_) return;
+        rouse(engine, now);
+    }
+
+    [[nodiscard]] bool has_alarm() const noexcept { return alarm_ != nullptr; }
+    // Pre: has_alarm().
+    [[nodiscard]] int alarm_descriptor() const noexcept { return alarm_->descriptor(); }
+    void set_alarm(std::shared_ptr<Alarm> alarm, const Engine& engine) noexcept;
+
+    // Lets a bell tell whether events wait for its reader: at once if they do; else, unless it has seen its last one,
+    // with the next event.
+    void keep(const std::shared_ptr<Bell>& bell, bool events_wait, bool has_seen_all);
+
+    // One descriptor for the alarm and a bell. Pre: has_alarm(); the same bell each time.
+    [[nodiscard]] int joint_descriptor(const Bell& bell);
+
+    // Wakes everybody, for good: the manager is closed.
+    void end() noexcept;
+
+private:
+    void rouse(const Engine& engine, Instant now) noexcept;
+    void ring() noexcept;
+
+    std::uint64_t seen_;                       // the last event when somebody looked
+    Instant alarm_at_ = no_deadline;           // as it was set last
+    std::shared_ptr<Alarm> alarm_;             // null until it is needed
+    std::vector<std::weak_ptr<Bell>> silent_;  // those that the next event rings
+    Descriptor joint_;
+};
+
+}  // namespace grantwheel::bindings
