@@ -1,13 +1,21 @@
-"""What people install: the wheel, the source distribution, and one version in all places."""
+"""What people install: the wheel, the source distribution, an editable install, and one version in all places.
+
+All of it is built from one source distribution in one build directory, so that every source is compiled once.
+"""
 
 import importlib.metadata
 import importlib.resources
+import json
+import os
 import re
+import shlex
 import subprocess
 import sys
+import sysconfig
 import tarfile
 import zipfile
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
@@ -17,12 +25,36 @@ from grantwheel import _core
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "python" / "grantwheel"
 
-# Debug without LTO: the contents are what is tested here.
+# The tools that were installed with the tests come first. The rest of the environment, such as a PYTHONPATH, is not to
+# help what was installed elsewhere.
+PATH = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
+ENVIRONMENT = {**{name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}, "PATH": PATH}
+
+# Debug: the contents are what is tested here.
+SETTINGS = {"cmake.build-type": "Debug", "build-dir": "build/editable"}
 BUILD = """\
-import sys
+import json, sys
 from scikit_build_core import build
-settings = {"cmake.build-type": "Debug", "cmake.define.GRANTWHEEL_LTO": "OFF"}
-print("built:" + getattr(build, sys.argv[1])(sys.argv[2], settings))
+print("built:" + getattr(build, sys.argv[1])(sys.argv[2], json.loads(sys.argv[3])))
+"""
+
+# A grant and its end; the last line says where the package is.
+USE = """\
+import grantwheel
+clock = grantwheel.ManualClock()
+gps = grantwheel.ResourceType.GPS
+manager = grantwheel.Manager(clock=clock)
+manager.apply(1000, 42, gps, 30_000)
+assert manager.holders(gps) == ([1000], [])
+clock.advance(30_000)
+assert manager.advance() == 1
+assert [event.kind for event in manager.drain()] == ["app_apply", "app_reset"]
+manager.validate()
+try:
+    manager.apply(1000, 42, 0, 1)
+except grantwheel.BusinessError as error:
+    print(error)
+print(grantwheel.__file__)
 """
 
 
@@ -32,19 +64,51 @@ def version() -> str:
     return str(found)
 
 
-def build(what: str, source: Path, target: Path) -> Path:
-    done = subprocess.run(
-        [sys.executable, "-c", BUILD, what, str(target)],
-        cwd=source,
+def run(*command: str | Path, cwd: Path, environment: dict[str, str] = ENVIRONMENT) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [str(part) for part in command],
+        cwd=cwd,
+        env=environment,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
         check=False,
     )
+
+
+def output(*command: str | Path, cwd: Path) -> str:
+    """Run a command that has to succeed."""
+    done = run(*command, cwd=cwd)
+    assert done.returncode == 0, done.stdout
+    return done.stdout
+
+
+def build(what: str, source: Path, target: Path, **settings: str) -> Path:
+    # As the tests themselves were started: a PYTHONPATH may be what leads to the build backend.
+    arguments = (what, str(target), json.dumps({**SETTINGS, **settings}))
+    done = run(sys.executable, "-c", BUILD, *arguments, cwd=source, environment={**os.environ, "PATH": PATH})
     assert done.returncode == 0, done.stdout
     (name,) = re.findall(r"^built:(.*)$", done.stdout, re.MULTILINE)
     return target / str(name)
+
+
+class Environment(NamedTuple):
+    """A virtual environment of its own, without pip: that of the tests installs into it."""
+
+    folder: Path
+
+    def command(self, name: str) -> Path:
+        return self.folder / "bin" / name
+
+    def pip(self, *arguments: str | Path, cwd: Path) -> None:
+        python = self.command("python")
+        output(sys.executable, "-m", "pip", "--python", python, *arguments, "-q", "--no-index", cwd=cwd)
+
+
+def make_environment(folder: Path) -> Environment:
+    output(sys.executable, "-m", "venv", "--without-pip", folder, cwd=folder)
+    return Environment(folder)
 
 
 @pytest.fixture(scope="module")
@@ -59,6 +123,19 @@ def unpacked(sdist: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         archive.extraction_filter = getattr(tarfile, "data_filter", None)  # early 3.11 has none
         archive.extractall(folder)
     return folder / f"grantwheel-{version()}"
+
+
+@pytest.fixture(scope="module")
+def wheel(unpacked: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build("build_wheel", unpacked, tmp_path_factory.mktemp("wheel"))
+
+
+@pytest.fixture(scope="module")
+def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Environment:
+    """An environment with the wheel and nothing else."""
+    environment = make_environment(tmp_path_factory.mktemp("installed"))
+    environment.pip("install", "--no-deps", wheel, cwd=wheel.parent)
+    return environment
 
 
 def test_the_version_is_one() -> None:
@@ -78,16 +155,20 @@ def test_the_installed_package_is_typed_and_needs_nothing() -> None:
     assert [name for name in required if "extra ==" not in name] == []
 
 
-def test_the_sdist_has_the_sources_and_nothing_made(sdist: Path, unpacked: Path) -> None:
+def test_the_sdist_has_the_sources_and_nothing_made(sdist: Path) -> None:
     assert sdist.name == f"grantwheel-{version()}.tar.gz"
-    names = {path.relative_to(unpacked).as_posix() for path in unpacked.rglob("*") if path.is_file()}
+    with tarfile.open(sdist) as archive:
+        names = {member.name.partition("/")[2] for member in archive if member.isfile()}
     for needed in (
+        ".ci/run",
+        ".github/workflows/release.yml",
         "CMakeLists.txt",
         "CMakePresets.json",
         "LICENSE",
         "README.md",
         "cmake/grantwheelConfig.cmake.in",
         "csrc/CMakeLists.txt",
+        "csrc/bindings/exports.map",
         "csrc/include/grantwheel/version.h",
         "pyproject.toml",
         "python/grantwheel/py.typed",
@@ -95,11 +176,11 @@ def test_the_sdist_has_the_sources_and_nothing_made(sdist: Path, unpacked: Path)
         "tests/test_package.py",
     ):
         assert needed in names
-    assert [name for name in names if re.search(r"(^|/)(build|\.venv[^/]*|__pycache__)/|\.(so|pyc|o|a)$", name)] == []
+    made = re.compile(r"(^|/)(build|dist|wheelhouse|\.venv[^/]*|__pycache__)/|\.(so|pyc|o|a|whl)$")
+    assert [name for name in names if made.search(name)] == []
 
 
-def test_the_wheel_from_the_sdist_is_the_package(unpacked: Path, tmp_path: Path) -> None:
-    wheel = build("build_wheel", unpacked, tmp_path)
+def test_the_wheel_from_the_sdist_is_the_package(wheel: Path) -> None:
     assert wheel.name.startswith(f"grantwheel-{version()}-cp3")
     with zipfile.ZipFile(wheel) as archive:
         names = {name for name in archive.namelist() if not name.endswith("/")}
@@ -107,8 +188,8 @@ def test_the_wheel_from_the_sdist_is_the_package(unpacked: Path, tmp_path: Path)
     assert f"\nVersion: {version()}\n" in metadata
     assert "\nLicense-Expression: MIT\n" in metadata
 
-    # The extension, and every file of the package; no headers, no static library.
-    own = {name for name in names if ".dist-info/" not in name}
+    # The extension and every file of the package; what hosts in C and C++ need lies in folders of its own.
+    own = {name for name in names if not re.match(r"grantwheel-[^/]*\.dist-info/|grantwheel/(include|lib)/", name)}
     (extension,) = (name for name in own if name.endswith(".so"))
     assert re.fullmatch(r"grantwheel/_core\..*\.so", extension)
     package = {
@@ -118,3 +199,66 @@ def test_the_wheel_from_the_sdist_is_the_package(unpacked: Path, tmp_path: Path)
     }
     assert own - {extension} == package
     assert "grantwheel/py.typed" in own
+
+
+def test_the_installed_wheel_works_elsewhere(installed: Environment, tmp_path: Path) -> None:
+    lines = output(installed.command("python"), "-W", "error", "-c", USE, cwd=tmp_path).splitlines()
+    assert Path(lines[-1]).is_relative_to(installed.folder)
+
+
+def test_the_installed_command_works_elsewhere(installed: Environment, tmp_path: Path) -> None:
+    command = installed.command("grantwheel")
+    assert output(command, "--version", cwd=tmp_path) == f"grantwheel {version()}\n"
+    # A real second: the demo is about the processes of this machine.
+    assert "calls per second" in output(command, "demo", "--seconds", "1", cwd=tmp_path)
+
+
+def exported(library: Path) -> list[str]:
+    """The names that a shared library defines for others."""
+    return [line.split()[-1] for line in output("nm", "-D", "--defined-only", library, cwd=library.parent).splitlines()]
+
+
+def test_the_extension_exports_its_init_function_alone(wheel: Path, tmp_path: Path) -> None:
+    # The one that runs these tests too: optimised code has other inline functions left than that of Debug.
+    with zipfile.ZipFile(wheel) as archive:
+        (name,) = (name for name in archive.namelist() if name.startswith("grantwheel/_core.") and name.endswith(".so"))
+        built = Path(archive.extract(name, tmp_path))
+    assert exported(built) == ["PyInit__core"]
+    assert exported(Path(_core.__file__)) == ["PyInit__core"]
+
+
+def test_a_wheel_without_the_extension_does_not_build(unpacked: Path, tmp_path: Path) -> None:
+    with pytest.raises(AssertionError, match="A wheel needs GRANTWHEEL_PYTHON=ON"):
+        build("build_wheel", unpacked, tmp_path, **{"cmake.define.GRANTWHEEL_PYTHON": "OFF", "build-dir": "build/off"})
+    assert list(tmp_path.iterdir()) == []
+
+
+def replace(path: Path, old: str, new: str) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert text.count(old) == 1
+    path.write_text(text.replace(old, new), encoding="utf-8")
+
+
+def test_an_editable_install_follows_changes(wheel: Path, unpacked: Path, tmp_path: Path) -> None:
+    # The command of CONTRIBUTING.md, in the directory that the wheel was built in.
+    contributing = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    (command,) = re.findall(r"^\| a Python install that follows .* \| `pip (.*)` \|$", contributing, re.MULTILINE)
+    environment = make_environment(tmp_path)
+    # What builds comes from the environment of the tests: nothing is downloaded.
+    site = sysconfig.get_path("purelib", vars={"base": str(tmp_path)})
+    (Path(site) / "tools.pth").write_text(f"{sysconfig.get_path('purelib')}\n", encoding="utf-8")
+    environment.pip(*shlex.split(command), "--ignore-installed", cwd=unpacked)
+
+    def use() -> list[str]:
+        return output(environment.command("python"), "-c", USE, cwd=tmp_path).splitlines()
+
+    package = unpacked / "python" / "grantwheel"
+    *_, message, file = use()
+    assert Path(file) == package / "__init__.py"
+    assert message.startswith("[18700001] Caller information verification failed")
+    replace(unpacked / "csrc" / "core" / "status.cpp", "return text;", 'return text " Changed in C++.";')
+    with (package / "__init__.py").open("a", encoding="utf-8") as init:
+        init.write("print('changed in Python')\n")
+    lines = use()
+    assert lines[-2] == message.removesuffix(")") + " Changed in C++.)"
+    assert "changed in Python" in lines

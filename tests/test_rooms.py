@@ -46,14 +46,18 @@ FILES_AND_STREAMS = words("""
 CPYTHON = {"Python.h", "structmember.h"}
 # What tells the bindings which process they run in: it is the caller of the documented calls.
 THIS_PROCESS = {"unistd.h", "pthread.h"}
+# What the bindings wake those with who sleep until a manager has something for them.
+DESCRIPTORS = {"sys/epoll.h", "sys/eventfd.h", "sys/timerfd.h"}
 FOR_CORE = STANDARD - CLOCKS - THREADS_AND_LOCKS - FILES_AND_STREAMS
 
 # Inside the core and its headers, by file name without ending: what each may include, besides its own header.
 WORDS = {"status", "types"}
-TOOLS = {"array", "bits", "block", "index", "record", "rows", "text"}
+TOOLS = {"array", "bits", "block", "index", "record", "row_index", "rows", "text"}
 PARTS = {"events", "strings", "table", "wheel"}
 # Headers for hosts and bindings, which the core does not include, and what each needs of the system.
 FOR_HOSTS = {"clock.hpp": "<ctime>", "pages.hpp": "<sys/mman.h>"}
+# The header for hosts in C, which the core does not include either.
+FOR_C = {"grantwheel.h": {"<stddef.h>", "<stdint.h>", "grantwheel/status.h", "grantwheel/version.h"}}
 CORE_MAY_USE = {
     "version": set(),
     "status": WORDS,
@@ -68,11 +72,30 @@ CORE_MAY_USE = {
     "manager": WORDS | TOOLS | {"engine", "policy"},
 }
 
-# The modules behind the command, and the ones among them that each may use. They use the package as people do, and so
-# not `_core`; no other module knows them.
-COMMANDS = {"cli": {"demo"}, "demo": {"procfs"}, "procfs": set()}
+# The modules behind the command and the fixtures for tests, and the ones among them that each may use. They use the
+# package as people do, and so not `_core`; no other module knows them.
+COMMANDS = {
+    "cli": {"demo", "demo.lines"},
+    "demo": words("demo.children demo.lines demo.sampler demo.stop demo.table demo.view demo.watch"),
+    "demo.children": set(),
+    "demo.lines": {"demo.view"},
+    "demo.sampler": set(),
+    "demo.stop": set(),
+    "demo.table": {"demo.view"},
+    "demo.view": set(),
+    "demo.watch": {"demo.sampler", "demo.view"},
+    "testing": set(),
+}
+# The modules that know of threads, of loops and of waiting; the others leave that alone.
+ALIVE = {
+    "asyncio": {"aio", "hold"},
+    "select": {"delivery", "demo.stop", "processes", "running"},
+    "threading": words("backgroundTaskManager delivery hold manager processes running"),
+}
 # Third-party packages that a function may import when it is asked for what they do; never at import time.
-EXTRAS = {"rich", "prometheus_client"}
+EXTRAS = {"rich"}
+# The modules that are of no use without a third-party package; others import them only inside a function.
+AT_IMPORT = {"metrics": {"prometheus_client"}, "testing": {"pytest"}, "demo.table": {"rich"}}
 
 
 def sources(folder: Path, *endings: str) -> list[Path]:
@@ -97,19 +120,24 @@ def part(name: str) -> str:
 
 CORE_FILES = sources(CSRC / "core", ".hpp", ".cpp")
 PUBLIC_HEADERS = sources(CSRC / "include", ".h", ".hpp")
+CAPI = sources(CSRC / "capi", ".hpp", ".cpp")
 BINDINGS = sources(CSRC / "bindings", ".hpp", ".cpp")
+EXPORTS = [CSRC / "bindings" / "exports.map", CSRC / "capi" / "symbols.map"]  # for the linker
 MODULES = sources(PACKAGE, ".py", ".pyi")
+EXAMPLES = sources(ROOT / "examples", ".h", ".hpp", ".c", ".cpp")
 
 
 def test_there_is_something_to_check() -> None:
     assert len(CORE_FILES) > 10
     assert len(PUBLIC_HEADERS) > 4
+    assert CAPI
     assert BINDINGS
     assert len(MODULES) > 8
+    assert len(EXAMPLES) > 4
 
 
 def test_every_file_of_csrc_is_in_a_room() -> None:
-    known = {*CORE_FILES, *PUBLIC_HEADERS, *BINDINGS, CSRC / "CMakeLists.txt"}
+    known = {*CORE_FILES, *PUBLIC_HEADERS, *CAPI, *BINDINGS, *EXPORTS, CSRC / "CMakeLists.txt"}
     strangers = [relative(path) for path in CSRC.rglob("*") if path.is_file() and path not in known]
     assert strangers == []
 
@@ -118,6 +146,9 @@ def test_every_file_of_csrc_is_in_a_room() -> None:
 def test_core_includes(path: Path) -> None:
     if path.name in FOR_HOSTS:
         assert sorted(includes(path)) == [FOR_HOSTS[path.name], "grantwheel/types.hpp"]
+        return
+    if path.name in FOR_C:
+        assert set(includes(path)) <= FOR_C[path.name]
         return
     own = part(path.name)
     assert own in CORE_MAY_USE, "a file without a place in the table"
@@ -132,9 +163,18 @@ def test_core_includes(path: Path) -> None:
             assert part(name) in CORE_MAY_USE[own] | {own}, name
 
 
+@pytest.mark.parametrize("path", CAPI, ids=relative)
+def test_capi_includes(path: Path) -> None:
+    public = {f"grantwheel/{header.name}" for header in PUBLIC_HEADERS if header.name not in FOR_HOSTS}
+    own = {f"capi/{file.name}" for file in CAPI}
+    for name in includes(path):
+        allowed = name.strip("<>") in FOR_CORE if name.startswith("<") else name in public | own
+        assert allowed, name
+
+
 @pytest.mark.parametrize("path", BINDINGS, ids=relative)
 def test_bindings_includes(path: Path) -> None:
-    public = {f"grantwheel/{header.name}" for header in PUBLIC_HEADERS}
+    public = {f"grantwheel/{header.name}" for header in PUBLIC_HEADERS if header.name not in FOR_C}
     own = {f"bindings/{file.name}" for file in BINDINGS}
     for name in includes(path):
         plain = name.strip("<>")
@@ -142,13 +182,29 @@ def test_bindings_includes(path: Path) -> None:
             plain in STANDARD - FILES_AND_STREAMS - CLOCKS
             or plain in CPYTHON
             or plain.startswith("pybind11/")
-            or plain in public | own | THIS_PROCESS
+            or plain in public | own | THIS_PROCESS | DESCRIPTORS
         )
         assert allowed, name
 
 
+@pytest.mark.parametrize("path", EXAMPLES, ids=relative)
+def test_examples_include_what_is_installed(path: Path) -> None:
+    public = {f"<grantwheel/{header.name}>" for header in PUBLIC_HEADERS}
+    for name in includes(path):
+        own = not name.startswith("<") and (path.parent / name).exists()
+        assert own or name in public or (name.startswith("<") and not name.startswith("<grantwheel")), name
+
+
+def module_name(path: Path) -> str:
+    """The dotted name of a module of the package, without the package's own."""
+    parts = path.relative_to(PACKAGE).with_suffix("").parts
+    return ".".join(part for part in parts if part != "__init__")
+
+
 def imports(path: Path) -> Iterator[tuple[str, bool]]:
     """Every module that a module imports, with whether it does so at import time; own modules start with a dot."""
+    names = {module_name(module) for module in MODULES}
+    folder = "".join(f".{part}" for part in path.parent.relative_to(PACKAGE).parts)
     tree = ast.parse(path.read_text(encoding="utf-8"))
     inside = {
         id(node)
@@ -162,31 +218,39 @@ def imports(path: Path) -> Iterator[tuple[str, bool]]:
             for alias in node.names:
                 yield alias.name, at_import
         elif isinstance(node, ast.ImportFrom):
-            assert node.level <= 1, "the package has one level"
-            if node.level == 0:
-                yield node.module or "", at_import
-            elif node.module is not None:
-                yield f".{node.module}", at_import
+            assert node.level <= 1, "parents are imported by their full names"
+            module = f".{node.module}" if node.module is not None else ""
+            if node.level == 1:
+                module = folder + module
+            elif module.split(".")[1] == PACKAGE.name:
+                module = module.removeprefix(f".{PACKAGE.name}")
             else:
-                for alias in node.names:
-                    yield f".{alias.name}", at_import
+                yield module.removeprefix("."), at_import
+                continue
+            for alias in node.names:
+                name = f"{module}.{alias.name}"  # a module, or a name in one; without a module, one of the package
+                yield name if not module or name.removeprefix(".") in names else module, at_import
 
 
 @pytest.mark.parametrize("path", MODULES, ids=relative)
 def test_package_imports(path: Path) -> None:
-    modules = {module.stem for module in MODULES}
+    modules = {module_name(module) for module in MODULES}
+    importer = module_name(path)
     for name, at_import in imports(path):
         if name.startswith("."):
             own = name.removeprefix(".")
             if own not in modules:
                 continue  # a name of the package itself
-            if path.stem in COMMANDS:
+            if importer in COMMANDS:
                 assert own != "_core"
-            assert own not in COMMANDS or own in COMMANDS.get(path.stem, ()), name
+            assert own not in COMMANDS or own in COMMANDS.get(importer, ()), name
+            assert own not in AT_IMPORT or not at_import, name
         else:
             top = name.partition(".")[0]
+            assert importer in ALIVE.get(top, {importer}), name
             typing_only = top == "_typeshed" and path.suffix == ".pyi"
-            assert top in sys.stdlib_module_names or typing_only or (top in EXTRAS and not at_import), name
+            extra = (top in EXTRAS and not at_import) or top in AT_IMPORT.get(importer, ())
+            assert top in sys.stdlib_module_names or typing_only or extra, name
 
 
 @pytest.mark.parametrize("path", [*sources(CSRC, ".h", ".hpp", ".cpp"), *MODULES], ids=relative)
@@ -217,7 +281,7 @@ def bodies(text: str) -> Iterator[tuple[int, int]]:
         yield opening + 1, last - opening - 1
 
 
-@pytest.mark.parametrize("path", CORE_FILES, ids=relative)
+@pytest.mark.parametrize("path", [*CORE_FILES, *CAPI], ids=relative)
 def test_functions_are_short(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
     assert [(line, length) for line, length in bodies(text) if length > MAX_FUNCTION_LINES] == []
