@@ -1,7 +1,9 @@
 """The demonstration run for real, for moments: its children, its signals, its choice of a view."""
 
+import contextlib
 import io
 import os
+import select
 import signal
 import sys
 import time
@@ -10,9 +12,10 @@ from pathlib import Path
 import pytest
 
 from demo_stage import FakeProc, Kept
-from grantwheel import ResourceType
+from grantwheel import Cause, Event, Manager, ResourceType
 from grantwheel.demo import choose_view, run
 from grantwheel.demo.children import Children
+from grantwheel.demo.deaths import Deaths
 from grantwheel.demo.sampler import Sampler
 from grantwheel.demo.stop import StopSignal
 from grantwheel.procfs import ProcfsError, read_processes
@@ -41,6 +44,29 @@ def test_children_are_busy_hold_a_timer_and_leave_nothing_behind() -> None:
         assert pids <= busy
         assert len(pids & timers) == 1
     assert not pids & set(read_processes(Path("/proc")).processes)
+
+
+def test_a_death_is_told_before_the_next_look() -> None:
+    # A real process, and nobody who looks.
+    manager = Manager()
+    with Children() as children, contextlib.closing(Deaths(manager)) as deaths:
+        children.start(seconds=60.0, interval=60.0)
+        found = read_processes(Path("/proc")).processes
+        process, spared = (found[pid] for pid in sorted(children.pids)[:2])
+        for each in (process, process, spared):
+            manager.apply(os.getuid(), each.pid, ResourceType.CPU, 60_000, process=True)
+            deaths.expect(each)
+        deaths.forget(spared.pid)
+        manager.drain()
+        for pid in (process.pid, spared.pid):
+            os.kill(pid, signal.SIGKILL)
+        events: list[Event] = []
+        give_up = time.monotonic() + 60
+        while not events and time.monotonic() < give_up:
+            select.select([manager.fileno()], [], [], 1)
+            events += manager.drain()
+        assert [(event.cause, event.pid) for event in events] == [(Cause.PROCESS_DIED, process.pid)]
+        deaths.expect(process)  # it has ended: left to a look
 
 
 def test_little_going_on_is_told_and_helped(proc: FakeProc) -> None:
@@ -123,6 +149,15 @@ def test_a_signal_before_a_wait_ends_the_wait_at_once() -> None:
         os.kill(os.getpid(), signal.SIGINT)
         assert stop.wait(3600.0)
         assert stop.signal is signal.SIGINT
+
+
+def test_a_descriptor_ends_a_wait_too() -> None:
+    reader, writer = os.pipe()
+    with StopSignal() as stop:
+        os.write(writer, b"x")
+        assert not stop.wait(3600.0, reader)
+    os.close(reader)
+    os.close(writer)
 
 
 def test_the_second_signal_interrupts() -> None:

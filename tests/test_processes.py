@@ -260,6 +260,18 @@ def test_a_process_that_is_watched_twice_dies_once_for_its_app(start: Start) -> 
     assert [event.cause for event in manager.drain()] == ["apply", "apply", "process_died", "app_stopped"]
 
 
+def test_a_death_need_not_stop_the_app(start: Start) -> None:
+    manager = Manager()
+    child = start()
+    watch = processes.watch(manager, child.pid, stops_app=False)
+    manager.apply(watch.uid, child.pid, GPS, TTL)
+    manager.apply(watch.uid, child.pid, CPU, TTL, process=True)
+    child.kill()
+    wait_until(lambda: watch.state == "died")
+    assert [event.cause for event in manager.drain()] == ["apply", "apply", "process_died"]
+    assert manager.app_mask(watch.uid) == GPS
+
+
 def test_each_manager_has_its_own_watches(start: Start) -> None:
     child = start()
     managers = [Manager(), Manager()]

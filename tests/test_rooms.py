@@ -76,14 +76,15 @@ CORE_MAY_USE = {
 # package as people do, and so not `_core`; no other module knows them.
 COMMANDS = {
     "cli": {"demo", "demo.lines"},
-    "demo": words("demo.children demo.lines demo.sampler demo.stop demo.table demo.view demo.watch"),
+    "demo": words("demo.children demo.deaths demo.lines demo.sampler demo.stop demo.table demo.view demo.watch"),
     "demo.children": set(),
+    "demo.deaths": set(),
     "demo.lines": {"demo.view"},
     "demo.sampler": set(),
     "demo.stop": set(),
     "demo.table": {"demo.view"},
     "demo.view": set(),
-    "demo.watch": {"demo.sampler", "demo.view"},
+    "demo.watch": {"demo.deaths", "demo.sampler", "demo.view"},
     "testing": set(),
 }
 # The modules that know of threads, of loops and of waiting; the others leave that alone.

@@ -89,8 +89,8 @@ public:
     // Calls `visit(row)` for each entry, in no order.
     template <typename Visit>
     void for_each(Visit&& visit) const noexcept {
-        for (std::size_t i = 0; i < slots_.size(); ++i) {
-            if (slots_[i] != unused) visit(slots_[i] & row_mask_);
+        for (const Slot slot : slots_) {
+            if (slot != unused) visit(slot & row_mask_);
         }
     }
 

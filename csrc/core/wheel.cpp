@@ -27,7 +27,7 @@ Wheel::Wheel() noexcept {
 
 // All trays of a slot are full but the topmost.
 bool Wheel::reserve(std::size_t rows) noexcept {
-    return trays_.reserve(std::min(rows, rows / Tray::size + level_count * slot_count));
+    return trays_.reserve(std::min(rows, rows / Tray::size + std::size(stacks_)));
 }
 
 std::uint16_t Wheel::slot_of(Instant at) const noexcept {

@@ -89,7 +89,7 @@ class Hold:
 
     @property
     def types(self) -> ResourceType:
-        """The types that were granted: those asked for that the policy allows. None before the block begins."""
+        """The types that were granted, as far as the policy allows what was asked for. None before the block begins."""
         return ResourceType(sum(self._grants))
 
     @property

@@ -1,4 +1,4 @@
-"""Metrics: what `Manager.stats` counts, for Prometheus. Needs the extra: ``pip install 'grantwheel[prometheus]'``."""
+"""Metrics: what `grantwheel.Manager.stats` counts, for Prometheus. Needs the extra ``grantwheel[prometheus]``."""
 
 from collections.abc import Iterator
 from itertools import accumulate

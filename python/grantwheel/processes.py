@@ -39,11 +39,12 @@ _RETRY_SECONDS = 1.0
 _JOIN_SECONDS = 1.0
 
 
-def watch(manager: "Manager", pid: int, *, start_ticks: int | None = None) -> "Watch":
-    """Tell a manager when a process ends: `Manager.process_died`, and with the last watched one of a uid `app_stopped`.
+def watch(manager: "Manager", pid: int, *, start_ticks: int | None = None, stops_app: bool = True) -> "Watch":
+    """Tell a manager when a process ends.
 
-    It comes about as soon as the process has ended, whether or not the process is a child of this one and whether or
-    not anybody waits for it. A process may be watched more than once.
+    That is a call of `grantwheel.Manager.process_died`, and with the last watched process of a uid one of
+    `grantwheel.Manager.app_stopped`. It comes about as soon as the process has ended, whether or not the process is a
+    child of this one and whether or not anybody waits for it. A process may be watched more than once.
 
     Parameters
     ----------
@@ -54,6 +55,9 @@ def watch(manager: "Manager", pid: int, *, start_ticks: int | None = None) -> "W
     start_ticks : int
         When the process started, as ``/proc/PID/stat`` has it (field 22), for who has known it for longer: then a
         process that has got its pid since is not taken for it. Default: whoever has the pid now.
+    stops_app : bool
+        Whether this death stops the app when it is that of the last watched process of the uid. False for who watches
+        some processes of an app only, and knows better when it has stopped.
 
     Returns
     -------
@@ -78,7 +82,7 @@ def watch(manager: "Manager", pid: int, *, start_ticks: int | None = None) -> "W
         raise ValueError("pid must be within 1..2^31-1")
     manager.last_sequence()  # refused when it is closed
     while True:
-        watch = _watcher_of(manager).add(pid, start_ticks)
+        watch = _watcher_of(manager).add(pid, start_ticks, stops_app)
         if watch is not None:
             return watch
 
@@ -86,9 +90,10 @@ def watch(manager: "Manager", pid: int, *, start_ticks: int | None = None) -> "W
 class Watch:
     """A process that is watched for a manager; see `watch`."""
 
-    def __init__(self, watcher: "_Watcher", pid: int, identity: Identity, descriptor: int) -> None:
+    def __init__(self, watcher: "_Watcher", pid: int, identity: Identity, descriptor: int, *, stops_app: bool) -> None:
         self._watcher = watcher
         self._descriptor = descriptor
+        self._stops_app = stops_app
         self._state = "watching"
         self._pid = pid
         self._identity = identity
@@ -115,7 +120,7 @@ class Watch:
 
     @property
     def state(self) -> str:
-        """What has become of it: "watching", "died" (the manager has been told), or "cancelled"."""
+        """What has become of it. It is "watching", "died" (the manager has been told), or "cancelled"."""
         return self._state
 
     def cancel(self) -> None:
@@ -147,7 +152,7 @@ class _Watcher:
         self._thread = threading.Thread(target=self._run, name="grantwheel-processes", daemon=True)
         self._thread.start()
 
-    def add(self, pid: int, start_ticks: int | None) -> Watch | None:
+    def add(self, pid: int, start_ticks: int | None, stops_app: bool) -> Watch | None:
         """Begin a watch. None when this watcher has ended meanwhile."""
         with self._lock:
             if self._ended:
@@ -157,7 +162,8 @@ class _Watcher:
                 self._note(self._epoll.poll(0))
                 descriptor = _open(pid)
                 try:
-                    watch = Watch(self, pid, _identify(pid, descriptor, start_ticks), descriptor)
+                    identity = _identify(pid, descriptor, start_ticks)
+                    watch = Watch(self, pid, identity, descriptor, stops_app=stops_app)
                     self._epoll.register(descriptor, select.EPOLLIN)
                 except BaseException:
                     os.close(descriptor)
@@ -227,7 +233,7 @@ class _Watcher:
             watch = self._dead[0]
             try:
                 manager.process_died(watch.uid, watch.pid)
-                if self._of_uid[watch.uid] == 1:
+                if watch._stops_app and self._of_uid[watch.uid] == 1:
                     manager.app_stopped(watch.uid)
             except _core.ServiceOperationError:  # it is closed: deaths are honoured in all other states
                 self._cancel_all()

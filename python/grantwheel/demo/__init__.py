@@ -1,13 +1,13 @@
 """The demonstration: the processes of this machine hold grants for as long as they use what the grants are for.
 
-`sampler` sees what goes on, `watch` turns it into calls of a manager, a view shows what comes of it: `lines` as text or
-JSON, `table` as a live table. This module makes them run.
+`sampler` sees what goes on, `watch` turns it into calls of a manager, `deaths` is told at once of processes that end, a
+view shows what comes of it: `lines` as text or JSON, `table` as a live table. This module makes them run.
 """
 
+import contextlib
 import os
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from signal import Signals
 
@@ -15,6 +15,7 @@ from grantwheel import BootClock, Manager
 from grantwheel.types import Clock
 
 from .children import Children
+from .deaths import Deaths
 from .lines import JsonLines, TextLines
 from .sampler import PROC, Sample, Sampler
 from .stop import StopSignal
@@ -60,14 +61,15 @@ def run(seconds: float, interval: float | None, view: View, *, proc: Path = PROC
     ProcfsError
         When ``proc`` cannot be read.
     """
-    with StopSignal() as stop, Children() as children:
-        clock = BootClock()
+    clock = BootClock()
+    manager = Manager(clock=clock)
+    with StopSignal() as stop, Children() as children, contextlib.closing(Deaths(manager)) as deaths:
         sampler = Sampler(proc)
         if interval is None:
             interval = default_interval(seconds, sampler.ns / 1e9)
         interval_ms = round(interval * 1000)
         ttl_ms = 2 * interval_ms + interval_ms // 4
-        watch = Watch(Manager(clock=clock), sampler, clock, ttl_ms=ttl_ms, view=view)
+        watch = Watch(manager, sampler, clock, ttl_ms=ttl_ms, view=view, deaths=deaths)
         start_ms = clock.now()
         end_ms = start_ms + round(seconds * 1000)
         view.note(f"Watching {counted(sampler.processes, 'process', 'processes')} for {seconds:g} s.")
@@ -92,7 +94,7 @@ def run(seconds: float, interval: float | None, view: View, *, proc: Path = PROC
             start_ms=start_ms,
             end_ms=end_ms,
             interval_ms=interval_ms,
-            wait=stop.wait,
+            wait=lambda seconds: stop.wait(seconds, manager.fileno()),
             after_look=after_look,
         )
         view.frame(watch.frame())
@@ -135,7 +137,7 @@ def drive(
             return False
 
 
-@contextmanager
+@contextlib.contextmanager
 def choose_view(seconds: float, *, json: bool = False, plain: bool = False) -> Iterator[View]:
     """Give the view that suits standard output: JSON if asked for, a live table on a terminal that can, else lines.
 

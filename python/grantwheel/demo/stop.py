@@ -38,9 +38,12 @@ class StopSignal:
         os.close(self._reader)
         os.close(self._writer)
 
-    def wait(self, seconds: float) -> bool:
-        """Wait, and return whether a signal has asked to end; if one has, at once. May return early."""
-        if self.signal is None and select.select([self._reader], [], [], seconds)[0]:
+    def wait(self, seconds: float, *descriptors: int) -> bool:
+        """Wait, and return whether a signal has asked to end; if one has, at once.
+
+        May return early, as it does when one of the descriptors is readable.
+        """
+        if self.signal is None and self._reader in select.select([self._reader, *descriptors], [], [], seconds)[0]:
             os.read(self._reader, 64)
         return self.signal is not None
 

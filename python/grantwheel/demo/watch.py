@@ -7,6 +7,7 @@ from grantwheel import BusinessError, Cause, Event, EventKind, Manager, Resource
 from grantwheel.procfs import Process
 from grantwheel.types import Clock, OwnerKind
 
+from .deaths import Deaths
 from .sampler import Opened, Sample, Sampler
 from .view import Counts, Entry, Frame, Summary, View, type_names
 
@@ -42,7 +43,7 @@ class Watch:
     Parameters
     ----------
     manager : Manager
-        The manager to call; nobody else calls it.
+        The manager to call; nobody else calls it but `deaths`.
     sampler : Sampler
         Where the processes come from.
     clock : Clock
@@ -51,9 +52,20 @@ class Watch:
         How long a grant lasts unless it is renewed.
     view : View
         What the events are shown on.
+    deaths : Deaths or None
+        Who sees the ends of processes with a CPU grant before the next look does; None for nobody.
     """
 
-    def __init__(self, manager: Manager, sampler: Sampler, clock: Clock, *, ttl_ms: int, view: View) -> None:
+    def __init__(
+        self,
+        manager: Manager,
+        sampler: Sampler,
+        clock: Clock,
+        *,
+        ttl_ms: int,
+        view: View,
+        deaths: Deaths | None = None,
+    ) -> None:
         self.engine = Stopwatch()
         self._manager = manager
         self._sampler = sampler
@@ -61,6 +73,7 @@ class Watch:
         self._start = clock.now()
         self._ttl_ms = ttl_ms
         self._view = view
+        self._deaths_at_once = deaths
         self._busy = 0
         self._applies = 0
         self._grants = self._expiries = self._deaths = self._refusals = 0
@@ -130,6 +143,8 @@ class Watch:
 
     def _take_away(self, gone: list[Process]) -> None:
         for process in gone:
+            if self._deaths_at_once is not None:
+                self._deaths_at_once.forget(process.pid)
             uid = self._forget(process.pid)
             if uid is not None:
                 with self.engine:
@@ -192,6 +207,8 @@ class Watch:
         owner = (OwnerKind.PROCESS, process.pid) if own else (OwnerKind.APP, uid)
         self._reasons[*owner, kind.name or ""] = process.command
         self._remember(uid, process.pid)
+        if own and self._deaths_at_once is not None:
+            self._deaths_at_once.expect(process)
 
     def _show_events(self) -> None:
         with self.engine:
