@@ -1,10 +1,10 @@
-// grantwheel as a contender: the bare engine, the engine with prefetched groups, and the manager that judges callers.
+// grantwheel as a contender: the bare engine, the engine as batches use it, and the manager that judges callers.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 #include <memory>
-#include <span>
+#include <vector>
 
 #include "grantwheel/manager.hpp"
 
@@ -69,14 +69,18 @@ public:
     }
 };
 
-// The same, told beforehand about the next owners, sixteen at a time.
+// The same as batches do it.
 class PrefetchingContender : public EngineContender {
 public:
     static constexpr const char* name = "grantwheel engine, prefetched";
 
     using EngineContender::EngineContender;
 
-    void prefetch(std::span<const std::uint32_t> uids) const { engine().prefetch_apps(uids); }
+    template <typename Work>
+    void for_each(const std::vector<std::uint32_t>& uids, Work&& work) const {
+        grantwheel::for_each_prefetched(
+            engine(), uids.size(), [&](std::size_t i) { return uids[i]; }, [&](std::size_t i) { work(uids[i], i); });
+    }
 };
 
 class ManagerContender : private Owner<grantwheel::Manager>, public OnEngine {

@@ -1,15 +1,13 @@
 // The workloads, each one definition for all contenders.
 //
 // Contender  apply(uid, timeout_ms), release(uid), holds(uid), count(), pass_time(ms), end_due(); and, if it likes to
-//            be told about the next owners beforehand, prefetch(uids).
+//            know the next owners beforehand, for_each(uids, work).
 #pragma once
 
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
-#include <span>
 #include <vector>
 
 #include "measure.hpp"
@@ -29,16 +27,11 @@ inline constexpr NamedWorkload workloads[] = {
     {Workload::query, "query"}, {Workload::expire, "expire"},
 };
 
-// Calls `work(uid, i)` for each owner, in groups that the contender is told of if it likes to be.
+// Calls `work(uid, i)` for each owner, or lets the contender do so.
 template <typename Contender, typename Work>
 void for_each_owner(Contender& contender, const std::vector<std::uint32_t>& uids, Work&& work) {
-    if constexpr (requires { contender.prefetch(std::span<const std::uint32_t>{}); }) {
-        constexpr std::size_t group = 16;
-        for (std::size_t first = 0; first < uids.size(); first += group) {
-            const std::size_t last = std::min(first + group, uids.size());
-            contender.prefetch({&uids[first], last - first});
-            for (std::size_t i = first; i < last; ++i) work(uids[i], i);
-        }
+    if constexpr (requires { contender.for_each(uids, work); }) {
+        contender.for_each(uids, work);
     } else {
         for (std::size_t i = 0; i < uids.size(); ++i) work(uids[i], i);
     }

@@ -1,5 +1,3 @@
-#include <algorithm>
-#include <array>
 #include <cstring>
 #include <optional>
 
@@ -108,17 +106,11 @@ private:
     Refusals& refusals_;
 };
 
-// Does `work(i)` for each of the uids, in groups whose misses overlap.
+// Does `work(i)` for each of the uids.
 template <typename Work>
-void for_each_prefetched(const Engine& engine, const Integers& uids, Work&& work) {
-    constexpr std::size_t group = 8;  // the fastest of 4, 8, 16 and 32
-    for (std::size_t first = 0; first < uids.size(); first += group) {
-        const std::size_t last = std::min(first + group, uids.size());
-        std::array<std::uint32_t, group> ahead;
-        for (std::size_t i = first; i < last; ++i) ahead[i - first] = static_cast<std::uint32_t>(uids[i]);
-        engine.prefetch_apps({ahead.data(), last - first});
-        for (std::size_t i = first; i < last; ++i) work(i);
-    }
+void for_each(const Engine& engine, const Integers& uids, Work&& work) {
+    const auto uid_of = [&](std::size_t i) { return static_cast<std::uint32_t>(uids[i]); };
+    for_each_prefetched(engine, uids.size(), uid_of, work);
 }
 
 // Carries out `judge(manager, now, i)` for each of the uids: in one go, under one lock, at one instant and without the
@@ -128,8 +120,8 @@ void change_many(Shell& shell, const Results& results, const Integers& uids, Jud
     if (shell.is_direct()) {
         shell.run<Gil::release>([&](Manager& manager, Instant now) {
             check(manager.engine().check_time(now));
-            for_each_prefetched(manager.engine(), uids,
-                                [&](std::size_t i) { results.set(i, manager.execute(judge(manager, now, i), now)); });
+            for_each(manager.engine(), uids,
+                     [&](std::size_t i) { results.set(i, manager.execute(judge(manager, now, i), now)); });
             return true;
         });
         return;
@@ -184,7 +176,7 @@ py::object app_masks(Shell& shell, const py::object& uids, const py::object& out
     Results results(out, users.size(), shell.tally().refusals);
     shell.look([&](const Manager& manager, Instant now) {
         check(manager.engine().check_time(now));
-        for_each_prefetched(manager.engine(), users, [&](std::size_t i) {
+        for_each(manager.engine(), users, [&](std::size_t i) {
             const std::int64_t uid = users[i];
             const bool valid = uid >= 0 && uid <= max_uid;
             results.set(i, valid ? manager.engine().mask({OwnerKind::app, static_cast<std::uint32_t>(uid)}, now)

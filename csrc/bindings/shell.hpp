@@ -205,8 +205,7 @@ inline Shell::Locked Shell::lock() {
 inline Shell::Session Shell::begin(std::int64_t uid) {
     if (clock_.is_python()) return begin_asking();
     Guard lock(*this);
-    const auto app = static_cast<std::uint32_t>(uid);
-    open().engine().prefetch_apps({&app, 1});
+    open().engine().prefetch_app(static_cast<std::uint32_t>(uid));
     return session(std::move(lock), clock_.read());
 }
 

@@ -1,5 +1,4 @@
 // Changes in one step, the same in two, and batches.
-#include <algorithm>
 #include <span>
 
 #include "capi/handle.hpp"
@@ -139,17 +138,6 @@ gw_result to_result(Result result) noexcept {
     return {code(result.status), result.status == Status::ok ? result.mask : 0};
 }
 
-// Does `work(i)` for each of the uids, in groups whose misses overlap.
-template <typename Work>
-void for_each_prefetched(const Engine& engine, std::span<const std::uint32_t> uids, Work&& work) noexcept {
-    constexpr std::size_t group = 8;  // the fastest of 4, 8, 16 and 32
-    for (std::size_t first = 0; first < uids.size(); first += group) {
-        const auto ahead = uids.subspan(first, std::min(group, uids.size() - first));
-        engine.prefetch_apps(ahead);
-        for (std::size_t i = first; i < first + ahead.size(); ++i) work(i);
-    }
-}
-
 // Carries out `request_of(i)` for each of the uids by the caller that the policy has for it.
 template <typename RequestOf>
 gw_status change_many(gw_manager* handle, std::span<const std::uint32_t> uids, const std::uint32_t* pids, Instant now,
@@ -158,7 +146,8 @@ gw_status change_many(gw_manager* handle, std::span<const std::uint32_t> uids, c
         const Manager& manager = *open.manager;
         const Status status = manager.engine().check_time(now);
         if (status != Status::ok) return status;
-        for_each_prefetched(manager.engine(), uids, [&](std::size_t i) {
+        const auto uid_of = [&](std::size_t i) { return uids[i]; };
+        for_each_prefetched(manager.engine(), uids.size(), uid_of, [&](std::size_t i) {
             const Admission admission = manager.admit(manager.caller(uids[i], pids[i]), request_of(i), now);
             results[i] = to_result(carry_out(open, admission, now));
         });
@@ -195,7 +184,8 @@ gw_status gw_app_masks(const gw_manager* manager, size_t count, const uint32_t* 
         const Engine& engine = open.engine();
         const Status status = engine.check_time(now);
         if (status != Status::ok) return status;
-        for_each_prefetched(engine, {uids, count}, [&](std::size_t i) {
+        const auto uid_of = [&](std::size_t i) { return uids[i]; };
+        for_each_prefetched(engine, count, uid_of, [&](std::size_t i) {
             results[i] = to_result(engine.mask({OwnerKind::app, uids[i]}, now));
         });
         return Status::ok;

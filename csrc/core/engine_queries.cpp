@@ -49,13 +49,8 @@ Result Engine::mask(Owner owner, Instant now) const noexcept {
     return {Status::ok, row == no_row ? 0 : parts_->mask_at(row, now)};
 }
 
-void Engine::prefetch_apps(std::span<const std::uint32_t> uids) const noexcept {
-    const Table& table = parts_->table;
-    if (uids.size() > 1) {
-        for (const std::uint32_t uid : uids) table.prefetch_index({OwnerKind::app, uid});
-    }
-    for (const std::uint32_t uid : uids) table.prefetch_app(uid);
-}
+void Engine::prefetch_index(std::uint32_t uid) const noexcept { parts_->table.prefetch_index({OwnerKind::app, uid}); }
+void Engine::prefetch_app(std::uint32_t uid) const noexcept { parts_->table.prefetch_app(uid); }
 
 Status Engine::find(Owner owner, Instant now, RecordView& view) const noexcept {
     view = RecordView{};

@@ -142,7 +142,10 @@ private:
         require(manager_.admit_query(caller, now_));
         require(manager_.admit_native(caller));
         require(engine_.mask({OwnerKind::process, pid}, now_));
-        engine_.prefetch_apps(keys);
+        for (const std::uint32_t key : keys) {
+            engine_.prefetch_index(key);
+            engine_.prefetch_app(key);
+        }
         require(engine_.find({OwnerKind::app, uid}, now_, view));
         require(engine_.owners_of(uid, now_, owners, total));
     }

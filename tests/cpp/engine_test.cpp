@@ -68,16 +68,33 @@ BOOST_AUTO_TEST_CASE(keys_at_the_ends_of_their_ranges_are_keys_like_others) {
     BOOST_CHECK_EQUAL(owners(host, ALL, 5), "a0 p0");
 }
 
+BOOST_AUTO_TEST_CASE(a_batch_is_worked_through_in_order) {
+    Host host;
+    for (const std::size_t count : {0u, 1u, 7u, 8u, 9u, 15u, 16u, 17u, 40u}) {
+        std::size_t done = 0;
+        const auto uid_of = [&](std::size_t i) {
+            REQUIRE_QUIETLY(i < count);
+            return static_cast<std::uint32_t>(i);
+        };
+        for_each_prefetched(*host, count, uid_of, [&](std::size_t i) { REQUIRE_EQUAL_QUIETLY(i, done++); });
+        BOOST_CHECK_EQUAL(done, count);
+    }
+}
+
 BOOST_AUTO_TEST_CASE(prefetching_is_for_any_uids_and_changes_nothing) {
     Host host;
     const std::array<std::uint32_t, 4> uids{0, 1, 77, 0xFFFF'FFFE};
-    host->prefetch_apps(uids);
-    host->prefetch_apps({});
-    for (const std::uint32_t uid : uids) host->prefetch_apps({&uid, 1});
+    const auto prefetch_all = [&] {
+        for (const std::uint32_t uid : uids) {
+            host->prefetch_index(uid);
+            host->prefetch_app(uid);
+        }
+    };
+    prefetch_all();
     host.run(0, timed(1, GPS, 10));
     host.run(0, timed_process(77, 2));
     host.events();
-    host->prefetch_apps(uids);
+    prefetch_all();
     check_valid(*host);
     BOOST_CHECK_EQUAL(host.events(), "");
     BOOST_CHECK_EQUAL(host.app_mask(0, 1), GPS);

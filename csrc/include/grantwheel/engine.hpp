@@ -12,6 +12,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <span>
 
@@ -55,9 +56,10 @@ public:
     // The mask that the owner holds now; 0 when it holds nothing. Changes nothing.
     Result mask(Owner owner, Instant now) const noexcept;
 
-    // Asks the processor for what calls on these apps will touch; changes nothing. Worth it for groups of about 8
-    // before as many calls, so that their misses overlap, and for one when something else is done before the call.
-    void prefetch_apps(std::span<const std::uint32_t> uids) const noexcept;
+    // Ask the processor for what a call on an app will touch, while something else is done: for its place in the index,
+    // and, when that has come, for the record that the place leads to. They change nothing.
+    void prefetch_index(std::uint32_t uid) const noexcept;
+    void prefetch_app(std::uint32_t uid) const noexcept;
 
     // Fills `view` with all that the owner holds now; its mask is 0 when it holds nothing. Changes nothing.
     Status find(Owner owner, Instant now, RecordView& view) const noexcept;
@@ -108,5 +110,20 @@ private:
     explicit Engine(std::unique_ptr<Parts> parts) noexcept;
     std::unique_ptr<Parts> parts_;
 };
+
+// Calls `work(i)` for i = 0..count-1, a call on the app `uid_of(i)` each, while the processor gets what the calls after it
+// will touch. For batches: with many owners most of a call is waiting for memory.
+template <typename UidOf, typename Work>
+void for_each_prefetched(const Engine& engine, std::size_t count, UidOf&& uid_of, Work&& work) {
+    constexpr std::size_t app_ahead = 8;  // the fastest of 4, 6, 8 and 12
+    constexpr std::size_t index_ahead = 2 * app_ahead;
+    for (std::size_t i = 0; i < index_ahead && i < count; ++i) engine.prefetch_index(uid_of(i));
+    for (std::size_t i = 0; i < app_ahead && i < count; ++i) engine.prefetch_app(uid_of(i));
+    for (std::size_t i = 0; i < count; ++i) {
+        if (i + index_ahead < count) engine.prefetch_index(uid_of(i + index_ahead));
+        if (i + app_ahead < count) engine.prefetch_app(uid_of(i + app_ahead));
+        work(i);
+    }
+}
 
 }  // namespace grantwheel
