@@ -16,7 +16,11 @@ enum class Backing : std::uint8_t { ordinary, large };
 // Gives a block back; null is fine. Size and backing are those that it was allocated with.
 void free_block(void* block, std::size_t bytes, Backing backing) noexcept;
 
-// Asks the processor for a line of memory that will be written soon.
-inline void prefetch(const void* address) noexcept { __builtin_prefetch(address, 1); }
+// Asks the processor for a line of memory that will be written soon. The empty statement keeps GCC from taking a function
+// that only does this for one without any effect, and dropping its calls.
+inline void prefetch(const void* address) noexcept {
+    __builtin_prefetch(address, 1);
+    asm volatile("" : : "r"(address));
+}
 
 }  // namespace grantwheel
