@@ -62,11 +62,12 @@ public:
 
 private:
     static constexpr std::size_t chunk_bytes = chunk_rows * sizeof(T);
-    // A table of few rows is not worth huge pages.
-    static constexpr std::size_t first_large_chunk = 4;
+    // A table of few rows is not worth huge pages, nor is a chunk that is smaller than one.
+    static constexpr std::size_t first_large_chunk = 1;
+    static constexpr std::size_t large_bytes = std::size_t{2} << 20;
 
     [[nodiscard]] static Backing backing(std::size_t chunk) noexcept {
-        return chunk < first_large_chunk ? Backing::ordinary : Backing::large;
+        return chunk < first_large_chunk || chunk_bytes < large_bytes ? Backing::ordinary : Backing::large;
     }
 
     Array<T*> chunks_;
