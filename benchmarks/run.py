@@ -1,4 +1,4 @@
-"""Run every benchmark and write what was found: ``run.py [--quick] [--rounds N] [--out DIR] [--publish]``.
+"""Run every benchmark and write what was found: ``run.py [--quick] [--rounds N] [--owners N] [--out DIR] [--publish]``.
 
 Writes results.json, results.md and the plots into a folder; with --publish also the section of results in
 docs/performance.md. A full run takes about an hour on a machine that does nothing else; --quick takes a minute or two,
@@ -27,6 +27,7 @@ from grantbench.workloads import WORKLOADS
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "docs" / "performance.md"
 PLOTS = "performance"
+MIN_OWNERS = 100_000  # with fewer nothing is left of some parts
 
 
 def _workloads(names: Sequence[str], settings: Settings, report: Report) -> list[Result]:
@@ -49,7 +50,7 @@ def _run(settings: Settings, folder: Path, report: Report) -> Outcome:
         native=run_native(folder / "cpp", settings.native_owners, settings.native_rounds, report),
         memory=run_memory(settings.memory_owners, report),
         results=_workloads(list(WORKLOADS), settings, report),
-        skipping=scale.over_time_skipped(report),
+        skipping=scale.over_time_skipped(settings, report),
         ending=scale.over_grants_ended(settings, report),
         scale=list(scale.over_owners(settings, report)),
     )
@@ -71,16 +72,17 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=ROOT / "build" / "benchmarks", metavar="DIR", help="where to write")
     parser.add_argument("--publish", action="store_true", help="rewrite the results in docs/performance.md too")
     parser.add_argument("--rounds", type=int, default=1_000, metavar="N", help="at most so many: shorter and rougher")
+    parser.add_argument("--owners", type=int, default=10**9, metavar="N", help="leave out larger numbers of owners")
     options = parser.parse_args()
-    if options.rounds < 1:
-        parser.error("--rounds must be at least 1")
+    if options.rounds < 1 or options.owners < MIN_OWNERS:
+        parser.error(f"--rounds must be at least 1, and --owners at least {MIN_OWNERS}")
     began = monotonic()
 
     def report(line: str) -> None:
         print(f"{monotonic() - began:7.0f} s  {line}", file=sys.stderr, flush=True)
 
     options.out.mkdir(parents=True, exist_ok=True)
-    settings = (QUICK if options.quick else FULL).with_rounds_up_to(options.rounds)
+    settings = (QUICK if options.quick else FULL).up_to(options.rounds, options.owners)
     _write(_run(settings, options.out, report), options.out, options.publish)
     report(f"written to {options.out}")
 

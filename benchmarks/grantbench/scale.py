@@ -12,7 +12,6 @@ from grantbench.workloads.advance import LONGEST_SKIP_MS, Series, ending, skippi
 SCALED = ("new", "renew", "release", "query", "expire")
 
 BASE = "grantwheel"
-ADVANCE_ROUNDS = 5
 HOUR_MS = 3_600_000
 
 
@@ -25,20 +24,22 @@ def over_owners(settings: Settings, report: Report) -> Iterator[Result]:
             yield from interleave(name, BASE, entries, plan, settings.rounds(owners), report)
 
 
-def _measured(name: str, series: Series, plan: Plan, report: Report) -> list[Result]:
+def _measured(name: str, series: Series, plan: Plan, rounds: int, report: Report) -> list[Result]:
     entries = {entry: made.make for entry, made in series.items() if plan.owners <= made.max_owners}
-    return interleave(name, BASE, entries, plan, ADVANCE_ROUNDS, report)
+    return interleave(name, BASE, entries, plan, rounds, report)
 
 
 def over_grants_ended(settings: Settings, report: Report) -> dict[int, list[Result]]:
     """Measure one advance by the number of grants that it ends, of as many owners each time."""
     plan = Plan(settings.advance_owners)
     counts = [10**power for power in range(8) if 10**power <= plan.owners]
-    return {count: _measured(f"advance that ends {count:,}", ending(count), plan, report) for count in counts}
+    rounds = settings.advance_rounds
+    return {count: _measured(f"advance that ends {count:,}", ending(count), plan, rounds, report) for count in counts}
 
 
-def over_time_skipped(report: Report) -> dict[int, list[Result]]:
+def over_time_skipped(settings: Settings, report: Report) -> dict[int, list[Result]]:
     """Measure one advance that ends a thousand grants, by the time over which they end."""
     plan = Plan(1_000)
     times = [1_000, 60_000, HOUR_MS, 24 * HOUR_MS, LONGEST_SKIP_MS]
-    return {ms: _measured(f"advance over {ms:,} ms", skipping(ms), plan, report) for ms in times}
+    rounds = settings.advance_rounds
+    return {ms: _measured(f"advance over {ms:,} ms", skipping(ms), plan, rounds, report) for ms in times}

@@ -32,8 +32,8 @@ class Settings:
         Further numbers that the plots of single calls are drawn over.
     rounds : callable
         How many rounds a number of owners gets.
-    advance_owners : int
-        How many hold something while the cost of advance is measured.
+    advance_owners, advance_rounds : int
+        How many hold something while the cost of advance is measured, and how often that is done.
     native_owners, native_rounds : tuple of int, int
         The same for the C++ workloads.
     memory_owners : int
@@ -44,15 +44,24 @@ class Settings:
     scale: tuple[int, ...] = (1_000, 10_000_000)
     rounds: Callable[[int], int] = _rounds
     advance_owners: int = 1_000_000
+    advance_rounds: int = 5
     native_owners: tuple[int, ...] = (100_000, 1_000_000)
     native_rounds: int = 5
     memory_owners: int = 1_000_000
 
-    def with_rounds_up_to(self, most: int) -> Self:
-        """Return the same with no more rounds than that of anything."""
-        rounds = self.rounds
+    def up_to(self, rounds: int, owners: int) -> Self:
+        """Return the same with no more rounds than that of anything, and without larger numbers of owners."""
+        all_rounds = self.rounds
         return replace(
-            self, rounds=lambda owners: min(most, rounds(owners)), native_rounds=min(most, self.native_rounds)
+            self,
+            owners=tuple(number for number in self.owners if number <= owners),
+            scale=tuple(number for number in self.scale if number <= owners),
+            rounds=lambda number: min(rounds, all_rounds(number)),
+            advance_owners=min(owners, self.advance_owners),
+            advance_rounds=min(rounds, self.advance_rounds),
+            native_owners=tuple(number for number in self.native_owners if number <= owners),
+            native_rounds=min(rounds, self.native_rounds),
+            memory_owners=min(owners, self.memory_owners),
         )
 
 
