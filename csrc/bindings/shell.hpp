@@ -64,8 +64,8 @@ public:
     [[nodiscard]] Locked lock();
 
     // Takes the lock and the instant. Refusal when closed, or when the clock has run backwards. For what reads single
-    // records only.
-    [[nodiscard]] Session begin(std::int64_t uid = 0);
+    // records only. What is kept of `app` is asked for before the clock is read; a negative uid stands for nobody.
+    [[nodiscard]] Session begin(std::int64_t app = -1);
 
     // Runs `work(manager, now)`, which makes one engine call that is not const, and settles the quota afterwards.
     template <Gil gil = Gil::hold, typename Work>
@@ -202,10 +202,11 @@ inline Shell::Locked Shell::lock() {
 }
 
 // Reads the clock under the lock, so that no call comes with an earlier instant than the one before it.
-inline Shell::Session Shell::begin(std::int64_t uid) {
+inline Shell::Session Shell::begin(std::int64_t app) {
     if (clock_.is_python()) return begin_asking();
     Guard lock(*this);
-    open().engine().prefetch_app(static_cast<std::uint32_t>(uid));
+    const Engine& engine = open().engine();
+    if (app >= 0) engine.prefetch_app(static_cast<std::uint32_t>(app));
     return session(std::move(lock), clock_.read());
 }
 

@@ -112,7 +112,7 @@ PyObject* owner_mask(PyObject* self, OwnerKind kind, PyObject* key, std::int64_t
     return mask_object(self, [&](Shell& shell) {
         const std::int64_t number = to_int64(key, name);
         if (number < 0 || number > most) throw Refusal(Status::identity_invalid);
-        const auto session = shell.begin(number);
+        const auto session = shell.begin(kind == OwnerKind::app ? number : -1);
         return mask_or_throw(session.manager.engine().mask({kind, static_cast<std::uint32_t>(number)}, session.now));
     });
 }

@@ -9,7 +9,6 @@ using namespace grantwheel::capi;
 
 namespace {
 
-bool is_level(std::int32_t level) noexcept { return level >= default_level && level <= max_level; }
 bool is_rule(const gw_bundle_rule* rule) noexcept { return is_valid(rule) && is_level(rule->level_limit); }
 
 BundleRule to_rule(const gw_bundle_rule& rule) noexcept { return {rule.allowed, rule.level_limit, rule.is_known != 0}; }

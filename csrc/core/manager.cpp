@@ -8,7 +8,6 @@ namespace {
 
 bool is_uid(std::int64_t uid) noexcept { return uid >= 0 && uid <= max_uid; }
 bool is_pid(std::int64_t pid) noexcept { return pid >= 0 && pid <= max_pid; }
-bool is_level(std::int32_t level) noexcept { return level >= default_level && level <= max_level; }
 bool is_mask(Mask mask) noexcept { return mask != 0 && mask <= type::ALL; }
 
 Status judge_request(const Request& request) noexcept {

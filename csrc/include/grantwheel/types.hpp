@@ -80,6 +80,9 @@ struct Owner {
 
 inline constexpr std::int32_t default_level = -1;
 inline constexpr std::int32_t max_level = 2;
+[[nodiscard]] constexpr bool is_level(std::int32_t level) noexcept {
+    return level >= default_level && level <= max_level;
+}
 inline constexpr std::size_t max_text_bytes = 1024;
 inline constexpr std::int64_t max_uid = 0xFFFF'FFFE;
 inline constexpr std::int64_t max_pid = 0x7FFF'FFFF;
