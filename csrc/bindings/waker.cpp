@@ -18,10 +18,17 @@ unsigned Home::forks() noexcept {
     return count.load(std::memory_order_relaxed);
 }
 
-Descriptor::Descriptor(int number) : number_(number) {
-    if (number_ >= 0) return;
+namespace {
+
+[[noreturn]] void throw_errno() {
     PyErr_SetFromErrno(PyExc_OSError);
     throw py::error_already_set();
+}
+
+}  // namespace
+
+Descriptor::Descriptor(int number) : number_(number) {
+    if (number_ < 0) throw_errno();
 }
 
 Descriptor::~Descriptor() {
@@ -87,7 +94,7 @@ int Waker::joint_descriptor(const Bell& bell) {
     for (const int part : {alarm_descriptor(), bell.descriptor()}) {
         epoll_event wanted{};
         wanted.events = EPOLLIN;
-        if (::epoll_ctl(joint.number(), EPOLL_CTL_ADD, part, &wanted) != 0) Descriptor{-1};
+        if (::epoll_ctl(joint.number(), EPOLL_CTL_ADD, part, &wanted) != 0) throw_errno();
     }
     joint_ = std::move(joint);
     return joint_.number();

@@ -57,7 +57,7 @@ public:
         return free;
     }
 
-    void erase(Slot* slot) noexcept {
+    void erase(const Slot* slot) noexcept {
         std::size_t hole = static_cast<std::size_t>(slot - slots_.data());
         for (std::size_t i = next(hole); slots_[i].used(); i = next(i)) {
             const std::size_t home = place(slots_[i].hash());
