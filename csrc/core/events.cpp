@@ -10,6 +10,8 @@ bool Events::open(std::uint32_t capacity) noexcept {
 }
 
 TextId Events::push(const StoredEvent& event) noexcept {
+    constexpr std::size_t ahead = 8;  // beyond the end there is nothing that asking could harm
+    prefetch(ring_.data() + next_ + ahead);
     TextId overwritten = Strings::empty;
     if (ring_.size() < capacity_) {
         ring_.push(event);
