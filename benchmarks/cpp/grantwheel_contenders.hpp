@@ -79,7 +79,8 @@ public:
     template <typename Work>
     void for_each(const std::vector<std::uint32_t>& uids, Work&& work) const {
         grantwheel::for_each_prefetched(
-            engine(), uids.size(), [&](std::size_t i) { return uids[i]; }, [&](std::size_t i) { work(uids[i], i); });
+            engine(), uids.size(), [&](std::size_t i) { return uids[i]; }, [](std::size_t) { return granted_type; },
+            [&](std::size_t i) { work(uids[i], i); });
     }
 };
 

@@ -19,21 +19,19 @@ namespace grantwheel::bindings {
 struct Signature {
     const char* function;
     std::span<PyObject* const> names;
-    std::size_t positional;
-    std::size_t required;
+    std::size_t required;  // and positional
 };
 
 // Puts the arguments into `values`, one per name; null when left out. TypeError when they do not fit.
 void read_arguments(const Signature& signature, PyObject* const* arguments, Py_ssize_t count, PyObject* keywords,
                     std::span<PyObject*> values);
 
-// The parameters of one fast call: names in order, how many may be given by position, and how many must be given.
-template <std::size_t size>
+// The parameters of one fast call: names in order, and how many must be given; these, and no others, may be given by
+// position.
+template <std::size_t size, std::size_t required>
 class Parameters {
 public:
-    Parameters(const char* function, const std::array<const char*, size>& names, std::size_t positional,
-               std::size_t required)
-        : function_(function), positional_(positional), required_(required) {
+    Parameters(const char* function, const std::array<const char*, size>& names) : function_(function) {
         for (std::size_t i = 0; i < size; ++i) names_[i] = PyUnicode_InternFromString(names[i]);
     }
 
@@ -41,10 +39,10 @@ public:
     [[nodiscard]] std::array<PyObject*, size> read(PyObject* const* arguments, Py_ssize_t count,
                                                    PyObject* keywords) const {
         std::array<PyObject*, size> values{};
-        if (keywords == nullptr && count == static_cast<Py_ssize_t>(required_)) {
-            std::copy_n(arguments, required_, values.begin());
+        if (keywords == nullptr && count == static_cast<Py_ssize_t>(required)) {
+            std::copy_n(arguments, required, values.begin());
         } else {
-            read_arguments({function_, names_, positional_, required_}, arguments, count, keywords, values);
+            read_arguments({function_, names_, required}, arguments, count, keywords, values);
         }
         return values;
     }
@@ -52,8 +50,6 @@ public:
 private:
     const char* function_;
     std::array<PyObject*, size> names_{};  // interned, for the life of the process
-    std::size_t positional_;
-    std::size_t required_;
 };
 
 // Anything with __index__; beyond 64 bits the nearest.

@@ -106,21 +106,22 @@ private:
     Refusals& refusals_;
 };
 
-// Does `work(i)` for each of the uids.
-template <typename Work>
-void for_each(const Engine& engine, const Integers& uids, Work&& work) {
+// Does `work(i)` for each of the uids, about the types `types_of(i)`.
+template <typename TypesOf, typename Work>
+void for_each(const Engine& engine, const Integers& uids, TypesOf&& types_of, Work&& work) {
     const auto uid_of = [&](std::size_t i) { return static_cast<std::uint32_t>(uids[i]); };
-    for_each_prefetched(engine, uids.size(), uid_of, work);
+    for_each_prefetched(engine, uids.size(), uid_of, types_of, work);
 }
 
-// Carries out `judge(manager, now, i)` for each of the uids: in one go, under one lock, at one instant and without the
-// GIL; or one by one where a hook or a recorder stands in between.
+// Carries out `judge(manager, now, i)` for each of the uids and masks: in one go, under one lock, at one instant and
+// without the GIL; or one by one where a hook or a recorder stands in between.
 template <typename Judge>
-void change_many(Shell& shell, const Results& results, const Integers& uids, Judge&& judge) {
+void change_many(Shell& shell, const Results& results, const Integers& uids, const Integers& masks, Judge&& judge) {
+    const auto types_of = [&](std::size_t i) { return mask_from(masks[i]); };
     if (shell.is_direct()) {
         shell.run<Gil::release>([&](Manager& manager, Instant now) {
             check(manager.engine().check_time(now));
-            for_each(manager.engine(), uids,
+            for_each(manager.engine(), uids, types_of,
                      [&](std::size_t i) { results.set(i, manager.execute(judge(manager, now, i), now)); });
             return true;
         });
@@ -128,7 +129,7 @@ void change_many(Shell& shell, const Results& results, const Integers& uids, Jud
     }
     for (std::size_t i = 0; i < uids.size(); ++i) {
         try {
-            results.set(i, {Status::ok, shell.change(uids[i], [&](Manager& manager, Instant now) {
+            results.set(i, {Status::ok, shell.change({uids[i], types_of(i)}, [&](Manager& manager, Instant now) {
                                 return judge(manager, now, i);
                             })});
         } catch (const Refusal& refusal) {
@@ -146,7 +147,7 @@ py::object apply_many(Shell& shell, const py::object& uids, const py::object& pi
     const Integers timeouts(timeouts_ms.ptr(), "timeouts_ms");
     for (const Integers* other : {&tasks, &types, &timeouts}) other->require_size(users.size());
     Results results(out, users.size(), shell.tally().refusals);
-    change_many(shell, results, users, [&](const Manager& manager, Instant now, std::size_t i) {
+    change_many(shell, results, users, types, [&](const Manager& manager, Instant now, std::size_t i) {
         Request request;
         request.mask = mask_from(types[i]);
         request.timeout_ms = timeout_from(timeouts[i]);
@@ -162,7 +163,7 @@ py::object release_many(Shell& shell, const py::object& uids, const py::object& 
     const Integers types(masks.ptr(), "masks");
     for (const Integers* other : {&tasks, &types}) other->require_size(users.size());
     Results results(out, users.size(), shell.tally().refusals);
-    change_many(shell, results, users, [&](const Manager& manager, Instant now, std::size_t i) {
+    change_many(shell, results, users, types, [&](const Manager& manager, Instant now, std::size_t i) {
         Request request;
         request.is_apply = false;
         request.mask = mask_from(types[i]);
@@ -176,7 +177,8 @@ py::object app_masks(Shell& shell, const py::object& uids, const py::object& out
     Results results(out, users.size(), shell.tally().refusals);
     shell.look([&](const Manager& manager, Instant now) {
         check(manager.engine().check_time(now));
-        for_each(manager.engine(), users, [&](std::size_t i) {
+        const auto no_types = [](std::size_t) { return Mask{0}; };
+        for_each(manager.engine(), users, no_types, [&](std::size_t i) {
             const std::int64_t uid = users[i];
             const bool valid = uid >= 0 && uid <= max_uid;
             results.set(i, valid ? manager.engine().mask({OwnerKind::app, static_cast<std::uint32_t>(uid)}, now)

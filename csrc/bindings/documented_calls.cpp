@@ -38,7 +38,7 @@ auto as_query(Query&& query) {
 }
 
 PyObject* apply_request(PyObject* self, PyObject* const* arguments, Py_ssize_t count, PyObject* keywords) {
-    static const Parameters<2> parameters("apply_request", {"request", "caller"}, 1, 1);
+    static const Parameters<2, 1> parameters("apply_request", {"request", "caller"});
     return guarded([&] {
         Shell& shell = shell_of(self);
         const Mask changed = counted(shell, [&] {
@@ -46,9 +46,10 @@ PyObject* apply_request(PyObject* self, PyObject* const* arguments, Py_ssize_t c
             const auto [request, who] = parameters.read(arguments, count, keywords);
             const DocumentedRequest documented(request);
             const CallerArgument caller = to_caller(who);
-            return shell.change(caller.caller.uid, [&](const Manager& manager, Instant now) {
-                return manager.admit(caller_of(caller, manager), documented.request(), now);
-            });
+            return shell.change({caller.caller.uid, documented.request().mask},
+                                [&](const Manager& manager, Instant now) {
+                                    return manager.admit(caller_of(caller, manager), documented.request(), now);
+                                });
         });
         return PyLong_FromUnsignedLong(changed);
     });
@@ -56,7 +57,7 @@ PyObject* apply_request(PyObject* self, PyObject* const* arguments, Py_ssize_t c
 
 Mask reset_all_request(Shell& shell, const py::object& who) {
     const CallerArgument caller = to_caller(who.ptr());
-    return shell.change(caller.caller.uid, [&](const Manager& manager, Instant now) {
+    return shell.change({caller.caller.uid, type::ALL}, [&](const Manager& manager, Instant now) {
         return manager.admit_reset_all(caller_of(caller, manager), now);
     });
 }

@@ -29,6 +29,12 @@ namespace grantwheel::bindings {
 
 enum class Gil { hold, release };
 
+// Which types of which app a call touches first; a negative uid stands for nobody.
+struct About {
+    std::int64_t uid = -1;
+    Mask types = 0;
+};
+
 class Shell {
 public:
     // Holds the lock of a shell. Before it lets go it tells the waker. Refusal in the child of a fork.
@@ -64,8 +70,8 @@ public:
     [[nodiscard]] Locked lock();
 
     // Takes the lock and the instant. Refusal when closed, or when the clock has run backwards. For what reads single
-    // records only. What is kept of `app` is asked for before the clock is read; a negative uid stands for nobody.
-    [[nodiscard]] Session begin(std::int64_t app = -1);
+    // records only. What is kept of what it is `about` is asked for before the clock is read.
+    [[nodiscard]] Session begin(About about = {});
 
     // Runs `work(manager, now)`, which makes one engine call that is not const, and settles the quota afterwards.
     template <Gil gil = Gil::hold, typename Work>
@@ -76,10 +82,10 @@ public:
     auto look(Work&& work);
 
     // Carries out what `admit(manager, now)` admits, with hook and recorder. Returns the mask; throws the refusal.
-    // `uid` is whose record it is about, as far as that is known: its look-up begins before the clock is read. With
+    // The look-up of what it is `about`, as far as that is known, begins before the clock is read. With
     // `held`, only the types that it answers are changed; when it answers none, nothing is, and the mask is 0.
     template <typename Admit>
-    Mask change(std::int64_t uid, Admit&& admit, Held held = nullptr);
+    Mask change(About about, Admit&& admit, Held held = nullptr);
 
     // Whether neither hook nor recorder stands between admit and execute.
     [[nodiscard]] bool is_direct() const noexcept { return !quota_ && !recorder_; }
@@ -202,11 +208,11 @@ inline Shell::Locked Shell::lock() {
 }
 
 // Reads the clock under the lock, so that no call comes with an earlier instant than the one before it.
-inline Shell::Session Shell::begin(std::int64_t app) {
+inline Shell::Session Shell::begin(About about) {
     if (clock_.is_python()) return begin_asking();
     Guard lock(*this);
     const Engine& engine = open().engine();
-    if (app >= 0) engine.prefetch_app(static_cast<std::uint32_t>(app));
+    if (about.uid >= 0) engine.prefetch_app(static_cast<std::uint32_t>(about.uid), about.types);
     return session(std::move(lock), clock_.read());
 }
 
@@ -244,9 +250,9 @@ auto Shell::look(Work&& work) {
 }
 
 template <typename Admit>
-Mask Shell::change(std::int64_t uid, Admit&& admit, Held held) {
+Mask Shell::change(About about, Admit&& admit, Held held) {
     if (is_direct()) {
-        const Session session = begin(uid);
+        const Session session = begin(about);
         Admission admission = admit(session.manager, session.now);
         if (held != nullptr && !keep_held(admission, held, session)) return 0;
         return mask_or_throw(session.manager.execute(admission, session.now));

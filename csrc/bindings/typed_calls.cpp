@@ -25,32 +25,33 @@ Caller caller_of(const CallerArgument& given, const Manager& manager, std::int64
 struct Application {
     std::int64_t uid;
     std::int64_t pid;
-    Request request{};
     CallerArgument caller;
+    Request request;
 
-    explicit Application(const std::array<PyObject*, 9>& values) {
-        const auto [user, task, mask, timeout, persist, process, reason, level, who] = values;
-        uid = to_int64(user, "uid");
-        pid = to_int64(task, "pid");
-        request.mask = to_mask(mask, "mask");
-        request.timeout_ms = to_timeout(timeout, "timeout_ms");
-        request.is_persist = to_bool(persist, "persist", false);
-        request.is_process = to_bool(process, "process", false);
-        request.cpu_level = to_level(level, "cpu_level");
-        caller = to_caller(who);
-        request.reason = to_text(reason, "reason");
-    }
+    // The values of `uid, pid, mask, timeout_ms, persist, process, reason, cpu_level, caller`.
+    explicit Application(const std::array<PyObject*, 9>& values)
+        : uid(to_int64(values[0], "uid")),
+          pid(to_int64(values[1], "pid")),
+          caller(to_caller(values[8])),
+          request{.mask = to_mask(values[2], "mask"),
+                  .is_apply = true,
+                  .is_persist = to_bool(values[4], "persist", false),
+                  .is_process = to_bool(values[5], "process", false),
+                  .cpu_level = to_level(values[7], "cpu_level"),
+                  .timeout_ms = to_timeout(values[3], "timeout_ms"),
+                  .reason = to_text(values[6], "reason")} {}
     [[nodiscard]] Admission admit(const Manager& manager, Instant now) const {
         return manager.admit(caller_of(caller, manager, uid, pid), request, now);
     }
 };
 
 PyObject* apply(PyObject* self, PyObject* const* arguments, Py_ssize_t count, PyObject* keywords) {
-    static const Parameters<9> parameters(
-        "apply", {"uid", "pid", "mask", "timeout_ms", "persist", "process", "reason", "cpu_level", "caller"}, 4, 4);
+    static const Parameters<9, 4> parameters(
+        "apply", {"uid", "pid", "mask", "timeout_ms", "persist", "process", "reason", "cpu_level", "caller"});
     return mask_object(self, [&](Shell& shell) {
         const Application call(parameters.read(arguments, count, keywords));
-        return shell.change(call.uid, [&](const Manager& manager, Instant now) { return call.admit(manager, now); });
+        return shell.change({call.uid, call.request.mask},
+                            [&](const Manager& manager, Instant now) { return call.admit(manager, now); });
     });
 }
 
@@ -67,17 +68,18 @@ Mask held_of(const Engine& engine, const Command& command, Instant now) {
 }
 
 PyObject* renew(PyObject* self, PyObject* const* arguments, Py_ssize_t count, PyObject* keywords) {
-    static const Parameters<9> parameters(
-        "renew", {"uid", "pid", "mask", "timeout_ms", "persist", "process", "reason", "cpu_level", "caller"}, 4, 4);
+    static const Parameters<9, 4> parameters(
+        "renew", {"uid", "pid", "mask", "timeout_ms", "persist", "process", "reason", "cpu_level", "caller"});
     return mask_object(self, [&](Shell& shell) {
         const Application call(parameters.read(arguments, count, keywords));
         return shell.change(
-            call.uid, [&](const Manager& manager, Instant now) { return call.admit(manager, now); }, held_of);
+            {call.uid, call.request.mask},
+            [&](const Manager& manager, Instant now) { return call.admit(manager, now); }, held_of);
     });
 }
 
 PyObject* release(PyObject* self, PyObject* const* arguments, Py_ssize_t count, PyObject* keywords) {
-    static const Parameters<6> parameters("release", {"uid", "pid", "mask", "process", "cpu_level", "caller"}, 3, 3);
+    static const Parameters<6, 3> parameters("release", {"uid", "pid", "mask", "process", "cpu_level", "caller"});
     return mask_object(self, [&](Shell& shell) {
         const auto [uid, pid, mask, process, level, who] = parameters.read(arguments, count, keywords);
         const std::int64_t user = to_int64(uid, "uid");
@@ -88,20 +90,20 @@ PyObject* release(PyObject* self, PyObject* const* arguments, Py_ssize_t count, 
         request.is_process = to_bool(process, "process", false);
         request.cpu_level = to_level(level, "cpu_level");
         const CallerArgument caller = to_caller(who);
-        return shell.change(user, [&](const Manager& manager, Instant now) {
+        return shell.change({user, request.mask}, [&](const Manager& manager, Instant now) {
             return manager.admit(caller_of(caller, manager, user, task), request, now);
         });
     });
 }
 
 PyObject* reset_all(PyObject* self, PyObject* const* arguments, Py_ssize_t count, PyObject* keywords) {
-    static const Parameters<3> parameters("reset_all", {"uid", "pid", "caller"}, 2, 2);
+    static const Parameters<3, 2> parameters("reset_all", {"uid", "pid", "caller"});
     return mask_object(self, [&](Shell& shell) {
         const auto [uid, pid, who] = parameters.read(arguments, count, keywords);
         const std::int64_t user = to_int64(uid, "uid");
         const std::int64_t task = to_int64(pid, "pid");
         const CallerArgument caller = to_caller(who);
-        return shell.change(user, [&](const Manager& manager, Instant now) {
+        return shell.change({user, type::ALL}, [&](const Manager& manager, Instant now) {
             return manager.admit_reset_all(caller_of(caller, manager, user, task), now);
         });
     });
@@ -112,7 +114,7 @@ PyObject* owner_mask(PyObject* self, OwnerKind kind, PyObject* key, std::int64_t
     return mask_object(self, [&](Shell& shell) {
         const std::int64_t number = to_int64(key, name);
         if (number < 0 || number > most) throw Refusal(Status::identity_invalid);
-        const auto session = shell.begin(kind == OwnerKind::app ? number : -1);
+        const auto session = shell.begin({kind == OwnerKind::app ? number : -1});
         return mask_or_throw(session.manager.engine().mask({kind, static_cast<std::uint32_t>(number)}, session.now));
     });
 }

@@ -140,14 +140,15 @@ gw_result to_result(Result result) noexcept {
 
 // Carries out `request_of(i)` for each of the uids by the caller that the policy has for it.
 template <typename RequestOf>
-gw_status change_many(gw_manager* handle, std::span<const std::uint32_t> uids, const std::uint32_t* pids, Instant now,
-                      gw_result* results, RequestOf&& request_of) noexcept {
+gw_status change_many(gw_manager* handle, std::span<const std::uint32_t> uids, const std::uint32_t* pids,
+                      const std::uint32_t* masks, Instant now, gw_result* results, RequestOf&& request_of) noexcept {
     return change(handle, [&](gw_manager& open) {
         const Manager& manager = *open.manager;
         const Status status = manager.engine().check_time(now);
         if (status != Status::ok) return status;
         const auto uid_of = [&](std::size_t i) { return uids[i]; };
-        for_each_prefetched(manager.engine(), uids.size(), uid_of, [&](std::size_t i) {
+        const auto types_of = [&](std::size_t i) { return masks[i]; };
+        for_each_prefetched(manager.engine(), uids.size(), uid_of, types_of, [&](std::size_t i) {
             const Admission admission = manager.admit(manager.caller(uids[i], pids[i]), request_of(i), now);
             results[i] = to_result(carry_out(open, admission, now));
         });
@@ -165,7 +166,7 @@ bool are_there(std::size_t count, const Columns*... columns) noexcept {
 gw_status gw_apply_many(gw_manager* manager, size_t count, const uint32_t* uids, const uint32_t* pids,
                         const uint32_t* masks, const uint32_t* timeouts_ms, uint64_t now, gw_result* results) noexcept {
     if (!are_there(count, uids, pids, masks, timeouts_ms, results)) return GW_ARGUMENT_INVALID;
-    return change_many(manager, {uids, count}, pids, now, results, [&](std::size_t i) {
+    return change_many(manager, {uids, count}, pids, masks, now, results, [&](std::size_t i) {
         return Request{.mask = masks[i], .is_apply = true, .timeout_ms = timeouts_ms[i]};
     });
 }
@@ -173,7 +174,7 @@ gw_status gw_apply_many(gw_manager* manager, size_t count, const uint32_t* uids,
 gw_status gw_release_many(gw_manager* manager, size_t count, const uint32_t* uids, const uint32_t* pids,
                           const uint32_t* masks, uint64_t now, gw_result* results) noexcept {
     if (!are_there(count, uids, pids, masks, results)) return GW_ARGUMENT_INVALID;
-    return change_many(manager, {uids, count}, pids, now, results,
+    return change_many(manager, {uids, count}, pids, masks, now, results,
                        [&](std::size_t i) { return Request{.mask = masks[i], .is_apply = false}; });
 }
 
@@ -185,7 +186,8 @@ gw_status gw_app_masks(const gw_manager* manager, size_t count, const uint32_t* 
         const Status status = engine.check_time(now);
         if (status != Status::ok) return status;
         const auto uid_of = [&](std::size_t i) { return uids[i]; };
-        for_each_prefetched(engine, count, uid_of, [&](std::size_t i) {
+        const auto no_types = [](std::size_t) { return Mask{0}; };
+        for_each_prefetched(engine, count, uid_of, no_types, [&](std::size_t i) {
             results[i] = to_result(engine.mask({OwnerKind::app, uids[i]}, now));
         });
         return Status::ok;

@@ -22,7 +22,7 @@ std::unique_ptr<Engine> Engine::create(const Limits& limits) noexcept {
     if (parts == nullptr || !parts->events.open(limits.event_capacity)) return nullptr;
     parts->limits = limits;
     if (!parts->table.reserve(limits.reserve) || !parts->reserve_places()) return nullptr;
-    if (limits.reserve != 0) parts->wheel.touch();
+    parts->wheel.touch(limits.reserve);
     return std::unique_ptr<Engine>(new (std::nothrow) Engine(std::move(parts)));
 }
 
@@ -90,8 +90,11 @@ Status Engine::Parts::begin(Instant at) noexcept {
 }
 
 bool Engine::Parts::reserve_places() noexcept {
-    return scratch.reserve(table.capacity()) && wheel.reserve(table.capacity()) &&
-           (!tracks_cpu_ended || cpu_ended.reserve(table.capacity() + 1));
+    const std::size_t rows = table.capacity();
+    if (!scratch.reserve(rows) || !wheel.reserve(rows)) return false;
+    if (tracks_cpu_ended && !cpu_ended.reserve(rows + 1)) return false;
+    places = rows;
+    return true;
 }
 
 void Engine::Parts::push(const StoredEvent& event) noexcept {
@@ -114,8 +117,10 @@ void Engine::Parts::remove_types(Row row, Mask mask, Cause cause, Instant time) 
     push({time, table.uid(row), table.pid(row), details.bundle, static_cast<std::uint16_t>(mask), kind, cause,
           record.cpu_level});
 
-    ended[static_cast<std::size_t>(cause)] += count_bits(mask);
-    for_each_type(mask, [&](int type) { strings.drop(details.grants[type].reason); });
+    for_each_type(mask, [&](int type) {
+        ++ended[static_cast<std::size_t>(cause)];
+        strings.drop(table.grant(row, type).reason);
+    });
     if ((mask & type::CPU) != 0) {
         record.cpu_level = default_level;
         if (is_app && tracks_cpu_ended) cpu_ended.push(record.key);

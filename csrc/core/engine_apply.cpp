@@ -16,7 +16,8 @@ Result Engine::Parts::apply(const Command& command) noexcept {
     const bool adds_process = process_mask != 0 && (process == no_row || reused);
     const bool adds_app = app_mask != 0 && app == no_row;
     const bool adds = adds_process || adds_app;
-    if (adds && !make_room(command.uid, adds_app, adds_process, reused)) return {Status::out_of_memory, 0};
+    if ((adds || !table.has_types(command.mask)) && !make_room(command, adds_app, adds_process, reused))
+        return {Status::out_of_memory, 0};
 
     const bool tells = adds || (app != no_row && (app_mask & ~table.mask(app)) != 0);
     Texts texts{};
@@ -31,15 +32,16 @@ Result Engine::Parts::apply(const Command& command) noexcept {
     return {Status::ok, command.mask};
 }
 
-// Rows for new records, `reused` of which takes the place of an old one. False when the limit is reached even after all
-// that is due was freed, or when there is no memory.
-bool Engine::Parts::make_room(std::uint32_t uid, bool adds_app, bool adds_process, bool reused) noexcept {
+// Rows for new records, `reused` of which takes the place of an old one, and room for the types. False when the limit is
+// reached even after all that is due was freed, or when there is no memory.
+bool Engine::Parts::make_room(const Command& command, bool adds_app, bool adds_process, bool reused) noexcept {
     const std::size_t processes = std::size_t{adds_process} - std::size_t{reused};
     const std::size_t more = std::size_t{adds_app} + processes;
     while (table.size() + more > limits.max_records) {
         if (!end_some()) return false;
     }
-    return table.make_room(uid, adds_app, processes) && reserve_places();
+    if (table.has_room(adds_app, processes, command.mask) && has_places()) return true;
+    return table.make_room(command.uid, adds_app, processes, command.mask) && reserve_places();
 }
 
 // Finds the reason, and the bundle when an event will `tell` it, and holds both until they are given back: neither may
@@ -77,15 +79,11 @@ Row Engine::Parts::add(OwnerKind kind, const Command& command, Texts texts) noex
 
 // Merges the types into what the record holds, and tells which of them are new.
 void Engine::Parts::grant(Row row, Mask mask, const Command& command, Texts texts) noexcept {
-    const Mask held = table.mask(row);
-    const Mask fresh = mask & ~held;
-    Record& record = table.record(row);
+    const Mask fresh = mask & ~table.mask(row);
     if ((fresh & type::CPU) != 0 || ((mask & type::CPU) != 0 && command.cpu_level != default_level)) {
-        record.cpu_level = command.cpu_level;
+        table.record(row).cpu_level = command.cpu_level;
     }
     merge(row, mask, command, texts.reason);
-    renewed += count_bits(mask & held);
-    granted += count_bits(fresh);
     if (fresh != 0) tell_apply(row, fresh, command.pid, texts.bundle);
 }
 
@@ -93,30 +91,28 @@ void Engine::Parts::grant(Row row, Mask mask, const Command& command, Texts text
 // persistent is one more way to extend.
 void Engine::Parts::merge(Row row, Mask mask, const Command& command, TextId reason) noexcept {
     Record& record = table.record(row);
-    Details& details = table.details(row);
     const Mask held = table.mask(row);
     const Instant deadline = command.is_persist ? no_deadline : now + command.timeout_ms;
     Mask extended = 0;
     for_each_type(mask, [&](int type) {
         const Mask bit = type_bit(type);
-        Details::OfType& grant = details.grants[type];
-        if (grant.reason != reason || (held & bit) == 0) {
+        const bool is_held = (held & bit) != 0;
+        GrantDetails& grant = table.grant(row, type);
+        if (!is_held || grant.reason != reason) {
             strings.use(reason);
-            if ((held & bit) != 0) strings.drop(grant.reason);
+            if (is_held) strings.drop(grant.reason);
             grant.reason = reason;
         }
-        const bool timed = (held & bit) != 0 && (record.persistent & bit) == 0;
-        if ((held & bit) == 0 || (timed && record.deadline(type) < deadline)) {
+        const bool is_persistent = (record.persistent & bit) != 0;
+        if (!is_held || (!is_persistent && record.deadline(type) < deadline)) {
             extended |= bit;
             grant.timeout_ms = command.timeout_ms;
+            record.low[type] = static_cast<std::uint32_t>(deadline);  // of no meaning when it is persistent
         }
+        ++(is_held ? renewed : granted);
     });
+    if (command.is_persist) record.persistent |= static_cast<std::uint16_t>(extended);
     table.set_mask(row, held | mask);
-    if (command.is_persist) {
-        record.persistent |= static_cast<std::uint16_t>(extended);
-    } else {
-        for_each_type(extended, [&](int type) { record.low[type] = static_cast<std::uint32_t>(deadline); });
-    }
     const bool is_timed = table.mask(row) != record.persistent;
     const bool armed = record.armed != no_deadline;
     if (!is_timed) {

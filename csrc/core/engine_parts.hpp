@@ -26,6 +26,7 @@ struct Engine::Parts {
     Instant now = 0;
     Array<std::uint64_t> scratch{};    // rows to be sorted, as `sort_key`; as many places as the table has rows
     Array<std::uint32_t> cpu_ended{};  // as Engine::cpu_ended says; one place more than the table has rows
+    std::size_t places = 0;            // how many rows these and the wheel have room for
     bool tracks_cpu_ended = false;
     std::uint64_t granted = 0;
     std::uint64_t renewed = 0;
@@ -66,8 +67,9 @@ struct Engine::Parts {
     // Whether the timer of a row has come; no_row has none.
     [[nodiscard]] bool fires(Row row) const noexcept { return row != no_row && table.record(row).armed <= now; }
 
-    // Memory for what has as many places as there are rows.
+    // Memory for what has as many places as the table has memory for rows.
     [[nodiscard]] bool reserve_places() noexcept;
+    [[nodiscard]] bool has_places() const noexcept { return places >= table.capacity(); }
 
     // The two ways in which a mask changes, with their events.
     void tell_apply(Row row, Mask fresh, std::uint32_t pid, TextId bundle) noexcept;
@@ -103,7 +105,7 @@ private:
         TextId reason;
         TextId bundle;
     };
-    [[nodiscard]] bool make_room(std::uint32_t uid, bool adds_app, bool adds_process, bool reused) noexcept;
+    [[nodiscard]] bool make_room(const Command& command, bool adds_app, bool adds_process, bool reused) noexcept;
     [[nodiscard]] bool take_texts(const Command& command, bool tells, bool adds, Texts& texts) noexcept;
     void give_back(Texts texts) noexcept;
     Row add(OwnerKind kind, const Command& command, Texts texts) noexcept;

@@ -50,7 +50,7 @@ Result Engine::mask(Owner owner, Instant now) const noexcept {
 }
 
 void Engine::prefetch_index(std::uint32_t uid) const noexcept { parts_->table.prefetch_index({OwnerKind::app, uid}); }
-void Engine::prefetch_app(std::uint32_t uid) const noexcept { parts_->table.prefetch_app(uid); }
+void Engine::prefetch_app(std::uint32_t uid, Mask types) const noexcept { parts_->table.prefetch_app(uid, types); }
 
 Status Engine::find(Owner owner, Instant now, RecordView& view) const noexcept {
     view = RecordView{};
@@ -69,7 +69,7 @@ Status Engine::find(Owner owner, Instant now, RecordView& view) const noexcept {
     view.bundle = parts_->strings.text(details.bundle);
     for_each_type(view.mask, [&](int type) {
         const bool persistent = (record.persistent & type_bit(type)) != 0;
-        const auto& grant = details.grants[type];
+        const GrantDetails& grant = table.grant(row, type);
         view.grants[view.grant_count++] = {type_bit(type), persistent, grant.timeout_ms,
                                            persistent ? no_deadline : record.deadline(type),
                                            parts_->strings.text(grant.reason)};

@@ -94,7 +94,8 @@ std::size_t Engine::Parts::end_slot(const Wheel::Slot& slot, std::size_t& budget
     for (std::size_t i = 0; i < scratch.size(); ++i) {
         if (i + ahead < scratch.size()) {
             table.prefetch_index(owner_of(scratch[i + ahead]));
-            table.prefetch_row(row_of(scratch[i + ahead]));
+            const Row next = row_of(scratch[i + ahead]);
+            table.prefetch_row(next, table.mask(next));
         }
         const Row row = row_of(scratch[i]);
         if (!expire(row, slot.start)) continue;

@@ -9,9 +9,8 @@ const char* first_broken_text(const Engine::Parts& parts, Array<std::uint64_t>& 
     if (!users.resize(parts.strings.end() + 1, 0)) return "validate: no memory to count texts";
     for (Row row = 0; row < parts.table.end(); ++row) {
         if (parts.table.mask(row) == 0) continue;
-        const Details& details = parts.table.details(row);
-        ++users[details.bundle];
-        for_each_type(parts.table.mask(row), [&](int type) { ++users[details.grants[type].reason]; });
+        ++users[parts.table.details(row).bundle];
+        for_each_type(parts.table.mask(row), [&](int type) { ++users[parts.table.grant(row, type).reason]; });
     }
     for (TextId id = 1; id < parts.strings.end(); ++id) {
         if (users[id] != parts.strings.users(id)) return "strings: number of users of a text";

@@ -34,19 +34,19 @@ struct alignas(64) Record {
 };
 static_assert(sizeof(Record) == 64);
 
-// What is only needed to change a grant or to tell about it.
+// What is only needed to tell about a record, or to find its neighbours.
 struct Details {
-    struct OfType {
-        TextId reason;
-        std::uint32_t timeout_ms;
-    };
-
-    OfType grants[type_count];
     TextId bundle;
     std::uint32_t other;  // the key's counterpart: the first applicant's pid of an app, the uid of a process
     Row next_of_uid;      // its neighbours among the records of its uid, the first of which is that of the app
     Row previous_of_uid;
 };
-static_assert(sizeof(Details) == 88);
+static_assert(sizeof(Details) == 16);
+
+// What is only needed to tell about one grant.
+struct GrantDetails {
+    TextId reason;
+    std::uint32_t timeout_ms;
+};
 
 }  // namespace grantwheel

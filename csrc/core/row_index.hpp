@@ -2,11 +2,16 @@
 // does not. The keys themselves are in the rows. Not thread-safe.
 //
 // Slot     Open addressing with linear probing over a power of two of slots, at most 13/16 of them used. A slot is
-//          | tag | distance | row |: low bits of the hash, how far it lies from its home, and the row in as few bits as
-//          rows need. Tag and distance together let a look-up pass over nearly every slot of another key without
-//          reading its row. A distance that is too long for its bits is saved as the longest.
+//          | tag | distance | row |: low bits of the hash, how far it lies from its home (from 1 on, as an unused slot
+//          has 0), and the row in as few bits as rows need. Tag and distance together let a look-up pass over nearly
+//          every slot of another key without reading its row. A distance that is too long for its bits is saved as the
+//          longest.
+// Order    Entries lie in the order of their homes: whoever comes to a slot from farther away than its entry goes before
+//          it, and moves all that follow by one. So a look-up for what is not there ends about as early as one for what
+//          is.
 // Removal  Moves later slots back, so there are no tombstones.
-// Hashes   32 bits, well mixed in their high bits (`mix`).
+// Hashes   32 bits, well mixed in their high bits (`mix`). `hash_of(row)` tells that of an entry, and is asked where a
+//          distance is not saved in full.
 #pragma once
 
 #include <bit>
@@ -20,14 +25,13 @@ class RowIndex {
 public:
     // Makes room for `count` entries in all, whose rows are below `rows`.
     //
-    // Args     `for_each(insert)` calls insert(hash, row) for each entry that is there. It is called when slots have to
-    //          be laid out anew: at most once for each doubling of `count` and of `rows`.
-    template <typename ForEach>
-    [[nodiscard]] bool reserve(std::size_t count, std::size_t rows, ForEach&& for_each) noexcept {
-        const bool fits = count <= slots_.size() / 16 * 13;
-        if (fits && rows < (std::size_t{1} << row_bits_)) return true;
+    // Args     `for_each(visit)` calls visit(row) for each entry that is there. It is called when slots have to be laid
+    //          out anew: at most once for each doubling of `count` and of `rows`.
+    template <typename HashOf, typename ForEach>
+    [[nodiscard]] bool reserve(std::size_t count, std::size_t rows, HashOf&& hash_of, ForEach&& for_each) noexcept {
+        if (has_room(count, rows)) return true;
         const std::size_t size =
-            fits ? slots_.size() : std::bit_ceil(std::max<std::size_t>(16, (count * 16 + 12) / 13));
+            count <= limit() ? slots_.size() : std::bit_ceil(std::max<std::size_t>(16, (count * 16 + 12) / 13));
         Array<Slot> anew;
         if (!anew.resize(size, unused)) return false;
         slots_.swap(anew);
@@ -37,43 +41,68 @@ public:
         row_mask_ = (Slot{1} << row_bits_) - 1;
         longest_ = ((Slot{1} << distance_bits) - 1) << row_bits_;
         tag_shift_ = row_bits_ + distance_bits;
-        for_each([&](std::uint32_t hash, Row row) { put(hash, row); });
+        count_ = 0;
+        for_each([&](Row row) { insert(locate(hash_of(row), [](Row) { return false; }, hash_of), row); });
         return true;
     }
-
-    // The row of the entry with this hash that `matches(row)`, or no_row.
-    template <typename Matches>
-    [[nodiscard]] Row find(std::uint32_t hash, Matches&& matches) const noexcept {
-        const Slot* const slot = find_slot(hash, matches);
-        return slot == nullptr ? no_row : *slot & row_mask_;
+    // Whether that room is there already.
+    [[nodiscard]] bool has_room(std::size_t count, std::size_t rows) const noexcept {
+        return count <= limit() && rows < (std::size_t{1} << row_bits_);
     }
 
-    // Adds an entry that is not there yet, where room has been made.
-    void insert(std::uint32_t hash, Row row) noexcept {
-        put(hash, row);
+    // Where the entry of a key is, or would go; until the next change.
+    struct Place {
+        Row row;  // no_row when it is not there
+        std::size_t slot;
+        std::uint32_t pattern;  // tag and distance as the slot has them or would have them
+    };
+
+    // The place of the entry with this hash that `matches(row)`.
+    template <typename Matches, typename HashOf>
+    [[nodiscard]] Place locate(std::uint32_t hash, Matches&& matches, HashOf&& hash_of) const noexcept {
+        if (slots_.size() == 0) return {no_row, 0, 0};
+        Slot wanted = tag(hash) | one();
+        for (std::size_t i = home(hash);; i = next(i)) {
+            const Slot slot = slots_[i];
+            if ((slot ^ wanted) <= row_mask_ && matches(slot & row_mask_)) return {slot & row_mask_, i, wanted};
+            if ((slot & longest_) < (wanted & longest_)) return {no_row, i, wanted};
+            if (is_longest(wanted) && distance(hash_of(slot & row_mask_), i) < distance(hash, i))
+                return {no_row, i, wanted};
+            wanted = farther(wanted);
+        }
+    }
+
+    // The row of that entry, or no_row.
+    template <typename Matches, typename HashOf>
+    [[nodiscard]] Row find(std::uint32_t hash, Matches&& matches, HashOf&& hash_of) const noexcept {
+        return locate(hash, matches, hash_of).row;
+    }
+
+    // Adds an entry at the place where it is missing, where room has been made.
+    void insert(const Place& place, Row row) noexcept {
+        Slot moved = place.pattern | row;
+        for (std::size_t i = place.slot;; i = next(i)) {
+            std::swap(moved, slots_[i]);
+            if (moved == unused) break;
+            moved = farther(moved);
+        }
         ++count_;
     }
 
-    // Lets the entry of a row lead to another row, of the same key.
-    void replace(std::uint32_t hash, Row old, Row row) noexcept {
-        Slot& slot = slots_[place_of(hash, old)];
-        slot = (slot & ~row_mask_) | row;
-    }
+    // Lets an entry lead to another row, of the same key.
+    void replace(const Place& place, Row row) noexcept { slots_[place.slot] = place.pattern | row; }
 
-    // Takes the entry of a row away. `hash_of(row)` is asked about other rows, and rarely.
+    // Takes an entry away.
     template <typename HashOf>
-    void erase(std::uint32_t hash, Row row, HashOf&& hash_of) noexcept {
-        std::size_t hole = place_of(hash, row);
-        std::size_t gap = 1;  // from the hole to the slot looked at
-        for (std::size_t i = next(hole); slots_[i] != unused; i = next(i), ++gap) {
-            std::size_t distance = (slots_[i] & longest_) >> row_bits_;
-            if (distance == longest_ >> row_bits_) {
-                distance = (i - home(hash_of(slots_[i] & row_mask_))) & (slots_.size() - 1);
-            }
-            if (distance < gap) continue;
-            slots_[hole] = (slots_[i] & ~longest_) | saved(distance - gap);
-            hole = i;
-            gap = 0;
+    void erase(const Place& place, HashOf&& hash_of) noexcept {
+        std::size_t hole = place.slot;
+        for (std::size_t i = next(hole);; hole = i, i = next(i)) {
+            const Slot slot = slots_[i];
+            if (slot == unused) break;
+            const std::size_t steps =
+                is_longest(slot) ? distance(hash_of(slot & row_mask_), i) : ((slot & longest_) >> row_bits_) - 1;
+            if (steps == 0) break;
+            slots_[hole] = (slot & ~longest_) | saved(steps - 1);
         }
         slots_[hole] = unused;
         --count_;
@@ -96,37 +125,25 @@ public:
 
 private:
     using Slot = std::uint32_t;
-    static constexpr Slot unused = UINT32_MAX;  // no entry looks so, as no row is the highest of its bits
+    static constexpr Slot unused = 0;
 
+    [[nodiscard]] std::size_t limit() const noexcept { return slots_.size() / 16 * 13; }
     [[nodiscard]] std::size_t home(std::uint32_t hash) const noexcept { return std::size_t{hash} >> home_shift_; }
+    // How far a slot lies from the home of a hash.
+    [[nodiscard]] std::size_t distance(std::uint32_t hash, std::size_t slot) const noexcept {
+        return (slot - home(hash)) & (slots_.size() - 1);
+    }
     [[nodiscard]] std::size_t next(std::size_t i) const noexcept { return (i + 1) & (slots_.size() - 1); }
     [[nodiscard]] Slot tag(std::uint32_t hash) const noexcept {
         return static_cast<Slot>(std::uint64_t{hash} << tag_shift_);
     }
-    // A distance as slots have it.
-    [[nodiscard]] Slot saved(std::size_t distance) const noexcept {
-        return static_cast<Slot>(std::min<std::size_t>(distance, longest_ >> row_bits_) << row_bits_);
-    }
-
-    template <typename Matches>
-    [[nodiscard]] const Slot* find_slot(std::uint32_t hash, Matches&& matches) const noexcept {
-        if (slots_.size() == 0) return nullptr;
-        Slot wanted = tag(hash);
-        for (std::size_t i = home(hash); slots_[i] != unused; i = next(i)) {
-            if ((slots_[i] ^ wanted) <= row_mask_ && matches(slots_[i] & row_mask_)) return &slots_[i];
-            if ((wanted & longest_) != longest_) wanted += row_mask_ + 1;
-        }
-        return nullptr;
-    }
-    [[nodiscard]] std::size_t place_of(std::uint32_t hash, Row row) const noexcept {
-        return static_cast<std::size_t>(find_slot(hash, [&](Row other) { return other == row; }) - slots_.data());
-    }
-
-    void put(std::uint32_t hash, Row row) noexcept {
-        std::size_t distance = 0;
-        std::size_t i = home(hash);
-        for (; slots_[i] != unused; i = next(i)) ++distance;
-        slots_[i] = tag(hash) | saved(distance) | row;
+    // One step of distance, in its place; what an entry at home has.
+    [[nodiscard]] Slot one() const noexcept { return row_mask_ + 1; }
+    [[nodiscard]] Slot farther(Slot slot) const noexcept { return is_longest(slot) ? slot : slot + one(); }
+    [[nodiscard]] bool is_longest(Slot slot) const noexcept { return (slot & longest_) == longest_; }
+    // So many steps from home, as slots have it.
+    [[nodiscard]] Slot saved(std::size_t steps) const noexcept {
+        return static_cast<Slot>(std::min<std::size_t>(steps + 1, longest_ >> row_bits_) << row_bits_);
     }
 
     Array<Slot> slots_;

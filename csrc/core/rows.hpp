@@ -1,10 +1,13 @@
 // An array by row, in chunks that never move: growing copies nothing, costs the same each time, and leaves nothing
 // behind. Not thread-safe.
 //
-// Memory   A chunk holds 32768 rows; later chunks are large blocks (core/block.hpp). Never shrinks before destruction.
+// Memory   A chunk has the size of a huge page, and all but the first are large blocks (core/block.hpp). Pages that no row
+//          has come to are the system's. Never shrinks before destruction.
 // Errors   A failed allocation answers false and changes nothing.
 #pragma once
 
+#include <algorithm>
+#include <bit>
 #include <cstring>
 #include <type_traits>
 
@@ -16,10 +19,11 @@ namespace grantwheel {
 template <typename T>
 class Rows {
     static_assert(std::is_trivially_copyable_v<T> && std::is_trivially_destructible_v<T>);
+    static_assert(std::has_single_bit(sizeof(T)));
+    static constexpr std::size_t chunk_bytes = std::size_t{2} << 20;
 
 public:
-    static constexpr int chunk_bits = 15;
-    static constexpr std::size_t chunk_rows = std::size_t{1} << chunk_bits;
+    static constexpr std::size_t chunk_rows = chunk_bytes / sizeof(T);
 
     Rows() noexcept = default;
     ~Rows() {
@@ -39,17 +43,16 @@ public:
         return true;
     }
 
-    // Adds a row where room has been made.
-    void push(const T& value) noexcept {
-        const auto row = static_cast<Row>(size_++);
-        (*this)[row] = value;
-    }
+    // Adds a row where room has been made. Its value is undefined.
+    T& extend() noexcept { return (*this)[static_cast<Row>(size_++)]; }
 
-    // Writes to the free places, so that the system has given their pages before they are needed.
-    void touch() noexcept {
-        for (std::size_t row = size_; row < capacity(); row = (row / chunk_rows + 1) * chunk_rows) {
-            T* const first = &(*this)[static_cast<Row>(row)];
-            std::memset(static_cast<void*>(first), 0, (chunk_rows - row % chunk_rows) * sizeof(T));
+    // Writes to the free places before `end`, so that the system has given their pages before they are needed. Pre: they
+    // are reserved.
+    void touch(std::size_t end) noexcept {
+        for (std::size_t row = size_; row < end;) {
+            const std::size_t count = std::min(end - row, chunk_rows - row % chunk_rows);
+            std::memset(static_cast<void*>(&(*this)[static_cast<Row>(row)]), 0, count * sizeof(T));
+            row += count;
         }
     }
 
@@ -61,13 +64,11 @@ public:
     [[nodiscard]] std::size_t capacity() const noexcept { return chunks_.size() * chunk_rows; }
 
 private:
-    static constexpr std::size_t chunk_bytes = chunk_rows * sizeof(T);
-    // A table of few rows is not worth huge pages, nor is a chunk that is smaller than one.
-    static constexpr std::size_t first_large_chunk = 1;
-    static constexpr std::size_t large_bytes = std::size_t{2} << 20;
+    static constexpr int chunk_bits = std::countr_zero(chunk_rows);
 
+    // A table of few rows is not worth huge pages.
     [[nodiscard]] static Backing backing(std::size_t chunk) noexcept {
-        return chunk < first_large_chunk || chunk_bytes < large_bytes ? Backing::ordinary : Backing::large;
+        return chunk == 0 ? Backing::ordinary : Backing::large;
     }
 
     Array<T*> chunks_;

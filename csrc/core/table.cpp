@@ -1,24 +1,29 @@
 #include "core/table.hpp"
 
-#include "core/index.hpp"
-
 namespace grantwheel {
 
-bool Table::make_room(std::uint32_t uid, std::size_t apps, std::size_t processes) noexcept {
-    const std::size_t more = apps + processes;
-    const std::size_t rows = masks_.size() + (more > free_count_ ? more - free_count_ : 0);
+bool Table::make_room(std::uint32_t uid, std::size_t apps, std::size_t processes, Mask types) noexcept {
+    const std::size_t rows = rows_with(apps + processes);
     const std::size_t uids = uids_.count() + (first_of(uid) == no_row ? 1 : 0);
-    return records_.reserve(rows) && details_.reserve(rows) && masks_.reserve(rows) &&
-           reserve_index(uids, pids_.count() + processes, rows);
+    return reserve_rows(rows, types) && reserve_index(uids, pids_.count() + processes, rows);
 }
 
 bool Table::reserve(std::size_t apps) noexcept {
-    if (!records_.reserve(apps) || !details_.reserve(apps) || !masks_.reserve(apps) || !reserve_index(apps, 0, apps))
-        return false;
-    records_.touch();
-    details_.touch();
-    masks_.touch();
+    if (apps == 0) return true;
+    if (!reserve_rows(apps, type::ALL) || !reserve_index(apps, 0, apps)) return false;
+    records_.touch(apps);
+    details_.touch(apps);
+    masks_.touch(apps);
+    for (Rows<GrantDetails>& grants : grants_) grants.touch(apps);
     return true;
+}
+
+// Records are the largest, so that theirs are the smallest chunks, and the others have memory for as many rows.
+bool Table::reserve_rows(std::size_t rows, Mask types) noexcept {
+    bool reserved = details_.reserve(rows) && masks_.reserve(rows) && records_.reserve(rows);
+    for_each_type(types | types_, [&](int type) { reserved = reserved && grants_[type].reserve(capacity()); });
+    if (reserved) types_ |= types;
+    return reserved;
 }
 
 bool Table::reserve_index(std::size_t uids, std::size_t pids, std::size_t rows) noexcept {
@@ -27,17 +32,18 @@ bool Table::reserve_index(std::size_t uids, std::size_t pids, std::size_t rows) 
             if (masks_[row] != 0) visit(row);
         }
     };
-    const auto for_each_uid = [&](auto&& insert) {
+    const auto for_each_uid = [&](auto&& visit) {
         for_each_record([&](Row row) {
-            if (details_[row].previous_of_uid == no_row) insert(mix(uid(row)), row);
+            if (details_[row].previous_of_uid == no_row) visit(row);
         });
     };
-    const auto for_each_pid = [&](auto&& insert) {
+    const auto for_each_pid = [&](auto&& visit) {
         for_each_record([&](Row row) {
-            if (!is_app(row)) insert(mix(records_[row].key), row);
+            if (!is_app(row)) visit(row);
         });
     };
-    return uids_.reserve(uids, rows, for_each_uid) && pids_.reserve(pids, rows, for_each_pid);
+    return uids_.reserve(uids, rows, hash_of_uid(), for_each_uid) &&
+           pids_.reserve(pids, rows, hash_of_pid(), for_each_pid);
 }
 
 void Table::prefetch_index(Owner owner) const noexcept {
@@ -48,28 +54,33 @@ void Table::prefetch_index(Owner owner) const noexcept {
     }
 }
 
-void Table::prefetch_row(Row row) const noexcept {
-    const Details& details = details_[row];
+void Table::prefetch_row(Row row, Mask types) const noexcept {
     prefetch(&records_[row]);
-    prefetch(&details);
-    prefetch(&details.bundle);
+    prefetch(&details_[row]);
+    for_each_type(types & types_, [&](int type) { prefetch(&grants_[type][row]); });
 }
 
-void Table::prefetch_app(std::uint32_t uid) const noexcept {
-    if (const Row row = uids_.find(mix(uid), [](Row) { return true; }); row != no_row) prefetch_row(row);
+void Table::prefetch_app(std::uint32_t uid, Mask types) const noexcept {
+    if (const Row row = uids_.find(mix(uid), [](Row) { return true; }, hash_of_uid()); row != no_row)
+        prefetch_row(row, types);
 }
 
-Row Table::first_of(std::uint32_t wanted) const noexcept {
-    return uids_.find(mix(wanted), [&](Row row) { return uid(row) == wanted; });
+RowIndex::Place Table::place_of_uid(std::uint32_t wanted) const noexcept {
+    return uids_.locate(mix(wanted), [&](Row row) { return uid(row) == wanted; }, hash_of_uid());
 }
+
+RowIndex::Place Table::place_of_pid(std::uint32_t wanted) const noexcept {
+    return pids_.locate(mix(wanted), [&](Row row) { return records_[row].key == wanted; }, hash_of_pid());
+}
+
+Row Table::first_of(std::uint32_t uid) const noexcept { return place_of_uid(uid).row; }
 
 Row Table::find_app(std::uint32_t uid) const noexcept {
-    return uids_.find(mix(uid), [&](Row row) { return records_[row].key == uid && is_app(row); });
+    const Row first = first_of(uid);
+    return first != no_row && is_app(first) ? first : no_row;
 }
 
-Row Table::find_process(std::uint32_t pid) const noexcept {
-    return pids_.find(mix(pid), [&](Row row) { return records_[row].key == pid; });
-}
+Row Table::find_process(std::uint32_t pid) const noexcept { return place_of_pid(pid).row; }
 
 Row Table::find(Owner owner) const noexcept {
     return owner.kind == OwnerKind::app ? find_app(owner.key) : find_process(owner.key);
@@ -80,40 +91,43 @@ Row Table::first_process(std::uint32_t uid) const noexcept {
     return first != no_row && is_app(first) ? details_[first].next_of_uid : first;
 }
 
-std::uint32_t Table::uid(Row row) const noexcept { return is_app(row) ? records_[row].key : details_[row].other; }
-
-std::uint32_t Table::pid(Row row) const noexcept { return is_app(row) ? details_[row].other : records_[row].key; }
-
 Row Table::add(OwnerKind kind, std::uint32_t uid, std::uint32_t pid, TextId bundle) noexcept {
     const bool app = kind == OwnerKind::app;
-    Row row = free_;
-    if (row != no_row) {
-        free_ = records_[row].place;
-        --free_count_;
-    } else {
-        row = static_cast<Row>(masks_.size());
-        records_.push({});
-        details_.push({});
-        masks_.push(0);
-    }
+    const Row row = take_row();
     records_[row] = {no_deadline, {}, app ? uid : pid, 0, 0, 0, 0, kind, default_level};
-    details_[row] = {{}, bundle, app ? pid : uid, no_row, no_row};
+    details_[row] = {bundle, app ? pid : uid, no_row, no_row};
     ++record_count_[at(kind)];
     link(row, uid);
-    if (!app) pids_.insert(mix(pid), row);
+    if (!app) pids_.insert(place_of_pid(pid), row);
+    return row;
+}
+
+// A row for a new record: the one that was freed last, or one at the end.
+Row Table::take_row() noexcept {
+    const Row row = free_;
+    if (row == no_row) {
+        records_.extend();
+        details_.extend();
+        masks_.extend() = 0;
+        return end() - 1;
+    }
+    free_ = records_[row].place;
+    --free_count_;
+    if (free_ != no_row) prefetch_row(free_, 0);  // for the next record
     return row;
 }
 
 // Puts an app in front of the records of its uid, and a process behind the first one.
 void Table::link(Row row, std::uint32_t uid) noexcept {
-    const Row first = first_of(uid);
+    const RowIndex::Place place = place_of_uid(uid);
+    const Row first = place.row;
     if (first == no_row) {
-        uids_.insert(mix(uid), row);
+        uids_.insert(place, row);
         return;
     }
     Details& own = details_[row];
     if (is_app(row)) {
-        uids_.replace(mix(uid), first, row);
+        uids_.replace(place, row);
         own.next_of_uid = first;
         details_[first].previous_of_uid = row;
         return;
@@ -131,16 +145,16 @@ void Table::unlink(Row row, std::uint32_t uid) noexcept {
     if (previous != no_row) {
         details_[previous].next_of_uid = next;
     } else if (next != no_row) {
-        uids_.replace(mix(uid), row, next);
+        uids_.replace(place_of_uid(uid), next);
     } else {
-        uids_.erase(mix(uid), row, [&](Row other) { return mix(this->uid(other)); });
+        uids_.erase(place_of_uid(uid), hash_of_uid());
     }
 }
 
 void Table::remove(Row row) noexcept {
     Record& record = records_[row];
     unlink(row, uid(row));
-    if (!is_app(row)) pids_.erase(mix(record.key), row, [&](Row other) { return mix(records_[other].key); });
+    if (!is_app(row)) pids_.erase(place_of_pid(record.key), hash_of_pid());
     --record_count_[at(record.kind)];
     record.place = free_;
     free_ = row;

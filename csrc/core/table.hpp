@@ -1,7 +1,8 @@
 // The owner table: which records there are, found by uid and by pid, and what they hold. Not thread-safe.
 //
 // Layout   Parallel arrays by row: the hot record (one cache line), the mask (two bytes, so that a scan for a type
-//          reads little), the details. A freed row serves the next record.
+//          reads little), the details, and those of the grants of each type: an array a type, which has memory from the
+//          first grant of its type on. A freed row serves the next record.
 // Index    The entry of a uid leads to the list of its records, the app record first; one of app and processes may be
 //          there without the other. Pids have entries of their own.
 #pragma once
@@ -9,6 +10,7 @@
 #include <cstdint>
 
 #include "core/bits.hpp"
+#include "core/index.hpp"
 #include "core/row_index.hpp"
 #include "core/rows.hpp"
 
@@ -16,19 +18,28 @@ namespace grantwheel {
 
 class Table {
 public:
-    // Makes room for that many more records of one uid, so that as many calls of `add` cannot fail. Pre: every record
-    // holds something.
-    [[nodiscard]] bool make_room(std::uint32_t uid, std::size_t apps, std::size_t processes) noexcept;
+    // Makes room for that many more records of one uid, so that as many calls of `add` cannot fail, and for grants of these
+    // types. Pre: every record holds something.
+    [[nodiscard]] bool make_room(std::uint32_t uid, std::size_t apps, std::size_t processes, Mask types) noexcept;
+    // Whether that room is there already, whoever the uid is.
+    [[nodiscard]] bool has_room(std::size_t apps, std::size_t processes, Mask types) const noexcept {
+        const std::size_t rows = rows_with(apps + processes);
+        return has_types(types) && rows <= capacity() && uids_.has_room(uids_.count() + 1, rows) &&
+               pids_.has_room(pids_.count() + processes, rows);
+    }
+    // Whether there is room for grants of these types.
+    [[nodiscard]] bool has_types(Mask types) const noexcept { return (types & ~types_) == 0; }
     // Takes the memory for that many app records, pages and all. Pre: the table is empty.
     [[nodiscard]] bool reserve(std::size_t apps) noexcept;
     // How many rows have memory.
-    [[nodiscard]] std::size_t capacity() const noexcept { return masks_.capacity(); }
+    [[nodiscard]] std::size_t capacity() const noexcept { return records_.capacity(); }
 
-    // Asks the processor for the slot of an owner, and for the lines of a row, that will be used soon.
+    // Asks the processor for the slot of an owner, and for the lines of a row and of its grants of some types, that will be
+    // used soon.
     void prefetch_index(Owner owner) const noexcept;
-    void prefetch_row(Row row) const noexcept;
+    void prefetch_row(Row row, Mask types) const noexcept;
     // The same for the row that is most likely that of an app, as far as the index alone can tell.
-    void prefetch_app(std::uint32_t uid) const noexcept;
+    void prefetch_app(std::uint32_t uid, Mask types) const noexcept;
 
     [[nodiscard]] Row find_app(std::uint32_t uid) const noexcept;
     [[nodiscard]] Row find_process(std::uint32_t pid) const noexcept;
@@ -52,9 +63,17 @@ public:
     [[nodiscard]] Details& details(Row row) noexcept { return details_[row]; }
     [[nodiscard]] const Details& details(Row row) const noexcept { return details_[row]; }
 
+    // Pre: the record holds the type, or is about to.
+    [[nodiscard]] GrantDetails& grant(Row row, int type) noexcept { return grants_[type][row]; }
+    [[nodiscard]] const GrantDetails& grant(Row row, int type) const noexcept { return grants_[type][row]; }
+
     [[nodiscard]] Owner owner(Row row) const noexcept { return {records_[row].kind, records_[row].key}; }
-    [[nodiscard]] std::uint32_t uid(Row row) const noexcept;
-    [[nodiscard]] std::uint32_t pid(Row row) const noexcept;
+    [[nodiscard]] std::uint32_t uid(Row row) const noexcept {
+        return is_app(row) ? records_[row].key : details_[row].other;
+    }
+    [[nodiscard]] std::uint32_t pid(Row row) const noexcept {
+        return is_app(row) ? details_[row].other : records_[row].key;
+    }
 
     // Calls `visit(row)` for each row that holds any type of the mask (at most ALL), ascending. Reads two bytes per row.
     template <typename Visit>
@@ -72,10 +91,25 @@ public:
     [[nodiscard]] bool validate(const char** reason) const noexcept;
 
 private:
+    // How many rows there will be with so many more records.
+    [[nodiscard]] std::size_t rows_with(std::size_t more) const noexcept {
+        return masks_.size() + (more > free_count_ ? more - free_count_ : 0);
+    }
+    [[nodiscard]] Row take_row() noexcept;
     [[nodiscard]] static std::size_t at(OwnerKind kind) noexcept { return static_cast<std::size_t>(kind); }
     // The first record of a uid: that of the app, if there is one.
     [[nodiscard]] Row first_of(std::uint32_t uid) const noexcept;
     [[nodiscard]] bool is_app(Row row) const noexcept { return records_[row].kind == OwnerKind::app; }
+    // The place in the index of the first record of a uid, and of a pid.
+    [[nodiscard]] RowIndex::Place place_of_uid(std::uint32_t uid) const noexcept;
+    [[nodiscard]] RowIndex::Place place_of_pid(std::uint32_t pid) const noexcept;
+    [[nodiscard]] auto hash_of_uid() const noexcept {
+        return [this](Row row) { return mix(uid(row)); };
+    }
+    [[nodiscard]] auto hash_of_pid() const noexcept {
+        return [this](Row row) { return mix(records_[row].key); };
+    }
+    [[nodiscard]] bool reserve_rows(std::size_t rows, Mask types) noexcept;
     [[nodiscard]] bool reserve_index(std::size_t uids, std::size_t pids, std::size_t rows) noexcept;
     void link(Row row, std::uint32_t uid) noexcept;
     void unlink(Row row, std::uint32_t uid) noexcept;
@@ -84,6 +118,8 @@ private:
     Rows<Record> records_;
     Rows<std::uint16_t> masks_;  // what a scan for a type reads; Record::mask is the same
     Rows<Details> details_;
+    Rows<GrantDetails> grants_[type_count];
+    Mask types_ = 0;  // whose array has memory for as many rows as there are
     RowIndex uids_;
     RowIndex pids_;
     Row free_ = no_row;

@@ -42,7 +42,7 @@ void Wheel::add_tray(Stack& stack) noexcept {
         free_trays_ = trays_[tray].below;
     } else {
         tray = static_cast<std::uint32_t>(trays_.size());
-        trays_.push({});
+        trays_.extend();
     }
     trays_[tray].below = stack.tray;
     stack = {tray, 0};

@@ -32,8 +32,9 @@ public:
 
     // Makes room for the timers of that many rows, so that nothing else can fail.
     [[nodiscard]] bool reserve(std::size_t rows) noexcept;
-    // Has the system give the pages of that room.
-    void touch() noexcept { trays_.touch(); }
+    // Has the system give the pages that the timers of that many rows need, spread as they may be over few slots. Pre: they
+    // are reserved.
+    void touch(std::size_t rows) noexcept { trays_.touch(rows / Tray::size); }
 
     // Sets the timer of a row that has none. Pre: at >= current().
     void arm(Rows<Record>& records, Row row, Instant at) noexcept;
@@ -52,12 +53,6 @@ public:
     [[nodiscard]] bool occupied(const Slot& slot) const noexcept {
         return (occupied_[slot.level] >> slot.position & 1u) != 0;
     }
-    // The topmost row of an occupied slot.
-    [[nodiscard]] Row top(const Slot& slot) const noexcept {
-        const Stack& stack = stacks_[slot.level * slot_count + slot.position];
-        return trays_[stack.tray].rows[stack.filled - 1];
-    }
-
     // The instant that the wheel has reached. Timers before it have been dealt with.
     [[nodiscard]] Instant current() const noexcept { return current_; }
     // Goes on to `now`. Pre: current() <= now <= the start of the first occupied slot.

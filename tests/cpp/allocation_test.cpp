@@ -144,7 +144,7 @@ private:
         require(engine_.mask({OwnerKind::process, pid}, now_));
         for (const std::uint32_t key : keys) {
             engine_.prefetch_index(key);
-            engine_.prefetch_app(key);
+            engine_.prefetch_app(key, type::ALL);
         }
         require(engine_.find({OwnerKind::app, uid}, now_, view));
         require(engine_.owners_of(uid, now_, owners, total));

@@ -76,7 +76,11 @@ BOOST_AUTO_TEST_CASE(a_batch_is_worked_through_in_order) {
             REQUIRE_QUIETLY(i < count);
             return static_cast<std::uint32_t>(i);
         };
-        for_each_prefetched(*host, count, uid_of, [&](std::size_t i) { REQUIRE_EQUAL_QUIETLY(i, done++); });
+        const auto types_of = [&](std::size_t i) {
+            REQUIRE_QUIETLY(i < count);
+            return GPS;
+        };
+        for_each_prefetched(*host, count, uid_of, types_of, [&](std::size_t i) { REQUIRE_EQUAL_QUIETLY(i, done++); });
         BOOST_CHECK_EQUAL(done, count);
     }
 }
@@ -87,7 +91,7 @@ BOOST_AUTO_TEST_CASE(prefetching_is_for_any_uids_and_changes_nothing) {
     const auto prefetch_all = [&] {
         for (const std::uint32_t uid : uids) {
             host->prefetch_index(uid);
-            host->prefetch_app(uid);
+            host->prefetch_app(uid, ALL);
         }
     };
     prefetch_all();

@@ -25,35 +25,37 @@ constexpr std::array<HashFunction, 6> hash_functions{
 
 // An index beside a map; the keys of the rows are in the map.
 class Model {
+    [[nodiscard]] auto hash_of() const {
+        return [this](Row row) { return hash_(keys_.at(row)); };
+    }
+
 public:
     explicit Model(HashFunction hash) : hash_(hash) {}
 
     // Rows are at least `rows` in number for the index, whatever the rows of its entries.
     [[nodiscard]] bool reserve(std::size_t count, std::size_t rows) {
-        return index_.reserve(count, rows, [&](auto&& insert) {
-            for (const auto& [row, key] : keys_) insert(hash_(key), row);
+        return index_.reserve(count, rows, hash_of(), [&](auto&& visit) {
+            for (const auto& [row, key] : keys_) visit(row);
         });
     }
     void insert(std::uint32_t key, Row row) {
-        index_.insert(hash_(key), row);
+        index_.insert(place_of(key), row);
         rows_[key] = row;
         keys_[row] = key;
     }
     void replace(std::uint32_t key, Row row) {
-        const Row old = rows_.at(key);
-        keys_.erase(old);
+        index_.replace(place_of(key), row);
+        keys_.erase(rows_.at(key));
         keys_[row] = key;
-        index_.replace(hash_(key), old, row);
         rows_[key] = row;
     }
     void erase(std::uint32_t key) {
-        const Row row = rows_.at(key);
-        index_.erase(hash_(key), row, [&](Row other) { return hash_(keys_.at(other)); });
+        index_.erase(place_of(key), hash_of());
+        keys_.erase(rows_.at(key));
         rows_.erase(key);
-        keys_.erase(row);
     }
     [[nodiscard]] Row find(std::uint32_t key) const {
-        return index_.find(hash_(key), [&](Row row) { return keys_.at(row) == key; });
+        return index_.find(hash_(key), [&](Row row) { return keys_.at(row) == key; }, hash_of());
     }
     [[nodiscard]] bool has(std::uint32_t key) const { return rows_.contains(key); }
     [[nodiscard]] bool has_row(Row row) const { return keys_.contains(row); }
@@ -73,6 +75,10 @@ public:
     }
 
 private:
+    [[nodiscard]] RowIndex::Place place_of(std::uint32_t key) const {
+        return index_.locate(hash_(key), [&](Row row) { return keys_.at(row) == key; }, hash_of());
+    }
+
     HashFunction hash_;
     RowIndex index_;
     std::map<std::uint32_t, Row> rows_;

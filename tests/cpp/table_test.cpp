@@ -95,7 +95,7 @@ private:
     void add(Owner owner, std::uint32_t uid, std::uint32_t pid) {
         REQUIRE_EQUAL_QUIETLY(table_.find(owner), no_row);
         const bool is_app = owner.kind == OwnerKind::app;
-        REQUIRE_QUIETLY(table_.make_room(uid, is_app ? 1 : 0, is_app ? 0 : 1));
+        REQUIRE_QUIETLY(table_.make_room(uid, is_app ? 1 : 0, is_app ? 0 : 1, ALL));
         const TextId bundle = random_.below32(100);
         Known known{table_.add(owner.kind, uid, pid, bundle), uid, pid, bundle, 0};
         const Record& record = table_.record(known.row);
@@ -133,13 +133,13 @@ struct Small {
     Row twenty;
 
     Small() {
-        REQUIRE_QUIETLY(table.make_room(1, 1, 2));
+        REQUIRE_QUIETLY(table.make_room(1, 1, 2, ALL));
         app = table.add(OwnerKind::app, 1, 10, 0);
         ten = table.add(OwnerKind::process, 1, 10, 0);
         eleven = table.add(OwnerKind::process, 1, 11, 0);
         table.set_mask(app, CPU | GPS);
         for (const Row row : {ten, eleven}) table.set_mask(row, CPU);
-        REQUIRE_QUIETLY(table.make_room(2, 0, 1));
+        REQUIRE_QUIETLY(table.make_room(2, 0, 1, ALL));
         twenty = table.add(OwnerKind::process, 2, 20, 0);
         table.set_mask(twenty, CPU);
         check_valid(table);
@@ -180,7 +180,7 @@ BOOST_AUTO_TEST_CASE(freed_rows_serve_the_next_records) {
 
 BOOST_AUTO_TEST_CASE(an_app_and_a_process_may_have_the_same_key) {
     Table table;
-    REQUIRE_QUIETLY(table.make_room(7, 1, 1));
+    REQUIRE_QUIETLY(table.make_room(7, 1, 1, ALL));
     const Row process = table.add(OwnerKind::process, 7, 7, 0);
     const Row app = table.add(OwnerKind::app, 7, 7, 0);
     BOOST_CHECK_NE(process, app);
@@ -190,11 +190,11 @@ BOOST_AUTO_TEST_CASE(an_app_and_a_process_may_have_the_same_key) {
 
 BOOST_AUTO_TEST_CASE(the_smallest_and_largest_keys_are_keys_like_others) {
     Table table;
-    REQUIRE_QUIETLY(table.make_room(0, 1, 1));
+    REQUIRE_QUIETLY(table.make_room(0, 1, 1, ALL));
     const Row first = table.add(OwnerKind::app, 0, 0, 0);
     const Row zero = table.add(OwnerKind::process, 0, 0, 0);
     for (const Row row : {first, zero}) table.set_mask(row, CPU);
-    REQUIRE_QUIETLY(table.make_room(0xFFFF'FFFE, 1, 1));
+    REQUIRE_QUIETLY(table.make_room(0xFFFF'FFFE, 1, 1, ALL));
     const Row last = table.add(OwnerKind::app, 0xFFFF'FFFE, 0x7FFF'FFFF, 0);
     const Row process = table.add(OwnerKind::process, 0xFFFF'FFFE, 0x7FFF'FFFF, 0);
     for (const Row row : {last, process}) table.set_mask(row, CPU);
@@ -223,7 +223,7 @@ BOOST_AUTO_TEST_CASE(after_make_room_records_of_a_uid_are_added_without_memory) 
     Table table;
     for (std::uint32_t uid = 0; uid < 100; ++uid) {
         const std::uint32_t processes = uid % 7;
-        REQUIRE_QUIETLY(table.make_room(uid, 1, processes));
+        REQUIRE_QUIETLY(table.make_room(uid, 1, processes, ALL));
         const std::size_t before = allocations();
         for (std::uint32_t i = 0; i < processes; ++i) {
             table.set_mask(table.add(OwnerKind::process, uid, 10 * uid + i, 0), CPU);
@@ -242,7 +242,7 @@ BOOST_AUTO_TEST_CASE(a_reserved_table_takes_apps_without_memory) {
         BOOST_CHECK_EQUAL(table.end(), 0u);
         const std::size_t before = allocations();
         for (std::uint32_t uid = 0; uid < apps; ++uid) {
-            REQUIRE_QUIETLY(table.make_room(uid, 1, 0));
+            REQUIRE_QUIETLY(table.make_room(uid, 1, 0, ALL));
             table.set_mask(table.add(OwnerKind::app, uid, 0, 0), GPS);
         }
         BOOST_CHECK_EQUAL(allocations(), before);
@@ -255,15 +255,15 @@ BOOST_AUTO_TEST_CASE(a_failed_allocation_changes_nothing) {
     for (std::size_t passed = 0; failed; ++passed) {
         Small small;
         for (std::uint32_t uid = 3; small.table.size() < 12; ++uid) {
-            REQUIRE_QUIETLY(small.table.make_room(uid, 1, 0));
+            REQUIRE_QUIETLY(small.table.make_room(uid, 1, 0, ALL));
             small.table.set_mask(small.table.add(OwnerKind::app, uid, 0, 0), GPS);
         }
         const FailingAllocation failing(passed);
-        failed = !small.table.make_room(100, 1, 100);
+        failed = !small.table.make_room(100, 1, 100, ALL);
         REQUIRE_EQUAL_QUIETLY(failed, FailingAllocation::happened());
         check_valid(small.table);
         REQUIRE_EQUAL_QUIETLY(small.table.size(), 12u);
-        REQUIRE_QUIETLY(small.table.make_room(100, 1, 100));
+        REQUIRE_QUIETLY(small.table.make_room(100, 1, 100, ALL));
         REQUIRE_EQUAL_QUIETLY(small.table.find_app(1), small.app);
         REQUIRE_EQUAL_QUIETLY(small.table.find_process(20), small.twenty);
     }
@@ -283,7 +283,7 @@ BOOST_AUTO_TEST_CASE(holders_of_a_type_are_visited_by_ascending_row) {
             table.for_each_holder(wanted, [&](Row row) { found.push_back(row); });
             BOOST_CHECK(found == expected);
         }
-        REQUIRE_QUIETLY(table.make_room(uid, 1, 0));
+        REQUIRE_QUIETLY(table.make_room(uid, 1, 0, ALL));
         table.set_mask(table.add(OwnerKind::app, uid, 0, 0), 1 + random.below32(ALL));
     }
 }

@@ -18,7 +18,7 @@ public:
         REQUIRE_QUIETLY(wheel_.reserve(rows));
         Record record{};
         record.armed = no_deadline;
-        for (std::size_t i = 0; i < rows; ++i) records_.push(record);
+        for (std::size_t i = 0; i < rows; ++i) records_.extend() = record;
         wheel_.enter(start);
     }
 
@@ -56,8 +56,7 @@ public:
             wheel_.enter(slot.start);
             if (slot.level == 0) check_together(slot.start);
             for (; wheel_.occupied(slot) && budget != 0; --budget) {
-                // Popped or where it is: both are ways to take a row.
-                const Row row = budget % 2 == 0 ? wheel_.pop(records_, slot) : wheel_.top(slot);
+                const Row row = wheel_.pop(records_, slot);
                 const Instant at = records_[row].armed;
                 if (slot.level == 0) {
                     REQUIRE_EQUAL_QUIETLY(at, slot.start);
@@ -290,7 +289,7 @@ BOOST_AUTO_TEST_CASE(reserved_rows_can_all_have_timers_without_memory) {
         const std::size_t before = allocations();
         Random random(rows);
         for (Row row = 0; row < rows; ++row) {
-            records.push({});
+            records.extend() = {};
             wheel.arm(records, row, random.magnitude(62));
         }
         for (int step = 0; step < 20'000; ++step) wheel.move(records, random.below32(rows), random.magnitude(62));
@@ -309,7 +308,7 @@ BOOST_AUTO_TEST_CASE(validate_names_what_is_broken) {
         REQUIRE_QUIETLY(records.reserve(3));
         REQUIRE_QUIETLY(wheel.reserve(3));
         for (Row row = 0; row < 3; ++row) {
-            records.push({});
+            records.extend() = {};
             wheel.arm(records, row, 1000);
         }
         damage(wheel, records);

@@ -5,9 +5,8 @@
 //          time_backwards or time_out_of_range, and nothing has changed.
 // Due      A grant ends when now >= its deadline. What is due is gone for every reader at once; it becomes an event
 //          when its record is next changed, when a read across records needs it gone, or by `advance`.
-// Memory   Grows with owners and texts up to the limits, never shrinks before destruction. A call that only meets
-//          owners and texts seen before allocates nothing. A failed allocation is out_of_memory, and nothing has
-//          changed.
+// Memory   Grows with owners, texts and the types in use up to the limits, never shrinks before destruction. A call that
+//          only meets those seen before allocates nothing. A failed allocation is out_of_memory, and nothing has changed.
 // Errors   Nothing throws.
 #pragma once
 
@@ -56,10 +55,10 @@ public:
     // The mask that the owner holds now; 0 when it holds nothing. Changes nothing.
     Result mask(Owner owner, Instant now) const noexcept;
 
-    // Ask the processor for what a call on an app will touch, while something else is done: for its place in the index,
-    // and, when that has come, for the record that the place leads to. They change nothing.
+    // Ask the processor for what a call on some types of an app will touch, while something else is done: for its place in
+    // the index, and, when that has come, for the record that the place leads to. They change nothing.
     void prefetch_index(std::uint32_t uid) const noexcept;
-    void prefetch_app(std::uint32_t uid) const noexcept;
+    void prefetch_app(std::uint32_t uid, Mask types) const noexcept;
 
     // Fills `view` with all that the owner holds now; its mask is 0 when it holds nothing. Changes nothing.
     Status find(Owner owner, Instant now, RecordView& view) const noexcept;
@@ -111,17 +110,17 @@ private:
     std::unique_ptr<Parts> parts_;
 };
 
-// Calls `work(i)` for i = 0..count-1, a call on the app `uid_of(i)` each, while the processor gets what the calls after it
-// will touch. For batches: with many owners most of a call is waiting for memory.
-template <typename UidOf, typename Work>
-void for_each_prefetched(const Engine& engine, std::size_t count, UidOf&& uid_of, Work&& work) {
+// Calls `work(i)` for i = 0..count-1, a call on the types `types_of(i)` of the app `uid_of(i)` each, while the processor
+// gets what the calls after it will touch. For batches: with many owners most of a call is waiting for memory.
+template <typename UidOf, typename TypesOf, typename Work>
+void for_each_prefetched(const Engine& engine, std::size_t count, UidOf&& uid_of, TypesOf&& types_of, Work&& work) {
     constexpr std::size_t app_ahead = 8;  // the fastest of 4, 6, 8 and 12
     constexpr std::size_t index_ahead = 2 * app_ahead;
     for (std::size_t i = 0; i < index_ahead && i < count; ++i) engine.prefetch_index(uid_of(i));
-    for (std::size_t i = 0; i < app_ahead && i < count; ++i) engine.prefetch_app(uid_of(i));
+    for (std::size_t i = 0; i < app_ahead && i < count; ++i) engine.prefetch_app(uid_of(i), types_of(i));
     for (std::size_t i = 0; i < count; ++i) {
         if (i + index_ahead < count) engine.prefetch_index(uid_of(i + index_ahead));
-        if (i + app_ahead < count) engine.prefetch_app(uid_of(i + app_ahead));
+        if (i + app_ahead < count) engine.prefetch_app(uid_of(i + app_ahead), types_of(i + app_ahead));
         work(i);
     }
 }
