@@ -129,7 +129,8 @@ public:
     // Ends all that is due, by deadline, processes before apps, keys ascending.
     void settle(Instant now) {
         while (!timers_.empty() && timers_.begin()->first <= now) {
-            const auto [deadline, record] = *timers_.begin();
+            const Instant deadline = timers_.begin()->first;
+            const Place record = timers_.begin()->second;
             Mask due = 0;
             for_each_type(records_[record].mask, [&](int type) {
                 if (records_[record].grants[type].deadline == deadline) due |= Mask{1} << type;
