@@ -2,10 +2,11 @@
 
     python tests/mutants.py [--only TEXT] [--folder FOLDER]
 
-Each mutant of `mutant_list.py` is built with the tests in C++, which run first, then a short differential run. What
-neither notices is put to the tests in Python that go through the whole package. Each of these has 60 s, and one that
-hangs has noticed. It prints what caught each mutant, and fails when one survived. ``--only`` takes the mutants whose
-file or description contains the text. With ``--folder`` the copy and its build are kept there, for the next time.
+Each mutant of `mutant_list.py` is built with the tests in C++, which run beside a short differential run until one of
+the two fails. What neither notices is put to the tests in Python that go through the whole package. Each of these has
+60 s, and a hang is a failure. It prints what caught each mutant, and fails when one survived. ``--only`` takes the
+mutants whose file or description contains the text. With ``--folder`` the copy and its build are kept there, for the
+next time.
 
 Needs what all tests need, pybind11 included. It takes about 10 s for each mutant on two cores.
 """
@@ -17,7 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -106,24 +107,21 @@ class Copy:
         shutil.copyfile(ROOT / file, self.source / file)
 
     def run_cpp(self) -> Verdict:
-        """The tests in C++, then the differential run."""
-        started = time.monotonic()
-        caught_by = None
-        if not passes([self.tests, "--log_level=nothing", "--report_level=no"]):
-            caught_by = "tests in C++"
-        elif not passes([self.differential, "--ops", DIFFERENTIAL_OPS]):
-            caught_by = "differential run"
-        return Verdict(caught_by, time.monotonic() - started)
+        """The tests in C++ and the differential run, side by side."""
+        return first_failure(
+            {
+                "tests in C++": [self.tests, "--log_level=nothing", "--report_level=no"],
+                "differential run": [self.differential, "--ops", DIFFERENTIAL_OPS],
+            }
+        )
 
     def run_python(self) -> Verdict:
         """The tests in Python, on the module as it was just built."""
         for module in self.build.glob("csrc/_core*.so"):
             shutil.copyfile(module, self.source / "python" / "grantwheel" / module.name)
-        started = time.monotonic()
         files = [self.source / "tests" / f"{name}.py" for name in TESTS_IN_PYTHON]
         command: list[str | Path] = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *files]
-        caught_by = None if passes(command, self.source) else "tests in Python"
-        return Verdict(caught_by, time.monotonic() - started)
+        return first_failure({"tests in Python": command}, self.source)
 
 
 def run_to_end(command: Sequence[str | Path]) -> None:
@@ -133,22 +131,32 @@ def run_to_end(command: Sequence[str | Path]) -> None:
         raise SystemExit(done.stdout)
 
 
-def passes(command: Sequence[str | Path], folder: Path = ROOT) -> bool:
-    """Whether tests pass, in time."""
+def first_failure(commands: Mapping[str, Sequence[str | Path]], folder: Path = ROOT) -> Verdict:
+    """Run tests side by side, until the first fails or all have passed."""
     environment = {**os.environ, "PYTHONPATH": str(folder / "python"), "PYTHONDONTWRITEBYTECODE": "1"}
-    try:
-        done = subprocess.run(
-            command,
-            cwd=folder,
-            env=environment,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            timeout=LIMIT,
-            check=False,
+    started = time.monotonic()
+    running = {
+        name: subprocess.Popen(
+            command, cwd=folder, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
-    except subprocess.TimeoutExpired:
-        return False
-    return done.returncode == 0
+        for name, command in commands.items()
+    }
+    try:
+        while running:
+            for name, process in list(running.items()):
+                if process.poll() is None:
+                    continue
+                if process.returncode != 0:
+                    return Verdict(name, time.monotonic() - started)
+                del running[name]
+            if time.monotonic() - started > LIMIT:
+                return Verdict(f"{' and the '.join(running)}, which hung", time.monotonic() - started)
+            time.sleep(0.02)
+        return Verdict(None, time.monotonic() - started)
+    finally:
+        for process in running.values():
+            process.kill()
+            process.wait()
 
 
 def try_all(copy: Copy, mutants: Sequence[Mutant]) -> Iterator[Mutant]:

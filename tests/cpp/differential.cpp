@@ -141,14 +141,10 @@ private:
         const Rung& rung = *course.rung;
         Outcome all;
         for (const Outcome& outcome : course.outcomes) all.add(outcome);
-        std::printf(
-            "%-17s seed %llu: %zu uids, %zu pids, %u texts, timeouts < 2^%u, steps < 2^%u, at most %u records, %u texts, "
-            "ring %u,%s validated each %u: %llu ops in %zu lives, %.2f M/s, hash %016llx\n",
-            rung.name, static_cast<unsigned long long>(options_.seed), course.universe.uids.size(),
-            course.universe.pids.size(), rung.texts, rung.timeout_bits, rung.step_bits, rung.limits.max_records,
-            rung.limits.max_strings, rung.limits.event_capacity, rung.eager ? " eager," : "", rung.validates,
-            static_cast<unsigned long long>(all.ops), course.outcomes.size(),
-            static_cast<double>(all.ops) / course.seconds / 1e6, static_cast<unsigned long long>(all.hash));
+        std::printf("%s, seed %llu: %s: %llu ops in %zu lives, %.2f M/s, hash %016llx\n", rung.name,
+                    static_cast<unsigned long long>(options_.seed), describe(rung, course.universe).c_str(),
+                    static_cast<unsigned long long>(all.ops), course.outcomes.size(),
+                    static_cast<double>(all.ops) / course.seconds / 1e6, static_cast<unsigned long long>(all.hash));
         std::fflush(stdout);
     }
 

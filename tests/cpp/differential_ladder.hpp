@@ -129,4 +129,18 @@ inline Universe universe_of(const Rung& rung) {
     return universe;
 }
 
+// A rung in one line.
+inline std::string describe(const Rung& rung, const Universe& universe) {
+    const auto number = [](std::uint64_t value) { return std::to_string(value); };
+    const Limits& limits = rung.limits;
+    std::string text = number(universe.uids.size()) + " uids, " + number(universe.pids.size()) + " pids, ";
+    text += number(rung.texts) + " texts; timeouts < 2^" + number(rung.timeout_bits) + ", steps < 2^";
+    text += number(rung.step_bits) + ", from " + number(rung.start) + "; at most " + number(limits.max_records);
+    text += " records, " + number(limits.max_strings) + " texts, " + number(limits.event_capacity) + " events; ";
+    if (rung.eager) text += "advanced before each op; ";
+    text += "an advance in " + number(rung.drives) + " ops, with a budget up to " + number(rung.budget) + " or none; ";
+    text += "one apply in " + number(rung.persists) + " persistent; validated each " + number(rung.validates);
+    return text + ", compared in full each " + number(rung.compares_all) + " ops or so";
+}
+
 }  // namespace grantwheel::test
