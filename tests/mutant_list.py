@@ -70,6 +70,8 @@ MUTANTS: Final = (
     Mutant("engine.cpp", "if (is_app && tracks_cpu_ended)", "if (tracks_cpu_ended)", "only apps have a quota"),
     Mutant("engine.cpp", "strings.unpin(events.push(event));", "events.push(event);", "texts of overwritten events"),
     Mutant("engine.cpp", "strings.drop(details.bundle);", "", "bundle of a record that goes"),
+    Mutant("engine.cpp", "push({time, table", "push({now, table", "an ending has the time of its deadline"),
+    Mutant("engine.cpp", "table.uid(row), pid, bundle", "table.uid(row), table.pid(row), bundle", "pid of an apply"),
     Mutant("events.cpp", "overwritten = ring_[next_].bundle;", "", "which text was overwritten"),
     Mutant("events.cpp", "++next_ == capacity_", "++next_ + 1 == capacity_", "the last place of the ring"),
     Mutant(
@@ -113,6 +115,9 @@ MUTANTS: Final = (
         "a pinned text stays",
     ),
     Mutant("strings.cpp", "length <= unit ? 0", "length <= unit + 1 ? 0", "room for a text of 17 bytes"),
+    # memory
+    Mutant("rows.hpp", "while (capacity() < count)", "if (capacity() < count)", "chunks as many as are needed"),
+    Mutant("array.hpp", "size_ * sizeof(T));", "size_);", "an array that grows keeps its elements"),
     # the documented calls
     Mutant(
         "manager.cpp",
