@@ -116,7 +116,6 @@ MUTANTS: Final = (
     ),
     Mutant("strings.cpp", "length <= unit ? 0", "length <= unit + 1 ? 0", "room for a text of 17 bytes"),
     # memory
-    Mutant("rows.hpp", "while (capacity() < count)", "if (capacity() < count)", "chunks as many as are needed"),
     Mutant("array.hpp", "size_ * sizeof(T));", "size_);", "an array that grows keeps its elements"),
     # the documented calls
     Mutant(
