@@ -208,6 +208,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if count != 1:
             print(f"{mutant.file}: {mutant.old!r} is there {count} times, not once")
             return 2
+    if not mutants:
+        print("there is no such mutant")
+        return 2
     with tempfile.TemporaryDirectory() as temporary:
         copy = Copy(options.folder or Path(temporary))
         copy.configure()
