@@ -31,8 +31,6 @@ ROOT = Path(__file__).resolve().parent.parent
 LIMIT = 60.0  # seconds for each kind of tests
 DIFFERENTIAL_OPS = "500000"
 TESTS_IN_PYTHON = (
-    "test_conformance",
-    "test_differential",
     "test_errors",
     "test_limits",
     "test_manager",
@@ -120,8 +118,18 @@ class Copy:
         for module in self.build.glob("csrc/_core*.so"):
             shutil.copyfile(module, self.source / "python" / "grantwheel" / module.name)
         files = [self.source / "tests" / f"{name}.py" for name in TESTS_IN_PYTHON]
-        command: list[str | Path] = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *files]
-        return first_failure({"tests in Python": command}, self.source)
+        return first_failure(
+            {
+                "tests in Python": [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *files],
+                "differential run in Python": [sys.executable, "tests/differential.py", "--steps", "20000"],
+                "scenarios": [
+                    sys.executable,
+                    "tests/conformance.py",
+                    *(self.source / "tests").glob("scenarios/*.jsonl"),
+                ],
+            },
+            self.source,
+        )
 
 
 def run_to_end(command: Sequence[str | Path]) -> None:
