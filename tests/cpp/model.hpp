@@ -1,15 +1,18 @@
 // The engine in maps, slow and right at a glance: every call first ends all that is due by then, in order.
 //
-// The engine may report those endings later, so whoever compares lets them wait by record (see engine_model_test.cpp).
+// The engine may report those endings later, so whoever compares lets them wait by record (see lockstep.hpp).
 #pragma once
 
 #include <algorithm>
+#include <bit>
 #include <map>
 #include <set>
 #include <string>
+#include <string_view>
+#include <tuple>
 #include <vector>
 
-#include "support.hpp"
+#include "words.hpp"
 
 namespace grantwheel::test {
 
