@@ -20,6 +20,7 @@ ROOT = Path(__file__).resolve().parent.parent
 CPP = ROOT / "tests" / "cpp"
 CAPI = ROOT / "tests" / "capi"
 CONSUMER = ROOT / "tests" / "consumer"
+FUZZ = ROOT / "fuzz"
 # The tools that were installed with the tests come first.
 PATH = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
 
@@ -181,7 +182,22 @@ def test_all_cases_in_c_were_found_and_none_failed(report_in_c: Report) -> None:
     assert report_in_c.code == 0, report_in_c.output
 
 
+TARGETS = sorted(path.stem for path in FUZZ.glob("*_fuzz.cpp"))
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_a_fuzz_target_takes_its_corpus(build: Path, target: str) -> None:
+    files = sorted((FUZZ / "corpus" / target).iterdir())
+    assert len(files) > 10
+    assert run(build / "fuzz" / target, *files).splitlines() == [
+        *(path.name for path in files),
+        f"{len(files)} replayed",
+    ]
+
+
 def test_every_source_is_built() -> None:
+    listed = (FUZZ / "CMakeLists.txt").read_text(encoding="utf-8")
+    assert sorted(re.findall(r"^grantwheel_add_fuzz_target\((\w+)\)", listed, re.MULTILINE)) == TARGETS
     for folder, pattern in ((CPP, "*.cpp"), (CAPI, "*.c")):
         listed = (folder / "CMakeLists.txt").read_text(encoding="utf-8")
         assert [path.name for path in sorted(folder.glob(pattern)) if path.name not in listed] == []

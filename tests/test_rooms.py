@@ -126,6 +126,8 @@ BINDINGS = sources(CSRC / "bindings", ".hpp", ".cpp")
 EXPORTS = [CSRC / "bindings" / "exports.map", CSRC / "capi" / "symbols.map"]  # for the linker
 MODULES = sources(PACKAGE, ".py", ".pyi")
 EXAMPLES = sources(ROOT / "examples", ".h", ".hpp", ".c", ".cpp")
+FUZZ = sources(ROOT / "fuzz", ".hpp", ".cpp")
+FOR_FUZZ = {"words.hpp", "model.hpp", "model_policy.hpp", "lockstep.hpp"}  # of tests/cpp
 
 
 def test_there_is_something_to_check() -> None:
@@ -135,6 +137,7 @@ def test_there_is_something_to_check() -> None:
     assert BINDINGS
     assert len(MODULES) > 8
     assert len(EXAMPLES) > 4
+    assert FUZZ
 
 
 def test_every_file_of_csrc_is_in_a_room() -> None:
@@ -196,6 +199,15 @@ def test_examples_include_what_is_installed(path: Path) -> None:
         assert own or name in public or (name.startswith("<") and not name.startswith("<grantwheel")), name
 
 
+@pytest.mark.parametrize("path", FUZZ, ids=relative)
+def test_fuzz_targets_include_public_headers_and_the_model(path: Path) -> None:
+    public = {f"grantwheel/{header.name}" for header in PUBLIC_HEADERS}
+    own = {file.name for file in FUZZ}
+    for name in includes(path):
+        allowed = name.strip("<>") in STANDARD if name.startswith("<") else name in public | own | FOR_FUZZ
+        assert allowed, name
+
+
 def module_name(path: Path) -> str:
     """The dotted name of a module of the package, without the package's own."""
     parts = path.relative_to(PACKAGE).with_suffix("").parts
@@ -254,7 +266,7 @@ def test_package_imports(path: Path) -> None:
             assert top in sys.stdlib_module_names or typing_only or extra, name
 
 
-@pytest.mark.parametrize("path", [*sources(CSRC, ".h", ".hpp", ".cpp"), *MODULES], ids=relative)
+@pytest.mark.parametrize("path", [*sources(CSRC, ".h", ".hpp", ".cpp"), *FUZZ, *MODULES], ids=relative)
 def test_files_are_short(path: Path) -> None:
     lines = len(path.read_text(encoding="utf-8").splitlines())
     assert lines <= MAX_FILE_LINES, "has it two reasons to change?"

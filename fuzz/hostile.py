@@ -1,0 +1,292 @@
+"""Values and mappings that a documented request may be made of, with what is legal and what is not.
+
+What is drawn are recipes: two of what a recipe makes behave alike, one for the call and one for the oracle.
+"""
+
+from collections import ChainMap, OrderedDict, UserDict, defaultdict
+from collections.abc import Callable, Iterator, Mapping
+from types import MappingProxyType, SimpleNamespace
+from typing import Any, Final, NamedTuple
+
+from hypothesis import strategies as st
+
+from grantwheel import CpuLevel, EfficiencyResourcesRequest, ResourceType
+from oracle import CODES, LARGEST
+
+FIELDS: Final = tuple(CODES)
+
+
+class Recipe(NamedTuple):
+    """Makes the same value each time."""
+
+    make: Callable[..., Any]
+    argument: Any
+
+    def __repr__(self) -> str:
+        return f"{self.make.__name__}({self.argument!r})"
+
+
+def made(value: Any) -> Any:
+    """The value that a recipe makes; anything else is the value."""
+    return value.make(made(value.argument)) if isinstance(value, Recipe) else value
+
+
+class Indexed:
+    """An integer that is no int."""
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+    def __index__(self) -> Any:
+        return self.value
+
+
+class Failing:
+    """Raises whatever it is asked."""
+
+    def __init__(self, error: type[BaseException]) -> None:
+        self.error = error
+
+    def fail(self, *_: object) -> Any:
+        raise self.error("asked")
+
+    __index__ = __bool__ = __len__ = __int__ = __float__ = __str__ = __eq__ = fail
+    __hash__ = object.__hash__
+
+
+class Clearing:
+    """An integer that empties the dictionary that it stands in when it is asked for its value."""
+
+    def __init__(self, value: int) -> None:
+        self.value = value
+        self.fields: dict[Any, Any] = {}
+
+    def __index__(self) -> int:
+        self.fields.clear()
+        return self.value
+
+
+class Number(int):
+    """An integer that lies about its value; nobody is to ask."""
+
+    def __index__(self) -> int:
+        return 77
+
+
+class Real(float):
+    """A float that lies in the same way."""
+
+    def __float__(self) -> float:
+        return 77.0
+
+
+class Text(str):
+    """A string that lies in the same way."""
+
+    __slots__ = ()
+
+    def encode(self, *_: Any, **__: Any) -> bytes:
+        return b"lie"
+
+    def __str__(self) -> str:
+        return "lie"
+
+
+class View(Mapping[str, Any]):
+    """A mapping that has nothing but what a mapping needs."""
+
+    def __init__(self, fields: dict[str, Any]) -> None:
+        self.fields = fields
+
+    def __getitem__(self, name: str) -> Any:
+        return self.fields[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.fields)
+
+    def __len__(self) -> int:
+        return len(self.fields)
+
+
+class Forgetful(View):
+    """Has a field until it has been read."""
+
+    def __getitem__(self, name: str) -> Any:
+        return self.fields.pop(name)
+
+
+class Promising(View):
+    """Says that it has every field."""
+
+    def __contains__(self, name: object) -> bool:
+        return True
+
+
+class Doubting(View):
+    """Cannot say whether it has a field that comes late."""
+
+    def __contains__(self, name: object) -> bool:
+        if name in FIELDS[4:]:
+            raise LookupError("who knows")
+        return name in self.fields
+
+
+class Counting(View):
+    """Gives another answer each time that a field is read."""
+
+    def __init__(self, fields: dict[str, Any]) -> None:
+        super().__init__(fields)
+        self.reads = 0
+
+    def __getitem__(self, name: str) -> Any:
+        self.reads += 1
+        value = self.fields[name]
+        return value + self.reads - 1 if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+class Lying(dict[str, Any]):
+    """A dictionary that answers otherwise than what stands in it; nobody is to ask."""
+
+    def __getitem__(self, name: str) -> Any:
+        return 77
+
+    def __contains__(self, name: object) -> bool:
+        return False
+
+    def get(self, name: str, default: Any = None) -> Any:
+        return 77
+
+
+class Equal:
+    """A key that has the hash of a field's name, and fails when it is compared with it."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __hash__(self) -> int:
+        return hash(self.name)
+
+    def __eq__(self, other: object) -> bool:
+        raise LookupError(f"not to be compared: {self.name}")
+
+
+class Subclass(EfficiencyResourcesRequest):
+    """A request with more to it."""
+
+
+def defaulting(fields: dict[str, Any]) -> Any:
+    """A dictionary with a default, which is no field."""
+    return defaultdict(lambda: 1, fields)
+
+
+def clearing(fields: dict[str, Any]) -> Any:
+    """A dictionary that its values may empty."""
+    for value in fields.values():
+        if isinstance(value, Clearing):
+            value.fields = fields
+    return fields
+
+
+def comparing(fields: dict[str, Any]) -> Any:
+    """A dictionary with a key that cannot be compared with the name of a field that is not there."""
+    return {**fields, **{Equal(name): 3 for name in FIELDS if name not in fields}}
+
+
+def request_of(fields: dict[str, Any]) -> Any:
+    """The type of the documentation."""
+    return EfficiencyResourcesRequest(**fields)
+
+
+def subclass_of(fields: dict[str, Any]) -> Any:
+    """A class of one's own that is such a request."""
+    return Subclass(**fields)
+
+
+def proxy(fields: dict[str, Any]) -> Any:
+    """A view of a dictionary."""
+    return MappingProxyType(fields)
+
+
+def namespace(fields: dict[str, Any]) -> Any:
+    """Has the attributes and is no mapping."""
+    return SimpleNamespace(**fields)
+
+
+errors = st.sampled_from((LookupError, TypeError, ValueError, KeyError, OverflowError, OSError))
+texts = st.one_of(
+    st.sampled_from(("", "why", "sync", "x" * 1024, "x" * 1025, "é" * 512, "é" * 513, "\ud800", "a\udfff" * 300)),
+    st.text(st.characters(exclude_categories=()), max_size=300),
+    st.text("潮🌊x", min_size=250, max_size=400),
+)
+any_texts = st.one_of(texts, texts.map(lambda text: Recipe(Text, text)))
+strange: st.SearchStrategy[Any] = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.floats(),
+    st.integers(),
+    st.binary(max_size=8),
+    st.complex_numbers(),
+    st.sampled_from(((), ("a",), ..., int, 10**400, -(10**400), 2**31, 2**32 + 1, 2**63, 2**64 + 1)),
+    st.lists(st.integers(), max_size=2).map(lambda items: Recipe(list, tuple(items))),
+    any_texts,
+    errors.map(lambda error: Recipe(Failing, error)),
+    st.one_of(st.integers(), st.none(), st.just("x")).map(lambda value: Recipe(Indexed, value)),
+)
+
+
+def numbers(legal: st.SearchStrategy[int]) -> st.SearchStrategy[Any]:
+    """Whole numbers in any form, most often legal ones."""
+    return st.one_of(
+        legal,
+        legal,
+        legal.map(float),
+        legal.map(lambda number: Recipe(Indexed, int(number))),
+        legal.map(lambda number: Recipe(Number, int(number))),
+        legal.map(lambda number: Recipe(Real, number)),
+        legal.map(lambda number: Recipe(Clearing, number)),
+        strange,
+    )
+
+
+masks = st.one_of(
+    st.sampled_from((1, 4, 5, 12, 32, 33, 510, 511)),
+    st.sampled_from(tuple(ResourceType)),
+    st.sampled_from((0, 512, 513, LARGEST)),
+)
+timeouts = st.one_of(st.sampled_from((0, 1, 2, 63, 64, 4096, LARGEST)), st.integers(1, 100))
+levels = st.one_of(st.integers(0, 2), st.sampled_from(tuple(CpuLevel)), st.just(3))
+flags = st.one_of(st.booleans(), st.booleans(), st.booleans(), strange)
+fields = st.fixed_dictionaries(
+    {
+        "resourceTypes": numbers(masks),
+        "isApply": flags,
+        "timeOut": numbers(timeouts),
+        "reason": st.one_of(any_texts, any_texts, strange),
+    },
+    optional={"isPersist": flags, "isProcess": flags, "cpuLevel": numbers(levels), "isapply": strange, "uid": strange},
+)
+some_fields = st.one_of(fields, fields, fields, st.dictionaries(st.sampled_from(FIELDS), strange))
+KINDS: Final = (
+    *(dict, clearing, defaulting, comparing, Lying, OrderedDict, proxy, UserDict, ChainMap, View),
+    *(Forgetful, Promising, Doubting, Counting, request_of, subclass_of, namespace),
+)
+
+
+class Request(NamedTuple):
+    """A recipe for the argument of a call."""
+
+    kind: Callable[[dict[str, Any]], Any]
+    fields: Mapping[str, Any]
+
+    def make(self) -> Any:
+        """The argument, new each time."""
+        known = {name: made(value) for name, value in self.fields.items()}
+        if self.kind in (request_of, subclass_of):
+            known = {name: value for name, value in known.items() if name in FIELDS}
+        return self.kind(known)
+
+    def __repr__(self) -> str:
+        return f"{self.kind.__name__}({dict(self.fields)!r})"
+
+
+requests = st.builds(Request, st.sampled_from(KINDS), some_fields)

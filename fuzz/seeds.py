@@ -1,0 +1,103 @@
+"""Writes the seeds of the C++ targets, ``fuzz/corpus/TARGET/NAME``: what each byte is chosen for is said here.
+
+The bytes are those that ``bytes.hpp`` reads. A seed need not be exact to be of use: it brings a target near to what its
+name says, and the fuzzer takes it from there.
+"""
+
+import sys
+from pathlib import Path
+
+CORPUS = Path(__file__).resolve().parent / "corpus"
+
+# Choices of a manager's call: `Run::act` in manager_fuzz.cpp, and how time goes on before it.
+REQUEST, REGISTERED, RESET_ALL, END, ADVANCE, ACROSS, ONE, POLICY = 0, 8, 10, 11, 12, 13, 14, 15
+SWITCHES, HOLD, EXECUTE, JOURNAL, BATCH, BACK, QUERIES, LIMITS = range(16, 24)
+TICK, MANY_TICKS, POWER, SLOT_END, LEVEL_END, BEFORE, DEADLINE = range(1, 8)
+
+CPU, CPU_GPS, EVERYTHING, RETAINED = b"\0", b"\1", b"\2", b"\3"
+A_TICK, POWER_OF_2, LONGEST, SLOTS = b"\0", b"\1", b"\2", b"\5"
+TIMED, PERSISTENT, PROCESS, RELEASE, WITH_LEVEL = 0, 0x30, 4, 3, 8
+
+
+def limits(records: int, strings: int, ring: int, start: int = 0, eager: int = 0) -> bytes:
+    """The places of the limits in their tables, of the start in its own, and 3 for a manager that is driven eagerly."""
+    return bytes((records, strings, ring, start, eager))
+
+
+def call(kind: int, time: int = 0, more: bytes = b"") -> bytes:
+    """The byte of a call, before which time goes on, and what that needs."""
+    return bytes((time << 5 | kind,)) + more
+
+
+def word(number: int) -> bytes:
+    """One of the short texts."""
+    return bytes((0, 4, number))
+
+
+def request(uid: int, pid: int, mask: bytes, timeout: bytes, flags: int = TIMED, text: int = 3) -> bytes:
+    """A caller, its flags and bundle; flags, mask, level, timeout and reason of a request; whether in one step."""
+    level = b"\3" if flags & WITH_LEVEL else b""
+    return bytes((uid, pid, 0)) + word(text) + bytes((flags,)) + mask + level + timeout + word(4) + b"\1\0"
+
+
+def managers() -> dict[str, bytes]:
+    """The seeds of manager_fuzz by what they exercise."""
+    small, large = limits(3, 2, 3), limits(6, 5, 11)
+    apply = call(REQUEST) + request(1, 1, CPU_GPS, SLOTS + b"\1")
+    both = call(REQUEST) + request(1, 1, CPU_GPS, SLOTS + b"\2", PROCESS)
+    other = call(REQUEST) + request(2, 1, CPU, LONGEST, PROCESS)
+    forever = call(REQUEST) + request(1, 2, RETAINED, A_TICK, PERSISTENT)
+    renewal = call(REQUEST, TICK) + request(1, 1, CPU_GPS, POWER_OF_2 + b"\x14")
+    everything = call(ADVANCE) + b"\7"
+    policy = call(POLICY) + bytes((0x25,)) + b"\4\3" + b"\5" + b"\4\3" + b"\0\0\1" + b"\1" + b"\4\3\1"
+    return {
+        "apply-and-expire": large + apply + call(ADVANCE, DEADLINE) + b"\7",
+        "cascade": large + both + apply + call(REQUEST) + request(1, 1, EVERYTHING, A_TICK, RELEASE),
+        "pid-reused": large + both + other + call(ONE) + bytes((1, 1, 5, 9, 0, 9)),
+        "renewed-and-rearmed": large + apply + renewal + call(ADVANCE, DEADLINE) + b"\1" + everything,
+        "slices-of-one": large + both + other + apply + (call(ADVANCE, LEVEL_END, b"\1") + b"\1") * 4,
+        "persistent-and-stopped": large + forever + call(END) + bytes((1, 1, 1)) + call(END) + bytes((2, 1, 1)),
+        "limits-met": small + b"".join(call(REQUEST) + request(n, n, CPU_GPS, LONGEST, text=n % 6) for n in range(9)),
+        "ring-of-one": limits(4, 4, 0) + apply + both + call(ADVANCE, DEADLINE) + b"\1" + everything,
+        "eager-ring": limits(4, 4, 1, 0, 3) + apply + both + call(ADVANCE, DEADLINE) + b"\1" + everything,
+        "last-instant": limits(6, 5, 11, 8) + call(REQUEST) + request(1, 1, CPU, LONGEST) + call(ACROSS) + b"\0\1\0",
+        "far-deadlines": large + call(REQUEST) + request(1, 1, CPU, LONGEST) + call(ADVANCE, POWER, b"\x28") + b"\7",
+        "policy-and-quota": large + policy + call(REGISTERED) + request(1, 1, CPU, SLOTS + b"\0", WITH_LEVEL) + apply,
+        "not-ready": large + call(SWITCHES) + b"\3" + apply + call(END) + bytes((1, 1, 1)) + call(QUERIES) + b"\1\1\0",
+        "held-and-executed": large + call(HOLD) + request(1, 1, CPU, A_TICK) + call(EXECUTE, TICK) + everything,
+        "journal": large + b"".join(call(JOURNAL) + request(1, 1, CPU, A_TICK)[:-2] + bytes((n,)) for n in range(11)),
+        "batch": large + call(BATCH) + b"\x13\1" + CPU_GPS + SLOTS + b"\1\1" + call(BATCH) + b"\x13\1" + CPU + A_TICK,
+        "wrong-instants": large + apply + call(BACK, TICK) + b"\1\2\3\4\5\6\7\1" + call(BACK) + b"\1\2\3\4\5\6\7\0",
+        "wrong-limits": large + b"".join(call(LIMITS) + bytes((n % 2, n)) for n in range(4)),
+        "reads": large + both + b"".join(call(ACROSS) + bytes((1, 1, n, 2, 5)) for n in range(5)) + call(RESET_ALL),
+        "own-texts": large + apply + call(REQUEST) + b"\2\2\0" + b"\7\1\1\1" + b"\0\0\0" + b"\7\1\1\0",
+        "not-utf-8": large + call(REQUEST) + b"\1\1\0" + b"\0\2\3\xed\xa0\x80" + b"\0\0\0" + word(5),
+        "characters": large + call(REQUEST) + b"\1\1\0" + b"\0\2\x0a\xc3\xa9\xe6\xbd\xae\xf0\x9f\x8c\x8ax" + b"\0\0\0",
+        "long-texts": large + call(REQUEST) + b"\1\1\0" + b"\0\1\0\4\0" + b"\0\0\0" + b"\0\1\1\4\0" + b"\1\0",
+    }
+
+
+def capi() -> dict[str, bytes]:
+    """The seeds of capi_fuzz: four bytes of limits, then for each call time, the call, and plain arguments."""
+    start = b"\4\4\4\0"
+    whole = {name: number for number, name in enumerate(("perform", "", "", "", "", "reset-all", "death"))}
+    names = (
+        *("administration", "admit", "admit-others", "execute", "execute-more", "queries", "change-many", "app-masks"),
+        *("advance", "next-deadline", "find", "owners-of", "owners", "numbers", "read", "set-policy", "ready-or-anew"),
+    )
+    kinds = {name: number for name, number in whole.items() if name} | dict(zip(names, range(7, 24), strict=True))
+    apply = bytes((0, 0, 0, 4, 1, 1, 1, 0, 0)) + bytes((4, 1, 0, 0, 0, 1, 5)) + bytes(12)
+    return {name: start + apply + bytes((0, kind)) + bytes(range(1, 40)) for name, kind in kinds.items()}
+
+
+def main() -> int:
+    """Write them all."""
+    for target, seeds in (("manager_fuzz", managers()), ("capi_fuzz", capi())):
+        (CORPUS / target).mkdir(parents=True, exist_ok=True)
+        for name, seed in seeds.items():
+            (CORPUS / target / name).write_bytes(seed)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
