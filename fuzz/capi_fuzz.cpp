@@ -365,6 +365,7 @@ private:
     }
 
     void numbers() {
+        library();
         const Mask types = bytes_.mask();
         const Instant at = instant();
         gw_manager* const to = handle();

@@ -292,6 +292,19 @@ protected:
         end_call(true);
     }
 
+    // What needs no manager.
+    void library() {
+        const gw_status status = (bytes_.flag() ? bytes_.one_of(codes) : static_cast<std::int32_t>(bytes_.number(4)));
+        const auto known = static_cast<Status>(status);
+        require(gw_status_name(status) == status_name(known), "gw_status_name");
+        require(gw_status_text(status) == status_text(known), "gw_status_text");
+        require(gw_status_public_code(status) == public_code(known), "gw_status_public_code");
+        const std::string string = std::string(bytes_.text()).c_str();
+        require(view_of(gw_text_of(string.c_str())) == string, "gw_text_of");
+        require(gw_text_of(nullptr).size == 0, "gw_text_of");
+        require(gw_abi_version() == GW_ABI_VERSION && gw_version() == std::string_view(GRANTWHEEL_VERSION), "version");
+    }
+
     // Another manager instead of this one, of limits that may be wrong.
     void start_anew() {
         static constexpr std::uint32_t sizes[] = {1, 2, 3, 5, 8, 40, 512, 0, 0x8000'0000, UINT32_MAX};
@@ -385,6 +398,10 @@ private:
         require(gw_mask(handle_, {GW_OWNER_APP, 1}, now_, &mask) != GW_IN_CALLBACK, "gw_mask in a callback");
         require(gw_validate(handle_) == nullptr, "gw_validate in a callback");
     }
+
+#define GRANTWHEEL_STATUS(name, NAME, inner, text) (inner),
+    static constexpr std::int32_t codes[] = {GRANTWHEEL_STATUS_LIST(GRANTWHEEL_STATUS)};
+#undef GRANTWHEEL_STATUS
 
     gw_manager* handle_ = nullptr;
     std::unique_ptr<Manager> twin_;

@@ -34,10 +34,15 @@ def word(number: int) -> bytes:
     return bytes((0, 4, number))
 
 
+def key(number: int) -> bytes:
+    """A uid or a pid below 256."""
+    return bytes((number,)) if number < 6 else bytes((200, number))
+
+
 def request(uid: int, pid: int, mask: bytes, timeout: bytes, flags: int = TIMED, text: int = 3) -> bytes:
     """A caller, its flags and bundle; flags, mask, level, timeout and reason of a request; whether in one step."""
     level = b"\3" if flags & WITH_LEVEL else b""
-    return bytes((uid, pid, 0)) + word(text) + bytes((flags,)) + mask + level + timeout + word(4) + b"\1\0"
+    return key(uid) + key(pid) + b"\0" + word(text) + bytes((flags,)) + mask + level + timeout + word(4) + b"\1"
 
 
 def managers() -> dict[str, bytes]:
@@ -50,9 +55,16 @@ def managers() -> dict[str, bytes]:
     renewal = call(REQUEST, TICK) + request(1, 1, CPU_GPS, POWER_OF_2 + b"\x14")
     everything = call(ADVANCE) + b"\7"
     policy = call(POLICY) + bytes((0x25,)) + b"\4\3" + b"\5" + b"\4\3" + b"\0\0\1" + b"\1" + b"\4\3\1"
+    soon = [call(REQUEST) + request(1, n, CPU, SLOTS + bytes((n % 3,)), PROCESS) for n in range(12)]
+    late = call(REQUEST) + request(1, 1, CPU, SLOTS + b"\0")
+    at_once = b"".join(call(REQUEST) + request(1, n, CPU, SLOTS + b"\1", PROCESS) for n in range(12))
+    stop = call(END, LEVEL_END, b"\1") + bytes((1, 1, 1))
     return {
+        "memory-in-advance": (limits(7, 5, 11) + apply + everything).ljust(64, call(ADVANCE, TICK)),
         "apply-and-expire": large + apply + call(ADVANCE, DEADLINE) + b"\7",
         "cascade": large + both + apply + call(REQUEST) + request(1, 1, EVERYTHING, A_TICK, RELEASE),
+        "due-in-a-cascade": large + b"".join(soon[:6]) + late + stop,
+        "many-due-at-once": large + at_once + call(ADVANCE, DEADLINE) + b"\7",
         "pid-reused": large + both + other + call(ONE) + bytes((1, 1, 5, 9, 0, 9)),
         "renewed-and-rearmed": large + apply + renewal + call(ADVANCE, DEADLINE) + b"\1" + everything,
         "slices-of-one": large + both + other + apply + (call(ADVANCE, LEVEL_END, b"\1") + b"\1") * 4,
@@ -62,10 +74,15 @@ def managers() -> dict[str, bytes]:
         "eager-ring": limits(4, 4, 1, 0, 3) + apply + both + call(ADVANCE, DEADLINE) + b"\1" + everything,
         "last-instant": limits(6, 5, 11, 8) + call(REQUEST) + request(1, 1, CPU, LONGEST) + call(ACROSS) + b"\0\1\0",
         "far-deadlines": large + call(REQUEST) + request(1, 1, CPU, LONGEST) + call(ADVANCE, POWER, b"\x28") + b"\7",
-        "policy-and-quota": large + policy + call(REGISTERED) + request(1, 1, CPU, SLOTS + b"\0", WITH_LEVEL) + apply,
+        "policy-and-quota": large
+        + policy
+        + call(REGISTERED)
+        + request(1, 1, CPU, SLOTS + b"\0", WITH_LEVEL)
+        + b"\0"
+        + apply,
         "not-ready": large + call(SWITCHES) + b"\3" + apply + call(END) + bytes((1, 1, 1)) + call(QUERIES) + b"\1\1\0",
-        "held-and-executed": large + call(HOLD) + request(1, 1, CPU, A_TICK) + call(EXECUTE, TICK) + everything,
-        "journal": large + b"".join(call(JOURNAL) + request(1, 1, CPU, A_TICK)[:-2] + bytes((n,)) for n in range(11)),
+        "held-and-executed": large + call(HOLD) + request(1, 1, CPU, A_TICK)[:-1] + call(EXECUTE, TICK) + everything,
+        "journal": large + b"".join(call(JOURNAL) + request(1, 1, CPU, A_TICK)[:-1] + bytes((n,)) for n in range(11)),
         "batch": large + call(BATCH) + b"\x13\1" + CPU_GPS + SLOTS + b"\1\1" + call(BATCH) + b"\x13\1" + CPU + A_TICK,
         "wrong-instants": large + apply + call(BACK, TICK) + b"\1\2\3\4\5\6\7\1" + call(BACK) + b"\1\2\3\4\5\6\7\0",
         "wrong-limits": large + b"".join(call(LIMITS) + bytes((n % 2, n)) for n in range(4)),
@@ -73,7 +90,7 @@ def managers() -> dict[str, bytes]:
         "own-texts": large + apply + call(REQUEST) + b"\2\2\0" + b"\7\1\1\1" + b"\0\0\0" + b"\7\1\1\0",
         "not-utf-8": large + call(REQUEST) + b"\1\1\0" + b"\0\2\3\xed\xa0\x80" + b"\0\0\0" + word(5),
         "characters": large + call(REQUEST) + b"\1\1\0" + b"\0\2\x0a\xc3\xa9\xe6\xbd\xae\xf0\x9f\x8c\x8ax" + b"\0\0\0",
-        "long-texts": large + call(REQUEST) + b"\1\1\0" + b"\0\1\0\4\0" + b"\0\0\0" + b"\0\1\1\4\0" + b"\1\0",
+        "long-texts": large + call(REQUEST) + b"\1\1\0" + b"\0\1\0\4\0" + b"\0\0\0" + b"\0\1\1\4\0" + b"\1",
     }
 
 
