@@ -108,7 +108,14 @@ class View(Mapping[str, Any]):
         return len(self.fields)
 
 
-class Forgetful(View):
+class Holding(View):
+    """Says whether it has a field without reading it."""
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.fields
+
+
+class Forgetful(Holding):
     """Has a field until it has been read."""
 
     def __getitem__(self, name: str) -> Any:
@@ -131,7 +138,7 @@ class Doubting(View):
         return name in self.fields
 
 
-class Counting(View):
+class Counting(Holding):
     """Gives another answer each time that a field is read."""
 
     def __init__(self, fields: dict[str, Any]) -> None:
@@ -234,38 +241,55 @@ strange: st.SearchStrategy[Any] = st.one_of(
 )
 
 
+def rarely(usual: st.SearchStrategy[Any], rare: st.SearchStrategy[Any], one_in: int) -> st.SearchStrategy[Any]:
+    """The usual, or else one time in so many the rare. (`one_of` knows no weights.)"""
+    return st.integers(1, one_in).flatmap(lambda number: rare if number == one_in else usual)
+
+
 def numbers(legal: st.SearchStrategy[int]) -> st.SearchStrategy[Any]:
-    """Whole numbers in any form, most often legal ones."""
-    return st.one_of(
-        legal,
-        legal,
-        legal.map(float),
-        legal.map(lambda number: Recipe(Indexed, int(number))),
-        legal.map(lambda number: Recipe(Number, int(number))),
-        legal.map(lambda number: Recipe(Real, number)),
-        legal.map(lambda number: Recipe(Clearing, number)),
-        strange,
-    )
+    """Whole numbers in any form."""
+    forms = (Indexed, Number, Real, Clearing)
+    formed = st.builds(lambda form, number: Recipe(form, int(number)), st.sampled_from(forms), legal)
+    return rarely(legal, st.one_of(legal.map(float), formed), 4)
 
 
-masks = st.one_of(
-    st.sampled_from((1, 4, 5, 12, 32, 33, 510, 511)),
-    st.sampled_from(tuple(ResourceType)),
-    st.sampled_from((0, 512, 513, LARGEST)),
+masks = rarely(
+    st.sampled_from((1, 4, 5, 12, 32, 33, 510, 511, *ResourceType)), st.sampled_from((0, 512, 513, LARGEST)), 12
 )
-timeouts = st.one_of(st.sampled_from((0, 1, 2, 63, 64, 4096, LARGEST)), st.integers(1, 100))
-levels = st.one_of(st.integers(0, 2), st.sampled_from(tuple(CpuLevel)), st.just(3))
-flags = st.one_of(st.booleans(), st.booleans(), st.booleans(), strange)
-fields = st.fixed_dictionaries(
+timeouts = rarely(st.integers(1, 100), st.sampled_from((0, 1, 2, 63, 64, 4096, LARGEST)), 3)
+levels = rarely(st.sampled_from((0, 1, 2, *CpuLevel)), st.just(3), 12)
+legal_fields = st.fixed_dictionaries(
     {
         "resourceTypes": numbers(masks),
-        "isApply": flags,
+        "isApply": st.booleans(),
         "timeOut": numbers(timeouts),
-        "reason": st.one_of(any_texts, any_texts, strange),
+        "reason": rarely(st.sampled_from(("", "why", "sync")), any_texts, 4),
     },
-    optional={"isPersist": flags, "isProcess": flags, "cpuLevel": numbers(levels), "isapply": strange, "uid": strange},
+    optional={
+        "isPersist": st.booleans(),
+        "isProcess": st.booleans(),
+        "cpuLevel": numbers(levels),
+        "isapply": strange,
+        "uid": strange,
+    },
 )
-some_fields = st.one_of(fields, fields, fields, st.dictionaries(st.sampled_from(FIELDS), strange))
+
+
+def spoiled(fields: dict[str, Any], wrong: dict[str, Any], absent: str) -> dict[str, Any]:
+    """The fields with some that are wrong, and without one."""
+    return {name: value for name, value in {**fields, **wrong}.items() if name != absent}
+
+
+some_fields = rarely(
+    legal_fields,
+    st.builds(
+        spoiled,
+        legal_fields,
+        st.dictionaries(st.sampled_from(FIELDS), strange, max_size=2),
+        st.sampled_from(("", "", *FIELDS)),
+    ),
+    3,
+)
 KINDS: Final = (
     *(dict, clearing, defaulting, comparing, Lying, OrderedDict, proxy, UserDict, ChainMap, View),
     *(Forgetful, Promising, Doubting, Counting, request_of, subclass_of, namespace),
@@ -289,4 +313,4 @@ class Request(NamedTuple):
         return f"{self.kind.__name__}({dict(self.fields)!r})"
 
 
-requests = st.builds(Request, st.sampled_from(KINDS), some_fields)
+requests = st.builds(Request, rarely(st.sampled_from(KINDS[:-1]), st.just(namespace), 20), some_fields)

@@ -20,7 +20,7 @@ from hypothesis import HealthCheck, given, seed, settings  # noqa: E402
 from hypothesis import strategies as st  # noqa: E402
 
 from grantwheel import BusinessError, Caller, Policy, backgroundTaskManager  # noqa: E402
-from hostile import Request, made, requests, strange  # noqa: E402
+from hostile import Request, made, rarely, requests, strange  # noqa: E402
 from lockstep import MAX_NOW, Lockstep, Operation, Setup  # noqa: E402
 from lockstep_events import Mismatch  # noqa: E402
 from model_policy import MAX_PID, MAX_UID, Refused  # noqa: E402
@@ -38,7 +38,8 @@ SETUPS: Final = (
 )
 CALLERS: Final = (
     None,
-    Caller(uid=1, pid=1, bundle="mail", system_app=True),
+    *[Caller(uid=1, pid=1, bundle="mail", system_app=True)] * 4,
+    *[Caller(uid=2, pid=1, bundle="mail", system_app=True)] * 3,
     Caller(uid=1, pid=2, bundle="music", service_extension=True),
     Caller(uid=2, pid=2, bundle="none", system_app=True),
     Caller(uid=1, pid=1, bundle="mail"),
@@ -95,15 +96,18 @@ def make(recipe: Any) -> Any:
     return recipe.make() if isinstance(recipe, Request) else made(recipe)
 
 
-arguments = st.one_of(
-    *[requests.map(lambda request: (request,))] * 6, st.lists(st.one_of(requests, strange), max_size=3).map(tuple)
+arguments = rarely(
+    requests.map(lambda request: (request,)), st.lists(st.one_of(requests, strange), max_size=3).map(tuple), 15
 )
-steps = st.one_of(
-    *[st.tuples(st.just("apply_request"), arguments, st.sampled_from(CALLERS), st.booleans())] * 8,
-    st.tuples(st.just("wait"), st.sampled_from((1, 2, 63, 4096, 2**31))),
-    st.tuples(st.just("set_policy"), st.sampled_from((0, 1))),
-    st.tuples(st.just("ready"), st.sampled_from((True, True, False))),
-    st.tuples(st.just("advance"), st.sampled_from((None, 1))),
+steps = rarely(
+    st.tuples(st.just("apply_request"), arguments, st.sampled_from(CALLERS), st.booleans()),
+    st.one_of(
+        st.tuples(st.just("wait"), st.sampled_from((1, 2, 63, 4096, 2**31))),
+        st.tuples(st.just("set_policy"), st.sampled_from((0, 1))),
+        st.tuples(st.just("ready"), st.sampled_from((True, True, False))),
+        st.tuples(st.just("advance"), st.sampled_from((None, 1))),
+    ),
+    4,
 )
 
 
