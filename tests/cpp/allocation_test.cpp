@@ -1,9 +1,6 @@
 // Memory: nothing is allocated for owners and texts seen before, and any allocation may fail without harm.
 #include "allocations.hpp"
 
-#include <cstdlib>
-#include <new>
-
 #include "grantwheel/manager.hpp"
 #include "support.hpp"
 
@@ -12,68 +9,6 @@ namespace grantwheel::test {
 namespace {
 
 constexpr std::size_t never = SIZE_MAX;
-
-std::size_t counted = 0;
-std::size_t left_to_pass = never;
-bool has_failed = false;
-
-// Memory as the system gives it; null also for what no machine has, which a sanitizer would take for a mistake.
-void* take(std::size_t size, std::size_t alignment) noexcept {
-    ++counted;
-    if (size > std::size_t{1} << 40) return nullptr;
-    if (alignment <= alignof(std::max_align_t)) return std::malloc(size == 0 ? 1 : size);
-    return std::aligned_alloc(alignment, (size + alignment - 1) / alignment * alignment);
-}
-
-void* take_or_throw(std::size_t size, std::size_t alignment) {
-    void* const memory = take(size, alignment);
-    if (memory == nullptr) throw std::bad_alloc();
-    return memory;
-}
-
-void* take_unless_failing(std::size_t size, std::size_t alignment) noexcept {
-    if (left_to_pass != never && left_to_pass-- == 0) {
-        left_to_pass = never;
-        has_failed = true;
-        return nullptr;
-    }
-    return take(size, alignment);
-}
-
-}  // namespace
-
-std::size_t allocations() noexcept { return counted; }
-
-FailingAllocation::FailingAllocation(std::size_t passed) noexcept {
-    left_to_pass = passed;
-    has_failed = false;
-}
-FailingAllocation::~FailingAllocation() { left_to_pass = never; }
-
-bool FailingAllocation::happened() noexcept { return has_failed; }
-
-}  // namespace grantwheel::test
-
-void* operator new(std::size_t size) { return grantwheel::test::take_or_throw(size, 1); }
-void* operator new(std::size_t size, std::align_val_t alignment) {
-    return grantwheel::test::take_or_throw(size, static_cast<std::size_t>(alignment));
-}
-void* operator new(std::size_t size, const std::nothrow_t&) noexcept {
-    return grantwheel::test::take_unless_failing(size, 1);
-}
-void* operator new(std::size_t size, std::align_val_t alignment, const std::nothrow_t&) noexcept {
-    return grantwheel::test::take_unless_failing(size, static_cast<std::size_t>(alignment));
-}
-void operator delete(void* memory) noexcept { std::free(memory); }
-void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
-void operator delete(void* memory, std::align_val_t) noexcept { std::free(memory); }
-void operator delete(void* memory, std::size_t, std::align_val_t) noexcept { std::free(memory); }
-void operator delete(void* memory, const std::nothrow_t&) noexcept { std::free(memory); }
-void operator delete(void* memory, std::align_val_t, const std::nothrow_t&) noexcept { std::free(memory); }
-
-namespace grantwheel::test {
-
-namespace {
 
 constexpr std::uint32_t uid_count = 40;
 constexpr std::uint32_t pid_count = 50;
@@ -227,7 +162,7 @@ std::string tell(std::size_t passed) {
     for (const auto& [now, command] : story()) {
         static_cast<void>(engine->advance(now, SIZE_MAX));  // so that a refused step has nothing of its own to tell
         const std::string before = failed ? "" : look(*engine, now);
-        const std::size_t counted_before = counted;
+        const std::size_t allocated_before = allocations();
         Result result;
         bool fails_here = false;
         {
@@ -235,7 +170,7 @@ std::string tell(std::size_t passed) {
             result = engine->execute(command, now);
             fails_here = FailingAllocation::happened();
         }
-        left -= std::min(left, counted - counted_before);
+        left -= std::min(left, allocations() - allocated_before);
         check_valid(*engine);
         REQUIRE_EQUAL_QUIETLY(result.status, fails_here ? Status::out_of_memory : Status::ok);
         if (fails_here) {
@@ -274,9 +209,9 @@ BOOST_AUTO_TEST_CASE(owners_and_texts_seen_before_allocate_nothing) {
             Traffic traffic(*manager);
             traffic.fill();
             Random random(seed);
-            const std::size_t before = counted;
+            const std::size_t before = allocations();
             for (int step = 0; step < 20'000; ++step) traffic.step(random);
-            BOOST_CHECK_EQUAL(counted - before, 0u);
+            BOOST_CHECK_EQUAL(allocations() - before, 0u);
             check_valid(manager->engine());
         }
     }
@@ -284,11 +219,11 @@ BOOST_AUTO_TEST_CASE(owners_and_texts_seen_before_allocate_nothing) {
 
 BOOST_AUTO_TEST_CASE(a_reserved_engine_allocates_nothing_for_new_apps) {
     Host host({.max_records = 1000, .event_capacity = 8, .reserve = 1000});
-    const std::size_t before = counted;
+    const std::size_t before = allocations();
     for (std::uint32_t uid = 0; uid < 1000; ++uid) {
         if (host->execute({.mask = GPS, .uid = uid, .timeout_ms = 10}, 0).status != Status::ok) BOOST_FAIL("refused");
     }
-    BOOST_CHECK_EQUAL(counted - before, 0u);
+    BOOST_CHECK_EQUAL(allocations() - before, 0u);
 }
 
 BOOST_AUTO_TEST_CASE(a_refused_call_of_a_full_engine_allocates_nothing_in_the_long_run) {
@@ -301,12 +236,12 @@ BOOST_AUTO_TEST_CASE(a_refused_call_of_a_full_engine_allocates_nothing_in_the_lo
     const Command too_many_texts{.mask = GPS, .uid = 1, .timeout_ms = 10, .reason = stranger};
     const Command too_many_records{.mask = GPS, .uid = 99, .timeout_ms = 10, .reason = "reason 1"};
     BOOST_CHECK_EQUAL(host.attempt(0, too_many_texts).status, Status::out_of_memory);
-    const std::size_t before = counted;
+    const std::size_t before = allocations();
     for (int i = 0; i < 100; ++i) {
         static_cast<void>(host->execute(too_many_texts, 0));
         static_cast<void>(host->execute(too_many_records, 0));
     }
-    BOOST_CHECK_EQUAL(counted - before, 0u);
+    BOOST_CHECK_EQUAL(allocations() - before, 0u);
 }
 
 BOOST_AUTO_TEST_CASE(every_allocation_of_a_story_may_fail) {
@@ -356,13 +291,13 @@ BOOST_AUTO_TEST_CASE(records_that_come_and_go_allocate_nothing_whatever_their_nu
         reused.uid = 1;
         host.run(0, process);
         for (std::uint32_t uid = 0; uid < count; ++uid) host.run(0, {.mask = GPS, .uid = uid, .timeout_ms = 100});
-        const std::size_t before = counted;
+        const std::size_t before = allocations();
         static_cast<void>(host->execute(release_process(0, 7, CPU), 0));
         static_cast<void>(host->execute(process, 0));
-        BOOST_CHECK_MESSAGE(counted == before, count << " apps and a process that comes back");
-        const std::size_t between = counted;
+        BOOST_CHECK_MESSAGE(allocations() == before, count << " apps and a process that comes back");
+        const std::size_t between = allocations();
         static_cast<void>(host->execute(reused, 0));
-        BOOST_CHECK_MESSAGE(counted == between, count << " apps and a pid that is reused");
+        BOOST_CHECK_MESSAGE(allocations() == between, count << " apps and a pid that is reused");
     }
 }
 
