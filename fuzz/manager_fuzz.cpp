@@ -236,7 +236,7 @@ private:
         const std::uint64_t back = bytes_.byte();
         both_->compare_ring(bytes_.below(16) == 15 ? UINT64_MAX - back : last - std::min(last, back), bytes_.below(20));
         manager_->engine().prefetch_index(uid);
-        manager_->engine().prefetch_app(uid);
+        manager_->engine().prefetch_app(uid, type::ALL);
     }
 
     BundleRule rule() {
@@ -347,9 +347,10 @@ private:
         const std::uint8_t first = bytes_.byte();
         const auto uid_of = [&](std::size_t i) { return static_cast<std::uint32_t>(first + 7 * i) % 60; };
         const Mask mask = bytes_.mask();
+        const auto types_of = [&](std::size_t) { return mask; };
         const std::uint64_t timeout = bytes_.timeout();
         const bool is_apply = bytes_.flag();
-        for_each_prefetched(manager_->engine(), count, uid_of, [&](std::size_t i) {
+        for_each_prefetched(manager_->engine(), count, uid_of, types_of, [&](std::size_t i) {
             const Caller who = manager_->caller(uid_of(i), 3);
             const Request request{.mask = mask, .is_apply = is_apply, .timeout_ms = timeout};
             const Admission admission = manager_->admit(who, request, now());

@@ -218,6 +218,7 @@ private:
         }
         for_each_prefetched(
             *engine_, count, [&](std::size_t i) { return universe_.uids[calls[i].uid]; },
+            [&](std::size_t i) { return calls[i].mask; },
             [&](std::size_t i) {
                 if (changes) return change(calls[i], Extent::touched);
                 const Place app = universe_.record_of_app(calls[i].uid);
