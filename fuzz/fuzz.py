@@ -85,8 +85,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--seconds", type=int, default=30, help="how long each target runs (30)")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="how many run at once (one per core)")
+    parser.add_argument("--find-clang", action="store_true", help="only print the clang++ that would be used")
     parser.add_argument("targets", nargs="*", help=f"of {', '.join((*IN_CPP, IN_PYTHON))}; all")
     options = parser.parse_args()
+    if options.find_clang:
+        print(find_clang())
+        return 0
     targets = options.targets or [*IN_CPP, IN_PYTHON]
     unknown = set(targets) - {*IN_CPP, IN_PYTHON}
     if unknown:
