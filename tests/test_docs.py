@@ -23,7 +23,9 @@ from grantwheel import _core, backgroundTaskManager, testing
 ROOT = Path(__file__).resolve().parent.parent
 README = ROOT / "README.md"
 DOCS = ROOT / "docs"
-DOCUMENTS = sorted([README, *DOCS.glob("*.md"), *(ROOT / name for name in ("CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md"))])
+DOCUMENTS = sorted(
+    [README, *DOCS.glob("*.md"), *(ROOT / f"{name}.md" for name in ("CHANGELOG", "CONTRIBUTING", "SECURITY"))],
+)
 CI = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
 
 DEMO_COMMAND = "python3 -m venv .venv && .venv/bin/pip install '.[demo]' && .venv/bin/grantwheel demo --seconds 10"
