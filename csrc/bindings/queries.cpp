@@ -157,6 +157,7 @@ void validate(Shell& shell) {
         sound = locked.manager.engine().validate(&reason);
     }
     if (sound) return;
+    if (reason == Engine::validate_no_memory) throw Refusal(Status::out_of_memory);
     PyErr_SetString(PyExc_AssertionError, reason);
     throw py::error_already_set();
 }
@@ -203,7 +204,8 @@ void bind_queries(ManagerClass& bound, py::module_& module) {
             "Return plain numbers: records and grants that live now, by type; grants given, renewed, released and ended by\n"
             "cause since the start; texts in use; events; refused calls; how late grants were ended and events delivered.")
         .def("validate", &validate,
-             "Check every invariant of the engine; AssertionError names the first that is broken.");
+             "Check every invariant of the engine; AssertionError names the first that is broken.\n\n"
+             "Raises\n------\nBusinessError\n    9800001: no memory to look at all of it. 9800004: closed.");
 }
 
 }  // namespace grantwheel::bindings

@@ -6,7 +6,7 @@ namespace {
 
 // Whether every text has as many users and pins as records, grants and events account for; counted in `users`.
 const char* first_broken_text(const Engine::Parts& parts, Array<std::uint64_t>& users) noexcept {
-    if (!users.resize(parts.strings.end() + 1, 0)) return "validate: no memory to count texts";
+    if (!users.resize(parts.strings.end() + 1, 0)) return Engine::validate_no_memory;
     for (Row row = 0; row < parts.table.end(); ++row) {
         if (parts.table.mask(row) == 0) continue;
         ++users[parts.table.details(row).bundle];
@@ -41,6 +41,8 @@ const char* first_broken_timer(const Engine::Parts& parts) noexcept {
 }
 
 }  // namespace
+
+const char* const Engine::validate_no_memory = "validate: no memory to count the users of texts";
 
 bool Engine::validate(const char** reason) const noexcept {
     const Parts& parts = *parts_;

@@ -100,8 +100,10 @@ public:
     // What a call at this instant would answer about it: ok, time_backwards or time_out_of_range.
     [[nodiscard]] Status check_time(Instant now) const noexcept;
 
-    // Checks every invariant; on failure names the first that is broken in `reason`. O(everything).
+    // Checks every invariant; on failure names the first that is broken in `reason`, which is `validate_no_memory`, the
+    // pointer itself, when nothing is known to be broken but the memory for the rest is not to be had. O(everything).
     [[nodiscard]] bool validate(const char** reason) const noexcept;
+    static const char* const validate_no_memory;
 
     struct Parts;
 

@@ -414,7 +414,8 @@ GW_API gw_status gw_read(const gw_manager* manager, uint64_t after, gw_event* ev
 GW_API uint64_t gw_first_sequence(const gw_manager* manager) GW_NOEXCEPT;
 GW_API uint64_t gw_last_sequence(const gw_manager* manager) GW_NOEXCEPT;
 
-/* Checks every invariant: null, or the name of the first that is broken. Looks at everything. */
+/* Checks every invariant: null, or the name of the first that is broken. Looks at everything. A name that begins with
+ * "validate:" tells that nothing is known to be broken, but that there was no memory to look at all of it. */
 GW_API const char* gw_validate(const gw_manager* manager) GW_NOEXCEPT;
 
 #ifdef __cplusplus
