@@ -62,20 +62,42 @@ void Refusal::restore() const {
     PyErr_SetObject(reinterpret_cast<PyObject*>(Py_TYPE(error.ptr())), error.ptr());
 }
 
+namespace {
+
+// Whether CPython has said already that there is no memory. What pybind11 throws then has other words for it.
+bool lacks_memory() noexcept { return PyErr_Occurred() != nullptr && PyErr_ExceptionMatches(PyExc_MemoryError) != 0; }
+
+// An error may be set still: there was no memory to take hold of it.
+void restore_out_of_memory() {
+    PyErr_Clear();
+    Refusal(Status::out_of_memory).restore();
+}
+
+// The same for what is being handled; bad_alloc when there is no memory for its words.
+void restore_unless_out_of_memory() {
+    try {
+        throw;
+    } catch (const Refusal& refusal) {
+        refusal.restore();
+    } catch (py::error_already_set& error) {
+        error.restore();
+    } catch (const std::bad_alloc&) {
+        throw;
+    } catch (const py::builtin_exception& error) {
+        if (!lacks_memory()) error.set_error();
+    } catch (const std::exception& error) {
+        if (!lacks_memory()) PyErr_SetString(PyExc_RuntimeError, error.what());
+    }
+}
+
+}  // namespace
+
 void restore_current_exception() noexcept {
     try {
         try {
-            throw;
-        } catch (const Refusal& refusal) {
-            refusal.restore();
-        } catch (py::error_already_set& error) {
-            error.restore();
+            restore_unless_out_of_memory();
         } catch (const std::bad_alloc&) {
-            Refusal(Status::out_of_memory).restore();
-        } catch (const py::builtin_exception& error) {
-            error.set_error();
-        } catch (const std::exception& error) {
-            PyErr_SetString(PyExc_RuntimeError, error.what());
+            restore_out_of_memory();
         }
     } catch (...) {
         // Not even the exception object could be made; CPython has said why, or there is no memory to say anything.
@@ -126,13 +148,12 @@ void bind_errors(py::module_& module) {
         py::arg("detail"), py::arg("sentence") = "", py::pos_only(),
         "Return the exception of an inner code, its message followed by a sentence.");
 
-    py::register_exception_translator([](std::exception_ptr current) {
+    // Of this module alone: a bad_alloc of another one is no refusal.
+    py::register_local_exception_translator([](std::exception_ptr current) {
         try {
             std::rethrow_exception(current);
-        } catch (const Refusal& refusal) {
-            refusal.restore();
-        } catch (const std::bad_alloc&) {
-            Refusal(Status::out_of_memory).restore();
+        } catch (...) {
+            restore_current_exception();
         }
     });
 }
