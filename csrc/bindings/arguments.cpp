@@ -25,12 +25,12 @@ std::size_t place_of(const Signature& signature, PyObject* keyword) {
 
 // The attributes of a Caller, with their names interned for the life of the process.
 struct CallerAttributes {
-    PyObject* uid = PyUnicode_InternFromString("uid");
-    PyObject* pid = PyUnicode_InternFromString("pid");
-    PyObject* bundle = PyUnicode_InternFromString("bundle");
-    PyObject* system_app = PyUnicode_InternFromString("system_app");
-    PyObject* service_extension = PyUnicode_InternFromString("service_extension");
-    PyObject* native = PyUnicode_InternFromString("native");
+    PyObject* uid = interned("uid");
+    PyObject* pid = interned("pid");
+    PyObject* bundle = interned("bundle");
+    PyObject* system_app = interned("system_app");
+    PyObject* service_extension = interned("service_extension");
+    PyObject* native = interned("native");
 };
 
 py::object attribute(PyObject* object, PyObject* name) {

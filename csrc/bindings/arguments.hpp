@@ -27,12 +27,12 @@ void read_arguments(const Signature& signature, PyObject* const* arguments, Py_s
                     std::span<PyObject*> values);
 
 // The parameters of one fast call: names in order, and how many must be given; these, and no others, may be given by
-// position.
+// position. To be made inside `guarded`: the names may not be had.
 template <std::size_t size, std::size_t required>
 class Parameters {
 public:
     Parameters(const char* function, const std::array<const char*, size>& names) : function_(function) {
-        for (std::size_t i = 0; i < size; ++i) names_[i] = PyUnicode_InternFromString(names[i]);
+        for (std::size_t i = 0; i < size; ++i) names_[i] = interned(names[i]);
     }
 
     // The arguments, one per parameter; null when left out. TypeError when they do not fit.

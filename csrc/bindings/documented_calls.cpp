@@ -38,8 +38,8 @@ auto as_query(Query&& query) {
 }
 
 PyObject* apply_request(PyObject* self, PyObject* const* arguments, Py_ssize_t count, PyObject* keywords) {
-    static const Parameters<2, 1> parameters("apply_request", {"request", "caller"});
     return guarded([&] {
+        static const Parameters<2, 1> parameters("apply_request", {"request", "caller"});
         Shell& shell = shell_of(self);
         const Mask changed = counted(shell, [&] {
             require_one_argument(static_cast<std::size_t>(count));

@@ -51,6 +51,13 @@ PyObject* guarded(Body&& body) noexcept {
     }
 }
 
+// A name, interned for the life of the process.
+[[nodiscard]] inline PyObject* interned(const char* name) {
+    PyObject* const made = PyUnicode_InternFromString(name);
+    if (made == nullptr) throw py::error_already_set();
+    return made;
+}
+
 // Makes BusinessError and its subclasses, and the lists STATUSES and PUBLIC_CODES.
 void bind_errors(py::module_& module);
 

@@ -178,10 +178,7 @@ void bind_request_type(py::module_& module) {
     };
     PyType_Spec spec{"grantwheel.EfficiencyResourcesRequest", static_cast<int>(sizeof(RequestObject)), 0,
                      Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC, slots};
-    for (std::size_t i = 0; i < field_count; ++i) {
-        interned_names[i] = PyUnicode_InternFromString(field_names[i]);
-        if (interned_names[i] == nullptr) throw py::error_already_set();
-    }
+    for (std::size_t i = 0; i < field_count; ++i) interned_names[i] = interned(field_names[i]);
     PyObject* const made = PyType_FromSpec(&spec);
     if (made == nullptr) throw py::error_already_set();
     request_type = reinterpret_cast<PyTypeObject*>(made);

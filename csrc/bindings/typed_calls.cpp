@@ -46,9 +46,9 @@ struct Application {
 };
 
 PyObject* apply(PyObject* self, PyObject* const* arguments, Py_ssize_t count, PyObject* keywords) {
-    static const Parameters<9, 4> parameters(
-        "apply", {"uid", "pid", "mask", "timeout_ms", "persist", "process", "reason", "cpu_level", "caller"});
     return mask_object(self, [&](Shell& shell) {
+        static const Parameters<9, 4> parameters(
+            "apply", {"uid", "pid", "mask", "timeout_ms", "persist", "process", "reason", "cpu_level", "caller"});
         const Application call(parameters.read(arguments, count, keywords));
         return shell.change({call.uid, call.request.mask},
                             [&](const Manager& manager, Instant now) { return call.admit(manager, now); });
@@ -68,9 +68,9 @@ Mask held_of(const Engine& engine, const Command& command, Instant now) {
 }
 
 PyObject* renew(PyObject* self, PyObject* const* arguments, Py_ssize_t count, PyObject* keywords) {
-    static const Parameters<9, 4> parameters(
-        "renew", {"uid", "pid", "mask", "timeout_ms", "persist", "process", "reason", "cpu_level", "caller"});
     return mask_object(self, [&](Shell& shell) {
+        static const Parameters<9, 4> parameters(
+            "renew", {"uid", "pid", "mask", "timeout_ms", "persist", "process", "reason", "cpu_level", "caller"});
         const Application call(parameters.read(arguments, count, keywords));
         return shell.change(
             {call.uid, call.request.mask},
@@ -79,8 +79,8 @@ PyObject* renew(PyObject* self, PyObject* const* arguments, Py_ssize_t count, Py
 }
 
 PyObject* release(PyObject* self, PyObject* const* arguments, Py_ssize_t count, PyObject* keywords) {
-    static const Parameters<6, 3> parameters("release", {"uid", "pid", "mask", "process", "cpu_level", "caller"});
     return mask_object(self, [&](Shell& shell) {
+        static const Parameters<6, 3> parameters("release", {"uid", "pid", "mask", "process", "cpu_level", "caller"});
         const auto [uid, pid, mask, process, level, who] = parameters.read(arguments, count, keywords);
         const std::int64_t user = to_int64(uid, "uid");
         const std::int64_t task = to_int64(pid, "pid");
@@ -97,8 +97,8 @@ PyObject* release(PyObject* self, PyObject* const* arguments, Py_ssize_t count, 
 }
 
 PyObject* reset_all(PyObject* self, PyObject* const* arguments, Py_ssize_t count, PyObject* keywords) {
-    static const Parameters<3, 2> parameters("reset_all", {"uid", "pid", "caller"});
     return mask_object(self, [&](Shell& shell) {
+        static const Parameters<3, 2> parameters("reset_all", {"uid", "pid", "caller"});
         const auto [uid, pid, who] = parameters.read(arguments, count, keywords);
         const std::int64_t user = to_int64(uid, "uid");
         const std::int64_t task = to_int64(pid, "pid");
