@@ -2,6 +2,8 @@
 
 #include <sys/timerfd.h>
 
+#include "bindings/instances.hpp"
+
 namespace grantwheel::bindings {
 
 namespace {
@@ -120,13 +122,13 @@ std::shared_ptr<Alarm> ClockReader::make_alarm() const {
 }
 
 void bind_clocks(py::module_& module) {
-    py::class_<BootClock>(module, "BootClock", "Milliseconds since boot, time in suspend included.")
-        .def(py::init<>())
+    bind_class<BootClock>(module, "BootClock", "Milliseconds since boot, time in suspend included.")
+        .def(py::init([] { return std::make_unique<BootClock>(); }))
         .def("now", [](const BootClock&) { return boot_now(); }, "Return the milliseconds since boot.");
-    py::class_<MonotonicClock>(module, "MonotonicClock", "Milliseconds since boot, time in suspend left out.")
-        .def(py::init<>())
+    bind_class<MonotonicClock>(module, "MonotonicClock", "Milliseconds since boot, time in suspend left out.")
+        .def(py::init([] { return std::make_unique<MonotonicClock>(); }))
         .def("now", [](const MonotonicClock&) { return monotonic_now(); }, "Return the milliseconds since boot.");
-    py::class_<ManualClock>(module, "ManualClock",
+    bind_class<ManualClock>(module, "ManualClock",
                             "A clock that stands still until it is told: virtual time for tests and simulations.\n\n"
                             "Parameters\n----------\nstart_ms : int\n    Where it starts, 0..2^62.")
         .def(py::init(

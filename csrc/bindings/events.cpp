@@ -8,6 +8,7 @@
 #include "bindings/arguments.hpp"
 #include "bindings/calls.hpp"
 #include "bindings/cursor.hpp"
+#include "bindings/instances.hpp"
 #include "bindings/vocabulary.hpp"
 
 namespace grantwheel::bindings {
@@ -236,7 +237,7 @@ void hand_over(Cursor& cursor, Shell& shell, std::uint64_t event_time) {
 }
 
 void bind_cursor(py::module_& module) {
-    py::class_<Cursor>(module, "Cursor",
+    bind_class<Cursor>(module, "Cursor",
                        "The place of one reader in the events of one manager: what a Subscription is made of.")
         .def(py::init(&make_cursor), py::arg("manager"), py::arg("kinds"), py::arg("uids"))
         .def_readonly("after", &Cursor::after, "The number of the last event that was dealt with.")

@@ -6,6 +6,7 @@
 #include "bindings/clocks.hpp"
 #include "bindings/documented_request.hpp"
 #include "bindings/errors.hpp"
+#include "bindings/instances.hpp"
 #include "bindings/request_type.hpp"
 #include "bindings/vocabulary.hpp"
 #include "grantwheel/pages.hpp"
@@ -66,8 +67,8 @@ PYBIND11_MODULE(_core_of_main, module) {
     bind_documented_request(module);
     use_huge_pages();
 
-    ManagerClass manager(module, "Manager", py::custom_type_setup(see_through),
-                         "A manager of grants behind one lock. grantwheel.Manager is what users see.");
+    ManagerClass manager = bind_class<Shell>(
+        module, "Manager", "A manager of grants behind one lock. grantwheel.Manager is what users see.", see_through);
     manager.def(py::init(&make_shell), py::arg("clock"), py::arg("max_records"), py::arg("max_strings"),
                 py::arg("event_capacity"), py::arg("reserve"), py::arg("recorder"));
     bind_typed_calls(manager);

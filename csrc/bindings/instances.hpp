@@ -1,0 +1,55 @@
+// How instances of bound classes are made where memory may be wanting. pybind11 expects that it can always be had: it
+// throws through C when it meets a class for the first time, and frees a value twice that it could not note down.
+#pragma once
+
+#include <pybind11/pybind11.h>
+
+#include "bindings/errors.hpp"
+
+namespace grantwheel::bindings {
+
+// What pybind11 keeps of a class, made before there is an instance that could be left half made. It must not keep what
+// it could make only a part of.
+inline void meet_class(PyTypeObject* type) {
+    try {
+        static_cast<void>(py::detail::all_type_info(type));
+    } catch (...) {
+        py::detail::with_internals([&](py::detail::internals& all) { all.registered_types_py.erase(type); });
+        throw;
+    }
+}
+
+inline PyObject* make_instance(PyTypeObject* type, PyObject*, PyObject*) {
+    return guarded([&] {
+        meet_class(type);
+        PyObject* const self = type->tp_alloc(type, 0);
+        if (self != nullptr) reinterpret_cast<py::detail::instance*>(self)->allocate_layout();
+        return self;
+    });
+}
+
+// A class of the module. Its constructors must be factories that return a unique_ptr, which then is what frees a value
+// that could not be entered in pybind11's list of all instances: the instance forgets it here.
+template <typename Class>
+[[nodiscard]] py::class_<Class> bind_class(
+    py::module_& module, const char* name, const char* documentation,
+    void (*setup)(PyHeapTypeObject*) = [](PyHeapTypeObject*) {}) {
+    const auto setup_all = [setup](PyHeapTypeObject* type) {
+        type->ht_type.tp_new = make_instance;
+        setup(type);
+    };
+    py::class_<Class> bound(module, name, py::custom_type_setup(setup_all), documentation);
+    py::detail::type_info* const info = py::detail::get_type_info(reinterpret_cast<PyTypeObject*>(bound.ptr()));
+    static auto* const enter = info->init_instance;
+    info->init_instance = [](py::detail::instance* instance, const void* holder) {
+        try {
+            enter(instance, holder);
+        } catch (...) {
+            instance->get_value_and_holder().value_ptr() = nullptr;
+            throw;
+        }
+    };
+    return bound;
+}
+
+}  // namespace grantwheel::bindings
