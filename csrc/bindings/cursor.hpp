@@ -39,6 +39,14 @@ struct Lateness {
         most = std::max(most, late);
         ++counts[std::min<std::size_t>(static_cast<std::size_t>(std::bit_width(late)), steps - 1)];
     }
+    // All that another one has noted, after what this one has.
+    void add(const Lateness& later) noexcept {
+        most = std::max(most, later.most);
+        for (std::size_t i = 0; i < steps; ++i) {
+            if (later.counts[i] > 0) last = later.last;
+            counts[i] += later.counts[i];
+        }
+    }
     // One event, of an instant, that came at another. A clock that was set back is not late.
     void note(Instant instant, Instant now) noexcept { note(now > instant ? now - instant : 0); }
 };

@@ -157,21 +157,21 @@ std::uint64_t last_sequence(Shell& shell) { return shell.lock().manager.engine()
 // So many events are looked at under one lock: a reader that wants few of many keeps nobody waiting.
 constexpr std::size_t slice = 4096;
 
-// Under the lock.
-void note_delivery(Shell& shell, Cursor& cursor, Instant instant, Instant now) {
-    cursor.lateness.note(instant, now);
-    shell.tally().delivered.note(instant, now);
-}
+// What a reading adds to the numbers, once it is certain that the reader has its events.
+struct Reading {
+    std::uint64_t missed = 0;
+    Histogram delivered{};
+};
 
 // Reads one slice. Returns whether there may be more of it. A gap comes before all events of a list.
 template <typename Events>
-bool read_slice(Shell& shell, Cursor& cursor, Events& events, std::size_t most, bool is_delivery) {
+bool read_slice(Shell& shell, Cursor& cursor, Events& events, std::size_t most, bool is_delivery, Reading& reading) {
     const auto locked = shell.lock();
     const Engine& engine = locked.manager.engine();
     const Range range(engine, cursor.after, slice, cursor.until);
     if (range.missed > 0 && events.size() > 0) return false;
     cursor.missed += range.missed;
-    shell.tally().missed += range.missed;
+    reading.missed += range.missed;
     const Instant now = is_delivery ? shell.instant_without_asking() : no_deadline;
     const std::size_t room = most - events.size();
     events.reserve(events.size() + std::min(range.count, room));
@@ -179,7 +179,7 @@ bool read_slice(Shell& shell, Cursor& cursor, Events& events, std::size_t most, 
         cursor.after = for_each_event(engine, range, [&](const Event& event) {
             if (cursor.filter.wants(event)) {
                 events.add(event);
-                if (now != no_deadline) note_delivery(shell, cursor, event.time, now);
+                if (now != no_deadline) reading.delivered.note(event.time, now);
             }
             return events.size() < most;
         });
@@ -197,10 +197,16 @@ py::object follow(Cursor& cursor, Shell& shell, const py::object& limit, bool is
     Events events;
     const std::uint64_t after = cursor.after;
     const std::uint64_t missed = cursor.missed;
+    Reading reading;
     try {
-        while (read_slice(shell, cursor, events, most, is_delivery)) {
+        while (read_slice(shell, cursor, events, most, is_delivery, reading)) {
         }
-        return events.list();
+        py::object list = events.list();
+        const Shell::Guard lock(shell);  // the manager may be closed by now: the events are the reader's all the same
+        cursor.lateness.add(reading.delivered.lateness);
+        shell.tally().delivered.add(reading.delivered);
+        shell.tally().missed += reading.missed;
+        return list;
     } catch (...) {
         // There was no memory for them: they are still to be read.
         const auto locked = shell.lock();
@@ -223,9 +229,9 @@ std::unique_ptr<Cursor> make_cursor(Shell& shell, std::uint32_t kinds, std::opti
 int bell_descriptor(Cursor& cursor, Shell& shell) {
     const auto locked = shell.lock();
     if (!cursor.bell) {
-        cursor.bell = std::make_shared<Bell>();
-        shell.waker().keep(cursor.bell, cursor.pending(locked.manager.engine().last_sequence()) > 0,
-                           cursor.has_seen_all());
+        auto bell = std::make_shared<Bell>();
+        shell.waker().keep(bell, cursor.pending(locked.manager.engine().last_sequence()) > 0, cursor.has_seen_all());
+        cursor.bell = std::move(bell);  // it hangs
     }
     return cursor.bell->descriptor();
 }
@@ -233,7 +239,9 @@ int bell_descriptor(Cursor& cursor, Shell& shell) {
 void hand_over(Cursor& cursor, Shell& shell, std::uint64_t event_time) {
     const auto locked = shell.lock();
     const Instant now = shell.instant_without_asking();
-    if (now != no_deadline) note_delivery(shell, cursor, event_time, now);
+    if (now == no_deadline) return;
+    cursor.lateness.note(event_time, now);
+    shell.tally().delivered.note(event_time, now);
 }
 
 void bind_cursor(py::module_& module) {

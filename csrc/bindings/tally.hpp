@@ -44,6 +44,10 @@ struct Histogram {
         lateness.note(instant, now);
         sum += lateness.last;
     }
+    void add(const Histogram& later) noexcept {
+        lateness.add(later.lateness);
+        sum += later.sum;
+    }
 };
 
 struct Tally {
