@@ -69,6 +69,7 @@ py::list records(Shell& shell, const py::object& after, const py::object& limit)
     return result;
 }
 
+// Here and below numbers become ints beforehand: pybind11 does not look whether it could make one for `append`, `=`.
 py::tuple holders(Shell& shell, const py::object& type) {
     const Mask mask = to_one_type(type);
     const std::vector<Owner> owners = shell.run<Gil::release>([&](Manager& manager, Instant now) {
@@ -79,7 +80,7 @@ py::tuple holders(Shell& shell, const py::object& type) {
         return found;
     });
     py::list lists[2];
-    for (const Owner& owner : owners) lists[static_cast<std::size_t>(owner.kind)].append(owner.key);
+    for (const Owner& owner : owners) lists[static_cast<std::size_t>(owner.kind)].append(py::int_(owner.key));
     return py::make_tuple(lists[0], lists[1]);
 }
 
@@ -94,25 +95,25 @@ std::size_t count(Shell& shell, const py::object& type) {
 
 py::dict by_type(const std::uint64_t (&counts)[type_count]) {
     py::dict result;
-    for (std::size_t type = 0; type < type_count; ++type) result[type_names[type]] = counts[type];
+    for (std::size_t type = 0; type < type_count; ++type) result[type_names[type]] = py::int_(counts[type]);
     return result;
 }
 
 py::dict by_code(const Refusals& refusals) {
     py::dict result;
     for (std::size_t i = 0; i < std::size(Refusals::codes); ++i) {
-        result[py::int_(Refusals::codes[i])] = refusals.count(i);
+        result[py::int_(Refusals::codes[i])] = py::int_(refusals.count(i));
     }
     return result;
 }
 
 py::dict as_dict(const Histogram& histogram) {
     py::list counts;
-    for (const std::uint64_t count : histogram.lateness.counts) counts.append(count);
+    for (const std::uint64_t count : histogram.lateness.counts) counts.append(py::int_(count));
     py::dict result;
     result["counts"] = py::tuple(counts);
-    result["sum_ms"] = histogram.sum;
-    result["max_ms"] = histogram.lateness.most;
+    result["sum_ms"] = py::int_(histogram.sum);
+    result["max_ms"] = py::int_(histogram.lateness.most);
     return result;
 }
 
@@ -129,20 +130,23 @@ py::dict stats(Shell& shell) {
         return numbers;
     });
     py::dict ended;
-    for (std::size_t cause = 1; cause < cause_count; ++cause) ended[vocabulary().causes[cause]] = stats.ended[cause];
+    for (std::size_t cause = 1; cause < cause_count; ++cause) {
+        ended[vocabulary().causes[cause]] = py::int_(stats.ended[cause]);
+    }
+    const std::uint64_t released =
+        stats.ended[static_cast<std::size_t>(Cause::release)] + stats.ended[static_cast<std::size_t>(Cause::reset_all)];
     py::dict result;
-    result["app_records"] = stats.app_records;
-    result["process_records"] = stats.process_records;
+    result["app_records"] = py::int_(stats.app_records);
+    result["process_records"] = py::int_(stats.process_records);
     result["app_grants"] = by_type(stats.app_grants);
     result["process_grants"] = by_type(stats.process_grants);
-    result["granted"] = stats.granted;
-    result["renewed"] = stats.renewed;
-    result["released"] =
-        stats.ended[static_cast<std::size_t>(Cause::release)] + stats.ended[static_cast<std::size_t>(Cause::reset_all)];
+    result["granted"] = py::int_(stats.granted);
+    result["renewed"] = py::int_(stats.renewed);
+    result["released"] = py::int_(released);
     result["ended"] = ended;
-    result["strings"] = stats.strings;
-    result["last_sequence"] = stats.last_sequence;
-    result["missed"] = missed;
+    result["strings"] = py::int_(stats.strings);
+    result["last_sequence"] = py::int_(stats.last_sequence);
+    result["missed"] = py::int_(missed);
     result["refused"] = by_code(shell.tally().refusals);
     result["advance_lateness"] = as_dict(advanced);
     result["delivery_lateness"] = as_dict(delivered);
