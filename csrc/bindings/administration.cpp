@@ -5,42 +5,44 @@ namespace grantwheel::bindings {
 
 namespace {
 
-Mask process_died(Shell& shell, const py::object& uid, const py::object& pid) {
+py::int_ process_died(Shell& shell, const py::object& uid, const py::object& pid) {
     const std::int64_t user = to_int64(uid.ptr(), "uid");
     const std::int64_t task = to_int64(pid.ptr(), "pid");
-    return shell.change(
-        {user}, [&](const Manager& manager, Instant now) { return manager.admit_process_died(user, task, now); });
+    return mask_int(shell.change(
+        {user}, [&](const Manager& manager, Instant now) { return manager.admit_process_died(user, task, now); }));
 }
 
-Mask app_stopped(Shell& shell, const py::object& uid) {
+py::int_ app_stopped(Shell& shell, const py::object& uid) {
     const std::int64_t user = to_int64(uid.ptr(), "uid");
-    return shell.change({user, type::ALL},
-                        [&](const Manager& manager, Instant now) { return manager.admit_app_stopped(user, now); });
+    return mask_int(shell.change(
+        {user, type::ALL}, [&](const Manager& manager, Instant now) { return manager.admit_app_stopped(user, now); }));
 }
 
-Mask package_removed(Shell& shell, const py::object& uid) {
+py::int_ package_removed(Shell& shell, const py::object& uid) {
     const std::int64_t user = to_int64(uid.ptr(), "uid");
-    return shell.change({user, type::ALL},
-                        [&](const Manager& manager, Instant now) { return manager.admit_package_removed(user, now); });
+    return mask_int(shell.change({user, type::ALL}, [&](const Manager& manager, Instant now) {
+        return manager.admit_package_removed(user, now);
+    }));
 }
 
-Mask admin_reset_all(Shell& shell) {
-    return shell.change({}, [](const Manager& manager, Instant now) { return manager.admit_admin_reset_all(now); });
+py::int_ admin_reset_all(Shell& shell) {
+    return mask_int(
+        shell.change({}, [](const Manager& manager, Instant now) { return manager.admit_admin_reset_all(now); }));
 }
 
-Mask admin_reset_app(Shell& shell, const py::object& uid, const py::object& mask) {
+py::int_ admin_reset_app(Shell& shell, const py::object& uid, const py::object& mask) {
     const std::int64_t user = to_int64(uid.ptr(), "uid");
     const Mask types = to_mask(mask.ptr(), "mask");
-    return shell.change({user, types}, [&](const Manager& manager, Instant now) {
+    return mask_int(shell.change({user, types}, [&](const Manager& manager, Instant now) {
         return manager.admit_admin_reset_app(user, types, now);
-    });
+    }));
 }
 
-Mask admin_reset_process(Shell& shell, const py::object& pid, const py::object& mask) {
+py::int_ admin_reset_process(Shell& shell, const py::object& pid, const py::object& mask) {
     const std::int64_t task = to_int64(pid.ptr(), "pid");
     const Mask types = to_mask(mask.ptr(), "mask");
-    return shell.change(
-        {}, [&](const Manager& manager, Instant now) { return manager.admit_admin_reset_process(task, types, now); });
+    return mask_int(shell.change(
+        {}, [&](const Manager& manager, Instant now) { return manager.admit_admin_reset_process(task, types, now); }));
 }
 
 // The set of types that a list of allowed numbers stands for: 0 all, k in 1..9 the type of index k-1, others nothing.

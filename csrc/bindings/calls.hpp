@@ -4,6 +4,7 @@
 #include <pybind11/pybind11.h>
 
 #include "bindings/shell.hpp"
+#include "bindings/vocabulary.hpp"
 
 namespace grantwheel::bindings {
 
@@ -12,8 +13,24 @@ using ManagerClass = py::class_<Shell>;
 // A method of CPython's own calling convention, put on the bound class: no dispatch of pybind11's.
 void add_fast_method(ManagerClass& bound, PyMethodDef& definition);
 
+template <typename Function>
+PyCFunction as_c_function(Function* function) {
+    return reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(function));
+}
+
 // The shell behind `self`, which CPython has checked to be an instance of the bound class.
 [[nodiscard]] Shell& shell_of(PyObject* self);
+
+inline PyObject* as_answer(Mask mask) noexcept { return mask_int(mask).release().ptr(); }
+inline PyObject* as_answer(py::object object) noexcept { return object.release().ptr(); }
+// The body of a fast method: `work(shell)`, which answers a mask or an object, with its refusal counted.
+template <typename Work>
+PyObject* fast_call(PyObject* self, Work&& work) noexcept {
+    return guarded([&] {
+        Shell& shell = shell_of(self);
+        return as_answer(counted(shell, [&] { return work(shell); }));
+    });
+}
 
 void bind_typed_calls(ManagerClass& bound);                   // apply, release, reset_all, app_mask, process_mask
 void bind_batches(ManagerClass& bound);                       // apply_many, release_many, app_masks

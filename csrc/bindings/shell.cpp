@@ -66,6 +66,7 @@ Mask Shell::change_in_steps(Admission admission, Held held) {
         const Turn turn(*this);
         const Instant now = [&] {
             const Session session = begin();
+            make_room(session.manager, ended);
             if (held != nullptr && !keep_held(admission, held, session)) admission.command.mask = 0;
             return session.now;
         }();
@@ -77,6 +78,7 @@ Mask Shell::change_in_steps(Admission admission, Held held) {
     } else {
         const Session session = begin();
         if (held != nullptr && !keep_held(admission, held, session)) return 0;
+        make_room(session.manager, ended);
         execute(session.manager, session.now);
     }
     settle(ended);
@@ -116,6 +118,9 @@ void Shell::settle(const Ended& ended) const {
             quota.attr("settle")(uid);
         } catch (py::error_already_set& error) {
             error.discard_as_unraisable("settle() of the quota");
+        } catch (...) {
+            restore_current_exception();
+            PyErr_WriteUnraisable(quota.ptr());
         }
     }
 }

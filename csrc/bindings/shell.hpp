@@ -137,6 +137,10 @@ private:
     [[nodiscard]] bool ask_quota(const Command& command) const;
     void record(const Command& command, Instant now) const;
     void settle(const Ended& ended) const;
+    // Room for what `note_ended` will note after a call: a change that is carried out can fail no more.
+    void make_room(const Manager& manager, Ended& ended) const {
+        if (quota_) ended.reserve(manager.engine().size(type::CPU));
+    }
     static void note_ended(Manager& manager, Ended& ended) {
         const auto uids = manager.engine().cpu_ended();
         ended.insert(ended.end(), uids.begin(), uids.end());
@@ -227,6 +231,7 @@ template <Gil gil, typename Work>
 auto Shell::run(Work&& work) {
     Ended ended;
     const auto work_and_note = [&](Manager& manager, Instant now) {
+        make_room(manager, ended);
         auto answer = work(manager, now);
         note_ended(manager, ended);
         return answer;

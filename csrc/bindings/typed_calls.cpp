@@ -7,15 +7,6 @@ namespace grantwheel::bindings {
 
 namespace {
 
-// What `read(shell)` answers, as an int of Python's.
-template <typename Read>
-PyObject* mask_object(PyObject* self, Read&& read) {
-    return guarded([&] {
-        Shell& shell = shell_of(self);
-        return PyLong_FromUnsignedLong(counted(shell, [&] { return read(shell); }));
-    });
-}
-
 // The caller with what was given of it, or with what the policy says of its uid.
 Caller caller_of(const CallerArgument& given, const Manager& manager, std::int64_t uid, std::int64_t pid) {
     return given.given ? given.as(uid, pid) : manager.caller(uid, pid);
@@ -46,7 +37,7 @@ struct Application {
 };
 
 PyObject* apply(PyObject* self, PyObject* const* arguments, Py_ssize_t count, PyObject* keywords) {
-    return mask_object(self, [&](Shell& shell) {
+    return fast_call(self, [&](Shell& shell) {
         static const Parameters<9, 4> parameters(
             "apply", {"uid", "pid", "mask", "timeout_ms", "persist", "process", "reason", "cpu_level", "caller"});
         const Application call(parameters.read(arguments, count, keywords));
@@ -68,7 +59,7 @@ Mask held_of(const Engine& engine, const Command& command, Instant now) {
 }
 
 PyObject* renew(PyObject* self, PyObject* const* arguments, Py_ssize_t count, PyObject* keywords) {
-    return mask_object(self, [&](Shell& shell) {
+    return fast_call(self, [&](Shell& shell) {
         static const Parameters<9, 4> parameters(
             "renew", {"uid", "pid", "mask", "timeout_ms", "persist", "process", "reason", "cpu_level", "caller"});
         const Application call(parameters.read(arguments, count, keywords));
@@ -79,7 +70,7 @@ PyObject* renew(PyObject* self, PyObject* const* arguments, Py_ssize_t count, Py
 }
 
 PyObject* release(PyObject* self, PyObject* const* arguments, Py_ssize_t count, PyObject* keywords) {
-    return mask_object(self, [&](Shell& shell) {
+    return fast_call(self, [&](Shell& shell) {
         static const Parameters<6, 3> parameters("release", {"uid", "pid", "mask", "process", "cpu_level", "caller"});
         const auto [uid, pid, mask, process, level, who] = parameters.read(arguments, count, keywords);
         const std::int64_t user = to_int64(uid, "uid");
@@ -97,7 +88,7 @@ PyObject* release(PyObject* self, PyObject* const* arguments, Py_ssize_t count, 
 }
 
 PyObject* reset_all(PyObject* self, PyObject* const* arguments, Py_ssize_t count, PyObject* keywords) {
-    return mask_object(self, [&](Shell& shell) {
+    return fast_call(self, [&](Shell& shell) {
         static const Parameters<3, 2> parameters("reset_all", {"uid", "pid", "caller"});
         const auto [uid, pid, who] = parameters.read(arguments, count, keywords);
         const std::int64_t user = to_int64(uid, "uid");
@@ -111,7 +102,7 @@ PyObject* reset_all(PyObject* self, PyObject* const* arguments, Py_ssize_t count
 
 // The mask of one owner; a key out of range is refused as an identity is.
 PyObject* owner_mask(PyObject* self, OwnerKind kind, PyObject* key, std::int64_t most, const char* name) {
-    return mask_object(self, [&](Shell& shell) {
+    return fast_call(self, [&](Shell& shell) {
         const std::int64_t number = to_int64(key, name);
         if (number < 0 || number > most) throw Refusal(Status::identity_invalid);
         const auto session = shell.begin({kind == OwnerKind::app ? number : -1});
@@ -122,11 +113,6 @@ PyObject* owner_mask(PyObject* self, OwnerKind kind, PyObject* key, std::int64_t
 PyObject* app_mask(PyObject* self, PyObject* uid) { return owner_mask(self, OwnerKind::app, uid, max_uid, "uid"); }
 PyObject* process_mask(PyObject* self, PyObject* pid) {
     return owner_mask(self, OwnerKind::process, pid, max_pid, "pid");
-}
-
-template <typename Function>
-PyCFunction as_c_function(Function* function) {
-    return reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(function));
 }
 
 PyMethodDef definitions[] = {

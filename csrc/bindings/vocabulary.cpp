@@ -119,6 +119,7 @@ void append_documented_rows(py::list& rows, const RecordView& view, Instant now)
 }
 
 void bind_vocabulary(py::module_& module) {
+    for (Mask mask = 0; mask <= type::ALL; ++mask) mask_ints[mask] = py::int_(mask).release().ptr();
     module.attr("EVENT_KINDS") = tuple_of(event_kind_names);
     module.attr("CAUSES") = tuple_of(cause_names);
     module.def("use_vocabulary", &use_vocabulary, py::arg("types"), py::arg("caller"), py::pos_only(),

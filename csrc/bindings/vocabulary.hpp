@@ -1,9 +1,10 @@
 // The words of the package that the module hands out: its named tuples and enumerations, which are written in Python
-// and handed over once when the package is imported.
+// and handed over once when the package is imported; and the ints of masks.
 #pragma once
 
 #include <pybind11/pybind11.h>
 
+#include <array>
 #include <initializer_list>
 #include <span>
 #include <string_view>
@@ -29,6 +30,11 @@ struct Vocabulary {
 
 // The words; ImportError as long as the package has not handed them over.
 [[nodiscard]] const Vocabulary& vocabulary();
+
+// The ints of all masks; they live as long as the process, as the module does.
+inline std::array<PyObject*, type::ALL + 1> mask_ints{};
+// A mask as an int of Python's. It was there before: what has been carried out can fail no more.
+[[nodiscard]] inline py::int_ mask_int(Mask mask) noexcept { return py::reinterpret_borrow<py::int_>(mask_ints[mask]); }
 
 // A named tuple of this type. Takes the references of the items.
 [[nodiscard]] py::object make_named(const py::object& type, std::initializer_list<py::object> items);
