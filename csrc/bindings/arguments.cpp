@@ -44,9 +44,9 @@ py::object attribute(PyObject* object, PyObject* name) {
 void read_arguments(const Signature& signature, PyObject* const* arguments, Py_ssize_t count, PyObject* keywords,
                     std::span<PyObject*> values) {
     const std::string function = std::string(signature.function) + "()";
-    if (count > static_cast<Py_ssize_t>(signature.required)) {
-        throw py::type_error(function + " takes " + std::to_string(signature.required) + " positional arguments but " +
-                             std::to_string(count) + " were given");
+    if (count > static_cast<Py_ssize_t>(signature.positional)) {
+        throw py::type_error(function + " takes " + std::to_string(signature.positional) +
+                             " positional arguments but " + std::to_string(count) + " were given");
     }
     for (Py_ssize_t i = 0; i < count; ++i) values[i] = arguments[i];
     const Py_ssize_t keyword_count = keywords == nullptr ? 0 : PyTuple_GET_SIZE(keywords);

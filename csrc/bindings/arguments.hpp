@@ -19,16 +19,16 @@ namespace grantwheel::bindings {
 struct Signature {
     const char* function;
     std::span<PyObject* const> names;
-    std::size_t required;  // and positional
+    std::size_t required;
+    std::size_t positional;
 };
 
 // Puts the arguments into `values`, one per name; null when left out. TypeError when they do not fit.
 void read_arguments(const Signature& signature, PyObject* const* arguments, Py_ssize_t count, PyObject* keywords,
                     std::span<PyObject*> values);
 
-// The parameters of one fast call: names in order, and how many must be given; these, and no others, may be given by
-// position. To be made inside `guarded`: the names may not be had.
-template <std::size_t size, std::size_t required>
+// The parameters of one fast call: names in order, how many must be given, and how many may be given by position. To be made inside `guarded`: the names may not be had.
+template <std::size_t size, std::size_t required, std::size_t positional = required>
 class Parameters {
 public:
     Parameters(const char* function, const std::array<const char*, size>& names) : function_(function) {
@@ -42,7 +42,7 @@ public:
         if (keywords == nullptr && count == static_cast<Py_ssize_t>(required)) {
             std::copy_n(arguments, required, values.begin());
         } else {
-            read_arguments({function_, names_, required}, arguments, count, keywords, values);
+            read_arguments({function_, names_, required, positional}, arguments, count, keywords, values);
         }
         return values;
     }

@@ -78,8 +78,9 @@ private:
 // Where results go: `out` as it was given, or a new array('i').
 class Results {
 public:
-    Results(const py::object& out, std::size_t size, Refusals& refusals)
-        : object_(out.is_none() ? new_array(size) : out), refusals_(refusals) {
+    Results(PyObject* out, std::size_t size, Refusals& refusals)
+        : object_(out == nullptr || out == Py_None ? new_array(size) : py::reinterpret_borrow<py::object>(out)),
+          refusals_(refusals) {
         integers_.emplace(object_.ptr(), "out", true);
         if (!integers_->is_int32()) throw py::type_error("out must be a buffer of signed 32-bit integers");
         integers_->require_size(size);
@@ -139,77 +140,89 @@ void change_many(Shell& shell, const Results& results, const Integers& uids, con
     }
 }
 
-py::object apply_many(Shell& shell, const py::object& uids, const py::object& pids, const py::object& masks,
-                      const py::object& timeouts_ms, const py::object& out) {
-    const Integers users(uids.ptr(), "uids");
-    const Integers tasks(pids.ptr(), "pids");
-    const Integers types(masks.ptr(), "masks");
-    const Integers timeouts(timeouts_ms.ptr(), "timeouts_ms");
-    for (const Integers* other : {&tasks, &types, &timeouts}) other->require_size(users.size());
-    Results results(out, users.size(), shell.tally().refusals);
-    change_many(shell, results, users, types, [&](const Manager& manager, Instant now, std::size_t i) {
-        Request request;
-        request.mask = mask_from(types[i]);
-        request.timeout_ms = timeout_from(timeouts[i]);
-        return manager.admit(manager.caller(users[i], tasks[i]), request, now);
-    });
-    return results.take();
-}
-
-py::object release_many(Shell& shell, const py::object& uids, const py::object& pids, const py::object& masks,
-                        const py::object& out) {
-    const Integers users(uids.ptr(), "uids");
-    const Integers tasks(pids.ptr(), "pids");
-    const Integers types(masks.ptr(), "masks");
-    for (const Integers* other : {&tasks, &types}) other->require_size(users.size());
-    Results results(out, users.size(), shell.tally().refusals);
-    change_many(shell, results, users, types, [&](const Manager& manager, Instant now, std::size_t i) {
-        Request request;
-        request.is_apply = false;
-        request.mask = mask_from(types[i]);
-        return manager.admit(manager.caller(users[i], tasks[i]), request, now);
-    });
-    return results.take();
-}
-
-py::object app_masks(Shell& shell, const py::object& uids, const py::object& out) {
-    const Integers users(uids.ptr(), "uids");
-    Results results(out, users.size(), shell.tally().refusals);
-    shell.look([&](const Manager& manager, Instant now) {
-        check(manager.engine().check_time(now));
-        const auto no_types = [](std::size_t) { return Mask{0}; };
-        for_each(manager.engine(), users, no_types, [&](std::size_t i) {
-            const std::int64_t uid = users[i];
-            const bool valid = uid >= 0 && uid <= max_uid;
-            results.set(i, valid ? manager.engine().mask({OwnerKind::app, static_cast<std::uint32_t>(uid)}, now)
-                                 : Result{Status::identity_invalid, 0});
+PyObject* apply_many(PyObject* self, PyObject* const* arguments, Py_ssize_t count, PyObject* keywords) {
+    return fast_call(self, [&](Shell& shell) {
+        static const Parameters<5, 4> parameters("apply_many", {"uids", "pids", "masks", "timeouts_ms", "out"});
+        const auto [uids, pids, masks, timeouts_ms, out] = parameters.read(arguments, count, keywords);
+        const Integers users(uids, "uids");
+        const Integers tasks(pids, "pids");
+        const Integers types(masks, "masks");
+        const Integers timeouts(timeouts_ms, "timeouts_ms");
+        for (const Integers* other : {&tasks, &types, &timeouts}) other->require_size(users.size());
+        Results results(out, users.size(), shell.tally().refusals);
+        change_many(shell, results, users, types, [&](const Manager& manager, Instant now, std::size_t i) {
+            Request request;
+            request.mask = mask_from(types[i]);
+            request.timeout_ms = timeout_from(timeouts[i]);
+            return manager.admit(manager.caller(users[i], tasks[i]), request, now);
         });
-        return true;
+        return results.take();
     });
-    return results.take();
 }
+
+PyObject* release_many(PyObject* self, PyObject* const* arguments, Py_ssize_t count, PyObject* keywords) {
+    return fast_call(self, [&](Shell& shell) {
+        static const Parameters<4, 3> parameters("release_many", {"uids", "pids", "masks", "out"});
+        const auto [uids, pids, masks, out] = parameters.read(arguments, count, keywords);
+        const Integers users(uids, "uids");
+        const Integers tasks(pids, "pids");
+        const Integers types(masks, "masks");
+        for (const Integers* other : {&tasks, &types}) other->require_size(users.size());
+        Results results(out, users.size(), shell.tally().refusals);
+        change_many(shell, results, users, types, [&](const Manager& manager, Instant now, std::size_t i) {
+            Request request;
+            request.is_apply = false;
+            request.mask = mask_from(types[i]);
+            return manager.admit(manager.caller(users[i], tasks[i]), request, now);
+        });
+        return results.take();
+    });
+}
+
+PyObject* app_masks(PyObject* self, PyObject* const* arguments, Py_ssize_t count, PyObject* keywords) {
+    return fast_call(self, [&](Shell& shell) {
+        static const Parameters<2, 1> parameters("app_masks", {"uids", "out"});
+        const auto [uids, out] = parameters.read(arguments, count, keywords);
+        const Integers users(uids, "uids");
+        Results results(out, users.size(), shell.tally().refusals);
+        shell.look([&](const Manager& manager, Instant now) {
+            check(manager.engine().check_time(now));
+            const auto no_types = [](std::size_t) { return Mask{0}; };
+            for_each(manager.engine(), users, no_types, [&](std::size_t i) {
+                const std::int64_t uid = users[i];
+                const bool valid = uid >= 0 && uid <= max_uid;
+                results.set(i, valid ? manager.engine().mask({OwnerKind::app, static_cast<std::uint32_t>(uid)}, now)
+                                     : Result{Status::identity_invalid, 0});
+            });
+            return true;
+        });
+        return results.take();
+    });
+}
+
+PyMethodDef definitions[] = {
+    {"apply_many", as_c_function(apply_many), METH_FASTCALL | METH_KEYWORDS,
+     "apply_many($self, uids, pids, masks, timeouts_ms, *, out=None)\n--\n\n"
+     "Apply for many owners: as many calls of `apply`, at one instant.\n\n"
+     "Parameters\n----------\n"
+     "uids, pids, masks, timeouts_ms : buffer, shape (n,)\n"
+     "    Signed or unsigned integers of 32 or 64 bits; array, numpy and memoryview will do, strided too.\n"
+     "out : buffer, shape (n,)\n    Signed 32-bit integers to be written. Default: a new array('i').\n\n"
+     "Returns\n-------\nout\n    For each owner the mask in effect, or minus the public code of the refusal.\n\n"
+     "Raises\n------\n"
+     "TypeError, ValueError\n    A buffer of another kind or length: names the argument; nothing has changed."},
+    {"release_many", as_c_function(release_many), METH_FASTCALL | METH_KEYWORDS,
+     "release_many($self, uids, pids, masks, *, out=None)\n--\n\n"
+     "Release for many owners: as many calls of `release`, at one instant. Arguments and results as `apply_many`."},
+    {"app_masks", as_c_function(app_masks), METH_FASTCALL | METH_KEYWORDS,
+     "app_masks($self, uids, *, out=None)\n--\n\n"
+     "Return what the apps of many uids hold now: as many calls of `app_mask`. Buffers as `apply_many`."},
+};
 
 }  // namespace
 
 void bind_batches(ManagerClass& bound) {
-    bound
-        .def(
-            "apply_many", counting<&apply_many>, py::arg("uids"), py::arg("pids"), py::arg("masks"),
-            py::arg("timeouts_ms"), py::kw_only(), py::arg("out") = py::none(),
-            "Apply for many owners: as many calls of `apply`, at one instant.\n\n"
-            "Parameters\n----------\n"
-            "uids, pids, masks, timeouts_ms : buffer, shape (n,)\n"
-            "    Signed or unsigned integers of 32 or 64 bits; array, numpy and memoryview will do, strided too.\n"
-            "out : buffer, shape (n,)\n    Signed 32-bit integers to be written. Default: a new array('i').\n\n"
-            "Returns\n-------\nout\n    For each owner the mask in effect, or minus the public code of the refusal.\n\n"
-            "Raises\n------\n"
-            "TypeError, ValueError\n    A buffer of another kind or length: names the argument; nothing has changed.")
-        .def(
-            "release_many", counting<&release_many>, py::arg("uids"), py::arg("pids"), py::arg("masks"), py::kw_only(),
-            py::arg("out") = py::none(),
-            "Release for many owners: as many calls of `release`, at one instant. Arguments and results as `apply_many`.")
-        .def("app_masks", counting<&app_masks>, py::arg("uids"), py::kw_only(), py::arg("out") = py::none(),
-             "Return what the apps of many uids hold now: as many calls of `app_mask`. Buffers as `apply_many`.");
+    for (PyMethodDef& definition : definitions) add_fast_method(bound, definition);
 }
 
 }  // namespace grantwheel::bindings

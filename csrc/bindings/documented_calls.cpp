@@ -38,33 +38,37 @@ auto as_query(Query&& query) {
 }
 
 PyObject* apply_request(PyObject* self, PyObject* const* arguments, Py_ssize_t count, PyObject* keywords) {
-    return guarded([&] {
+    return fast_call(self, [&](Shell& shell) {
         static const Parameters<2, 1> parameters("apply_request", {"request", "caller"});
-        Shell& shell = shell_of(self);
-        const Mask changed = counted(shell, [&] {
-            require_one_argument(static_cast<std::size_t>(count));
-            const auto [request, who] = parameters.read(arguments, count, keywords);
-            const DocumentedRequest documented(request);
-            const CallerArgument caller = to_caller(who);
-            return shell.change({caller.caller.uid, documented.request().mask},
-                                [&](const Manager& manager, Instant now) {
-                                    return manager.admit(caller_of(caller, manager), documented.request(), now);
-                                });
+        require_one_argument(static_cast<std::size_t>(count));
+        const auto [request, who] = parameters.read(arguments, count, keywords);
+        const DocumentedRequest documented(request);
+        const CallerArgument caller = to_caller(who);
+        return shell.change({caller.caller.uid, documented.request().mask}, [&](const Manager& manager, Instant now) {
+            return manager.admit(caller_of(caller, manager), documented.request(), now);
         });
-        return PyLong_FromUnsignedLong(changed);
     });
 }
 
-Mask reset_all_request(Shell& shell, const py::object& who) {
-    const CallerArgument caller = to_caller(who.ptr());
+// A method that takes the caller alone, by name: `work(shell, caller)`, with null for one that is not given.
+template <auto work, const auto& name>
+PyObject* call_of_caller(PyObject* self, PyObject* const* arguments, Py_ssize_t count, PyObject* keywords) {
+    return fast_call(self, [&](Shell& shell) {
+        static const Parameters<1, 0> parameters(name, {"caller"});
+        return work(shell, parameters.read(arguments, count, keywords).front());
+    });
+}
+
+Mask reset_all_request(Shell& shell, PyObject* who) {
+    const CallerArgument caller = to_caller(who);
     return shell.change({caller.caller.uid, type::ALL}, [&](const Manager& manager, Instant now) {
         return manager.admit_reset_all(caller_of(caller, manager), now);
     });
 }
 
-py::list get_all(Shell& shell, const py::object& who) {
+py::object get_all(Shell& shell, PyObject* who) {
     return as_query([&] {
-        const CallerArgument given = to_caller(who.ptr(), Status::query_parcel_failed);
+        const CallerArgument given = to_caller(who, Status::query_parcel_failed);
         OwnedViews views;
         {
             const auto session = shell.begin();
@@ -78,9 +82,9 @@ py::list get_all(Shell& shell, const py::object& who) {
     });
 }
 
-py::object infos(Shell& shell, const py::object& who) {
+py::object infos(Shell& shell, PyObject* who) {
     return as_query([&] {
-        const CallerArgument given = to_caller(who.ptr(), Status::query_parcel_failed);
+        const CallerArgument given = to_caller(who, Status::query_parcel_failed);
         const OwnedViews views = shell.run([&](Manager& manager, Instant now) {
             check(manager.admit_native(caller_of(given, manager)));
             OwnedViews all;
@@ -95,44 +99,54 @@ py::object infos(Shell& shell, const py::object& who) {
     });
 }
 
-void require_native(Shell& shell, const py::object& who) {
-    const CallerArgument caller = to_caller(who.ptr());
+py::object require_native(Shell& shell, PyObject* who) {
+    const CallerArgument caller = to_caller(who);
     const auto locked = shell.lock();
     check(locked.manager.admit_native(caller_of(caller, locked.manager)));
+    return py::none();
 }
 
-PyMethodDef definition = {
-    "apply_request", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(apply_request)),
-    METH_FASTCALL | METH_KEYWORDS,
-    "apply_request($self, /, *args, caller=None)\n--\n\n"
-    "Apply or release as a documented request says (documented API: applyEfficiencyResources).\n\n"
-    "Parameters\n----------\n"
-    "*args\n    Exactly one: an EfficiencyResourcesRequest, or any mapping with its field names.\n"
-    "caller : Caller\n    Who calls. Default: this process, with what the policy says of its uid.\n\n"
-    "Returns\n-------\nint\n    The types in effect, or those that were removed.\n\n"
-    "Raises\n------\n"
-    "BusinessError\n    201, 202, 401, 9800001, 9800002, 9800003, 9800004 or 18700001; nothing has changed then.\n"
-    "ValueError\n    The clock has run backwards or out of range."};
+constexpr char reset_all_request_name[] = "reset_all_request";
+constexpr char get_all_name[] = "get_all";
+constexpr char infos_name[] = "infos";
+constexpr char require_native_name[] = "require_native";
+
+PyMethodDef definitions[] = {
+    {"apply_request", as_c_function(apply_request), METH_FASTCALL | METH_KEYWORDS,
+     "apply_request($self, /, *args, caller=None)\n--\n\n"
+     "Apply or release as a documented request says (documented API: applyEfficiencyResources).\n\n"
+     "Parameters\n----------\n"
+     "*args\n    Exactly one: an EfficiencyResourcesRequest, or any mapping with its field names.\n"
+     "caller : Caller\n    Who calls. Default: this process, with what the policy says of its uid.\n\n"
+     "Returns\n-------\nint\n    The types in effect, or those that were removed.\n\n"
+     "Raises\n------\n"
+     "BusinessError\n    201, 202, 401, 9800001, 9800002, 9800003, 9800004 or 18700001; nothing has changed then.\n"
+     "ValueError\n    The clock has run backwards or out of range."},
+    {reset_all_request_name, as_c_function(call_of_caller<&reset_all_request, reset_all_request_name>),
+     METH_FASTCALL | METH_KEYWORDS,
+     "reset_all_request($self, /, *, caller=None)\n--\n\n"
+     "Release all types that the caller's bundle is allowed (documented API: resetAllEfficiencyResources).\n\n"
+     "Returns the types removed. The caller is this process by default.\n\n"
+     "Raises\n------\nBusinessError\n    201, 202, 9800002, 9800003, 9800004 or 18700001."},
+    {get_all_name, as_c_function(call_of_caller<&get_all, get_all_name>), METH_FASTCALL | METH_KEYWORDS,
+     "get_all($self, /, *, caller=None)\n--\n\n"
+     "Return a row per grant of the caller's app and its processes (documented API: getAllEfficiencyResources).\n\n"
+     "The caller is this process by default. Rows: the app's types ascending, then the processes by pid.\n\n"
+     "Raises\n------\nBusinessError\n    202, 18700001, 18700002 or 18700004."},
+    {infos_name, as_c_function(call_of_caller<&infos, infos_name>), METH_FASTCALL | METH_KEYWORDS,
+     "infos($self, /, *, caller=None)\n--\n\n"
+     "Return every record of everyone, for native callers.\n\n"
+     "Raises\n------\nBusinessError\n    201 for a caller that is not native, 18700004 when closed."},
+    {require_native_name, as_c_function(call_of_caller<&require_native, require_native_name>),
+     METH_FASTCALL | METH_KEYWORDS,
+     "require_native($self, /, *, caller=None)\n--\n\n"
+     "Refuse a caller that is not native with 201."},
+};
 
 }  // namespace
 
 void bind_documented_calls(ManagerClass& bound) {
-    add_fast_method(bound, definition);
-    bound
-        .def("reset_all_request", counting<&reset_all_request>, py::kw_only(), py::arg("caller") = py::none(),
-             "Release all types that the caller's bundle is allowed (documented API: resetAllEfficiencyResources).\n\n"
-             "Returns the types removed. The caller is this process by default.\n\n"
-             "Raises\n------\nBusinessError\n    201, 202, 9800002, 9800003, 9800004 or 18700001.")
-        .def(
-            "get_all", counting<&get_all>, py::kw_only(), py::arg("caller") = py::none(),
-            "Return a row per grant of the caller's app and its processes (documented API: getAllEfficiencyResources).\n\n"
-            "The caller is this process by default. Rows: the app's types ascending, then the processes by pid.\n\n"
-            "Raises\n------\nBusinessError\n    202, 18700001, 18700002 or 18700004.")
-        .def("infos", counting<&infos>, py::kw_only(), py::arg("caller") = py::none(),
-             "Return every record of everyone, for native callers.\n\n"
-             "Raises\n------\nBusinessError\n    201 for a caller that is not native, 18700004 when closed.")
-        .def("require_native", counting<&require_native>, py::kw_only(), py::arg("caller") = py::none(),
-             "Refuse a caller that is not native with 201.");
+    for (PyMethodDef& definition : definitions) add_fast_method(bound, definition);
 }
 
 }  // namespace grantwheel::bindings

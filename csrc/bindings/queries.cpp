@@ -55,19 +55,35 @@ Owner owner_of(const py::object& record) {
     return {OwnerKind::process, to_key(record.attr("pid"), "pid", max_pid)};
 }
 
-py::list records(Shell& shell, const py::object& after, const py::object& limit) {
-    const std::size_t most = to_limit(limit.ptr(), "limit");
-    std::optional<Owner> owner;
-    if (!after.is_none()) owner = owner_of(after);
-    const OwnedViews views = shell.run<Gil::release>([&](Manager& manager, Instant now) {
-        OwnedViews page;
-        page.add_all(manager.engine(), owner ? &*owner : nullptr, most, now);
-        return page;
+PyObject* records(PyObject* self, PyObject* const* arguments, Py_ssize_t count, PyObject* keywords) {
+    return fast_call(self, [&](Shell& shell) {
+        static const Parameters<2, 0, 2> parameters("records", {"after", "limit"});
+        const auto [after, limit] = parameters.read(arguments, count, keywords);
+        const std::size_t most = limit == nullptr ? SIZE_MAX : to_limit(limit, "limit");
+        std::optional<Owner> owner;
+        if (after != nullptr && after != Py_None) owner = owner_of(py::reinterpret_borrow<py::object>(after));
+        const Owner* const start = owner ? &*owner : nullptr;
+        const OwnedViews views = shell.run<Gil::release>([&](Manager& manager, Instant now) {
+            OwnedViews page;
+            page.add_all(manager.engine(), start, most, now);
+            return page;
+        });
+        py::list result;
+        for (const RecordView& view : views.records()) result.append(make_record(view, views.now()));
+        return result;
     });
-    py::list result;
-    for (const RecordView& view : views.records()) result.append(make_record(view, views.now()));
-    return result;
 }
+
+PyMethodDef records_definition = {
+    "records", as_c_function(records), METH_FASTCALL | METH_KEYWORDS,
+    "records($self, after=None, limit=None)\n--\n\n"
+    "Return every record: apps by ascending uid, then processes by ascending pid. Advances first.\n\n"
+    "Parameters\n----------\n"
+    "after : Record\n    Start after this one: the last of the page before. Default: from the start.\n"
+    "limit : int\n    At most so many. Default: all.\n\n"
+    "Raises\n------\nTypeError, ValueError\n    An argument is not valid, or the clock has run backwards or\n"
+    "    out of range.\n"
+    "BusinessError\n    9800004: closed."};
 
 // Here and below numbers become ints beforehand: pybind11 does not look whether it could make one for `append`, `=`.
 py::tuple holders(Shell& shell, const py::object& type) {
@@ -178,6 +194,7 @@ void bind_queries(ManagerClass& bound, py::module_& module) {
         },
         py::arg("manager"), py::arg("detail"), py::arg("sentence") = "", py::pos_only(),
         "Return the same as `business_error`, as a refusal of the manager.");
+    add_fast_method(bound, records_definition);
     bound
         .def("find_app", counting<&find_app>, py::arg("uid"),
              "Return what the app of a uid holds now, as a Record; None for nothing. Changes nothing.\n\n"
@@ -187,14 +204,6 @@ void bind_queries(ManagerClass& bound, py::module_& module) {
              "Return what a process holds now, as a Record; None for nothing. Changes nothing.\n\n"
              "Raises\n------\nBusinessError\n    18700001: pid out of range. 9800004: closed.\n"
              "ValueError\n    The clock has run backwards or out of range.")
-        .def("records", &records, py::arg("after") = py::none(), py::arg("limit") = py::none(),
-             "Return every record: apps by ascending uid, then processes by ascending pid. Advances first.\n\n"
-             "Parameters\n----------\n"
-             "after : Record\n    Start after this one: the last of the page before. Default: from the start.\n"
-             "limit : int\n    At most so many. Default: all.\n\n"
-             "Raises\n------\nTypeError, ValueError\n    An argument is not valid, or the clock has run backwards or\n"
-             "    out of range.\n"
-             "BusinessError\n    9800004: closed.")
         .def("holders", &holders, py::arg("resource_type"),
              "Return who holds a type now. Advances first.\n\n"
              "Returns\n-------\ntuple of two lists\n    The uids of apps and the pids of processes, each ascending.\n\n"

@@ -78,14 +78,9 @@ class Manager(_core.Manager):
         reserve: int = 0,
         recorder: Callable[[Command], object] | None = None,
     ) -> None:
-        super().__init__(
-            clock=_core.BootClock() if clock is None else clock,
-            max_records=max_records,
-            max_strings=max_strings,
-            event_capacity=event_capacity,
-            reserve=reserve,
-            recorder=recorder,
-        )
+        made_clock = _core.BootClock() if clock is None else clock
+        # By position: by name pybind11 would look for names that it may have had no memory for.
+        super().__init__(made_clock, max_records, max_strings, event_capacity, reserve, recorder)
         self._subscriptions: dict[Hashable, Subscription] = {}
         self._running = threading.RLock()  # over who runs it, and over which subscriptions have begun
         self._runner: Runner | None = None
