@@ -14,7 +14,9 @@ public:
     Integers(PyObject* object, const char* name, bool writable = false) : name_(name) {
         const int flags = PyBUF_STRIDES | PyBUF_FORMAT | (writable ? PyBUF_WRITABLE : 0);
         if (PyObject_GetBuffer(object, &view_, flags) != 0) {
-            PyErr_Clear();
+            // No such buffer; anything else, as that there is no memory, is no fault of the argument.
+            const py::error_already_set error;
+            if (!error.matches(PyExc_TypeError) && !error.matches(PyExc_BufferError)) throw error;
             throw py::type_error(std::string(name) + " must be a" + (writable ? " writable" : "") +
                                  " buffer of integers");
         }
@@ -136,6 +138,8 @@ void change_many(Shell& shell, const Results& results, const Integers& uids, con
         } catch (const Refusal& refusal) {
             if (public_code(refusal.status()) < 0) throw;
             results.set(i, {refusal.status(), 0});
+        } catch (const std::bad_alloc&) {
+            results.set(i, {Status::out_of_memory, 0});  // of this row nothing has been carried out
         }
     }
 }
