@@ -100,13 +100,13 @@ class CallbackSubscription(Subscription):
                 return
             name = getattr(self._subscriber, "__qualname__", type(self._subscriber).__qualname__)
             descriptor = os.dup(self.fileno())
-            # A daemon, because it has to go on while the threads that are none end. See running.py on the exit.
-            thread = threading.Thread(
-                target=_deliver, args=(weakref.ref(self), descriptor), name=f"grantwheel {name}", daemon=True
-            )
             try:
+                # A daemon, because it has to go on while the threads that are none end. See running.py on the exit.
+                thread = threading.Thread(
+                    target=_deliver, args=(weakref.ref(self), descriptor), name=f"grantwheel {name}", daemon=True
+                )
                 thread.start()
-            except RuntimeError:
+            except Exception:  # an interrupt may come when the thread has the descriptor already
                 os.close(descriptor)
                 raise
             self._thread = thread
