@@ -1,5 +1,6 @@
 """The fast calls apply, release and reset_all: arguments, answers, and who the caller is."""
 
+from array import array
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -106,6 +107,7 @@ def test_a_caller_is_judged_when_it_calls(manager: Manager, field: str, value: A
 
 def test_too_few_and_too_many_arguments(manager: Manager) -> None:
     call: Any
+    numbers = array("q", [700])
     bad: list[tuple[Any, tuple[Any, ...], dict[str, Any]]] = [
         (manager.apply, (), {}),
         (manager.apply, (700, 71, GPS), {}),
@@ -121,6 +123,19 @@ def test_too_few_and_too_many_arguments(manager: Manager) -> None:
         (manager.reset_all, (700, 71, GPS), {}),
         (manager.app_mask, (), {}),
         (manager.app_mask, (700, 71), {}),
+        (manager.app_masks, (), {}),
+        (manager.app_masks, (numbers, numbers), {}),
+        (manager.apply_many, (numbers, numbers, numbers), {}),
+        (manager.apply_many, (numbers, numbers, numbers, numbers, numbers), {}),
+        (manager.apply_many, (numbers, numbers, numbers, numbers), {"masks": numbers}),
+        (manager.release_many, (numbers, numbers, numbers), {"timeouts_ms": numbers}),
+        (manager.records, (None, 1, 2), {}),
+        (manager.records, (None,), {"after": None}),
+        (manager.records, (), {"before": None}),
+        (manager.infos, (None,), {}),
+        (manager.get_all, (), {"uid": 700}),
+        (manager.reset_all_request, (None,), {}),
+        (manager.require_native, (None,), {}),
     ]
     with unchanged(manager):
         for call, arguments, keywords in bad:
@@ -134,6 +149,8 @@ def test_arguments_may_be_named(manager: Manager) -> None:
     process = manager.find_process(71)
     assert process is not None
     assert (process.cpu_level, process.grants[0].persistent, process.grants[0].reason) == (1, True, "r")
+    assert manager.records(None, 1) == manager.records(limit=1, after=None) == manager.records(limit=1)
+    assert list(manager.app_masks(uids=array("q", [700]))) == [manager.app_mask(700)]
     assert manager.release(mask=CPU, uid=700, pid=71, process=True, cpu_level=2) == CPU
     assert manager.reset_all(pid=71, uid=700) == GPS | TIMER
 
