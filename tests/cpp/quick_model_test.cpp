@@ -1,6 +1,7 @@
 // The model for long runs against the plain one, call by call; and the differential run itself, in short.
 #include "differential_life.hpp"
 #include "model.hpp"
+#include "support.hpp"
 
 namespace grantwheel::test {
 
