@@ -14,13 +14,14 @@ namespace {
 
 using HashFunction = std::uint32_t (*)(std::uint32_t key);
 
-constexpr std::array<HashFunction, 6> hash_functions{
+constexpr std::array<HashFunction, 7> hash_functions{
     [](std::uint32_t key) { return mix(key); },                        // well mixed
     [](std::uint32_t) { return 0u; },                                  // all collide at the first slot
     [](std::uint32_t) { return UINT32_MAX; },                          // all collide at the last slot and wrap around
     [](std::uint32_t key) { return UINT32_MAX - (key % 3 << 27); },    // three homes close to the end
     [](std::uint32_t key) { return key << 24; },                       // runs of neighbours
     [](std::uint32_t key) { return key % 2 == 0 ? 0u : UINT32_MAX; },  // first and last slot
+    [](std::uint32_t key) { return UINT32_MAX - (key % 8 << 25); },    // eight homes at the end of many slots
 };
 
 // An index beside a map; the keys of the rows are in the map.
@@ -34,9 +35,11 @@ public:
 
     // Rows are at least `rows` in number for the index, whatever the rows of its entries.
     [[nodiscard]] bool reserve(std::size_t count, std::size_t rows) {
-        return index_.reserve(count, rows, hash_of(), [&](auto&& visit) {
+        const bool reserved = index_.reserve(count, rows, hash_of(), [&](auto&& visit) {
             for (const auto& [row, key] : keys_) visit(row);
         });
+        while (reserved && slots_ / 16 * 13 < count) slots_ *= 2;
+        return reserved;
     }
     void insert(std::uint32_t key, Row row) {
         index_.insert(place_of(key), row);
@@ -57,6 +60,7 @@ public:
     [[nodiscard]] Row find(std::uint32_t key) const {
         return index_.find(hash_(key), [&](Row row) { return keys_.at(row) == key; }, hash_of());
     }
+    [[nodiscard]] bool has_room(std::size_t count, std::size_t rows) const { return index_.has_room(count, rows); }
     [[nodiscard]] bool has(std::uint32_t key) const { return rows_.contains(key); }
     [[nodiscard]] bool has_row(Row row) const { return keys_.contains(row); }
     [[nodiscard]] std::size_t size() const { return rows_.size(); }
@@ -72,15 +76,35 @@ public:
         std::set<Row> rows;
         index_.for_each([&](Row row) { REQUIRE_QUIETLY(rows.insert(row).second && keys_.contains(row)); });
         REQUIRE_EQUAL_QUIETLY(rows.size(), keys_.size());
+        check_order();
     }
 
 private:
+    // Entries lie in the order of their homes and without gaps: who is not at home comes behind an entry whose home is not
+    // after its own.
+    void check_order() const {
+        std::map<std::size_t, std::size_t> distances;  // by slot
+        const int home_shift = 32 - std::countr_zero(slots_);
+        for (const auto& [key, row] : rows_) {
+            const std::size_t slot = place_of(key).slot;
+            REQUIRE_QUIETLY(slot < slots_);
+            const std::size_t home = std::size_t{hash_(key)} >> home_shift;
+            REQUIRE_QUIETLY(distances.emplace(slot, (slot - home) & (slots_ - 1)).second);
+        }
+        for (const auto& [slot, distance] : distances) {
+            if (distance == 0) continue;
+            const auto before = distances.find((slot - 1) & (slots_ - 1));
+            REQUIRE_QUIETLY(before != distances.end() && before->second + 1 >= distance);
+        }
+    }
+
     [[nodiscard]] RowIndex::Place place_of(std::uint32_t key) const {
         return index_.locate(hash_(key), [&](Row row) { return keys_.at(row) == key; }, hash_of());
     }
 
     HashFunction hash_;
     RowIndex index_;
+    std::size_t slots_ = 16;  // it has at least once something was reserved
     std::map<std::uint32_t, Row> rows_;
     std::map<Row, std::uint32_t> keys_;
 };
@@ -136,6 +160,7 @@ BOOST_AUTO_TEST_CASE(agrees_with_a_map_for_every_kind_of_hash_and_width_of_rows)
             BOOST_TEST_CONTEXT("seed " << seed << ", hash function " << kind << ", rows " << rows) {
                 run(seed, 8, 400, hash_functions[kind], rows);
                 run(seed, 40, 800, hash_functions[kind], rows);
+                if (rows > 400) run(seed, 200, 1200, hash_functions[kind], rows);
             }
         }
         BOOST_TEST_CONTEXT("seed 13, many keys, rows " << rows) {
@@ -153,6 +178,24 @@ BOOST_AUTO_TEST_CASE(entries_outlast_wider_rows) {
     }
 }
 
+// Entries of one home are passed with distances that no longer fit into a slot.
+BOOST_AUTO_TEST_CASE(distances_too_long_for_a_slot_are_found_and_shrink_again) {
+    for (const std::uint32_t rows : {1000u, (1u << 28) - 1, INT32_MAX + 0u}) {
+        for (const HashFunction hash : {hash_functions[1], hash_functions[2], hash_functions[6]}) {
+            Model model(hash);
+            for (std::uint32_t key = 0; key < 100; ++key) {
+                REQUIRE_QUIETLY(model.reserve(key + 1, rows));
+                model.insert(key, key);
+                model.compare(100);
+            }
+            for (std::uint32_t key = 0; key < 100; ++key) {
+                model.erase(key * 37 % 100);
+                model.compare(100);
+            }
+        }
+    }
+}
+
 BOOST_AUTO_TEST_CASE(reserved_inserts_do_not_allocate) {
     for (const std::uint32_t count : {1u, 13u, 14u, 26u, 27u, 1000u, 3328u, 3329u}) {
         Model model(hash_functions[0]);
@@ -165,6 +208,19 @@ BOOST_AUTO_TEST_CASE(reserved_inserts_do_not_allocate) {
         }
         model.compare(count);
     }
+}
+
+BOOST_AUTO_TEST_CASE(room_ends_with_thirteen_of_sixteen_slots_and_with_the_bits_of_rows) {
+    Model model(hash_functions[0]);
+    BOOST_CHECK(!model.has_room(1, 1));
+    REQUIRE_QUIETLY(model.reserve(1, 1));
+    BOOST_CHECK(model.has_room(13, 1));
+    BOOST_CHECK(!model.has_room(14, 1));
+    BOOST_CHECK(model.has_room(13, 30'000));
+    BOOST_CHECK(!model.has_room(13, 40'000));
+    REQUIRE_QUIETLY(model.reserve(14, 40'000));
+    BOOST_CHECK(model.has_room(26, 40'000));
+    BOOST_CHECK(!model.has_room(27, 40'000));
 }
 
 BOOST_AUTO_TEST_CASE(a_failed_allocation_changes_nothing) {

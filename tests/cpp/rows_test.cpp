@@ -9,6 +9,27 @@ namespace {
 
 constexpr std::size_t chunk = Rows<std::uint32_t>::chunk_rows;
 
+// Large blocks with a border behind each, which nobody may write to.
+struct Bordered {
+    static constexpr std::size_t border = 64;
+    static inline std::size_t taken = 0;
+    static inline bool is_whole = true;
+
+    static void* take(std::size_t bytes) noexcept {
+        void* const block = ::operator new(bytes + border, std::align_val_t{64}, std::nothrow);
+        if (block == nullptr) return nullptr;
+        ++taken;
+        std::memset(static_cast<char*>(block) + bytes, 'b', border);
+        return block;
+    }
+    static void give(void* block, std::size_t bytes) noexcept {
+        --taken;
+        const std::string_view behind(static_cast<char*>(block) + bytes, border);
+        is_whole = is_whole && behind == std::string(border, 'b');
+        ::operator delete(block, std::align_val_t{64});
+    }
+};
+
 }  // namespace
 
 BOOST_AUTO_TEST_SUITE(rows)
@@ -70,6 +91,21 @@ BOOST_AUTO_TEST_CASE(touching_the_free_places_keeps_the_rows) {
     for (std::uint32_t row = 0; row < values.size(); ++row) {
         if (values[row] != row + 1) BOOST_FAIL("row " << row);
     }
+}
+
+BOOST_AUTO_TEST_CASE(touching_ends_with_each_chunk_and_chunks_are_given_back) {
+    set_block_source({Bordered::take, Bordered::give});
+    Bordered::is_whole = true;
+    {
+        Rows<std::uint32_t> values;
+        BOOST_REQUIRE(values.reserve(4 * chunk));
+        BOOST_CHECK_EQUAL(Bordered::taken, 3u);  // all but the first, which is an ordinary block
+        for (std::size_t row = 0; row < chunk + 5; ++row) values.extend() = 1;
+        values.touch(4 * chunk);
+    }
+    set_block_source({nullptr, nullptr});
+    BOOST_CHECK_EQUAL(Bordered::taken, 0u);
+    BOOST_CHECK(Bordered::is_whole);
 }
 
 BOOST_AUTO_TEST_CASE(a_failed_allocation_changes_nothing) {

@@ -250,6 +250,62 @@ BOOST_AUTO_TEST_CASE(a_reserved_table_takes_apps_without_memory) {
     }
 }
 
+// What has_room promises make_room need not do; and after make_room it is there for any uid, so that nobody asks twice.
+BOOST_AUTO_TEST_CASE(there_is_room_where_make_room_needs_no_memory) {
+    Random random(86);
+    Table table;
+    BOOST_CHECK(!table.has_room(1, 0, CPU));
+    std::vector<Row> rows;
+    const Mask types[] = {CPU, GPS, CPU | SENSOR};
+    for (std::uint32_t uid = 0; uid < 500; ++uid) {
+        const std::size_t apps = random.below(2);
+        const std::size_t processes = random.below(4) + 1 - apps;
+        const Mask mask = types[random.below(1 + uid / 200)];
+        const bool has_room = table.has_room(apps, processes, mask);
+        const std::size_t before = allocations();
+        REQUIRE_QUIETLY(table.make_room(uid, apps, processes, mask));
+        if (has_room) REQUIRE_EQUAL_QUIETLY(allocations(), before);
+        REQUIRE_QUIETLY(table.has_types(mask) && table.has_room(apps, processes, mask));
+        for (std::uint32_t i = 0; i < processes; ++i) {
+            rows.push_back(table.add(OwnerKind::process, uid, 10 * uid + i, 0));
+            table.set_mask(rows.back(), CPU);
+        }
+        if (apps != 0) {
+            rows.push_back(table.add(OwnerKind::app, uid, 0, 0));
+            table.set_mask(rows.back(), CPU);
+        }
+        while (random.one_in(3) && !rows.empty()) {
+            std::swap(rows[random.below(rows.size())], rows.back());
+            table.set_mask(rows.back(), 0);
+            table.remove(rows.back());
+            rows.pop_back();
+        }
+    }
+    check_valid(table);
+}
+
+BOOST_AUTO_TEST_CASE(a_type_has_memory_for_all_rows_from_its_first_grant_on) {
+    Table table;
+    BOOST_CHECK(!table.has_types(CPU));
+    REQUIRE_QUIETLY(table.make_room(1, 1, 0, GPS));
+    BOOST_CHECK(table.has_types(GPS));
+    BOOST_CHECK(!table.has_types(CPU));
+    BOOST_CHECK(!table.has_types(CPU | GPS));
+    BOOST_CHECK(!table.has_room(1, 0, CPU | GPS));
+    table.prefetch_row(0, ALL);
+    const Row app = table.add(OwnerKind::app, 1, 0, 0);
+    table.set_mask(app, GPS);
+    {
+        const FailingAllocation failing(0);
+        BOOST_CHECK(!table.make_room(1, 0, 0, CPU));
+    }
+    BOOST_CHECK(!table.has_types(CPU));
+    REQUIRE_QUIETLY(table.make_room(1, 0, 0, CPU));
+    BOOST_CHECK(table.has_types(CPU | GPS));
+    table.grant(app, 0) = {1, 2};
+    BOOST_CHECK_EQUAL(table.grant(app, 0).timeout_ms, 2u);
+}
+
 BOOST_AUTO_TEST_CASE(a_failed_allocation_changes_nothing) {
     bool failed = true;
     for (std::size_t passed = 0; failed; ++passed) {
