@@ -197,8 +197,8 @@ py::object follow(Cursor& cursor, Shell& shell, const py::object& limit, bool is
     Events events;
     const std::uint64_t after = cursor.after;
     const std::uint64_t missed = cursor.missed;
-    Reading reading;
     try {
+        Reading reading;
         while (read_slice(shell, cursor, events, most, is_delivery, reading)) {
         }
         py::object list = events.list();

@@ -61,7 +61,7 @@ PyObject* make(PyObject* type, PyObject* const* arguments, std::size_t flagged, 
 
 // The same for subclasses, by way of __new__ and __init__.
 int initialise(PyObject* self, PyObject* arguments, PyObject* keywords) {
-    PyObject* const done = guarded([&] {
+    const PyObject* const done = guarded([&] {
         refuse_positional(PyTuple_GET_SIZE(arguments));
         PyObject* name = nullptr;
         PyObject* value = nullptr;

@@ -38,7 +38,7 @@ Mask Engine::Parts::release_app(std::uint32_t uid, Mask mask, Cause cause) noexc
     });
     std::sort(rest, last);
 
-    for (std::uint64_t* key = first; key != rest; ++key) {
+    for (const std::uint64_t* key = first; key != rest; ++key) {
         Row process = row_of(*key);
         const Instant at = due_at(process);
         while (app != no_row && due_at(app) < at) {
@@ -47,7 +47,7 @@ Mask Engine::Parts::release_app(std::uint32_t uid, Mask mask, Cause cause) noexc
         expire(process, at);
     }
     Mask removed = release_one(app, mask, cause);
-    for (std::uint64_t* key = rest; key != last; ++key) removed |= release_one(row_of(*key), mask, cause);
+    for (const std::uint64_t* key = rest; key != last; ++key) removed |= release_one(row_of(*key), mask, cause);
     return removed;
 }
 
