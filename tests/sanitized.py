@@ -13,6 +13,7 @@ Paths of tests among the arguments replace this choice. The first error ends the
 a test has started. All reports are printed at the end, and then the run has failed, whatever the tests say.
 """
 
+import atexit
 import ctypes
 import gc
 import os
@@ -89,29 +90,28 @@ def environment(sanitizer: str, package: Path, reports: Path) -> dict[str, str]:
     return changed
 
 
-def arguments(sanitizer: str, given: list[str]) -> list[str]:
-    """The arguments of pytest: what was given, and the choice of tests if no paths were."""
-    if any(Path(argument.partition("::")[0]).exists() for argument in given):
-        return given
-    if sanitizer == "thread":
-        return [*given, *(str(TESTS / f"test_{name}.py") for name in THREADED)]
-    return [*given, *(f"--ignore={TESTS / f'test_{name}.py'}" for name in OTHER_BUILDS)]
-
-
-def pytest_configure() -> None:
-    """See to it that the module under test is the one with the sanitizer: this file is a plugin of the run too."""
+def pytest_configure(config: pytest.Config) -> None:
+    """Choose the tests, if no paths were given: this file is a plugin of the run too."""
     import grantwheel._core
 
     if ROOT / "build" / "sanitized" not in Path(grantwheel._core.__file__ or "").parents:
         pytest.exit(f"{grantwheel._core.__file__} is in the way, as an editable install would be", 4)
+    runtime = ctypes.CDLL(None)
+    if config.args_source != config.ArgsSource.ARGS:
+        every = {path.stem.removeprefix("test_") for path in TESTS.glob("test_*.py")}
+        chosen = THREADED if hasattr(runtime, "__tsan_init") else every.difference(OTHER_BUILDS)
+        config.args[:] = [str(TESTS / f"test_{name}.py") for name in sorted(chosen)]
+    if hasattr(runtime, "__lsan_do_recoverable_leak_check"):
+        atexit.register(look_for_leaks, runtime)
 
 
-def pytest_sessionfinish() -> None:
-    """Look for memory that nothing refers to any more, while Python is whole. The report is what fails the run."""
+def look_for_leaks(runtime: ctypes.CDLL) -> None:
+    """Report the memory that nothing refers to any more.
+
+    While Python is whole, and as one of the last things: what only a running function refers to would not be seen.
+    """
     gc.collect()
-    look = getattr(ctypes.CDLL(None), "__lsan_do_recoverable_leak_check", None)
-    if look is not None:
-        look()
+    runtime.__lsan_do_recoverable_leak_check()
 
 
 def run(sanitizer: str, given: list[str]) -> int:
@@ -122,7 +122,7 @@ def run(sanitizer: str, given: list[str]) -> int:
     command = [sys.executable, "-m", "pytest", "-p", "sanitized", "-p", "no:cacheprovider"]
     with tempfile.TemporaryDirectory() as folder:
         settings = environment(sanitizer, package, Path(folder))
-        done = subprocess.run([*command, *arguments(sanitizer, given)], cwd=ROOT, env=settings, check=False)
+        done = subprocess.run([*command, *given], cwd=ROOT, env=settings, check=False)
         reports = [path.read_text(errors="replace") for path in sorted(Path(folder).iterdir())]
     # Others are warnings, such as of an allocation that failed as a test had meant it to.
     errors = [report for report in reports if "SUMMARY: " in report]
