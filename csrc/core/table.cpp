@@ -18,12 +18,15 @@ bool Table::reserve(std::size_t apps) noexcept {
     return true;
 }
 
-// Records are the largest, so that theirs are the smallest chunks, and the others have memory for as many rows.
+// The records' capacity is that of the table, so theirs comes last: all others have memory for as many rows by then.
 bool Table::reserve_rows(std::size_t rows, Mask types) noexcept {
-    bool reserved = details_.reserve(rows) && masks_.reserve(rows) && records_.reserve(rows);
-    for_each_type(types | types_, [&](int type) { reserved = reserved && grants_[type].reserve(capacity()); });
-    if (reserved) types_ |= types;
-    return reserved;
+    constexpr std::size_t chunk = Rows<Record>::chunk_rows;
+    const std::size_t all = std::max(capacity(), (rows + chunk - 1) / chunk * chunk);
+    bool reserved = details_.reserve(all) && masks_.reserve(all);
+    for_each_type(types | types_, [&](int type) { reserved = reserved && grants_[type].reserve(all); });
+    if (!reserved || !records_.reserve(all)) return false;
+    types_ |= types;
+    return true;
 }
 
 bool Table::reserve_index(std::size_t uids, std::size_t pids, std::size_t rows) noexcept {
