@@ -55,7 +55,7 @@ class Copy:
     def __init__(self, folder: Path) -> None:
         self.source = folder / "source"
         self.build = folder / "build"
-        for name in ("csrc", "cmake", "python", "tests", "shared"):
+        for name in ("csrc", "cmake", "fuzz", "python", "tests", "shared"):
             if (ROOT / name).exists():
                 self.update(ROOT / name, self.source / name)
         for name in ("CMakeLists.txt", "pyproject.toml"):
