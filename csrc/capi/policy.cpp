@@ -9,7 +9,8 @@ using namespace grantwheel::capi;
 
 namespace {
 
-bool is_rule(const gw_bundle_rule* rule) noexcept { return is_valid(rule) && is_level(rule->level_limit); }
+// Without its bundle, which a default rule may have anything in.
+bool is_rule(const gw_bundle_rule* rule) noexcept { return is_whole(rule) && is_level(rule->level_limit); }
 
 BundleRule to_rule(const gw_bundle_rule& rule) noexcept { return {rule.allowed, rule.level_limit, rule.is_known != 0}; }
 

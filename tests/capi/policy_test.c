@@ -24,6 +24,7 @@ TEST(rules_say_what_a_bundle_may_hold) {
     gw_policy policy = GW_POLICY_INIT;
     policy.rules = rules;
     policy.rule_count = 3;
+    usual.bundle.size = 5; /* of a null pointer, and not read */
     policy.default_rule = &usual;
     CHECK_EQUAL(gw_set_policy(manager, &policy), GW_OK);
     memset(rules, 0xAA, sizeof rules); /* it was copied */
