@@ -1,8 +1,10 @@
 // Time, reads and events.
 #include <algorithm>
 #include <array>
+#include <cstring>
 #include <new>
 #include <span>
+#include <type_traits>
 
 #include "capi/handle.hpp"
 #include "capi/values.hpp"
@@ -39,30 +41,37 @@ gw_status gw_check_time(const gw_manager* manager, uint64_t now) noexcept {
 namespace {
 
 static_assert(sizeof(Owner) == sizeof(gw_owner) && alignof(Owner) == alignof(gw_owner));
+static_assert(std::is_trivially_copyable_v<Owner> && std::is_trivially_copyable_v<gw_owner>);
+
+// Takes values of one kind for values of another. A move makes such values in the room that it moves to, here that from
+// which it comes: so nothing is written, and compilers make no code of it.
+template <typename To, typename From>
+std::span<To> as_values_of(std::span<From> room) noexcept {
+    if (room.empty()) return {};
+    void* const moved = std::memmove(static_cast<void*>(room.data()), room.data(), room.size_bytes());
+    return {std::launder(static_cast<To*>(moved)), room.size()};
+}
 
 // Owners that the engine writes into the memory of the host's, and what the host then finds there: one kind of value
-// takes the place of the other, so that a listing of any length needs no memory of its own.
+// takes the place of the other, so that a listing of any length needs no memory of its own. Places that the engine has
+// not written to stay as they are.
 class OwnersInPlace {
 public:
-    // As much of `place` as holders of the types can fill; none for a call at an instant that will be refused.
-    OwnersInPlace(const Engine& engine, Instant now, Mask types, std::span<gw_owner> place) noexcept
-        : place_(place.data()) {
-        const bool is_time = engine.check_time(now) == Status::ok;
-        const std::size_t size = is_time ? std::min(place.size(), engine.size(types)) : 0;
-        for (std::size_t i = 0; i < size; ++i) new (place_ + i) Owner;
-        if (size != 0) span_ = {std::launder(reinterpret_cast<Owner*>(place_)), size};
-    }
+    // As much of `place` as holders of the types can fill.
+    OwnersInPlace(const Engine& engine, Mask types, std::span<gw_owner> place) noexcept
+        : span_(as_values_of<Owner>(place.first(std::min(place.size(), engine.size(types))))) {}
     [[nodiscard]] std::span<Owner> span() const noexcept { return span_; }
     // Turns the first of them, as many as were found, into the host's.
     void finish(std::size_t found) const noexcept {
-        for (std::size_t i = 0; i < std::min(found, span_.size()); ++i) {
+        const std::size_t written = std::min(found, span_.size());
+        for (std::size_t i = 0; i < written; ++i) {
             const Owner owner = span_[i];
-            new (place_ + i) gw_owner(from_owner(owner));
+            new (static_cast<void*>(&span_[i])) gw_owner(from_owner(owner));
         }
+        as_values_of<gw_owner>(span_.subspan(written));
     }
 
 private:
-    gw_owner* place_;
     std::span<Owner> span_;
 };
 
@@ -91,7 +100,7 @@ gw_status gw_owners_of(const gw_manager* manager, uint32_t uid, uint64_t now, gw
                        size_t* total) noexcept {
     if (total == nullptr || (owners == nullptr && capacity != 0)) return GW_ARGUMENT_INVALID;
     return look(manager, [&](const Manager& open) {
-        const OwnersInPlace room(open.engine(), now, type::ALL, {owners, capacity});
+        const OwnersInPlace room(open.engine(), type::ALL, {owners, capacity});
         std::size_t found = 0;
         const Status status = open.engine().owners_of(uid, now, room.span(), found);
         room.finish(found);
@@ -106,7 +115,7 @@ gw_status gw_owners(gw_manager* manager, uint32_t types, const gw_owner* after, 
     if (after != nullptr && !is_valid(*after)) return GW_ARGUMENT_INVALID;
     const Owner last = after == nullptr ? Owner{} : to_owner(*after);  // `after` may lie in `owners`
     return change_engine(manager, [&](Engine& engine) {
-        const OwnersInPlace room(engine, now, types, {owners, capacity});
+        const OwnersInPlace room(engine, types, {owners, capacity});
         std::size_t found = 0;
         const Status status = engine.owners(types, after == nullptr ? nullptr : &last, now, room.span(), found);
         room.finish(found);

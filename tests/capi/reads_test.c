@@ -131,3 +131,26 @@ TEST(numbers_add_up) {
     CHECK(gw_validate(manager) == NULL);
     gw_destroy(manager);
 }
+
+TEST(places_after_the_owners_found_stay_untouched) {
+    gw_manager* const manager = make_manager();
+    for (uint32_t uid = 1; uid <= 3; ++uid) CHECK_EQUAL(apply(manager, uid, GW_TYPE_GPS, 10, 0), GW_OK);
+    gw_owner owners[3], before[3];
+    memset(before, 0xA5, sizeof before);
+    memcpy(owners, before, sizeof owners);
+    size_t count = 0;
+    CHECK_EQUAL(gw_owners_of(manager, 2, 0, owners, 3, &count), GW_OK);
+    CHECK_EQUAL(count, 1);
+    CHECK(owners[0].kind == GW_OWNER_APP && owners[0].key == 2);
+    CHECK(memcmp(owners + 1, before, 2 * sizeof *owners) == 0);
+    memcpy(owners, before, sizeof owners);
+    const gw_owner after = app(2);
+    CHECK_EQUAL(gw_owners(manager, GW_TYPE_ALL, &after, 0, owners, 3, &count), GW_OK);
+    CHECK_EQUAL(count, 1);
+    CHECK(owners[0].kind == GW_OWNER_APP && owners[0].key == 3);
+    CHECK(memcmp(owners + 1, before, 2 * sizeof *owners) == 0);
+    memcpy(owners, before, sizeof owners);
+    CHECK_EQUAL(gw_owners_of(manager, 2, UINT64_MAX, owners, 3, &count), GW_TIME_OUT_OF_RANGE);
+    CHECK(memcmp(owners, before, sizeof owners) == 0);
+    gw_destroy(manager);
+}
