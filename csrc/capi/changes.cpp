@@ -11,15 +11,17 @@ using namespace grantwheel::capi;
 
 gw_status gw_perform(gw_manager* manager, const gw_caller* caller, const gw_request* request, uint64_t now,
                      uint32_t* mask) noexcept {
-    if (!is_valid(caller) || !is_valid(request)) return GW_ARGUMENT_INVALID;
-    return change_as(manager, now, mask,
-                     [&](const Manager& open) { return open.admit(to_caller(*caller), to_request(*request), now); });
+    return change_as(manager, now, mask, [&](const Manager& open) {
+        if (!is_valid(caller) || !is_valid(request)) return Admission{Status::argument_invalid};
+        return open.admit(to_caller(*caller), to_request(*request), now);
+    });
 }
 
 gw_status gw_reset_all(gw_manager* manager, const gw_caller* caller, uint64_t now, uint32_t* mask) noexcept {
-    if (!is_valid(caller)) return GW_ARGUMENT_INVALID;
-    return change_as(manager, now, mask,
-                     [&](const Manager& open) { return open.admit_reset_all(to_caller(*caller), now); });
+    return change_as(manager, now, mask, [&](const Manager& open) {
+        if (!is_valid(caller)) return Admission{Status::argument_invalid};
+        return open.admit_reset_all(to_caller(*caller), now);
+    });
 }
 
 gw_status gw_process_died(gw_manager* manager, int64_t uid, int64_t pid, uint64_t now, uint32_t* mask) noexcept {
@@ -62,6 +64,8 @@ gw_status admit(const gw_manager* handle, gw_command* command, Admit&& admit_it)
         return admission.status;
     });
 }
+
+bool is_kind(std::int32_t kind) noexcept { return kind >= GW_COMMAND_APPLY && kind <= GW_COMMAND_ADMIN_RESET_PROCESS; }
 
 }  // namespace
 
@@ -107,11 +111,11 @@ gw_status gw_admit_admin_reset_process(const gw_manager* manager, int64_t pid, u
 }
 
 gw_status gw_execute(gw_manager* manager, const gw_command* command, uint64_t now, uint32_t* mask) noexcept {
-    if (!is_valid(command)) return GW_ARGUMENT_INVALID;
-    if (command->kind < GW_COMMAND_APPLY || command->kind > GW_COMMAND_ADMIN_RESET_PROCESS) return GW_ARGUMENT_INVALID;
-    const Command decided = to_command(*command);
-    return change_as(manager, now, mask,
-                     [&](const Manager&) { return Admission{Manager::check(decided), false, decided}; });
+    return change_as(manager, now, mask, [&](const Manager&) {
+        if (!is_valid(command) || !is_kind(command->kind)) return Admission{Status::argument_invalid};
+        const Command decided = to_command(*command);
+        return Admission{Manager::check(decided), false, decided};
+    });
 }
 
 const uint32_t* gw_cpu_ended(const gw_manager* manager, size_t* count) noexcept {
@@ -138,11 +142,18 @@ gw_result to_result(Result result) noexcept {
     return {code(result.status), result.status == Status::ok ? result.mask : 0};
 }
 
+template <typename... Columns>
+bool are_there(std::size_t count, const Columns*... columns) noexcept {
+    return count == 0 || ((columns != nullptr) && ...);
+}
+
 // Carries out `request_of(i)` for each of the uids by the caller that the policy has for it.
 template <typename RequestOf>
-gw_status change_many(gw_manager* handle, std::span<const std::uint32_t> uids, const std::uint32_t* pids,
-                      const std::uint32_t* masks, Instant now, gw_result* results, RequestOf&& request_of) noexcept {
+gw_status change_many(gw_manager* handle, bool are_valid, std::span<const std::uint32_t> uids,
+                      const std::uint32_t* pids, const std::uint32_t* masks, Instant now, gw_result* results,
+                      RequestOf&& request_of) noexcept {
     return change(handle, [&](gw_manager& open) {
+        if (!are_valid) return Status::argument_invalid;
         const Manager& manager = *open.manager;
         const Status status = manager.engine().check_time(now);
         if (status != Status::ok) return status;
@@ -156,25 +167,20 @@ gw_status change_many(gw_manager* handle, std::span<const std::uint32_t> uids, c
     });
 }
 
-template <typename... Columns>
-bool are_there(std::size_t count, const Columns*... columns) noexcept {
-    return count == 0 || ((columns != nullptr) && ...);
-}
-
 }  // namespace
 
 gw_status gw_apply_many(gw_manager* manager, size_t count, const uint32_t* uids, const uint32_t* pids,
                         const uint32_t* masks, const uint32_t* timeouts_ms, uint64_t now, gw_result* results) noexcept {
-    if (!are_there(count, uids, pids, masks, timeouts_ms, results)) return GW_ARGUMENT_INVALID;
-    return change_many(manager, {uids, count}, pids, masks, now, results, [&](std::size_t i) {
+    const bool are_valid = are_there(count, uids, pids, masks, timeouts_ms, results);
+    return change_many(manager, are_valid, {uids, count}, pids, masks, now, results, [&](std::size_t i) {
         return Request{.mask = masks[i], .is_apply = true, .timeout_ms = timeouts_ms[i]};
     });
 }
 
 gw_status gw_release_many(gw_manager* manager, size_t count, const uint32_t* uids, const uint32_t* pids,
                           const uint32_t* masks, uint64_t now, gw_result* results) noexcept {
-    if (!are_there(count, uids, pids, masks, results)) return GW_ARGUMENT_INVALID;
-    return change_many(manager, {uids, count}, pids, masks, now, results,
+    const bool are_valid = are_there(count, uids, pids, masks, results);
+    return change_many(manager, are_valid, {uids, count}, pids, masks, now, results,
                        [&](std::size_t i) { return Request{.mask = masks[i], .is_apply = false}; });
 }
 

@@ -29,7 +29,8 @@ Result carry_out(gw_manager& handle, const Admission& admission, Instant now) no
 // Tells the quota which apps lost CPU in the engine call that has just been made.
 void settle(gw_manager& handle) noexcept;
 
-// Runs `call(handle)`, which may change the manager and answers a Status.
+// Runs `call(handle)`, which may change the manager and answers a Status. It looks at its own arguments: one that is
+// refused for them is a call too, and leaves nothing to settle.
 template <typename Call>
 gw_status change(gw_manager* handle, Call&& call) noexcept {
     if (handle == nullptr) return GW_ARGUMENT_INVALID;
@@ -38,10 +39,11 @@ gw_status change(gw_manager* handle, Call&& call) noexcept {
     return code(call(*handle));
 }
 
-// Runs `call(engine)`, one engine call that may end grants and answers a Status.
+// Runs `call(engine)`, one engine call that may end grants and answers a Status; none when the arguments are not valid.
 template <typename Call>
-gw_status change_engine(gw_manager* handle, Call&& call) noexcept {
+gw_status change_engine(gw_manager* handle, bool are_valid, Call&& call) noexcept {
     return change(handle, [&](gw_manager& open) {
+        if (!are_valid) return Status::argument_invalid;
         const Status status = call(open.manager->engine());
         settle(open);
         return status;

@@ -68,8 +68,9 @@ Status replace(gw_manager& handle, const gw_policy& given) noexcept {
 gw_status gw_set_policy(gw_manager* manager, const gw_policy* policy) noexcept {
     const gw_policy initial = GW_POLICY_INIT;
     if (policy == nullptr) policy = &initial;
-    if (!is_whole(policy)) return GW_ARGUMENT_INVALID;
-    return change(manager, [&](gw_manager& open) { return replace(open, *policy); });
+    return change(manager, [&](gw_manager& open) {
+        return is_whole(policy) ? replace(open, *policy) : Status::argument_invalid;
+    });
 }
 
 gw_status gw_caller_of(const gw_manager* manager, int64_t uid, int64_t pid, gw_caller* caller) noexcept {

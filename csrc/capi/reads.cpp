@@ -15,7 +15,7 @@ using namespace grantwheel::capi;
 // Time.
 
 gw_status gw_advance(gw_manager* manager, uint64_t now, size_t budget, size_t* ended, uint8_t* more) noexcept {
-    return change_engine(manager, [&](Engine& engine) {
+    return change_engine(manager, true, [&](Engine& engine) {
         const AdvanceResult result = engine.advance(now, budget);
         if (result.status == Status::ok && ended != nullptr) *ended = result.ended;
         if (result.status == Status::ok && more != nullptr) *more = result.more;
@@ -24,8 +24,8 @@ gw_status gw_advance(gw_manager* manager, uint64_t now, size_t budget, size_t* e
 }
 
 gw_status gw_next_deadline(gw_manager* manager, uint64_t now, uint64_t* deadline) noexcept {
-    if (deadline == nullptr) return GW_ARGUMENT_INVALID;
-    return change_engine(manager, [&](Engine& engine) { return engine.next_deadline(now, *deadline); });
+    return change_engine(manager, deadline != nullptr,
+                         [&](Engine& engine) { return engine.next_deadline(now, *deadline); });
 }
 
 uint64_t gw_wake_at(const gw_manager* manager) noexcept {
@@ -111,10 +111,10 @@ gw_status gw_owners_of(const gw_manager* manager, uint32_t uid, uint64_t now, gw
 
 gw_status gw_owners(gw_manager* manager, uint32_t types, const gw_owner* after, uint64_t now, gw_owner* owners,
                     size_t capacity, size_t* count) noexcept {
-    if (count == nullptr || (owners == nullptr && capacity != 0)) return GW_ARGUMENT_INVALID;
-    if (after != nullptr && !is_valid(*after)) return GW_ARGUMENT_INVALID;
+    const bool are_valid =
+        count != nullptr && (owners != nullptr || capacity == 0) && (after == nullptr || is_valid(*after));
     const Owner last = after == nullptr ? Owner{} : to_owner(*after);  // `after` may lie in `owners`
-    return change_engine(manager, [&](Engine& engine) {
+    return change_engine(manager, are_valid, [&](Engine& engine) {
         const OwnersInPlace room(engine, types, {owners, capacity});
         std::size_t found = 0;
         const Status status = engine.owners(types, after == nullptr ? nullptr : &last, now, room.span(), found);
@@ -125,8 +125,7 @@ gw_status gw_owners(gw_manager* manager, uint32_t types, const gw_owner* after, 
 }
 
 gw_status gw_count(gw_manager* manager, uint32_t type, uint64_t now, size_t* count) noexcept {
-    if (count == nullptr) return GW_ARGUMENT_INVALID;
-    return change_engine(manager, [&](Engine& engine) {
+    return change_engine(manager, count != nullptr, [&](Engine& engine) {
         std::size_t owners = 0;
         const Status status = engine.count(type, now, owners);
         if (status == Status::ok) *count = owners;
@@ -139,8 +138,7 @@ size_t gw_size(const gw_manager* manager, uint32_t types) noexcept {
 }
 
 gw_status gw_get_stats(gw_manager* manager, uint64_t now, gw_stats* stats) noexcept {
-    if (!is_whole(stats)) return GW_ARGUMENT_INVALID;
-    return change_engine(manager, [&](Engine& engine) {
+    return change_engine(manager, is_whole(stats), [&](Engine& engine) {
         Stats numbers;
         const Status status = engine.stats(now, numbers);
         if (status == Status::ok) write(numbers, *stats);

@@ -147,3 +147,52 @@ TEST(without_a_quota_nothing_is_told) {
     CHECK_EQUAL(count, 0);
     gw_destroy(manager);
 }
+
+/* A manager whose host asks its quota itself: two apps hold CPU, and a third has just lost it. */
+static gw_manager* with_one_to_settle(void) {
+    gw_manager* const manager = make_manager();
+    gw_policy policy = GW_POLICY_INIT;
+    policy.asks_quota = 1;
+    CHECK_EQUAL(gw_set_policy(manager, &policy), GW_OK);
+    for (uint32_t uid = 7; uid <= 9; ++uid) CHECK_EQUAL(apply(manager, uid, GW_TYPE_CPU, 100, 0), GW_OK);
+    CHECK_EQUAL(gw_app_stopped(manager, 9, 1, NULL), GW_OK);
+    size_t count = 0;
+    (void)gw_cpu_ended(manager, &count);
+    CHECK_EQUAL(count, 1);
+    return manager;
+}
+
+TEST(a_call_with_wrong_arguments_leaves_nothing_to_settle) {
+    const gw_caller caller = trusted(7, 8);
+    const gw_request request = timed(GW_TYPE_GPS, 10);
+    const gw_owner nobody = {-1, 0};
+    gw_command command;
+    memset(&command, 0, sizeof command);
+    gw_owner owner;
+    size_t found = 0;
+    for (int i = 0; i < 13; ++i) {
+        gw_manager* const m = with_one_to_settle();
+        gw_policy policy = GW_POLICY_INIT;
+        policy.size = 1;
+        command.size = sizeof command;
+        command.kind = 99;
+        const gw_status answer = i == 0    ? gw_perform(m, NULL, &request, 1, NULL)
+                                 : i == 1  ? gw_perform(m, &caller, NULL, 1, NULL)
+                                 : i == 2  ? gw_reset_all(m, NULL, 1, NULL)
+                                 : i == 3  ? gw_execute(m, NULL, 1, NULL)
+                                 : i == 4  ? gw_execute(m, &command, 1, NULL)
+                                 : i == 5  ? gw_apply_many(m, 1, NULL, NULL, NULL, NULL, 1, NULL)
+                                 : i == 6  ? gw_release_many(m, 1, NULL, NULL, NULL, 1, NULL)
+                                 : i == 7  ? gw_next_deadline(m, 1, NULL)
+                                 : i == 8  ? gw_owners(m, GW_TYPE_ALL, NULL, 1, NULL, 1, &found)
+                                 : i == 9  ? gw_owners(m, GW_TYPE_ALL, &nobody, 1, &owner, 1, &found)
+                                 : i == 10 ? gw_count(m, GW_TYPE_GPS, 1, NULL)
+                                 : i == 11 ? gw_get_stats(m, 1, NULL)
+                                           : gw_set_policy(m, &policy);
+        CHECK_EQUAL(answer, GW_ARGUMENT_INVALID);
+        size_t count = 9;
+        (void)gw_cpu_ended(m, &count);
+        CHECK_EQUAL(count, 0);
+        gw_destroy(m);
+    }
+}

@@ -347,8 +347,9 @@ GW_API gw_status gw_admit_admin_reset_process(const gw_manager* manager, int64_t
  * GW_PARCEL_FAILED. */
 GW_API gw_status gw_execute(gw_manager* manager, const gw_command* command, uint64_t now, uint32_t* mask) GW_NOEXCEPT;
 
-/* The uids whose app record lost CPU during the last call that took a `gw_manager *`, in order; none unless the policy
- * has a quota. Valid until the next such call. Null when a pointer is. */
+/* The uids whose app record lost CPU during the last call that took a `gw_manager *`, whatever it answered, in order;
+ * none unless the policy has a quota. Only one that answered GW_IN_CALLBACK does not count. Valid until the next such
+ * call. Null when a pointer is. */
 GW_API const uint32_t* gw_cpu_ended(const gw_manager* manager, size_t* count) GW_NOEXCEPT;
 
 /* Whether the caller may read the grants of its uid, and whether it may see every record or subscribe. */
