@@ -1,5 +1,9 @@
 // Changes in one step, the same in two, and batches.
+#include <algorithm>
+#include <memory>
+#include <new>
 #include <span>
+#include <utility>
 
 #include "capi/handle.hpp"
 #include "capi/values.hpp"
@@ -147,6 +151,19 @@ bool are_there(std::size_t count, const Columns*... columns) noexcept {
     return count == 0 || ((columns != nullptr) && ...);
 }
 
+// Room for all apps that can lose CPU in a batch, taken before anything changes: each that has it now, once. What a row
+// applies ends later than `now`, and a batch that applies takes nothing away but what is due.
+bool reserve_ended(gw_manager& handle) noexcept {
+    const std::size_t most = handle.has_quota ? handle.manager->engine().size(type::CPU) : 0;
+    if (most <= handle.batch_capacity) return true;
+    const std::size_t capacity = 2 * most;  // so that a manager that fills up does not ask again for each batch
+    std::unique_ptr<std::uint32_t[]> room(new (std::nothrow) std::uint32_t[capacity]);
+    if (room == nullptr) return false;
+    handle.batch_ended = std::move(room);
+    handle.batch_capacity = capacity;
+    return true;
+}
+
 // Carries out `request_of(i)` for each of the uids by the caller that the policy has for it.
 template <typename RequestOf>
 gw_status change_many(gw_manager* handle, bool are_valid, std::span<const std::uint32_t> uids,
@@ -157,12 +174,17 @@ gw_status change_many(gw_manager* handle, bool are_valid, std::span<const std::u
         const Manager& manager = *open.manager;
         const Status status = manager.engine().check_time(now);
         if (status != Status::ok) return status;
+        if (!reserve_ended(open)) return Status::out_of_memory;
+        std::uint32_t* ended = open.batch_ended.get();
         const auto uid_of = [&](std::size_t i) { return uids[i]; };
         const auto types_of = [&](std::size_t i) { return masks[i]; };
         for_each_prefetched(manager.engine(), uids.size(), uid_of, types_of, [&](std::size_t i) {
             const Admission admission = manager.admit(manager.caller(uids[i], pids[i]), request_of(i), now);
+            open.ended = {};
             results[i] = to_result(carry_out(open, admission, now));
+            ended = std::copy(open.ended.begin(), open.ended.end(), ended);
         });
+        open.ended = {open.batch_ended.get(), ended};
         return Status::ok;
     });
 }

@@ -15,8 +15,13 @@ struct gw_manager {
     gw_quota_settle settle = nullptr;
     void* user = nullptr;
     bool in_callback = false;
-    // What the last changing call has left to settle. The engine's own list outlives calls that never reached it.
+    bool has_quota = false;
+    // What the last changing call has left to settle. The engine's own list outlives calls that never reached it, and
+    // has only the last row of a batch.
     std::span<const std::uint32_t> ended;
+    // Room for what the rows of a batch have left.
+    std::unique_ptr<std::uint32_t[]> batch_ended;
+    std::size_t batch_capacity = 0;
 };
 
 namespace grantwheel::capi {

@@ -55,8 +55,10 @@ Status replace(gw_manager& handle, const gw_policy& given) noexcept {
     if (policy == nullptr) return Status::out_of_memory;
     if (const Status status = add_rules(*policy, given); status != Status::ok) return status;
     if (const Status status = add_callers(*policy, given); status != Status::ok) return status;
-    policy->set_quota(given.asks_quota != 0 || given.quota_check != nullptr || given.quota_settle != nullptr);
+    const bool has_quota = given.asks_quota != 0 || given.quota_check != nullptr || given.quota_settle != nullptr;
+    policy->set_quota(has_quota);
     if (const Status status = handle.manager->set_policy(std::move(policy)); status != Status::ok) return status;
+    handle.has_quota = has_quota;
     handle.check = given.quota_check;
     handle.settle = given.quota_settle;
     handle.user = given.quota_user;

@@ -196,3 +196,28 @@ TEST(a_call_with_wrong_arguments_leaves_nothing_to_settle) {
         gw_destroy(m);
     }
 }
+
+TEST(a_batch_tells_all_that_its_rows_have_left_to_settle) {
+    gw_manager* const manager = with_one_to_settle();
+    const uint32_t uids[] = {8, 9, 7, 512}, pids[] = {1, 2, 3, 4}, timeouts[] = {10, 10, 10, 10};
+    uint32_t masks[] = {GW_TYPE_ALL, GW_TYPE_ALL, GW_TYPE_ALL, 0};
+    gw_result results[4];
+    CHECK_EQUAL(gw_release_many(manager, 4, uids, pids, masks, 1, results), GW_OK);
+    CHECK_EQUAL(results[3].status, GW_REQUEST_INVALID);
+    size_t count = 0;
+    const uint32_t* ended = gw_cpu_ended(manager, &count);
+    CHECK_EQUAL(count, 2);
+    CHECK(count == 2 && ended[0] == 8 && ended[1] == 7);
+    for (int i = 0; i < 3; ++i) masks[i] = GW_TYPE_CPU;
+    CHECK_EQUAL(gw_apply_many(manager, 4, uids, pids, masks, timeouts, 2, results), GW_OK);
+    (void)gw_cpu_ended(manager, &count);
+    CHECK_EQUAL(count, 0);
+    CHECK_EQUAL(gw_apply_many(manager, 4, uids, pids, masks, timeouts, 12, results), GW_OK); /* all were due */
+    ended = gw_cpu_ended(manager, &count);
+    CHECK_EQUAL(count, 3);
+    CHECK(count == 3 && ended[0] == 8 && ended[1] == 9 && ended[2] == 7);
+    CHECK_EQUAL(gw_release_many(manager, 4, uids, pids, masks, 11, results), GW_TIME_BACKWARDS);
+    (void)gw_cpu_ended(manager, &count);
+    CHECK_EQUAL(count, 0);
+    gw_destroy(manager);
+}

@@ -347,9 +347,9 @@ GW_API gw_status gw_admit_admin_reset_process(const gw_manager* manager, int64_t
  * GW_PARCEL_FAILED. */
 GW_API gw_status gw_execute(gw_manager* manager, const gw_command* command, uint64_t now, uint32_t* mask) GW_NOEXCEPT;
 
-/* The uids whose app record lost CPU during the last call that took a `gw_manager *`, whatever it answered, in order;
- * none unless the policy has a quota. Only one that answered GW_IN_CALLBACK does not count. Valid until the next such
- * call. Null when a pointer is. */
+/* The uids whose app record lost CPU during the last call that took a `gw_manager *`, whatever it answered, in order,
+ * those of all the rows of a batch included; none unless the policy has a quota. Only a call that answered
+ * GW_IN_CALLBACK does not count. Complete once the call has returned, valid until the next. Null when a pointer is. */
 GW_API const uint32_t* gw_cpu_ended(const gw_manager* manager, size_t* count) GW_NOEXCEPT;
 
 /* Whether the caller may read the grants of its uid, and whether it may see every record or subscribe. */
@@ -360,8 +360,9 @@ GW_API gw_status gw_admit_native(const gw_manager* manager, const gw_caller* cal
 
 /* App-level applies and releases by the callers that the policy has for the uids, without reason and level. The columns
  * and `results` have `count` elements; they may be null when it is 0. Refused rows have their status in `results`; the
- * whole batch is refused only for its instant or its arguments. A host that asks its quota itself makes the calls one
- * by one instead: here the functions of the policy are asked and told, and nobody else. */
+ * whole batch is refused only for its instant or its arguments, or, under a policy with a quota, with GW_OUT_OF_MEMORY
+ * when there is none for what gw_cpu_ended will say. A host that asks its quota itself applies one by one instead: here
+ * the functions of the policy are asked, and nobody else. */
 GW_API gw_status gw_apply_many(gw_manager* manager, size_t count, const uint32_t* uids, const uint32_t* pids,
                                const uint32_t* masks, const uint32_t* timeouts_ms, uint64_t now,
                                gw_result* results) GW_NOEXCEPT;
