@@ -37,6 +37,7 @@ static gw_status create(world* all, uint32_t i, uint32_t* got) {
 
 static int32_t check(void* user, const gw_command* command) { return user != NULL && command->mask != 0; }
 static void settle(void* user, uint32_t uid) { ((world*)user)->told += uid + 1; }
+static void settle_otherwise(void* user, uint32_t uid) { ((world*)user)->told += (uint64_t)(uid + 1) << 32; }
 
 static gw_status set_policy(world* all, uint32_t i, uint32_t* got) {
     gw_bundle_rule rules[5];
@@ -57,7 +58,7 @@ static gw_status set_policy(world* all, uint32_t i, uint32_t* got) {
     policy.caller_count = APPS;
     policy.default_caller = callers;
     policy.quota_check = check;
-    policy.quota_settle = settle;
+    policy.quota_settle = i == 7 ? settle_otherwise : settle;
     policy.quota_user = all;
     *got = 0;
     return gw_set_policy(all->manager, &policy);
@@ -97,6 +98,16 @@ static gw_status apply_many(world* all, uint32_t i, uint32_t* got) {
     return status == GW_OK ? result.status : status;
 }
 
+static gw_status release_many(world* all, uint32_t i, uint32_t* got) {
+    const uint32_t uids[] = {i, i + 1}, masks[] = {GW_TYPE_GPS, GW_TYPE_ALL};
+    gw_result results[2] = {{GW_OK, 0}, {GW_OK, 0}};
+    const gw_status status = gw_release_many(all->manager, 2, uids, uids, masks, all->now, results);
+    size_t count = 0;
+    (void)gw_cpu_ended(all->manager, &count);
+    *got = results[0].mask ^ results[1].mask << 10 ^ (uint32_t)count << 20;
+    return status;
+}
+
 /* All that allocates nothing, and all that changes nothing. */
 static gw_status others(world* all, uint32_t i, uint32_t* got) {
     gw_manager* const m = all->manager;
@@ -109,7 +120,7 @@ static gw_status others(world* all, uint32_t i, uint32_t* got) {
     gw_event events[8];
     gw_owner owners[8];
     gw_result results[2];
-    const uint32_t uids[] = {i, i + 1}, masks[] = {GW_TYPE_GPS, GW_TYPE_ALL};
+    const uint32_t uids[] = {i, i + 1};
     uint32_t a = 0, b = 0, c = 0, d = 0, e = 0, f = 0, g = 0, h = 0;
     uint64_t deadline = 0, missed = 0;
     size_t count = 0, total = 0, holders = 0, ended = 0;
@@ -142,7 +153,6 @@ static gw_status others(world* all, uint32_t i, uint32_t* got) {
         gw_read(m, 0, events, 8, &count, &missed),
         gw_advance(m, now, 3, &ended, &more),
         gw_advance(m, now, GW_NO_BUDGET, &ended, &more),
-        gw_release_many(m, 2, uids, uids, masks, now, results),
         gw_reset_all(m, &caller, now, &a),
         gw_process_died(m, i + 3, i + 3, now, &b),
         gw_app_stopped(m, i + 5, now, &c),
@@ -173,7 +183,6 @@ static uint64_t look(const world* all) {
     gw_manager* const m = all->manager;
     if (m == NULL) return hash;
     CHECK(gw_validate(m) == NULL);
-    mix_number(&hash, all->told);
     mix_number(&hash, gw_ready(m));
     gw_owner owners[4 * APPS];
     size_t count = 0;
@@ -192,6 +201,7 @@ static uint64_t look(const world* all) {
             mix(&hash, grant->reason.data, grant->reason.size);
         }
     }
+    mix_number(&hash, all->told); /* what has ended above included: by the functions that are in effect */
     gw_stats stats;
     memset(&stats, 0, sizeof stats);
     stats.size = sizeof stats;
@@ -232,10 +242,13 @@ static void make_plan(void) {
     add(set_policy, 2, 0);
     for (uint32_t i = 0; i < APPS; ++i) add(i % 4 == 1 ? execute : perform, i, i);
     for (uint32_t i = 0; i < 10; ++i) add(apply_many, APPS + i, 50);
+    add(release_many, 2, 60);
     add(others, 2, 60);
-    add(set_policy, 7, 60);
-    for (uint32_t i = 0; i < APPS; ++i) add(perform, 2 * APPS + i, 340);
-    add(others, 5, 345);
+    for (uint32_t i = 0; i < 5; ++i) add(perform, i, 61);
+    add(set_policy, 7, 400); /* some are due, and nobody has said so yet */
+    for (uint32_t i = 0; i < 2 * APPS; ++i) add(perform, 2 * APPS + i, 400);
+    add(release_many, 3 * APPS, 401);
+    add(others, 5, 405);
 }
 
 /* Goes through the plan with the allocation after `passed` others failing. Returns whether it came to that. */
