@@ -132,7 +132,7 @@ protected:
     auto on_twin(Call&& call) {
         const auto result = call(twin_->engine());
         const auto ended = twin_->engine().cpu_ended();
-        expected_ended_.assign(ended.begin(), ended.end());
+        expected_ended_.insert(expected_ended_.end(), ended.begin(), ended.end());
         if (has_settle_) expected_settled_.insert(expected_settled_.end(), ended.begin(), ended.end());
         return result;
     }
@@ -144,14 +144,14 @@ protected:
         }
         return on_twin([&](Engine&) { return twin_->execute(admission, at); });
     }
-    // `tells`: what gw_cpu_ended says is about this call, and complete.
-    void end_call(bool tells) {
+    // `to`: the manager of the call, which was made even when it was refused; a call on none was not.
+    void end_call(const gw_manager* to) {
         require(checks_ == expected_checks_, "commands that the quota was asked about");
         require(settled_ == expected_settled_, "uids that the quota was told");
-        if (!tells) return;
+        if (to != nullptr) last_ended_ = expected_ended_;
         std::size_t count = 99'999;
         const std::uint32_t* const uids = gw_cpu_ended(handle_, &count);
-        require(std::vector<std::uint32_t>(uids, uids + count) == expected_ended_, "gw_cpu_ended");
+        require(std::vector<std::uint32_t>(uids, uids + count) == last_ended_, "gw_cpu_ended");
     }
 
     // A change that `admit()` judges on the twin and `call(manager, mask)` makes on the other.
@@ -166,7 +166,7 @@ protected:
         if (valid) expected = carry_out_on_twin(admit(), at);
         expect(name, call(to, asks ? &mask : nullptr), valid, expected.status);
         require(mask == (valid && asks && expected.status == Status::ok ? expected.mask : 12'345), name);
-        end_call(valid);
+        end_call(to);
     }
 
     // An admission into a command of any size.
@@ -219,7 +219,8 @@ protected:
 
         std::vector<Text> texts;
         gw_bundle_rule given_default = rule(texts);
-        given_default.bundle = {reinterpret_cast<const char*>(1), SIZE_MAX};  // not read, and so it may lie nowhere
+        // Not read, and so it may be anything.
+        given_default.bundle = {reinterpret_cast<const char*>(std::uintptr_t{parts} & 1), SIZE_MAX};
         const Structs<gw_bundle_rule> default_rule(bytes_, given_default);
         std::vector<gw_bundle_rule> given_rules;
         for (unsigned i = 0; i < (parts & 3u); ++i) given_rules.push_back(rule(texts));
@@ -281,6 +282,7 @@ protected:
         const gw_status found = gw_set_policy(to, block.get());
         if (to == nullptr || (block.get() != nullptr && !wrong.empty())) {
             require(std::find(wrong.begin(), wrong.end(), static_cast<Status>(found)) != wrong.end(), "gw_set_policy");
+            end_call(to);
             return;
         }
         require(found == GW_OK, "gw_set_policy");
@@ -289,7 +291,7 @@ protected:
         has_settle_ = settles && !is_initial;
         require(twin_->set_policy(is_initial ? Policy::create() : std::move(policy)) == Status::ok,
                 "policy of the twin");
-        end_call(true);
+        end_call(to);
     }
 
     // What needs no manager.
@@ -355,6 +357,7 @@ private:
         twin_ = Manager::create(limits_);
         require(twin_ != nullptr, "a twin");
         has_check_ = has_settle_ = false;
+        last_ended_.clear();
     }
 
     gw_bundle_rule rule(std::vector<Text>& texts) {
@@ -395,6 +398,8 @@ private:
         require(gw_next_deadline(handle_, now_, &deadline) == GW_IN_CALLBACK, "gw_next_deadline in a callback");
         require(gw_set_policy(handle_, nullptr) == GW_IN_CALLBACK, "gw_set_policy in a callback");
         require(gw_set_ready(handle_, 0) == GW_IN_CALLBACK, "gw_set_ready in a callback");
+        require(gw_perform(handle_, nullptr, nullptr, now_, nullptr) == GW_IN_CALLBACK, "nothing in a callback");
+        require(gw_count(handle_, 1, now_, nullptr) == GW_IN_CALLBACK, "gw_count in a callback");
         require(gw_mask(handle_, {GW_OWNER_APP, 1}, now_, &mask) != GW_IN_CALLBACK, "gw_mask in a callback");
         require(gw_validate(handle_) == nullptr, "gw_validate in a callback");
     }
@@ -414,7 +419,8 @@ private:
     std::vector<Numbers> expected_checks_;
     std::vector<std::uint32_t> settled_;
     std::vector<std::uint32_t> expected_settled_;
-    std::vector<std::uint32_t> expected_ended_;
+    std::vector<std::uint32_t> expected_ended_;  // in the call that is being made
+    std::vector<std::uint32_t> last_ended_;      // in the last one on the manager
 };
 
 }  // namespace grantwheel::fuzz

@@ -36,8 +36,9 @@ public:
     [[nodiscard]] Value operator[](std::size_t i) const { return get()[i]; }
 
 protected:
-    [[nodiscard]] bool are_filling(std::size_t from) const {
-        return memory_.is_filling(from * sizeof(Value), count_ * sizeof(Value));
+    [[nodiscard]] std::size_t count() const { return count_; }
+    [[nodiscard]] bool are_filling(std::size_t from, std::size_t to) const {
+        return memory_.is_filling(from * sizeof(Value), to * sizeof(Value));
     }
 
 private:
@@ -65,24 +66,26 @@ public:
         for (std::size_t i = 0; i < expected.size(); ++i) {
             if ((*this)[i].status != expected[i].status || (*this)[i].mask != expected[i].mask) return false;
         }
-        return are_filling(expected.size());
+        return are_filling(expected.size(), count());
     }
 };
 
 class Owners : public Plain<gw_owner> {
 public:
     using Plain::Plain;
-    [[nodiscard]] bool start_with(const std::vector<Owner>& expected) const {
+    // Whether these, and no more, have been written: the host has put `last` into the last place, when it is not null.
+    [[nodiscard]] bool are(const std::vector<Owner>& expected, const gw_owner* last = nullptr) const {
         for (std::size_t i = 0; i < expected.size(); ++i) {
-            const gw_owner found = (*this)[i];
             const bool is_app = expected[i].kind == OwnerKind::app;
-            if (found.kind != (is_app ? GW_OWNER_APP : GW_OWNER_PROCESS) || found.key != expected[i].key) return false;
+            if (!is(i, {is_app ? GW_OWNER_APP : GW_OWNER_PROCESS, expected[i].key})) return false;
         }
-        return true;
+        if (last == nullptr || expected.size() == count()) return are_filling(expected.size(), count());
+        return are_filling(expected.size(), count() - 1) && is(count() - 1, *last);
     }
-    // Whether these, and no more, have been written.
-    [[nodiscard]] bool are(const std::vector<Owner>& expected) const {
-        return start_with(expected) && are_filling(expected.size());
+
+private:
+    [[nodiscard]] bool is(std::size_t i, gw_owner expected) const {
+        return (*this)[i].kind == expected.kind && (*this)[i].key == expected.key;
     }
 };
 
