@@ -2,12 +2,14 @@
 
     python tests/sanitized.py address [ARGUMENTS OF PYTEST]
     python tests/sanitized.py thread [ARGUMENTS OF PYTEST]
+    python tests/sanitized.py host
 
 needs g++ and what the extra `test` installs. Python itself stays as it is: the runtime of the sanitizer is loaded
 before it. The build, in `build/sanitized`, is kept, so that the next run builds only what has changed.
 
 * address: all tests but those of other builds; memory, undefined behaviour, and leaks, looked for once at the end.
 * thread: the tests in which several threads meet.
+* host: no tests, but the example of a host with several threads, under the same sanitizer.
 
 Paths of tests among the arguments replace this choice. The first error ends the process in which it is, be it one that
 a test has started. All reports are printed at the end, and then the run has failed, whatever the tests say.
@@ -130,10 +132,26 @@ def run(sanitizer: str, given: list[str]) -> int:
     return 1 if errors else done.returncode
 
 
+def run_host() -> int:
+    """Build the example of a host with several threads against the library with the sanitizer, and let it work."""
+    package = build("thread") / "grantwheel"
+    options = {**os.environ, "TSAN_OPTIONS": OPTIONS["TSAN_OPTIONS"]}
+    with tempfile.TemporaryDirectory() as folder:
+        host = Path(folder) / "sharded_host"
+        flags = ["-std=c++20", "-O1", "-g1", "-fsanitize=thread", f"-I{package / 'include'}", "-o", str(host)]
+        sources = [str(ROOT / "examples" / "sharded_host.cpp"), str(package / "lib" / "libgrantwheel_core.a")]
+        subprocess.run(["g++", *flags, *sources], check=True)
+        ctypes.CDLL(None).personality(ADDR_NO_RANDOMIZE)
+        done = [subprocess.run([host, *arguments], env=options, check=False) for arguments in ([], ["20000", "1"])]
+    return max(abs(one.returncode) for one in done)
+
+
 def main() -> None:
     sanitizer, *given = sys.argv[1:] or [""]
+    if sanitizer == "host" and not given:
+        sys.exit(run_host())
     if sanitizer not in SANITIZERS:
-        sys.exit(f"usage: {sys.argv[0]} {'|'.join(SANITIZERS)} [ARGUMENTS OF PYTEST]")
+        sys.exit(f"usage: {sys.argv[0]} {'|'.join(SANITIZERS)} [ARGUMENTS OF PYTEST], or: {sys.argv[0]} host")
     sys.exit(run(sanitizer, given))
 
 

@@ -100,7 +100,7 @@ def test_a_death_ends_the_grants_of_the_process_and_the_last_one_those_of_the_ap
         (Cause.PROCESS_DIED, second.pid, CPU),
         (Cause.APP_STOPPED, first.pid, GPS),
     ]
-    assert threads() == []
+    wait_until(lambda: threads() == [])  # it ends after it has told of the last death
 
 
 def kill_ms(manager: Manager, pid: int) -> float:

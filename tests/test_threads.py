@@ -10,9 +10,11 @@ import threading
 from array import array
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 
+from capi_manager import CapiManager
 from grantwheel import BusinessError, Cause, Event, EventKind, Manager, ManualClock, Policy
 from support import AUDIO, CPU, GPS, TIMER, Hook, make_manager, refusal
 from waiting import PATIENCE, wait_for
@@ -175,7 +177,7 @@ def test_every_kind_of_call_at_once(is_running: bool) -> None:
     manager, clock = make_manager(event_capacity=1 << 20)
     delivered: list[Event] = []
     manager.subscribe(delivered.append)
-    crowd = Crowd(manager, clock, turns=60)
+    crowd = Crowd(manager, clock, turns=150)
     if is_running:
         with manager.running():
             at_once(*crowd.works())
@@ -304,3 +306,34 @@ def test_a_record_of_many_threads_leads_to_the_same_state() -> None:
     assert len(commands) == 4 * 2 * 200
     assert replayed.records() == manager.records()
     assert replayed.drain() == manager.drain()
+
+
+def test_managers_of_the_c_abi_have_nothing_in_common() -> None:
+    """The calls run without the GIL. Each thread has a manager of its own, and all of them one more under a lock."""
+    shared = CapiManager(clock=ManualClock())
+    lock = threading.Lock()
+
+    def work(number: int) -> None:
+        dice = random.Random(f"{SEED} {number}")
+        for _ in range(10):
+            clock = ManualClock()
+            own = CapiManager(clock=clock, policy=Policy(cpu_level_max={"org.tide.mail": 2}))
+            for _ in range(20):
+                uid, mask = dice.randrange(UIDS), dice.choice(MASKS)
+                own.apply(uid, 1, mask, 1 + dice.randrange(20), reason=f"reason {dice.randrange(5)}")
+                own.apply_many([uid, uid + 1], [1, 1], [mask, GPS], [5, 5])
+                clock.advance(dice.randrange(5))
+                own.advance(3)
+                own.release(dice.randrange(UIDS), 1, dice.choice(MASKS))
+                own.records()
+                own.drain()
+                with lock:
+                    shared.apply(uid, 1, mask, 0, persist=True)
+                    shared.release(uid, 1, mask)
+            own.validate()
+            own.close()
+
+    at_once(*[partial(work, number) for number in range(4)])
+    assert shared.records() == []
+    assert shared.last_sequence() == 4 * 10 * 20 * 2
+    shared.validate()
