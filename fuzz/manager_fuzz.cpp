@@ -346,13 +346,11 @@ private:
         const std::size_t count = bytes_.below(20);
         const std::uint8_t first = bytes_.byte();
         const auto uid_of = [&](std::size_t i) { return static_cast<std::uint32_t>(first + 7 * i) % 60; };
-        const Mask mask = bytes_.mask();
-        const auto types_of = [&](std::size_t) { return mask; };
-        const std::uint64_t timeout = bytes_.timeout();
-        const bool is_apply = bytes_.flag();
+        Request request{.mask = bytes_.mask(), .timeout_ms = bytes_.timeout()};
+        request.is_apply = bytes_.flag();
+        const auto types_of = [&](std::size_t) { return request.mask; };
         for_each_prefetched(manager_->engine(), count, uid_of, types_of, [&](std::size_t i) {
             const Caller who = manager_->caller(uid_of(i), 3);
-            const Request request{.mask = mask, .is_apply = is_apply, .timeout_ms = timeout};
             const Admission admission = manager_->admit(who, request, now());
             compare_admissions(admission, gate_.admit(who, request));
             if (eager_) both_->advance(SIZE_MAX);
