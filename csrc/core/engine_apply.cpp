@@ -2,9 +2,21 @@
 
 namespace grantwheel {
 
+// Texts that are known are held from the first step to the last: they may be the engine's own, which move and go with
+// their last grant, and such grants may end on the way.
+Result Engine::Parts::apply(const Command& command) noexcept {
+    Texts texts{strings.find(command.reason), strings.find(command.bundle)};
+    if (texts.reason != no_text) strings.use(texts.reason);
+    if (texts.bundle != no_text) strings.pin(texts.bundle);
+    const bool applied = apply(command, texts);
+    if (texts.reason != no_text) strings.drop(texts.reason);
+    if (texts.bundle != no_text) strings.unpin(texts.bundle);
+    return applied ? Result{Status::ok, command.mask} : Result{Status::out_of_memory, 0};
+}
+
 // Settles the records that the request goes to, makes sure that nothing can fail any more, then grants: CPU of a
 // process request to the process record, the rest to the app record.
-Result Engine::Parts::apply(const Command& command) noexcept {
+bool Engine::Parts::apply(const Command& command, Texts& texts) noexcept {
     const Mask process_mask = command.is_process ? command.mask & type::CPU : 0;
     const Mask app_mask = command.mask & ~process_mask;
     Row process = process_mask != 0 ? table.find_process(command.pid) : no_row;
@@ -16,20 +28,17 @@ Result Engine::Parts::apply(const Command& command) noexcept {
     const bool adds_process = process_mask != 0 && (process == no_row || reused);
     const bool adds_app = app_mask != 0 && app == no_row;
     const bool adds = adds_process || adds_app;
-    if ((adds || !table.has_types(command.mask)) && !make_room(command, adds_app, adds_process, reused))
-        return {Status::out_of_memory, 0};
+    if ((adds || !table.has_types(command.mask)) && !make_room(command, adds_app, adds_process, reused)) return false;
 
     const bool tells = adds || (app != no_row && (app_mask & ~table.mask(app)) != 0);
-    Texts texts{};
-    if (!take_texts(command, tells, adds, texts)) return {Status::out_of_memory, 0};
+    if (!take_texts(command, tells, adds, texts)) return false;
 
     if (reused) remove_types(process, table.mask(process), Cause::pid_reused, now);
     if (process_mask != 0) {
         grant(adds_process ? add(OwnerKind::process, command, texts) : process, process_mask, command, texts);
     }
     if (app_mask != 0) grant(adds_app ? add(OwnerKind::app, command, texts) : app, app_mask, command, texts);
-    give_back(texts);
-    return {Status::ok, command.mask};
+    return true;
 }
 
 // Rows for new records, `reused` of which takes the place of an old one, and room for the types. False when the limit is
@@ -44,32 +53,23 @@ bool Engine::Parts::make_room(const Command& command, bool adds_app, bool adds_p
     return table.make_room(command.uid, adds_app, processes, command.mask) && reserve_places();
 }
 
-// Finds the reason, and the bundle when an event will `tell` it, and holds both until they are given back: neither may
-// go while older texts, grants and events make room. False when a text that was not in use finds no free place even
-// after all that is due was freed, or when there is no memory.
+// Adds the reason, and the bundle when an event will `tell` it, unless they are held already. False when a text that was
+// not in use finds no free place even after all that is due was freed, or when there is no memory.
 bool Engine::Parts::take_texts(const Command& command, bool tells, bool adds, Texts& texts) noexcept {
-    do {
-        // A bundle that is known is found before the reason is added, as its text may be the engine's own, which moves.
-        texts.bundle = tells ? strings.find(command.bundle) : Strings::empty;
+    if (texts.reason == no_text) {
         texts.reason = strings.find_or_add(command.reason);
         if (texts.reason == no_text) return false;
         strings.use(texts.reason);
-        if (texts.bundle == no_text) texts.bundle = strings.find_or_add(command.bundle);
-        if (texts.bundle == no_text) {
-            strings.drop(texts.reason);
-            return false;
-        }
+    }
+    if (tells && texts.bundle == no_text) {
+        texts.bundle = strings.find_or_add(command.bundle);
+        if (texts.bundle == no_text) return false;
         strings.pin(texts.bundle);
-        const bool uses_another = adds && !strings.used(texts.bundle);
-        if (strings.used_count() + std::size_t{uses_another} <= limits.max_strings) return true;
-        give_back(texts);
-    } while (end_some());
-    return false;
-}
-
-void Engine::Parts::give_back(Texts texts) noexcept {
-    strings.drop(texts.reason);
-    strings.unpin(texts.bundle);
+    }
+    while (strings.used_count() + std::size_t{adds && !strings.used(texts.bundle)} > limits.max_strings) {
+        if (!end_some()) return false;
+    }
+    return true;
 }
 
 Row Engine::Parts::add(OwnerKind kind, const Command& command, Texts texts) noexcept {

@@ -105,9 +105,9 @@ private:
         TextId reason;
         TextId bundle;
     };
+    [[nodiscard]] bool apply(const Command& command, Texts& texts) noexcept;
     [[nodiscard]] bool make_room(const Command& command, bool adds_app, bool adds_process, bool reused) noexcept;
     [[nodiscard]] bool take_texts(const Command& command, bool tells, bool adds, Texts& texts) noexcept;
-    void give_back(Texts texts) noexcept;
     Row add(OwnerKind kind, const Command& command, Texts texts) noexcept;
     void grant(Row row, Mask mask, const Command& command, Texts texts) noexcept;
     void merge(Row row, Mask mask, const Command& command, TextId reason) noexcept;

@@ -29,6 +29,14 @@ void refuse(Host& host, Instant now, const Command& command) {
     BOOST_CHECK_EQUAL(look(), before);
 }
 
+// What RecordView tells is the engine's own, and may go into a command as it is.
+std::string_view reason_of(Host& host, Instant now, std::uint32_t uid) {
+    RecordView view;
+    REQUIRE_EQUAL_QUIETLY(host->find({OwnerKind::app, uid}, now, view), Status::ok);
+    REQUIRE_QUIETLY(view.grant_count == 1);
+    return view.grants[0].reason;
+}
+
 }  // namespace
 
 BOOST_AUTO_TEST_SUITE(engine_limits)
@@ -209,6 +217,37 @@ BOOST_AUTO_TEST_CASE(a_reserved_engine_starts_empty) {
     BOOST_CHECK_EQUAL(host.stats(0).app_records, 0u);
     for (std::uint32_t uid = 0; uid < 100; ++uid) host.run(0, timed(uid));
     refuse(host, 0, timed(100));
+}
+
+BOOST_AUTO_TEST_CASE(an_own_text_may_lose_its_last_grant_in_the_call_that_it_is_given_to) {
+    Host host;
+    const std::string reason(40, 'r');
+    Command command = timed(1);
+    command.reason = reason;
+    host.run(0, command);
+    command.reason = reason_of(host, 0, 1);
+    host.run(100, command);  // ends the grant that had it
+    BOOST_CHECK_EQUAL(reason_of(host, 100, 1), reason);
+    check_valid(*host);
+}
+
+BOOST_AUTO_TEST_CASE(an_own_text_may_move_while_room_is_made_for_another) {
+    Host host({.max_strings = 2, .event_capacity = 8});
+    const std::string reason(40, 'r');
+    const std::string others(40, 'o');
+    const std::string bundle(1024, 'b');
+    Command command = timed(1, 1000);
+    command.reason = reason;
+    host.run(0, command);
+    Command ending = timed(2);
+    ending.reason = others;
+    host.run(0, ending);
+    command = timed(3, 1000);
+    command.reason = reason_of(host, 0, 1);
+    command.bundle = bundle;  // a third text, until the second has gone with its grant
+    host.run(100, command);
+    BOOST_CHECK_EQUAL(reason_of(host, 100, 3), reason);
+    check_valid(*host);
 }
 
 BOOST_AUTO_TEST_SUITE_END()
