@@ -27,7 +27,8 @@ struct Signature {
 void read_arguments(const Signature& signature, PyObject* const* arguments, Py_ssize_t count, PyObject* keywords,
                     std::span<PyObject*> values);
 
-// The parameters of one fast call: names in order, how many must be given, and how many may be given by position. To be made inside `guarded`: the names may not be had.
+// The parameters of one fast call: names in order, how many must be given, and how many may be given by position. To be
+// made inside `guarded`: the names may find no memory.
 template <std::size_t size, std::size_t required, std::size_t positional = required>
 class Parameters {
 public:

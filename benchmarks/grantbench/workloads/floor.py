@@ -1,9 +1,10 @@
-"""The floor: the least that one could do for an owner in Python."""
+"""The floor: the least that one could do for an owner in Python, and calls of a manager that find nothing to do."""
 
 from collections.abc import Callable
 
 from grantbench import loops
 from grantbench.contender import COMMON, Run
+from grantbench.contenders.grantwheel_contender import GrantwheelContender
 from grantbench.plan import Plan
 from grantbench.workload import Entry, Trial, Workload, expect
 
@@ -53,10 +54,34 @@ def _entry(loop: Callable[[Plan, Deadlines], Run]) -> Entry:
     return Entry(make, 10_000_000)
 
 
+def _about_nobody(loop: Callable[[GrantwheelContender, list[int]], Run]) -> Entry:
+    """A call about owners who hold nothing, while as many others hold something: all of a call but what it is for."""
+
+    def make(plan: Plan) -> Trial:
+        contender = GrantwheelContender(plan.owners)
+        contender.applying(plan.uids, plan.timeouts)()
+        return Trial(
+            run=loop(contender, plan.newcomers),
+            loop=lambda: loops.over(plan.newcomers),
+            operations=plan.owners,
+            check=lambda: expect("owners that hold something", contender.count(), plan.owners),
+            close=contender.close,
+        )
+
+    return Entry(make, 10_000_000)
+
+
 FLOOR = Workload(
     name="floor",
-    what="call a Python function that does nothing, store a deadline in a dict, look one up with get",
+    what="call a Python function that does nothing, store a deadline in a dict, look one up with get; ask grantwheel "
+    "about owners that hold nothing, and release what they do not hold",
     unit="per call",
     base="dict store",
-    entries={"dict store": _entry(_storing), "dict get": _entry(_getting), "empty function": _entry(_calling)},
+    entries={
+        "dict store": _entry(_storing),
+        "dict get": _entry(_getting),
+        "empty function": _entry(_calling),
+        "grantwheel, query of nobody": _about_nobody(GrantwheelContender.asking),
+        "grantwheel, release of nothing": _about_nobody(GrantwheelContender.releasing),
+    },
 )
