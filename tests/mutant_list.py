@@ -37,8 +37,14 @@ MUTANTS: Final = (
     Mutant("engine_apply.cpp", "++(is_held ? renewed : granted);", "++(is_held ? granted : renewed);", "renewals"),
     # limits
     Mutant("engine_apply.cpp", "more > limits.max_records", "more >= limits.max_records", "limit of records"),
-    Mutant("engine_apply.cpp", "<= limits.max_strings", "< limits.max_strings", "limit of texts"),
-    Mutant("engine_apply.cpp", "while (end_some());", "while (false);", "what is due is freed before a limit is told"),
+    Mutant("engine_apply.cpp", "> limits.max_strings", ">= limits.max_strings", "limit of texts"),
+    Mutant(
+        "engine_apply.cpp",
+        "> limits.max_strings) {\n        if (!end_some()) ",
+        "> limits.max_strings) {\n        ",
+        "what is due is freed before a limit is told",
+    ),
+    Mutant("engine_apply.cpp", "if (texts.reason == no_text) {", "{", "a reason that is held is not taken again"),
     Mutant("engine_apply.cpp", "} - std::size_t{reused};", "};", "the row of a reused pid counts as free"),
     # memory for an apply
     Mutant("engine_apply.cpp", "(adds || !table.has_types(command.mask)) &&", "adds &&", "a type that is new to all"),
@@ -138,9 +144,8 @@ MUTANTS: Final = (
         "one entry of a uid is laid out anew",
     ),
     Mutant("table.cpp", "types | types_, [", "types, [", "arrays of types held before grow too"),
-    Mutant("table.cpp", "grants_[type].reserve(capacity())", "grants_[type].reserve(rows)", "rows left by a failure"),
-    Mutant("table.cpp", "if (reserved) types_ |= types;", "", "which types have memory"),
-    Mutant("table.cpp", "if (reserved) types_ |= types;", "types_ |= types;", "types whose memory failed"),
+    Mutant("table.cpp", "types_ |= types;", "", "which types have memory"),
+    Mutant("table.cpp", "if (!reserved || ", "types_ |= types;\n    if (!reserved || ", "types whose memory failed"),
     Mutant("table.cpp", "(first_of(uid) == no_row ? 1 : 0)", "0", "room in the index for a new uid"),
     Mutant("table.cpp", "pids_.count() + processes, rows)", "pids_.count(), rows)", "room in the index for pids"),
     Mutant("table.cpp", "types & types_, [", "types, [", "asking for the grants of a type without memory"),
