@@ -46,7 +46,8 @@ OPTIONS = {
     "ASAN_OPTIONS": "allocator_may_return_null=1:detect_leaks=1:leak_check_at_exit=0",
     "UBSAN_OPTIONS": "print_stacktrace=1",
     # Tests fork while other threads are at work, which is allowed as long as the child does little.
-    "TSAN_OPTIONS": "halt_on_error=1:second_deadlock_stack=1:die_after_fork=0:history_size=4",
+    "TSAN_OPTIONS": "halt_on_error=1:second_deadlock_stack=1:die_after_fork=0:history_size=4:print_suppressions=0"
+    f":suppressions={TESTS / 'tsan_suppressions.txt'}",
 }
 ADDR_NO_RANDOMIZE = 0x0040000
 
