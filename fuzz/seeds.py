@@ -104,7 +104,18 @@ def capi() -> dict[str, bytes]:
     )
     kinds = {name: number for name, number in whole.items() if name} | dict(zip(names, range(7, 24), strict=True))
     apply = bytes((0, 0, 0, 4, 1, 1, 1, 0, 0)) + bytes((4, 1, 0, 0, 0, 1, 5)) + bytes(12)
-    return {name: start + apply + bytes((0, kind)) + bytes(range(1, 40)) for name, kind in kinds.items()}
+    plain = {name: start + apply + bytes((0, kind)) + bytes(range(1, 40)) for name, kind in kinds.items()}
+
+    # A host that asks its quota itself, and a call between batches whose request is null.
+    quota = bytes((0, kinds["set-policy"], 16, 1)) + bytes(21)
+    nothing = bytes((0, kinds["perform"])) + bytes(16) + b"\xff" + bytes(5)
+
+    def batch(is_apply: int, time: int = 0) -> bytes:
+        columns = b"".join(b"\0" + bytes(row) for row in (*[(1, 0, 2, 0, 3, 0, 4, 0)] * 2, (1, 0) * 4, (9, 0) * 4))
+        return bytes((time, kinds["change-many"], 4)) + columns + bytes((0, is_apply, 0, 0, 0, 0))
+
+    settled = start + quota + batch(1) + batch(0) + nothing + batch(1) + batch(1, time=191) + nothing
+    return plain | {"quota-and-batches": settled}
 
 
 def main() -> int:
