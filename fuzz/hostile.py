@@ -4,7 +4,7 @@ What is drawn are recipes: two of what a recipe makes behave alike, one for the 
 """
 
 from collections import ChainMap, OrderedDict, UserDict, defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType, SimpleNamespace
 from typing import Any, Final, NamedTuple
 
@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from grantwheel import CpuLevel, EfficiencyResourcesRequest, ResourceType
 from oracle import CODES, LARGEST
+from support import View
 
 FIELDS: Final = tuple(CODES)
 
@@ -90,22 +91,6 @@ class Text(str):
 
     def __str__(self) -> str:
         return "lie"
-
-
-class View(Mapping[str, Any]):
-    """A mapping that has nothing but what a mapping needs."""
-
-    def __init__(self, fields: dict[str, Any]) -> None:
-        self.fields = fields
-
-    def __getitem__(self, name: str) -> Any:
-        return self.fields[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self.fields)
-
-    def __len__(self) -> int:
-        return len(self.fields)
 
 
 class Holding(View):

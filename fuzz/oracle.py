@@ -10,19 +10,12 @@ from typing import Any, Final, NamedTuple
 
 from grantwheel import EfficiencyResourcesRequest
 from model_policy import MAX_TEXT_BYTES, PARCEL_FAILED, Refused
+from support import REQUEST_DETAIL
 
 ARGUMENT_COUNT: Final = 9800401
 LARGEST: Final = 2**31 - 1
 ABSENT: Final = object()
-CODES: Final = {
-    "resourceTypes": 9800413,
-    "isApply": 9800414,
-    "timeOut": 9800415,
-    "reason": 9800402,
-    "isPersist": 9800416,
-    "isProcess": 9800417,
-    "cpuLevel": 9800418,
-}
+CODES: Final = REQUEST_DETAIL
 
 
 class Asked(NamedTuple):

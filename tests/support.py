@@ -1,6 +1,6 @@
 """Callers, managers and checks that several test files share."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -143,3 +143,19 @@ def shown(values: Sequence[Any]) -> list[Any]:
 def brief(events: list[grantwheel.Event]) -> list[tuple[EventKind, int, int, int]]:
     """Reduce events to kind, uid, pid and mask."""
     return [(event.kind, event.uid, event.pid, event.mask) for event in events]
+
+
+class View(Mapping[str, Any]):
+    """A mapping that is no dict and has nothing but what a mapping needs."""
+
+    def __init__(self, fields: dict[str, Any]) -> None:
+        self.fields = fields
+
+    def __getitem__(self, name: str) -> Any:
+        return self.fields[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.fields)
+
+    def __len__(self) -> int:
+        return len(self.fields)

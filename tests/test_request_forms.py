@@ -1,30 +1,13 @@
 """The documented request: what may carry its fields."""
 
 from collections import ChainMap, OrderedDict, UserDict, defaultdict
-from collections.abc import Iterator, Mapping
 from types import MappingProxyType, SimpleNamespace
 from typing import Any
 
 import pytest
 
 from grantwheel import EfficiencyResourcesRequest, Manager
-from support import CPU, GPS, MAIL, TIMER, check_refused, make_manager, refuse_field, request, shown
-
-
-class View(Mapping[str, Any]):
-    """A mapping that is no dict and has nothing but what a mapping needs."""
-
-    def __init__(self, fields: dict[str, Any]) -> None:
-        self.fields = fields
-
-    def __getitem__(self, name: str) -> Any:
-        return self.fields[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self.fields)
-
-    def __len__(self) -> int:
-        return len(self.fields)
+from support import CPU, GPS, MAIL, TIMER, View, check_refused, make_manager, refuse_field, request, shown
 
 
 @pytest.fixture
