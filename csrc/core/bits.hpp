@@ -2,7 +2,6 @@
 #pragma once
 
 #include <bit>
-#include <cstddef>
 
 #include "grantwheel/types.hpp"
 
@@ -15,12 +14,5 @@ constexpr void for_each_type(Mask mask, Visit&& visit) noexcept {
 }
 
 [[nodiscard]] constexpr Mask type_bit(int index) noexcept { return Mask{1} << index; }
-
-// A loop, as masks have few bits and std::popcount is a library call for a portable processor.
-[[nodiscard]] constexpr std::size_t count_bits(Mask mask) noexcept {
-    std::size_t count = 0;
-    for (; mask != 0; mask &= mask - 1) ++count;
-    return count;
-}
 
 }  // namespace grantwheel
