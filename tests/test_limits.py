@@ -1,5 +1,8 @@
 """Limits of records and texts: what counts, what frees, and that reaching one changes nothing."""
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 
 import pytest
@@ -183,3 +186,29 @@ def test_memory_may_be_reserved() -> None:
         manager.apply(uid, 1, GPS, 40)
     assert manager.count(GPS) == 1000
     manager.validate()
+
+
+CLOSED_AGAIN_AND_AGAIN = """
+from array import array
+from grantwheel import Manager, ManualClock
+
+owners = 20_000
+uids, masks, timeouts = array("I", range(owners)), array("I", [32]) * owners, array("I", [1000]) * owners
+sizes = []
+for _ in range(40):
+    manager = Manager(clock=ManualClock())
+    manager.apply_many(uids, uids, masks, timeouts)
+    manager.close()
+    with open("/proc/self/statm") as statm:
+        sizes.append(int(statm.read().split()[1]) * 4096)
+print((sizes[-1] - sizes[3]) // owners)
+"""
+
+
+@pytest.mark.skipif("LD_PRELOAD" in os.environ, reason="another allocator keeps what was freed for a while")
+def test_managers_that_come_and_go_leave_nothing_behind() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", CLOSED_AGAIN_AND_AGAIN], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) < 100  # bytes for each owner of one manager; 36 managers have been closed
