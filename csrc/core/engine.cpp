@@ -61,7 +61,7 @@ Status Engine::next_deadline(Instant now, Instant& deadline) noexcept {
 
 Instant Engine::wake_at() const noexcept {
     Wheel::Slot slot;
-    return parts_->wheel.first(slot) ? slot.start : no_deadline;
+    return parts_->timed != 0 && parts_->wheel.first(slot) ? slot.start : no_deadline;
 }
 
 bool Engine::track_cpu_ended(bool track) noexcept {
@@ -126,9 +126,10 @@ void Engine::Parts::remove_types(Row row, Mask mask, Cause cause, Instant time) 
         if (is_app && tracks_cpu_ended) cpu_ended.push(record.key);
     }
     const Mask left = table.mask(row) & ~mask;
+    const bool was_timed = record.is_timed();
     record.persistent &= static_cast<std::uint16_t>(left);
     table.set_mask(row, left);
-    if (left == record.persistent && record.armed != no_deadline) wheel.disarm(table.records(), row);
+    timed -= std::size_t{was_timed} - std::size_t{record.is_timed()};
     if (left == 0) {
         strings.drop(details.bundle);
         table.remove(row);

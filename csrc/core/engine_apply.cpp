@@ -92,6 +92,7 @@ void Engine::Parts::grant(Row row, Mask mask, const Command& command, Texts text
 void Engine::Parts::merge(Row row, Mask mask, const Command& command, TextId reason) noexcept {
     Record& record = table.record(row);
     const Mask held = table.mask(row);
+    const bool was_timed = record.is_timed();
     const Instant deadline = command.is_persist ? no_deadline : now + command.timeout_ms;
     Mask extended = 0;
     for_each_type(mask, [&](int type) {
@@ -113,15 +114,9 @@ void Engine::Parts::merge(Row row, Mask mask, const Command& command, TextId rea
     });
     if (command.is_persist) record.persistent |= static_cast<std::uint16_t>(extended);
     table.set_mask(row, held | mask);
-    const bool is_timed = table.mask(row) != record.persistent;
-    const bool armed = record.armed != no_deadline;
-    if (!is_timed) {
-        if (armed) wheel.disarm(table.records(), row);
-    } else if (!armed) {
-        wheel.arm(table.records(), row, deadline);
-    } else if (extended != 0 && deadline < record.armed) {
-        wheel.move(table.records(), row, deadline);
-    }
+    timed += std::size_t{record.is_timed()} - std::size_t{was_timed};
+    // A new record may have come to a timer of the past.
+    if (extended != 0 && (deadline < record.armed || record.armed <= now)) wheel.arm(table.records(), row, deadline);
 }
 
 }  // namespace grantwheel

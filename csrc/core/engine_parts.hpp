@@ -27,6 +27,7 @@ struct Engine::Parts {
     Array<std::uint64_t> scratch{};    // rows to be sorted, as `sort_key`; as many places as the table has rows
     Array<std::uint32_t> cpu_ended{};  // as Engine::cpu_ended says; one place more than the table has rows
     std::size_t places = 0;            // how many rows these and the wheel have room for
+    std::size_t timed = 0;             // records with a deadline
     bool tracks_cpu_ended = false;
     std::uint64_t granted = 0;
     std::uint64_t renewed = 0;

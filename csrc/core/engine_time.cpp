@@ -30,12 +30,12 @@ bool Engine::Parts::expire(Row row, Instant at) noexcept {
     return due != held;
 }
 
-// Afterwards the timer of the record lies in the future: nothing is due, and its deadlines can be changed.
+// Afterwards the timer of the record does not lie in the past: nothing is due, and its deadlines can be changed.
 bool Engine::Parts::settle(Row row) noexcept {
     while (table.record(row).armed <= now) {
         const Instant at = earliest(row);
         if (at > now) {
-            wheel.move(table.records(), row, at);
+            wheel.arm(table.records(), row, at);
         } else if (!expire(row, at)) {
             return false;
         }
@@ -75,8 +75,8 @@ AdvanceResult Engine::Parts::advance(std::size_t budget) noexcept {
     return result;
 }
 
-// Ends what is due at the one instant of a slot of the lowest level, in order, and re-arms the timers that renewals
-// have left behind there. Answers the number of grants ended.
+// Ends what is due at the one instant of a slot of the lowest level, in order, and re-arms the timers that fire for
+// nothing. Answers the number of grants ended.
 std::size_t Engine::Parts::end_slot(const Wheel::Slot& slot, std::size_t& budget) noexcept {
     constexpr std::size_t ahead = 8;
     scratch.clear();
@@ -86,7 +86,7 @@ std::size_t Engine::Parts::end_slot(const Wheel::Slot& slot, std::size_t& budget
         if (at == slot.start) {
             scratch.push(sort_key(row));
         } else {
-            wheel.move(table.records(), row, at);
+            wheel.arm(table.records(), row, at);
         }
     }
     std::sort(scratch.begin(), scratch.end());
@@ -98,8 +98,8 @@ std::size_t Engine::Parts::end_slot(const Wheel::Slot& slot, std::size_t& budget
             table.prefetch_row(next, table.mask(next));
         }
         const Row row = row_of(scratch[i]);
-        if (!expire(row, slot.start)) continue;
-        if (const Instant at = earliest(row); at != no_deadline) wheel.move(table.records(), row, at);
+        const Instant at = expire(row, slot.start) ? earliest(row) : no_deadline;
+        wheel.arm(table.records(), row, at);
     }
     return static_cast<std::size_t>(ended[static_cast<std::size_t>(Cause::expired)] - before);
 }
@@ -108,7 +108,7 @@ std::size_t Engine::Parts::end_slot(const Wheel::Slot& slot, std::size_t& budget
 void Engine::Parts::empty_slot(const Wheel::Slot& slot, std::size_t& budget) noexcept {
     for (; budget != 0 && wheel.occupied(slot); --budget) {
         const Row row = wheel.pop(table.records(), slot);
-        wheel.move(table.records(), row, earliest(row));
+        wheel.arm(table.records(), row, earliest(row));
     }
 }
 
@@ -122,7 +122,7 @@ bool Engine::Parts::end_some() noexcept {
 }
 
 // After an advance every timer lies in the future. The first occupied slot then has the answer, once the timers that
-// renewals left behind in it are where they belong; when they all belong elsewhere, the next slot is the first.
+// have been left behind in it are where they belong; when they all belong elsewhere, the next slot is the first.
 Instant Engine::Parts::next_deadline() noexcept {
     advance(SIZE_MAX);
     Wheel::Slot slot;
@@ -133,7 +133,7 @@ Instant Engine::Parts::next_deadline() noexcept {
         for (const std::uint64_t popped : scratch) {
             const auto row = static_cast<Row>(popped);
             const Instant at = earliest(row);
-            wheel.move(table.records(), row, at);
+            wheel.arm(table.records(), row, at);
             first = std::min(first, at);
         }
         if (wheel.occupied(slot)) return first;

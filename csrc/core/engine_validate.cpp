@@ -27,17 +27,18 @@ const char* first_broken_text(const Engine::Parts& parts, Array<std::uint64_t>& 
 
 const char* first_broken_timer(const Engine::Parts& parts) noexcept {
     std::size_t timed = 0;
+    std::size_t armed = 0;
     for (Row row = 0; row < parts.table.end(); ++row) {
-        if (parts.table.mask(row) == 0) continue;
         const Record& record = parts.table.record(row);
-        const bool is_timed = parts.table.mask(row) != record.persistent;
-        if (is_timed != (record.armed != no_deadline)) return "engine: timer of a record without timed types, or none";
-        timed += is_timed;
+        if (record.is_timed() && record.armed == no_deadline) return "engine: record with a deadline and no timer";
+        timed += record.is_timed();
+        armed += record.armed != no_deadline;
     }
+    if (timed != parts.timed) return "engine: number of records with a deadline";
     std::size_t timers = 0;
     const char* reason = nullptr;
     if (!parts.wheel.validate(parts.table.records(), timers, &reason)) return reason;
-    return timers == timed ? nullptr : "engine: number of timers";
+    return timers == armed ? nullptr : "engine: number of timers";
 }
 
 }  // namespace

@@ -97,7 +97,10 @@ Row Table::first_process(std::uint32_t uid) const noexcept {
 Row Table::add(OwnerKind kind, std::uint32_t uid, std::uint32_t pid, TextId bundle) noexcept {
     const bool app = kind == OwnerKind::app;
     const Row row = take_row();
-    records_[row] = {no_deadline, {}, app ? uid : pid, 0, 0, 0, 0, kind, default_level};
+    Record& record = records_[row];
+    record.key = app ? uid : pid;
+    record.kind = kind;
+    record.cpu_level = default_level;
     details_[row] = {bundle, app ? pid : uid, no_row, no_row};
     ++record_count_[at(kind)];
     link(row, uid);
@@ -109,12 +112,12 @@ Row Table::add(OwnerKind kind, std::uint32_t uid, std::uint32_t pid, TextId bund
 Row Table::take_row() noexcept {
     const Row row = free_;
     if (row == no_row) {
-        records_.extend();
+        records_.extend() = {};
         details_.extend();
         masks_.extend() = 0;
         return end() - 1;
     }
-    free_ = records_[row].place;
+    free_ = records_[row].key;
     --free_count_;
     if (free_ != no_row) prefetch_row(free_, 0);  // for the next record
     return row;
@@ -159,7 +162,7 @@ void Table::remove(Row row) noexcept {
     unlink(row, uid(row));
     if (!is_app(row)) pids_.erase(place_of_pid(record.key), hash_of_pid());
     --record_count_[at(record.kind)];
-    record.place = free_;
+    record.key = free_;
     free_ = row;
     ++free_count_;
 }
@@ -226,7 +229,7 @@ bool Table::validate(const char** reason) const noexcept {
         }
     }
     std::size_t free = 0;
-    for (Row row = free_; row != no_row && free <= end(); row = records_[row].place) {
+    for (Row row = free_; row != no_row && free <= end(); row = records_[row].key) {
         if (masks_[row] != 0) return broken("table: free row that holds something");
         ++free;
     }

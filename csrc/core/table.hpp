@@ -47,9 +47,9 @@ public:
     // The first process record of a uid, from where Details::next_of_uid leads on, in no order.
     [[nodiscard]] Row first_process(std::uint32_t uid) const noexcept;
 
-    // Adds a record that holds nothing yet, without a timer. Pre: the owner has none, and room has been made.
+    // Adds a record that holds nothing yet; its timer is that of its row. Pre: the owner has none, and room has been made.
     Row add(OwnerKind kind, std::uint32_t uid, std::uint32_t pid, TextId bundle) noexcept;
-    // Takes a record away. Pre: it holds nothing and has no timer.
+    // Takes a record away. Pre: it holds nothing.
     void remove(Row row) noexcept;
 
     [[nodiscard]] Mask mask(Row row) const noexcept { return records_[row].mask; }

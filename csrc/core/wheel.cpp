@@ -6,8 +6,9 @@ namespace grantwheel {
 
 namespace {
 
-constexpr int group_bits = 6;
-constexpr unsigned group_mask = 63;
+constexpr int group_bits = 8;
+constexpr unsigned group_mask = Wheel::slot_count - 1;
+constexpr int word_bits = 64;
 
 unsigned group(Instant at, int level) noexcept {
     return static_cast<unsigned>(at >> (level * group_bits)) & group_mask;
@@ -60,11 +61,10 @@ void Wheel::link(Rows<Record>& records, Row row, std::uint16_t slot) noexcept {
     Stack& stack = stacks_[slot];
     if (stack.filled == 0 || stack.filled == Tray::size) add_tray(stack);
     Record& record = records[row];
-    record.slot = slot;
     record.place = stack.tray << place_bits | stack.filled;
     trays_[stack.tray].rows[stack.filled++] = row;
-    occupied_[slot / slot_count] |= std::uint64_t{1} << slot % slot_count;
-    occupied_levels_ |= 1u << slot / slot_count;
+    occupied_[slot / word_bits] |= std::uint64_t{1} << slot % word_bits;
+    occupied_words_ |= 1u << slot / word_bits;
 }
 
 Row Wheel::take_top(std::uint16_t slot) noexcept {
@@ -73,16 +73,15 @@ Row Wheel::take_top(std::uint16_t slot) noexcept {
     if (stack.filled != 0) return row;
     drop_tray(stack);
     if (stack.filled != 0) return row;
-    const int level = slot / slot_count;
-    occupied_[level] &= ~(std::uint64_t{1} << slot % slot_count);
-    if (occupied_[level] == 0) occupied_levels_ &= ~(1u << level);
+    std::uint64_t& word = occupied_[slot / word_bits];
+    word &= ~(std::uint64_t{1} << slot % word_bits);
+    if (word == 0) occupied_words_ &= ~(1u << slot / word_bits);
     return row;
 }
 
 // The topmost row of the slot takes the place of the one that goes.
 void Wheel::unlink(Rows<Record>& records, Row row) noexcept {
     const Record& record = records[row];
-    if (record.slot == no_slot) return;
     const Row top = take_top(record.slot);
     if (top == row) return;
     trays_[record.place >> place_bits].rows[record.place & ((1u << place_bits) - 1)] = top;
@@ -90,22 +89,14 @@ void Wheel::unlink(Rows<Record>& records, Row row) noexcept {
 }
 
 void Wheel::arm(Rows<Record>& records, Row row, Instant at) noexcept {
-    records[row].armed = at;
-    link(records, row, slot_of(at));
-}
-
-void Wheel::disarm(Rows<Record>& records, Row row) noexcept {
-    unlink(records, row);
-    records[row].armed = no_deadline;
-}
-
-void Wheel::move(Rows<Record>& records, Row row, Instant at) noexcept {
-    const std::uint16_t slot = slot_of(at);
-    if (slot != records[row].slot) {
-        unlink(records, row);
-        link(records, row, slot);
+    Record& record = records[row];
+    const std::uint16_t slot = at == no_deadline ? no_slot : slot_of(at);
+    if (slot != record.slot) {
+        if (record.slot != no_slot) unlink(records, row);
+        record.slot = slot;
+        if (slot != no_slot) link(records, row, slot);
     }
-    records[row].armed = at;
+    record.armed = at;
 }
 
 Row Wheel::pop(Rows<Record>& records, const Slot& slot) noexcept {
@@ -126,13 +117,15 @@ Row Wheel::pop(Rows<Record>& records, const Slot& slot) noexcept {
 
 bool Wheel::first(Slot& slot) const noexcept {
     bool found = false;
-    for (std::uint32_t levels = occupied_levels_; levels != 0; levels &= levels - 1) {
-        const int level = std::countr_zero(levels);
-        const int position = std::countr_zero(occupied_[level]);
+    for (std::uint64_t occupied = occupied_words_; occupied != 0;) {
+        const int word = std::countr_zero(occupied);
+        const int level = word / words;
+        const int position = word % words * word_bits + std::countr_zero(occupied_[word]);
         const Instant start = above(current_, level) | static_cast<Instant>(position) << (level * group_bits);
         // Of two that start now, the higher is the one that was entered and not yet emptied: it comes first.
         if (!found || start <= slot.start) slot = {level, position, start};
         found = true;
+        occupied &= ~std::uint64_t{0} << (level + 1) * words;
     }
     return found;
 }
@@ -158,13 +151,13 @@ bool Wheel::validate(const Rows<Record>& records, std::size_t& count, const char
     };
     count = 0;
     std::size_t trays = 0;
-    for (int level = 0; level < level_count; ++level) {
-        if (((occupied_levels_ >> level & 1u) != 0) != (occupied_[level] != 0)) return broken("wheel: word of levels");
+    for (int word = 0; word < level_count * words; ++word) {
+        if (((occupied_words_ >> word & 1u) != 0) != (occupied_[word] != 0)) return broken("wheel: occupied words");
     }
     for (std::uint16_t slot = 0; slot < level_count * slot_count; ++slot) {
         Stack stack = stacks_[slot];
-        const bool is_occupied = (occupied_[slot / slot_count] >> slot % slot_count & 1u) != 0;
-        if (is_occupied != (stack.filled != 0)) return broken("wheel: word of slots");
+        const bool is_occupied = (occupied_[slot / word_bits] >> slot % word_bits & 1u) != 0;
+        if (is_occupied != (stack.filled != 0)) return broken("wheel: occupied slots");
         if (stack.filled > Tray::size || (stack.filled == 0) != (stack.tray == no_tray)) return broken("wheel: stack");
         for (; stack.tray != no_tray; stack = {trays_[stack.tray].below, Tray::size}) {
             if (stack.tray >= trays_.size() || ++trays > trays_.size()) return broken("wheel: trays of a slot");

@@ -2,9 +2,9 @@
 //
 // When     You have many timers, most of which are moved or dropped before they fire, and want to find those that do
 //          without looking at the others.
-// How      Eleven levels of 64 slots; a slot of level n spans 64^n ticks of 1 ms. A timer sits on the level of the
-//          highest group of six bits in which its instant differs from `current`, so eleven levels hold any 64-bit
-//          instant. A word of occupied slots per level finds the next slot by bit scan: empty ticks cost nothing.
+// How      Eight levels of 256 slots; a slot of level n spans 256^n ticks of 1 ms. A timer sits on the level of the
+//          highest byte in which its instant differs from `current`, so eight levels hold any 64-bit instant. A bit per
+//          slot tells which are occupied and finds the next one by bit scan: empty ticks cost nothing.
 // Slot     A stack of rows in trays of one cache line each, not a list through the records: whoever empties a slot knows
 //          the rows that come next, and can ask for their records ahead of time.
 // Order    Every timer of the first occupied slot comes before every timer of the others. That is why a slot that has
@@ -19,8 +19,8 @@ namespace grantwheel {
 
 class Wheel {
 public:
-    static constexpr int level_count = 11;
-    static constexpr int slot_count = 64;
+    static constexpr int level_count = 8;
+    static constexpr int slot_count = 256;
 
     struct Slot {
         int level;
@@ -36,14 +36,10 @@ public:
     // are reserved.
     void touch(std::size_t rows) noexcept { trays_.touch(rows / Tray::size); }
 
-    // Sets the timer of a row that has none. Pre: at >= current().
+    // Sets when the timer of a row fires; no_deadline: never. Pre: at >= current().
     void arm(Rows<Record>& records, Row row, Instant at) noexcept;
-    // Takes the timer away.
-    void disarm(Rows<Record>& records, Row row) noexcept;
-    // Sets another instant for a row that has a timer. Pre: at >= current().
-    void move(Rows<Record>& records, Row row, Instant at) noexcept;
-    // Takes the topmost row off an occupied slot. Its timer is still set, but in no slot: it must be moved or disarmed
-    // next. Asks the processor for the record of a row that will be popped soon.
+    // Takes the topmost row off an occupied slot. Its timer is still set, but in no slot: it must be armed next. Asks the
+    // processor for the record of a row that will be popped soon.
     [[nodiscard]] Row pop(Rows<Record>& records, const Slot& slot) noexcept;
 
     // The first occupied slot. Cost O(levels). False when no timer is set.
@@ -51,7 +47,7 @@ public:
 
     // Whether a slot has any row.
     [[nodiscard]] bool occupied(const Slot& slot) const noexcept {
-        return (occupied_[slot.level] >> slot.position & 1u) != 0;
+        return stacks_[slot.level * slot_count + slot.position].filled != 0;
     }
     // The instant that the wheel has reached. Timers before it have been dealt with.
     [[nodiscard]] Instant current() const noexcept { return current_; }
@@ -63,7 +59,6 @@ public:
     [[nodiscard]] bool validate(const Rows<Record>& records, std::size_t& count, const char** reason) const noexcept;
 
 private:
-    static constexpr std::uint16_t no_slot = UINT16_MAX;  // of a row that was popped
     static constexpr std::uint32_t no_tray = UINT32_MAX;
 
     struct alignas(64) Tray {
@@ -87,9 +82,11 @@ private:
     [[nodiscard]] const char* first_broken_row(const Rows<Record>& records, std::uint16_t slot, Row row,
                                                std::uint32_t place) const noexcept;
 
+    static constexpr int words = slot_count / 64;
+
     Instant current_ = 0;
-    std::uint32_t occupied_levels_ = 0;
-    std::uint64_t occupied_[level_count]{};
+    std::uint32_t occupied_words_ = 0;  // which words of the next have a bit set
+    std::uint64_t occupied_[level_count * words]{};
     Stack stacks_[level_count * slot_count];
     Rows<Tray> trays_;
     std::uint32_t free_trays_ = no_tray;

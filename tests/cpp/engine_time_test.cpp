@@ -191,6 +191,54 @@ BOOST_AUTO_TEST_CASE(the_next_deadline_is_exact) {
     BOOST_CHECK_EQUAL(host->last_sequence(), 6u);
 }
 
+// A row keeps its timer when its record goes, and the next record finds it: later, earlier, in the past, or not used.
+BOOST_AUTO_TEST_CASE(a_record_that_comes_to_the_timer_of_another_ends_on_time) {
+    for (const std::uint32_t before : {1u, 50u, 300u, 100'000u, longest}) {
+        for (const std::uint32_t after : {1u, 49u, 50u, 51u, 300u, 100'000u, longest}) {
+            for (const Instant pause : {Instant{0}, Instant{40}, Instant{50}, Instant{1'000'000}, Instant{1} << 40}) {
+                BOOST_TEST_CONTEXT(before << " ms, " << pause << " ms later " << after << " ms") {
+                    Host host;
+                    host.run(5, timed(1, GPS, before));
+                    host.run(5, {.kind = CommandKind::release, .mask = GPS, .uid = 1});
+                    BOOST_CHECK_EQUAL(host->wake_at(), no_deadline);
+                    const Instant now = 5 + pause;
+                    host.run(now, timed(2, AUDIO, after));
+                    const Instant deadline = now + after;
+                    BOOST_CHECK_LE(host->wake_at(), deadline);
+                    BOOST_CHECK_EQUAL(host.app_mask(deadline - 1, 2), AUDIO);
+                    BOOST_CHECK_EQUAL(host.next_deadline(now), deadline);
+                    check_valid(*host);
+                    BOOST_CHECK_EQUAL(host.advance(deadline - 1), 0u);
+                    BOOST_CHECK_EQUAL(host.app_mask(deadline, 2), 0u);
+                    BOOST_CHECK_EQUAL(host.advance(deadline), 1u);
+                    check_valid(*host);
+                }
+            }
+        }
+    }
+}
+
+BOOST_AUTO_TEST_CASE(a_timer_that_is_of_no_use_any_more_ends_nothing) {
+    Host host;
+    host.run(0, timed(1, GPS, 10));
+    host.run(0, {.is_persist = true, .mask = GPS, .uid = 1});  // its only deadline is gone
+    host.run(0, timed(2, GPS, 10));
+    host.run(1, {.kind = CommandKind::release, .mask = GPS, .uid = 2});
+    host.run(2, {.is_persist = true, .mask = AUDIO, .uid = 3});  // comes to the row of 2
+    host.events();
+    BOOST_CHECK_EQUAL(host->wake_at(), no_deadline);
+    BOOST_CHECK_EQUAL(host.next_deadline(3), no_deadline);
+    BOOST_CHECK_EQUAL(host.advance(1000), 0u);
+    BOOST_CHECK_EQUAL(host.events(), "");
+    BOOST_CHECK_EQUAL(host.app_mask(1000, 1), GPS);
+    BOOST_CHECK_EQUAL(host.app_mask(1000, 3), AUDIO);
+    check_valid(*host);
+    host.run(1000, timed(3, GPS, 5));
+    BOOST_CHECK_EQUAL(host.next_deadline(1000), 1005u);
+    BOOST_CHECK_EQUAL(host.advance(1005), 1u);
+    BOOST_CHECK_EQUAL(host.app_mask(1005, 3), AUDIO);
+}
+
 BOOST_AUTO_TEST_CASE(wake_at_is_never_later_than_the_next_deadline) {
     Host host({.event_capacity = 4096});
     BOOST_CHECK_EQUAL(host->wake_at(), no_deadline);
