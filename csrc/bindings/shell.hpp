@@ -216,7 +216,7 @@ inline Shell::Session Shell::begin(About about) {
     if (clock_.is_python()) return begin_asking();
     Guard lock(*this);
     const Engine& engine = open().engine();
-    if (about.uid >= 0) engine.prefetch_app(static_cast<std::uint32_t>(about.uid), about.types);
+    if (about.uid >= 0) engine.prefetch_at_once(static_cast<std::uint32_t>(about.uid), about.types);
     return session(std::move(lock), clock_.read());
 }
 

@@ -51,6 +51,9 @@ Result Engine::mask(Owner owner, Instant now) const noexcept {
 
 void Engine::prefetch_index(std::uint32_t uid) const noexcept { parts_->table.prefetch_index({OwnerKind::app, uid}); }
 void Engine::prefetch_app(std::uint32_t uid, Mask types) const noexcept { parts_->table.prefetch_app(uid, types); }
+void Engine::prefetch_at_once(std::uint32_t uid, Mask types) const noexcept {
+    parts_->table.prefetch_app_at_once(uid, types);
+}
 
 Status Engine::find(Owner owner, Instant now, RecordView& view) const noexcept {
     view = RecordView{};

@@ -68,6 +68,13 @@ void Table::prefetch_app(std::uint32_t uid, Mask types) const noexcept {
         prefetch_row(row, types);
 }
 
+void Table::prefetch_app_at_once(std::uint32_t uid, Mask types) const noexcept {
+    if (uids_.count() == 0) return;
+    const Row row = uids_.guess(mix(uid));
+    prefetch_row(row, types);
+    prefetch(&masks_[row]);
+}
+
 RowIndex::Place Table::place_of_uid(std::uint32_t wanted) const noexcept {
     return uids_.locate(mix(wanted), [&](Row row) { return uid(row) == wanted; }, hash_of_uid());
 }

@@ -38,8 +38,10 @@ public:
     // used soon.
     void prefetch_index(Owner owner) const noexcept;
     void prefetch_row(Row row, Mask types) const noexcept;
-    // The same for the row that is most likely that of an app, as far as the index alone can tell.
+    // The same for the row that is most likely that of an app, as far as the index alone can tell: when the slot has come,
+    // or without waiting for it.
     void prefetch_app(std::uint32_t uid, Mask types) const noexcept;
+    void prefetch_app_at_once(std::uint32_t uid, Mask types) const noexcept;
 
     [[nodiscard]] Row find_app(std::uint32_t uid) const noexcept;
     [[nodiscard]] Row find_process(std::uint32_t pid) const noexcept;

@@ -92,6 +92,7 @@ BOOST_AUTO_TEST_CASE(prefetching_is_for_any_uids_and_changes_nothing) {
         for (const std::uint32_t uid : uids) {
             host->prefetch_index(uid);
             host->prefetch_app(uid, ALL);
+            host->prefetch_at_once(uid, ALL);
         }
     };
     prefetch_all();

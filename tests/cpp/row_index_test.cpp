@@ -60,6 +60,16 @@ public:
     [[nodiscard]] Row find(std::uint32_t key) const {
         return index_.find(hash_(key), [&](Row row) { return keys_.at(row) == key; }, hash_of());
     }
+    // How many of the keys are guessed; whatever is guessed for another key must be a row of the index, or 0.
+    [[nodiscard]] std::size_t guessed(std::uint32_t keys) const {
+        std::size_t count = 0;
+        for (std::uint32_t key = 0; key < keys; ++key) {
+            const Row row = index_.guess(hash_(key));
+            REQUIRE_QUIETLY(row == 0 || keys_.contains(row));
+            count += row == find(key);
+        }
+        return count;
+    }
     [[nodiscard]] bool has_room(std::size_t count, std::size_t rows) const { return index_.has_room(count, rows); }
     [[nodiscard]] bool has(std::uint32_t key) const { return rows_.contains(key); }
     [[nodiscard]] bool has_row(Row row) const { return keys_.contains(row); }
@@ -165,6 +175,22 @@ BOOST_AUTO_TEST_CASE(agrees_with_a_map_for_every_kind_of_hash_and_width_of_rows)
         }
         BOOST_TEST_CONTEXT("seed 13, many keys, rows " << rows) {
             if (rows > 10'000) run(13, 3000, 8000, hash_functions[0], rows);
+        }
+    }
+}
+
+BOOST_AUTO_TEST_CASE(most_rows_are_guessed_and_nothing_else_but_rows) {
+    for (const std::uint32_t rows : {30'000u, 1u << 20, (1u << 28) - 1, INT32_MAX + 0u}) {
+        BOOST_TEST_CONTEXT("rows " << rows) {
+            Model model(hash_functions[0]);
+            constexpr std::uint32_t keys = 13'000;  // of 16384 slots
+            for (std::uint32_t key = 0; key < keys; ++key) {
+                REQUIRE_QUIETLY(model.reserve(key + 1, rows));
+                model.insert(key, rows - 1 - key);
+            }
+            const std::size_t guessed = model.guessed(2 * keys);
+            // Where rows take nearly all bits of a slot, there is little to guess by.
+            if (rows <= 1u << 20) BOOST_CHECK_GT(guessed, keys * 3 / 4);
         }
     }
 }

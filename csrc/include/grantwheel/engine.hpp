@@ -56,9 +56,11 @@ public:
     Result mask(Owner owner, Instant now) const noexcept;
 
     // Ask the processor for what a call on some types of an app will touch, while something else is done: for its place in
-    // the index, and, when that has come, for the record that the place leads to. They change nothing.
+    // the index, and, when that has come, for the record that the place leads to; or for both at once, when the call
+    // follows soon. They change nothing.
     void prefetch_index(std::uint32_t uid) const noexcept;
     void prefetch_app(std::uint32_t uid, Mask types) const noexcept;
+    void prefetch_at_once(std::uint32_t uid, Mask types) const noexcept;
 
     // Fills `view` with all that the owner holds now; its mask is 0 when it holds nothing. Changes nothing.
     Status find(Owner owner, Instant now, RecordView& view) const noexcept;
