@@ -97,15 +97,24 @@ bool Engine::Parts::reserve_places() noexcept {
     return true;
 }
 
-void Engine::Parts::push(const StoredEvent& event) noexcept {
-    strings.pin(event.bundle);
-    strings.unpin(events.push(event));
+// The place of one more event, which has this bundle.
+StoredEvent& Engine::Parts::add_event(TextId bundle) noexcept {
+    strings.pin(bundle);
+    StoredEvent& event = events.add();
+    strings.unpin(event.bundle);
+    return event;
 }
 
 void Engine::Parts::tell_apply(Row row, Mask fresh, std::uint32_t pid, TextId bundle) noexcept {
     const Record& record = table.record(row);
     const EventKind kind = record.kind == OwnerKind::app ? EventKind::app_apply : EventKind::process_apply;
-    push({now, table.uid(row), pid, bundle, static_cast<std::uint16_t>(fresh), kind, Cause::apply, record.cpu_level});
+    add_event(bundle) = {now,
+                         table.uid(row),
+                         pid,
+                         bundle,
+                         static_cast<std::uint16_t>(fresh),
+                         StoredEvent::pack(kind, Cause::apply),
+                         record.cpu_level};
 }
 
 // Takes types that are held from a record and says so in one event. The record goes with its last type.
@@ -114,8 +123,13 @@ void Engine::Parts::remove_types(Row row, Mask mask, Cause cause, Instant time) 
     const Details& details = table.details(row);
     const bool is_app = record.kind == OwnerKind::app;
     const EventKind kind = is_app ? EventKind::app_reset : EventKind::process_reset;
-    push({time, table.uid(row), table.pid(row), details.bundle, static_cast<std::uint16_t>(mask), kind, cause,
-          record.cpu_level});
+    add_event(details.bundle) = {time,
+                                 table.uid(row),
+                                 table.pid(row),
+                                 details.bundle,
+                                 static_cast<std::uint16_t>(mask),
+                                 StoredEvent::pack(kind, cause),
+                                 record.cpu_level};
 
     for_each_type(mask, [&](int type) {
         ++ended[static_cast<std::size_t>(cause)];

@@ -95,7 +95,7 @@ struct Engine::Parts {
     }
 
 private:
-    void push(const StoredEvent& event) noexcept;
+    [[nodiscard]] StoredEvent& add_event(TextId bundle) noexcept;
     void settle_fired_pair(Row& process, Row& app) noexcept;
     [[nodiscard]] std::size_t gather_processes(std::uint32_t uid) noexcept;
     std::size_t end_slot(const Wheel::Slot& slot, std::size_t& budget) noexcept;

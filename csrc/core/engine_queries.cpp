@@ -160,9 +160,9 @@ EventsRead Engine::read(std::uint64_t after, std::span<Event> out) const noexcep
     }
     for (; sequence <= events.last() && result.count < out.size(); ++sequence) {
         const StoredEvent& event = events.at(sequence);
-        out[result.count++] = {sequence,    event.time,      event.uid,
-                               event.pid,   event.mask,      event.kind,
-                               event.cause, event.cpu_level, parts_->strings.text(event.bundle)};
+        out[result.count++] = {sequence,      event.time,      event.uid,
+                               event.pid,     event.mask,      event.kind(),
+                               event.cause(), event.cpu_level, parts_->strings.text(event.bundle)};
     }
     return result;
 }

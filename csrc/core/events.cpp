@@ -9,19 +9,14 @@ bool Events::open(std::uint32_t capacity) noexcept {
     return ring_.reserve(capacity);
 }
 
-TextId Events::push(const StoredEvent& event) noexcept {
+StoredEvent& Events::add() noexcept {
     constexpr std::size_t ahead = 8;  // beyond the end there is nothing that asking could harm
     prefetch(ring_.data() + next_ + ahead);
-    TextId overwritten = Strings::empty;
-    if (ring_.size() < capacity_) {
-        ring_.push(event);
-    } else {
-        overwritten = ring_[next_].bundle;
-        ring_[next_] = event;
-    }
+    if (ring_.size() < capacity_) ring_.push({});
+    StoredEvent& place = ring_[next_];
     if (++next_ == capacity_) next_ = 0;
     ++last_;
-    return overwritten;
+    return place;
 }
 
 }  // namespace grantwheel

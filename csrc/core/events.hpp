@@ -15,19 +15,25 @@ struct StoredEvent {
     std::uint32_t pid;
     TextId bundle;
     std::uint16_t mask;
-    EventKind kind;
-    Cause cause;
+    std::uint8_t kind_and_cause;  // as `pack` makes it
     std::int8_t cpu_level;
+
+    [[nodiscard]] static constexpr std::uint8_t pack(EventKind kind, Cause cause) noexcept {
+        return static_cast<std::uint8_t>(static_cast<unsigned>(cause) << 4 | static_cast<unsigned>(kind));
+    }
+    [[nodiscard]] EventKind kind() const noexcept { return static_cast<EventKind>(kind_and_cause & 15u); }
+    [[nodiscard]] Cause cause() const noexcept { return static_cast<Cause>(kind_and_cause >> 4); }
 };
+static_assert(sizeof(StoredEvent) == 24);
 
 class Events {
 public:
     // Takes the memory for all of it. False when there is none.
     [[nodiscard]] bool open(std::uint32_t capacity) noexcept;
 
-    // Adds an event, over the oldest one when the ring is full. Returns the bundle of what was overwritten, which
-    // nothing refers to any more; the empty text when there is nothing to let go.
-    TextId push(const StoredEvent& event) noexcept;
+    // The place of one more event, to be written at once. Until then it has what is overwritten, which is the oldest event
+    // when the ring is full, and else one with the empty text.
+    [[nodiscard]] StoredEvent& add() noexcept;
 
     [[nodiscard]] std::uint64_t last() const noexcept { return last_; }
     // The number of the oldest event that is still there; last() + 1 when there is none.
