@@ -17,7 +17,10 @@ MUTANTS: Final = (
     Mutant(
         "engine_apply.cpp", "record.deadline(type) < deadline)", "record.deadline(type) > deadline)", "merge: extends"
     ),
-    Mutant("engine_apply.cpp", "wheel.move(table.records(), row, deadline);", ";", "merge: pulls the timer forward"),
+    Mutant("engine_apply.cpp", "wheel.arm(table.records(), row, deadline);", ";", "merge: sets the timer"),
+    Mutant("engine_apply.cpp", "(deadline < record.armed || ", "(", "merge: pulls the timer forward"),
+    Mutant("engine_apply.cpp", " || record.armed <= now)", ")", "merge: the timer of a row lies in the past"),
+    Mutant("engine_apply.cpp", "timed += std::size_t{record.is_timed()} - std::size_t{was_timed};", "", "timed records"),
     Mutant("engine_apply.cpp", "if (is_held) strings.drop(grant.reason);", "", "merge: lets the old reason go"),
     Mutant(
         "engine_apply.cpp",
@@ -28,7 +31,6 @@ MUTANTS: Final = (
     Mutant("engine_apply.cpp", "!is_persistent && record.deadline", "record.deadline", "merge: persistent stays so"),
     Mutant("engine_apply.cpp", "grant.timeout_ms = command.timeout_ms;", "", "merge: the timeout of an extension"),
     Mutant("engine_apply.cpp", "if (command.is_persist) record", "record", "merge: timed is not persistent"),
-    Mutant("engine_apply.cpp", "if (armed) wheel.disarm(table.records(), row);", "", "merge: a timer without use goes"),
     Mutant(
         "engine_apply.cpp", "table.uid(process) != command.uid;", "table.uid(process) > command.uid;", "a reused pid"
     ),
@@ -73,9 +75,8 @@ MUTANTS: Final = (
     Mutant("engine_time.cpp", "record.deadline(type) == at)", "record.deadline(type) <= now)", "an event per instant"),
     Mutant("engine_time.cpp", "process_at <= app_at", "process_at < app_at", "processes before apps in a settle"),
     Mutant("engine_time.cpp", "std::sort(scratch.begin(), scratch.end());", "", "order of what ends at one instant"),
-    Mutant(
-        "engine_time.cpp", "at != no_deadline) wheel.move", "at == no_deadline) wheel.move", "re-arming what is left"
-    ),
+    Mutant("engine_time.cpp", "? earliest(row) : no_deadline;", "? no_deadline : no_deadline;", "re-arming what is left"),
+    Mutant("engine_time.cpp", "? earliest(row) : no_deadline;", "? earliest(row) : now;", "a row that became free"),
     Mutant("engine_time.cpp", "first = std::min(first, at);", "first = at;", "next_deadline is the earliest"),
     Mutant("engine_time.cpp", "result.more = true;", "result.more = false;", "more is left after a budget"),
     Mutant("engine.cpp", "? slot.start : no_deadline", "? slot.start + 1 : no_deadline", "wake_at is not late"),
@@ -97,15 +98,14 @@ MUTANTS: Final = (
     Mutant("engine.cpp", "type::ALL & ~type::RETAINED, Cause::app", "type::ALL, Cause::app", "retained types survive"),
     # taking types away, and events
     Mutant("engine.cpp", "record.cpu_level = default_level;", "", "level without CPU"),
-    Mutant(
-        "engine.cpp", "if (left == record.persistent &&", "if (left == 0 &&", "timer of a record without timed types"
-    ),
+    Mutant("engine.cpp", "timed -= std::size_t{was_timed} - std::size_t{record.is_timed()};", "", "timed records"),
+    Mutant("engine.cpp", "parts_->timed != 0 && ", "", "wake_at of timers that fire for nothing"),
     Mutant("engine.cpp", "if (is_app && tracks_cpu_ended)", "if (tracks_cpu_ended)", "only apps have a quota"),
-    Mutant("engine.cpp", "strings.unpin(events.push(event));", "events.push(event);", "texts of overwritten events"),
+    Mutant("engine.cpp", "strings.unpin(event.bundle);", "", "texts of overwritten events"),
     Mutant("engine.cpp", "strings.drop(details.bundle);", "", "bundle of a record that goes"),
-    Mutant("engine.cpp", "push({time, table", "push({now, table", "an ending has the time of its deadline"),
-    Mutant("engine.cpp", "table.uid(row), pid, bundle", "table.uid(row), table.pid(row), bundle", "pid of an apply"),
-    Mutant("events.cpp", "overwritten = ring_[next_].bundle;", "", "which text was overwritten"),
+    Mutant("engine.cpp", "add_event(details.bundle) = {time,", "add_event(details.bundle) = {now,", "time of an ending"),
+    Mutant("engine.cpp", " pid,\n", " table.pid(row),\n", "pid of an apply"),
+    Mutant("events.cpp", "ring_.push({});", "ring_.push({.bundle = 1});", "which text was overwritten"),
     Mutant("events.cpp", "++next_ == capacity_", "++next_ + 1 == capacity_", "the last place of the ring"),
     Mutant(
         "events.hpp", "last_ < capacity_ ? 1", "last_ <= capacity_ + 1 ? 1", "the oldest event, at the first overwrite"
@@ -119,7 +119,8 @@ MUTANTS: Final = (
     Mutant("engine_queries.cpp", "owner < out_.front()", "owner > out_.front()", "the first owners of many"),
     # wheel
     Mutant("wheel.cpp", "start <= slot.start)", "start < slot.start)", "a half-emptied level comes first"),
-    Mutant("wheel.cpp", "if (occupied_[level] == 0) occupied_levels_", "occupied_levels_", "word of levels"),
+    Mutant("wheel.cpp", "if (word == 0) occupied_words_", "occupied_words_", "occupied words"),
+    Mutant("wheel.cpp", "<< (level + 1) * words;", "<< (level + 2) * words;", "the first slot of each level"),
     Mutant("wheel.cpp", "records[top].place = record.place;", "", "place of the row that fills a hole"),
     Mutant("wheel.cpp", "below == no_tray ? 0 : Tray::size", "0", "the tray below the topmost"),
     Mutant("wheel.cpp", "records[row].slot = no_slot;", "", "a row that was popped"),
@@ -131,7 +132,7 @@ MUTANTS: Final = (
     Mutant("table.cpp", "own.previous_of_uid = first;", "", "links of the records of a uid"),
     Mutant("table.cpp", "if (next != no_row) details_[next].previous_of_uid = previous;", "", "links after a removal"),
     Mutant("table.cpp", "--free_count_;", "", "number of free rows"),
-    Mutant("table.cpp", "free_ = records_[row].place;", "", "a free row is taken once"),
+    Mutant("table.cpp", "free_ = records_[row].key;", "", "a free row is taken once"),
     Mutant("table.cpp", "++free_count_;", "", "number of rows that were freed"),
     Mutant("table.cpp", "uids_.replace(place, row);", "", "an app is found before its processes"),
     Mutant("table.cpp", "details_[first].previous_of_uid = row;\n", "\n", "link from the first process to a new app"),
