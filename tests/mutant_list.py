@@ -14,13 +14,13 @@ class Mutant(NamedTuple):
 
 MUTANTS: Final = (
     # merging an apply
-    Mutant(
-        "engine_apply.cpp", "record.deadline(type) < deadline)", "record.deadline(type) > deadline)", "merge: extends"
-    ),
+    Mutant("engine_apply.cpp", "grant.deadline < deadline)", "grant.deadline > deadline)", "merge: extends"),
     Mutant("engine_apply.cpp", "wheel.arm(table.records(), row, deadline);", ";", "merge: sets the timer"),
     Mutant("engine_apply.cpp", "(deadline < record.armed || ", "(", "merge: pulls the timer forward"),
     Mutant("engine_apply.cpp", " || record.armed <= now)", ")", "merge: the timer of a row lies in the past"),
-    Mutant("engine_apply.cpp", "timed += std::size_t{record.is_timed()} - std::size_t{was_timed};", "", "timed records"),
+    Mutant(
+        "engine_apply.cpp", "timed += std::size_t{record.is_timed()} - std::size_t{was_timed};", "", "timed records"
+    ),
     Mutant("engine_apply.cpp", "if (is_held) strings.drop(grant.reason);", "", "merge: lets the old reason go"),
     Mutant(
         "engine_apply.cpp",
@@ -28,7 +28,6 @@ MUTANTS: Final = (
         "if (!is_held)",
         "merge: the new reason replaces the old one",
     ),
-    Mutant("engine_apply.cpp", "!is_persistent && record.deadline", "record.deadline", "merge: persistent stays so"),
     Mutant("engine_apply.cpp", "grant.timeout_ms = command.timeout_ms;", "", "merge: the timeout of an extension"),
     Mutant("engine_apply.cpp", "if (command.is_persist) record", "record", "merge: timed is not persistent"),
     Mutant(
@@ -72,11 +71,12 @@ MUTANTS: Final = (
         "engine_time.cpp", "while (table.record(row).armed <= now)", "while (table.record(row).armed < now)", "settle"
     ),
     Mutant("engine_time.cpp", "at <= now ? at : no_deadline", "at < now ? at : no_deadline", "due at its deadline"),
-    Mutant("engine_time.cpp", "record.deadline(type) == at)", "record.deadline(type) <= now)", "an event per instant"),
+    Mutant("engine_time.cpp", ".deadline == at)", ".deadline <= now)", "an event per instant"),
     Mutant("engine_time.cpp", "process_at <= app_at", "process_at < app_at", "processes before apps in a settle"),
     Mutant("engine_time.cpp", "std::sort(scratch.begin(), scratch.end());", "", "order of what ends at one instant"),
-    Mutant("engine_time.cpp", "? earliest(row) : no_deadline;", "? no_deadline : no_deadline;", "re-arming what is left"),
-    Mutant("engine_time.cpp", "? earliest(row) : no_deadline;", "? earliest(row) : now;", "a row that became free"),
+    Mutant(
+        "engine_time.cpp", "? earliest(row) : no_deadline;", "? no_deadline : no_deadline;", "re-arming what is left"
+    ),
     Mutant("engine_time.cpp", "first = std::min(first, at);", "first = at;", "next_deadline is the earliest"),
     Mutant("engine_time.cpp", "result.more = true;", "result.more = false;", "more is left after a budget"),
     Mutant("engine.cpp", "? slot.start : no_deadline", "? slot.start + 1 : no_deadline", "wake_at is not late"),
@@ -102,8 +102,8 @@ MUTANTS: Final = (
     Mutant("engine.cpp", "parts_->timed != 0 && ", "", "wake_at of timers that fire for nothing"),
     Mutant("engine.cpp", "if (is_app && tracks_cpu_ended)", "if (tracks_cpu_ended)", "only apps have a quota"),
     Mutant("engine.cpp", "strings.unpin(event.bundle);", "", "texts of overwritten events"),
-    Mutant("engine.cpp", "strings.drop(details.bundle);", "", "bundle of a record that goes"),
-    Mutant("engine.cpp", "add_event(details.bundle) = {time,", "add_event(details.bundle) = {now,", "time of an ending"),
+    Mutant("engine.cpp", "strings.drop(record.bundle);", "", "bundle of a record that goes"),
+    Mutant("engine.cpp", "add_event(record.bundle) = {time,", "add_event(record.bundle) = {now,", "time of an ending"),
     Mutant("engine.cpp", " pid,\n", " table.pid(row),\n", "pid of an apply"),
     Mutant("events.cpp", "ring_.push({});", "ring_.push({.bundle = 1});", "which text was overwritten"),
     Mutant("events.cpp", "++next_ == capacity_", "++next_ + 1 == capacity_", "the last place of the ring"),
@@ -112,9 +112,7 @@ MUTANTS: Final = (
     ),
     Mutant("engine_queries.cpp", "result.missed = events.first() - sequence;", "", "number of missed events"),
     # queries
-    Mutant(
-        "engine_queries.cpp", "record.deadline(type) <= at)", "record.deadline(type) < at)", "reads look past the due"
-    ),
+    Mutant("engine_queries.cpp", ".deadline <= at)", ".deadline < at)", "reads look past the due"),
     Mutant("engine_queries.cpp", "owner > *after", "owner >= *after", "the next page of a listing"),
     Mutant("engine_queries.cpp", "owner < out_.front()", "owner > out_.front()", "the first owners of many"),
     # wheel
@@ -129,18 +127,23 @@ MUTANTS: Final = (
     ),
     # table and indexes
     Mutant("table.cpp", "masks_[row] = record.mask;", "", "the mask for scans"),
-    Mutant("table.cpp", "own.previous_of_uid = first;", "", "links of the records of a uid"),
-    Mutant("table.cpp", "if (next != no_row) details_[next].previous_of_uid = previous;", "", "links after a removal"),
+    Mutant(
+        "table.cpp",
+        "own = {links_[first].next, first};",
+        "own.next = links_[first].next;",
+        "links of the records of a uid",
+    ),
+    Mutant("table.cpp", "if (next != no_row) links_[next].previous = previous;", "", "links after a removal"),
     Mutant("table.cpp", "--free_count_;", "", "number of free rows"),
     Mutant("table.cpp", "free_ = records_[row].key;", "", "a free row is taken once"),
     Mutant("table.cpp", "++free_count_;", "", "number of rows that were freed"),
     Mutant("table.cpp", "uids_.replace(place, row);", "", "an app is found before its processes"),
-    Mutant("table.cpp", "details_[first].previous_of_uid = row;\n", "\n", "link from the first process to a new app"),
+    Mutant("table.cpp", "links_[first].previous = row;\n", "\n", "link from the first process to a new app"),
     Mutant("table.cpp", "uids_.replace(place_of_uid(uid), next);", "", "a uid whose first record went"),
     Mutant("table.cpp", "if (masks_[row] != 0) visit(row);", "visit(row);", "free rows are not laid out anew"),
     Mutant(
         "table.cpp",
-        "if (details_[row].previous_of_uid == no_row) visit(row);",
+        "if (previous_of_uid(row) == no_row) visit(row);",
         "visit(row);",
         "one entry of a uid is laid out anew",
     ),
@@ -151,7 +154,10 @@ MUTANTS: Final = (
     Mutant("table.cpp", "pids_.count() + processes, rows)", "pids_.count(), rows)", "room in the index for pids"),
     Mutant("table.cpp", "types & types_, [", "types, [", "asking for the grants of a type without memory"),
     Mutant("table.hpp", "(types & ~types_) == 0", "true", "whether types have memory"),
-    Mutant("table.hpp", "return has_types(types) && rows", "return rows", "room for types"),
+    Mutant("table.hpp", "return has_types(types) && ", "return ", "room for types"),
+    Mutant("table.hpp", "(processes == 0 || is_linked_) && ", "", "room for the first links"),
+    Mutant("table.cpp", "!(linked || is_linked_) ||", "!linked ||", "links of new rows"),
+    Mutant("table.cpp", "if (is_linked_) links_[row] = {no_row, no_row};", "", "links of a new record"),
     Mutant("table.hpp", "rows <= capacity()", "rows <= capacity() + 1", "room for one row too many"),
     Mutant("table.hpp", "uids_.count() + 1, rows", "uids_.count(), rows", "room for one uid too many"),
     Mutant("table.hpp", "pids_.count() + processes, rows", "pids_.count(), rows", "room for one pid too many"),

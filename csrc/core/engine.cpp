@@ -120,16 +120,15 @@ void Engine::Parts::tell_apply(Row row, Mask fresh, std::uint32_t pid, TextId bu
 // Takes types that are held from a record and says so in one event. The record goes with its last type.
 void Engine::Parts::remove_types(Row row, Mask mask, Cause cause, Instant time) noexcept {
     Record& record = table.record(row);
-    const Details& details = table.details(row);
     const bool is_app = record.kind == OwnerKind::app;
     const EventKind kind = is_app ? EventKind::app_reset : EventKind::process_reset;
-    add_event(details.bundle) = {time,
-                                 table.uid(row),
-                                 table.pid(row),
-                                 details.bundle,
-                                 static_cast<std::uint16_t>(mask),
-                                 StoredEvent::pack(kind, cause),
-                                 record.cpu_level};
+    add_event(record.bundle) = {time,
+                                table.uid(row),
+                                table.pid(row),
+                                record.bundle,
+                                static_cast<std::uint16_t>(mask),
+                                StoredEvent::pack(kind, cause),
+                                record.cpu_level};
 
     for_each_type(mask, [&](int type) {
         ++ended[static_cast<std::size_t>(cause)];
@@ -145,7 +144,7 @@ void Engine::Parts::remove_types(Row row, Mask mask, Cause cause, Instant time) 
     table.set_mask(row, left);
     timed -= std::size_t{was_timed} - std::size_t{record.is_timed()};
     if (left == 0) {
-        strings.drop(details.bundle);
+        strings.drop(record.bundle);
         table.remove(row);
     }
 }

@@ -98,17 +98,16 @@ void Engine::Parts::merge(Row row, Mask mask, const Command& command, TextId rea
     for_each_type(mask, [&](int type) {
         const Mask bit = type_bit(type);
         const bool is_held = (held & bit) != 0;
-        GrantDetails& grant = table.grant(row, type);
+        Grant& grant = table.grant(row, type);
         if (!is_held || grant.reason != reason) {
             strings.use(reason);
             if (is_held) strings.drop(grant.reason);
             grant.reason = reason;
         }
-        const bool is_persistent = (record.persistent & bit) != 0;
-        if (!is_held || (!is_persistent && record.deadline(type) < deadline)) {
+        if (!is_held || grant.deadline < deadline) {
             extended |= bit;
             grant.timeout_ms = command.timeout_ms;
-            record.low[type] = static_cast<std::uint32_t>(deadline);  // of no meaning when it is persistent
+            grant.deadline = deadline;
         }
         ++(is_held ? renewed : granted);
     });

@@ -98,6 +98,10 @@ private:
     [[nodiscard]] StoredEvent& add_event(TextId bundle) noexcept;
     void settle_fired_pair(Row& process, Row& app) noexcept;
     [[nodiscard]] std::size_t gather_processes(std::uint32_t uid) noexcept;
+    void prefetch_all(Row row) const noexcept { table.prefetch_row(row, table.mask(row)); }
+    void pop_rows(const Wheel::Slot& slot, std::size_t& budget) noexcept;
+    template <typename Visit>
+    void for_each_popped(Visit&& visit) noexcept;
     std::size_t end_slot(const Wheel::Slot& slot, std::size_t& budget) noexcept;
     void empty_slot(const Wheel::Slot& slot, std::size_t& budget) noexcept;
 

@@ -38,7 +38,7 @@ Mask Engine::Parts::mask_at(Row row, Instant at) const noexcept {
     Mask mask = table.mask(row);
     if (record.armed > at) return mask;
     for_each_type(mask & ~Mask{record.persistent}, [&](int type) {
-        if (record.deadline(type) <= at) mask &= ~type_bit(type);
+        if (table.grant(row, type).deadline <= at) mask &= ~type_bit(type);
     });
     return mask;
 }
@@ -63,18 +63,16 @@ Status Engine::find(Owner owner, Instant now, RecordView& view) const noexcept {
     const Row row = table.find(owner);
     if (row == no_row) return Status::ok;
     const Record& record = table.record(row);
-    const Details& details = table.details(row);
     view.mask = parts_->mask_at(row, now);
     if (view.mask == 0) return Status::ok;
     view.uid = table.uid(row);
     view.pid = table.pid(row);
     view.cpu_level = (view.mask & type::CPU) != 0 ? record.cpu_level : static_cast<std::int8_t>(default_level);
-    view.bundle = parts_->strings.text(details.bundle);
+    view.bundle = parts_->strings.text(record.bundle);
     for_each_type(view.mask, [&](int type) {
         const bool persistent = (record.persistent & type_bit(type)) != 0;
-        const GrantDetails& grant = table.grant(row, type);
-        view.grants[view.grant_count++] = {type_bit(type), persistent, grant.timeout_ms,
-                                           persistent ? no_deadline : record.deadline(type),
+        const Grant& grant = table.grant(row, type);
+        view.grants[view.grant_count++] = {type_bit(type), persistent, grant.timeout_ms, grant.deadline,
                                            parts_->strings.text(grant.reason)};
     });
     return Status::ok;
@@ -91,7 +89,7 @@ Status Engine::owners_of(std::uint32_t uid, Instant now, std::span<Owner> out, s
         ++total;
     };
     if (const Row app = table.find_app(uid); app != no_row) add(app);
-    for (Row row = table.first_process(uid); row != no_row; row = table.details(row).next_of_uid) add(row);
+    for (Row row = table.first_process(uid); row != no_row; row = table.next_of_uid(row)) add(row);
     static_cast<void>(first.sort());
     return Status::ok;
 }

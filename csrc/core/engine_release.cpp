@@ -82,7 +82,7 @@ Mask Engine::Parts::admin_reset_all() noexcept {
 // Puts the process records of a uid into `scratch`, in no order, and answers their number.
 std::size_t Engine::Parts::gather_processes(std::uint32_t uid) noexcept {
     scratch.clear();
-    for (Row row = table.first_process(uid); row != no_row; row = table.details(row).next_of_uid) {
+    for (Row row = table.first_process(uid); row != no_row; row = table.next_of_uid(row)) {
         scratch.push(sort_key(row));
     }
     return scratch.size();

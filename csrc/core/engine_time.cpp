@@ -4,12 +4,17 @@
 
 namespace grantwheel {
 
+namespace {
+
+// How many records ahead the processor is asked for what will be touched.
+constexpr std::size_t ahead = 8;
+
+}  // namespace
+
 // The earliest deadline of a record; no_deadline when none of its types is timed.
 Instant Engine::Parts::earliest(Row row) const noexcept {
-    const Record& record = table.record(row);
     Instant at = no_deadline;
-    for_each_type(table.mask(row) & ~Mask{record.persistent},
-                  [&](int type) { at = std::min(at, record.deadline(type)); });
+    for_each_type(table.mask(row), [&](int type) { at = std::min(at, table.grant(row, type).deadline); });
     return at;
 }
 
@@ -20,11 +25,10 @@ Instant Engine::Parts::due_at(Row row) const noexcept {
 }
 
 bool Engine::Parts::expire(Row row, Instant at) noexcept {
-    const Record& record = table.record(row);
     const Mask held = table.mask(row);
     Mask due = 0;
-    for_each_type(held & ~Mask{record.persistent}, [&](int type) {
-        if (record.deadline(type) == at) due |= type_bit(type);
+    for_each_type(held, [&](int type) {
+        if (table.grant(row, type).deadline == at) due |= type_bit(type);
     });
     remove_types(row, due, Cause::expired, at);
     return due != held;
@@ -75,27 +79,40 @@ AdvanceResult Engine::Parts::advance(std::size_t budget) noexcept {
     return result;
 }
 
+// Puts rows of a slot into `scratch`, at most as many as the budget. Each must be armed next.
+void Engine::Parts::pop_rows(const Wheel::Slot& slot, std::size_t& budget) noexcept {
+    scratch.clear();
+    for (; budget != 0 && wheel.occupied(slot); --budget) scratch.push(wheel.pop(table.records(), slot));
+}
+
+// Calls `visit(row)` for each of them, and asks the processor for the grants of those that come after it.
+template <typename Visit>
+void Engine::Parts::for_each_popped(Visit&& visit) noexcept {
+    for (std::size_t i = 0; i < scratch.size(); ++i) {
+        if (i + ahead < scratch.size()) prefetch_all(static_cast<Row>(scratch[i + ahead]));
+        visit(static_cast<Row>(scratch[i]));
+    }
+}
+
 // Ends what is due at the one instant of a slot of the lowest level, in order, and re-arms the timers that fire for
 // nothing. Answers the number of grants ended.
 std::size_t Engine::Parts::end_slot(const Wheel::Slot& slot, std::size_t& budget) noexcept {
-    constexpr std::size_t ahead = 8;
-    scratch.clear();
-    for (; budget != 0 && wheel.occupied(slot); --budget) {
-        const Row row = wheel.pop(table.records(), slot);
-        const Instant at = earliest(row);
-        if (at == slot.start) {
-            scratch.push(sort_key(row));
-        } else {
+    pop_rows(slot, budget);
+    std::size_t due = 0;
+    for_each_popped([&](Row row) {
+        if (const Instant at = earliest(row); at != slot.start) {
             wheel.arm(table.records(), row, at);
+        } else {
+            scratch[due++] = sort_key(row);
         }
-    }
+    });
+    static_cast<void>(scratch.resize(due, 0));
     std::sort(scratch.begin(), scratch.end());
     const std::uint64_t before = ended[static_cast<std::size_t>(Cause::expired)];
-    for (std::size_t i = 0; i < scratch.size(); ++i) {
-        if (i + ahead < scratch.size()) {
+    for (std::size_t i = 0; i < due; ++i) {
+        if (i + ahead < due) {
             table.prefetch_index(owner_of(scratch[i + ahead]));
-            const Row next = row_of(scratch[i + ahead]);
-            table.prefetch_row(next, table.mask(next));
+            prefetch_all(row_of(scratch[i + ahead]));
         }
         const Row row = row_of(scratch[i]);
         const Instant at = expire(row, slot.start) ? earliest(row) : no_deadline;
@@ -106,10 +123,8 @@ std::size_t Engine::Parts::end_slot(const Wheel::Slot& slot, std::size_t& budget
 
 // Moves the timers of a slot of a higher level to where they belong now that it has been entered.
 void Engine::Parts::empty_slot(const Wheel::Slot& slot, std::size_t& budget) noexcept {
-    for (; budget != 0 && wheel.occupied(slot); --budget) {
-        const Row row = wheel.pop(table.records(), slot);
-        wheel.arm(table.records(), row, earliest(row));
-    }
+    pop_rows(slot, budget);
+    for_each_popped([&](Row row) { wheel.arm(table.records(), row, earliest(row)); });
 }
 
 bool Engine::Parts::end_some() noexcept {
@@ -127,15 +142,14 @@ Instant Engine::Parts::next_deadline() noexcept {
     advance(SIZE_MAX);
     Wheel::Slot slot;
     while (wheel.first(slot)) {
-        scratch.clear();
-        while (wheel.occupied(slot)) scratch.push(wheel.pop(table.records(), slot));
+        std::size_t budget = SIZE_MAX;
+        pop_rows(slot, budget);
         Instant first = no_deadline;
-        for (const std::uint64_t popped : scratch) {
-            const auto row = static_cast<Row>(popped);
+        for_each_popped([&](Row row) {
             const Instant at = earliest(row);
             wheel.arm(table.records(), row, at);
             first = std::min(first, at);
-        }
+        });
         if (wheel.occupied(slot)) return first;
     }
     return no_deadline;

@@ -9,7 +9,7 @@ const char* first_broken_text(const Engine::Parts& parts, Array<std::uint64_t>& 
     if (!users.resize(parts.strings.end() + 1, 0)) return Engine::validate_no_memory;
     for (Row row = 0; row < parts.table.end(); ++row) {
         if (parts.table.mask(row) == 0) continue;
-        ++users[parts.table.details(row).bundle];
+        ++users[parts.table.record(row).bundle];
         for_each_type(parts.table.mask(row), [&](int type) { ++users[parts.table.grant(row, type).reason]; });
     }
     for (TextId id = 1; id < parts.strings.end(); ++id) {
@@ -30,7 +30,13 @@ const char* first_broken_timer(const Engine::Parts& parts) noexcept {
     std::size_t armed = 0;
     for (Row row = 0; row < parts.table.end(); ++row) {
         const Record& record = parts.table.record(row);
-        if (record.is_timed() && record.armed == no_deadline) return "engine: record with a deadline and no timer";
+        if (record.armed > parts.earliest(row)) return "engine: timer after the first deadline";
+        bool agrees = true;
+        for_each_type(record.mask, [&](int type) {
+            const bool persistent = (record.persistent & type_bit(type)) != 0;
+            agrees = agrees && persistent == (parts.table.grant(row, type).deadline == no_deadline);
+        });
+        if (!agrees) return "engine: deadline of a persistent type, or none";
         timed += record.is_timed();
         armed += record.armed != no_deadline;
     }

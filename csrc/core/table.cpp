@@ -5,27 +5,30 @@ namespace grantwheel {
 bool Table::make_room(std::uint32_t uid, std::size_t apps, std::size_t processes, Mask types) noexcept {
     const std::size_t rows = rows_with(apps + processes);
     const std::size_t uids = uids_.count() + (first_of(uid) == no_row ? 1 : 0);
-    return reserve_rows(rows, types) && reserve_index(uids, pids_.count() + processes, rows);
+    return reserve_rows(rows, types, processes != 0) && reserve_index(uids, pids_.count() + processes, rows);
 }
 
 bool Table::reserve(std::size_t apps) noexcept {
     if (apps == 0) return true;
-    if (!reserve_rows(apps, type::ALL) || !reserve_index(apps, 0, apps)) return false;
+    if (!reserve_rows(apps, type::ALL, false) || !reserve_index(apps, 0, apps)) return false;
     records_.touch(apps);
-    details_.touch(apps);
     masks_.touch(apps);
-    for (Rows<GrantDetails>& grants : grants_) grants.touch(apps);
+    for (Rows<Grant>& grants : grants_) grants.touch(apps);
     return true;
 }
 
 // The records' capacity is that of the table, so theirs comes last: all others have memory for as many rows by then.
-bool Table::reserve_rows(std::size_t rows, Mask types) noexcept {
+bool Table::reserve_rows(std::size_t rows, Mask types, bool linked) noexcept {
     constexpr std::size_t chunk = Rows<Record>::chunk_rows;
     const std::size_t all = std::max(capacity(), (rows + chunk - 1) / chunk * chunk);
-    bool reserved = details_.reserve(all) && masks_.reserve(all);
+    bool reserved = masks_.reserve(all) && (!(linked || is_linked_) || links_.reserve(all));
     for_each_type(types | types_, [&](int type) { reserved = reserved && grants_[type].reserve(all); });
     if (!reserved || !records_.reserve(all)) return false;
     types_ |= types;
+    if (linked && !is_linked_) {
+        while (links_.size() < end()) links_.extend() = {no_row, no_row};
+        is_linked_ = true;
+    }
     return true;
 }
 
@@ -37,7 +40,7 @@ bool Table::reserve_index(std::size_t uids, std::size_t pids, std::size_t rows) 
     };
     const auto for_each_uid = [&](auto&& visit) {
         for_each_record([&](Row row) {
-            if (details_[row].previous_of_uid == no_row) visit(row);
+            if (previous_of_uid(row) == no_row) visit(row);
         });
     };
     const auto for_each_pid = [&](auto&& visit) {
@@ -59,7 +62,6 @@ void Table::prefetch_index(Owner owner) const noexcept {
 
 void Table::prefetch_row(Row row, Mask types) const noexcept {
     prefetch(&records_[row]);
-    prefetch(&details_[row]);
     for_each_type(types & types_, [&](int type) { prefetch(&grants_[type][row]); });
 }
 
@@ -98,7 +100,7 @@ Row Table::find(Owner owner) const noexcept {
 
 Row Table::first_process(std::uint32_t uid) const noexcept {
     const Row first = first_of(uid);
-    return first != no_row && is_app(first) ? details_[first].next_of_uid : first;
+    return first != no_row && is_app(first) ? next_of_uid(first) : first;
 }
 
 Row Table::add(OwnerKind kind, std::uint32_t uid, std::uint32_t pid, TextId bundle) noexcept {
@@ -106,9 +108,11 @@ Row Table::add(OwnerKind kind, std::uint32_t uid, std::uint32_t pid, TextId bund
     const Row row = take_row();
     Record& record = records_[row];
     record.key = app ? uid : pid;
+    record.other = app ? pid : uid;
+    record.bundle = bundle;
     record.kind = kind;
     record.cpu_level = default_level;
-    details_[row] = {bundle, app ? pid : uid, no_row, no_row};
+    if (is_linked_) links_[row] = {no_row, no_row};
     ++record_count_[at(kind)];
     link(row, uid);
     if (!app) pids_.insert(place_of_pid(pid), row);
@@ -120,7 +124,7 @@ Row Table::take_row() noexcept {
     const Row row = free_;
     if (row == no_row) {
         records_.extend() = {};
-        details_.extend();
+        if (is_linked_) links_.extend();
         masks_.extend() = 0;
         return end() - 1;
     }
@@ -138,25 +142,24 @@ void Table::link(Row row, std::uint32_t uid) noexcept {
         uids_.insert(place, row);
         return;
     }
-    Details& own = details_[row];
+    Links& own = links_[row];
     if (is_app(row)) {
         uids_.replace(place, row);
-        own.next_of_uid = first;
-        details_[first].previous_of_uid = row;
+        own.next = first;
+        links_[first].previous = row;
         return;
     }
-    own.next_of_uid = details_[first].next_of_uid;
-    own.previous_of_uid = first;
-    details_[first].next_of_uid = row;
-    if (own.next_of_uid != no_row) details_[own.next_of_uid].previous_of_uid = row;
+    own = {links_[first].next, first};
+    links_[first].next = row;
+    if (own.next != no_row) links_[own.next].previous = row;
 }
 
 void Table::unlink(Row row, std::uint32_t uid) noexcept {
-    const Row next = details_[row].next_of_uid;
-    const Row previous = details_[row].previous_of_uid;
-    if (next != no_row) details_[next].previous_of_uid = previous;
+    const Row next = next_of_uid(row);
+    const Row previous = previous_of_uid(row);
+    if (next != no_row) links_[next].previous = previous;
     if (previous != no_row) {
-        details_[previous].next_of_uid = next;
+        links_[previous].next = next;
     } else if (next != no_row) {
         uids_.replace(place_of_uid(uid), next);
     } else {
@@ -194,15 +197,16 @@ const char* Table::first_broken_record(Row row) const noexcept {
     if ((record.persistent & ~mask) != 0) return "table: persistent type that is not held";
     if (record.cpu_level != default_level && (mask & type::CPU) == 0) return "table: cpu level without CPU";
     if (find(owner(row)) != row) return "table: record not in the index";
-    const Details& own = details_[row];
-    if (own.previous_of_uid == no_row) {
+    const Row next = next_of_uid(row);
+    const Row previous = previous_of_uid(row);
+    if (previous == no_row) {
         if (first_of(uid(row)) != row) return "table: first record of a uid";
     } else if (is_app(row)) {
         return "table: app that is not the first record of its uid";
-    } else if (details_[own.previous_of_uid].next_of_uid != row) {
+    } else if (next_of_uid(previous) != row) {
         return "table: link of the records of a uid";
     }
-    if (own.next_of_uid != no_row && (is_app(own.next_of_uid) || details_[own.next_of_uid].other != uid(row))) {
+    if (next != no_row && (is_app(next) || uid(next) != uid(row))) {
         return "table: record in the list of another uid";
     }
     if (!is_app(row) && (mask & ~type::CPU) != 0) return "table: process record with more than CPU";
@@ -225,7 +229,7 @@ bool Table::validate(const char** reason) const noexcept {
     }
     std::size_t indexed = 0;
     uids_.for_each([&](Row row) {
-        for (; row != no_row && indexed <= size(); row = details_[row].next_of_uid) ++indexed;
+        for (; row != no_row && indexed <= size(); row = next_of_uid(row)) ++indexed;
     });
     if (indexed != size()) return broken("table: records reached by uid");
     if (pids_.count() != record_count_[at(OwnerKind::process)]) return broken("table: number of pids");

@@ -1,8 +1,9 @@
 // The owner table: which records there are, found by uid and by pid, and what they hold. Not thread-safe.
 //
-// Layout   Parallel arrays by row: the hot record (one cache line), the mask (two bytes, so that a scan for a type
-//          reads little), the details, and those of the grants of each type: an array a type, which has memory from the
-//          first grant of its type on. A freed row serves the next record.
+// Layout   Parallel arrays by row: the record (half a cache line), the mask (two bytes, so that a scan for a type reads
+//          little), the grants of each type, and the links between records of one uid. The arrays of a type and of the
+//          links have memory from their first grant and their first process record on. A freed row serves the next
+//          record.
 // Index    The entry of a uid leads to the list of its records, the app record first; one of app and processes may be
 //          there without the other. Pids have entries of their own.
 #pragma once
@@ -24,8 +25,8 @@ public:
     // Whether that room is there already, whoever the uid is.
     [[nodiscard]] bool has_room(std::size_t apps, std::size_t processes, Mask types) const noexcept {
         const std::size_t rows = rows_with(apps + processes);
-        return has_types(types) && rows <= capacity() && uids_.has_room(uids_.count() + 1, rows) &&
-               pids_.has_room(pids_.count() + processes, rows);
+        return has_types(types) && (processes == 0 || is_linked_) && rows <= capacity() &&
+               uids_.has_room(uids_.count() + 1, rows) && pids_.has_room(pids_.count() + processes, rows);
     }
     // Whether there is room for grants of these types.
     [[nodiscard]] bool has_types(Mask types) const noexcept { return (types & ~types_) == 0; }
@@ -46,8 +47,9 @@ public:
     [[nodiscard]] Row find_app(std::uint32_t uid) const noexcept;
     [[nodiscard]] Row find_process(std::uint32_t pid) const noexcept;
     [[nodiscard]] Row find(Owner owner) const noexcept;
-    // The first process record of a uid, from where Details::next_of_uid leads on, in no order.
+    // The first process record of a uid, and the one after a record of the uid, in no order; no_row when there is none.
     [[nodiscard]] Row first_process(std::uint32_t uid) const noexcept;
+    [[nodiscard]] Row next_of_uid(Row row) const noexcept { return is_linked_ ? links_[row].next : no_row; }
 
     // Adds a record that holds nothing yet; its timer is that of its row. Pre: the owner has none, and room has been made.
     Row add(OwnerKind kind, std::uint32_t uid, std::uint32_t pid, TextId bundle) noexcept;
@@ -62,19 +64,19 @@ public:
     [[nodiscard]] const Rows<Record>& records() const noexcept { return records_; }
     [[nodiscard]] Record& record(Row row) noexcept { return records_[row]; }
     [[nodiscard]] const Record& record(Row row) const noexcept { return records_[row]; }
-    [[nodiscard]] Details& details(Row row) noexcept { return details_[row]; }
-    [[nodiscard]] const Details& details(Row row) const noexcept { return details_[row]; }
 
     // Pre: the record holds the type, or is about to.
-    [[nodiscard]] GrantDetails& grant(Row row, int type) noexcept { return grants_[type][row]; }
-    [[nodiscard]] const GrantDetails& grant(Row row, int type) const noexcept { return grants_[type][row]; }
+    [[nodiscard]] Grant& grant(Row row, int type) noexcept { return grants_[type][row]; }
+    [[nodiscard]] const Grant& grant(Row row, int type) const noexcept { return grants_[type][row]; }
+    // For tests that do damage. Pre: there has been a process record.
+    [[nodiscard]] Links& links(Row row) noexcept { return links_[row]; }
 
     [[nodiscard]] Owner owner(Row row) const noexcept { return {records_[row].kind, records_[row].key}; }
     [[nodiscard]] std::uint32_t uid(Row row) const noexcept {
-        return is_app(row) ? records_[row].key : details_[row].other;
+        return is_app(row) ? records_[row].key : records_[row].other;
     }
     [[nodiscard]] std::uint32_t pid(Row row) const noexcept {
-        return is_app(row) ? details_[row].other : records_[row].key;
+        return is_app(row) ? records_[row].other : records_[row].key;
     }
 
     // Calls `visit(row)` for each row that holds any type of the mask (at most ALL), ascending. Reads two bytes per row.
@@ -111,17 +113,19 @@ private:
     [[nodiscard]] auto hash_of_pid() const noexcept {
         return [this](Row row) { return mix(records_[row].key); };
     }
-    [[nodiscard]] bool reserve_rows(std::size_t rows, Mask types) noexcept;
+    [[nodiscard]] bool reserve_rows(std::size_t rows, Mask types, bool linked) noexcept;
     [[nodiscard]] bool reserve_index(std::size_t uids, std::size_t pids, std::size_t rows) noexcept;
+    [[nodiscard]] Row previous_of_uid(Row row) const noexcept { return is_linked_ ? links_[row].previous : no_row; }
     void link(Row row, std::uint32_t uid) noexcept;
     void unlink(Row row, std::uint32_t uid) noexcept;
     [[nodiscard]] const char* first_broken_record(Row row) const noexcept;
 
     Rows<Record> records_;
     Rows<std::uint16_t> masks_;  // what a scan for a type reads; Record::mask is the same
-    Rows<Details> details_;
-    Rows<GrantDetails> grants_[type_count];
+    Rows<Grant> grants_[type_count];
     Mask types_ = 0;  // whose array has memory for as many rows as there are
+    Rows<Links> links_;
+    bool is_linked_ = false;  // whether there are links; without, no uid has more than one record
     RowIndex uids_;
     RowIndex pids_;
     Row free_ = no_row;

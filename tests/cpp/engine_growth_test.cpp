@@ -8,8 +8,8 @@ namespace grantwheel::test {
 namespace {
 
 constexpr auto record_chunk = static_cast<std::uint32_t>(Rows<Record>::chunk_rows);
-constexpr auto details_chunk = static_cast<std::uint32_t>(Rows<Details>::chunk_rows);
-constexpr auto grant_chunk = static_cast<std::uint32_t>(Rows<GrantDetails>::chunk_rows);
+constexpr auto links_chunk = static_cast<std::uint32_t>(Rows<Links>::chunk_rows);
+constexpr auto grant_chunk = static_cast<std::uint32_t>(Rows<Grant>::chunk_rows);
 
 // An engine of many apps, and what each of them should hold. Only what can be looked at quickly is checked at each step.
 class Crowd {
@@ -142,9 +142,45 @@ BOOST_AUTO_TEST_CASE(a_reserved_engine_takes_every_type_without_memory) {
     check_valid(crowd.engine());
 }
 
+// Links between the records of a uid come into being for all rows at once, with the first process record.
+BOOST_AUTO_TEST_CASE(processes_may_come_long_after_the_apps) {
+    constexpr std::uint32_t count = links_chunk + 3;
+    const auto process = [](std::uint32_t uid, std::uint32_t pid) {
+        return Command{.is_process = true, .mask = CPU, .uid = uid, .pid = pid, .timeout_ms = 1000};
+    };
+    for (std::size_t passed = 0; passed < 3; ++passed) {
+        Crowd crowd;
+        Engine& engine = crowd.engine();
+        for (std::uint32_t uid = 0; uid < count; ++uid) crowd.apply(uid, CPU);
+        crowd.release_all(5);
+        {
+            const FailingAllocation failing(passed);
+            BOOST_CHECK_EQUAL(engine.execute(process(7, 70), 0).status, Status::out_of_memory);
+        }
+        check_valid(engine);
+        for (const std::uint32_t uid : {7u, 5u, count - 1, count}) {
+            for (const std::uint32_t pid : {uid + 100, uid + 10'000'000}) {
+                BOOST_CHECK_EQUAL(engine.execute(process(uid, pid), 0).status, Status::ok);
+            }
+        }
+        for (std::uint32_t uid = count + 1; uid < count + 10; ++uid) crowd.apply(uid, CPU);
+        check_valid(engine);
+        // By the cascade all of them go.
+        for (const std::uint32_t uid : {7u, 5u, count - 1, count}) {
+            std::size_t total = 0;
+            BOOST_CHECK_EQUAL(engine.owners_of(uid, 0, {}, total), Status::ok);
+            BOOST_CHECK_EQUAL(total, uid == 5 || uid == count ? 2u : 3u);
+            BOOST_CHECK_EQUAL(engine.execute(release(uid, CPU), 0).mask, CPU);
+            BOOST_CHECK_EQUAL(engine.owners_of(uid, 0, {}, total), Status::ok);
+            BOOST_CHECK_EQUAL(total, 0u);
+        }
+        check_valid(engine);
+    }
+}
+
 // At each border another set of arrays grows. After a failure part of them have.
 BOOST_AUTO_TEST_CASE(any_allocation_at_a_border_may_fail) {
-    for (const std::uint32_t border : {0u, record_chunk, details_chunk, grant_chunk}) {
+    for (const std::uint32_t border : {0u, record_chunk, links_chunk, grant_chunk}) {
         bool failed = true;
         std::size_t passed = 0;
         for (; failed; ++passed) {

@@ -3,6 +3,7 @@
 #include <functional>
 
 #include "allocations.hpp"
+#include "core/rows.hpp"
 #include "grantwheel/manager.hpp"
 #include "support.hpp"
 
@@ -202,7 +203,7 @@ BOOST_AUTO_TEST_CASE(every_large_block_may_be_refused) {
                       },
                       [](void* block, std::size_t) noexcept { ::operator delete(block, alignment); }});
     const std::size_t live = allocations_live();
-    constexpr std::uint32_t chunk = 1u << 15;
+    constexpr auto chunk = static_cast<std::uint32_t>(Rows<Record>::chunk_rows);
     std::size_t passed = 0;
     for (bool failed = true; failed; ++passed) {
         const FailingAllocation failing(passed);

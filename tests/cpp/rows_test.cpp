@@ -64,9 +64,10 @@ BOOST_AUTO_TEST_CASE(grow_without_moving_what_is_there) {
 
 BOOST_AUTO_TEST_CASE(are_aligned_to_cache_lines_in_every_chunk) {
     Rows<Record> values;
-    BOOST_REQUIRE(values.reserve(2 * chunk));
-    for (std::size_t row = 0; row < 2 * chunk; ++row) values.extend() = {};
-    for (const std::size_t row : {std::size_t{0}, std::size_t{1}, chunk - 1, chunk, 2 * chunk - 1}) {
+    constexpr std::size_t records = Rows<Record>::chunk_rows;
+    BOOST_REQUIRE(values.reserve(2 * records));
+    for (std::size_t row = 0; row < 2 * records; ++row) values.extend() = {};
+    for (const std::size_t row : {std::size_t{0}, std::size_t{2}, records - 2, records, 2 * records - 2}) {
         BOOST_CHECK_EQUAL(reinterpret_cast<std::uintptr_t>(&values[static_cast<Row>(row)]) % 64, 0u);
     }
 }

@@ -20,7 +20,7 @@ struct Known {
 
 std::set<std::uint32_t> processes_of(const Table& table, std::uint32_t uid) {
     std::set<std::uint32_t> pids;
-    for (Row row = table.first_process(uid); row != no_row; row = table.details(row).next_of_uid) {
+    for (Row row = table.first_process(uid); row != no_row; row = table.next_of_uid(row)) {
         REQUIRE_EQUAL_QUIETLY(table.uid(row), uid);
         REQUIRE_QUIETLY(pids.insert(table.pid(row)).second);
     }
@@ -59,7 +59,7 @@ public:
             REQUIRE_EQUAL_QUIETLY(table_.uid(known.row), known.uid);
             REQUIRE_EQUAL_QUIETLY(table_.pid(known.row), known.pid);
             REQUIRE_EQUAL_QUIETLY(table_.mask(known.row), known.mask);
-            REQUIRE_EQUAL_QUIETLY(table_.details(known.row).bundle, known.bundle);
+            REQUIRE_EQUAL_QUIETLY(table_.record(known.row).bundle, known.bundle);
             const auto kind = static_cast<std::size_t>(owner.kind);
             ++records[kind];
             for_each_type(known.mask, [&](int type) { ++grants[kind][type]; });
@@ -302,7 +302,7 @@ BOOST_AUTO_TEST_CASE(a_type_has_memory_for_all_rows_from_its_first_grant_on) {
     BOOST_CHECK(!table.has_types(CPU));
     REQUIRE_QUIETLY(table.make_room(1, 0, 0, CPU));
     BOOST_CHECK(table.has_types(CPU | GPS));
-    table.grant(app, 0) = {1, 2};
+    table.grant(app, 0) = {9, 1, 2};
     BOOST_CHECK_EQUAL(table.grant(app, 0).timeout_ms, 2u);
 }
 
@@ -363,13 +363,13 @@ BOOST_AUTO_TEST_CASE(validate_names_what_is_broken) {
                       "table: process record with more than CPU");
     BOOST_CHECK_EQUAL(reason_after([](Small& small) { small.table.record(small.app).key = 3; }),
                       "table: record not in the index");
-    BOOST_CHECK_EQUAL(reason_after([](Small& small) { small.table.details(small.ten).previous_of_uid = small.twenty; }),
+    BOOST_CHECK_EQUAL(reason_after([](Small& small) { small.table.links(small.ten).previous = small.twenty; }),
                       "table: link of the records of a uid");
-    BOOST_CHECK_EQUAL(reason_after([](Small& small) { small.table.details(small.ten).previous_of_uid = no_row; }),
+    BOOST_CHECK_EQUAL(reason_after([](Small& small) { small.table.links(small.ten).previous = no_row; }),
                       "table: first record of a uid");
-    BOOST_CHECK_EQUAL(reason_after([](Small& small) { small.table.details(small.app).previous_of_uid = small.ten; }),
+    BOOST_CHECK_EQUAL(reason_after([](Small& small) { small.table.links(small.app).previous = small.ten; }),
                       "table: app that is not the first record of its uid");
-    BOOST_CHECK_EQUAL(reason_after([](Small& small) { small.table.details(small.ten).next_of_uid = small.twenty; }),
+    BOOST_CHECK_EQUAL(reason_after([](Small& small) { small.table.links(small.ten).next = small.twenty; }),
                       "table: record in the list of another uid");
     BOOST_CHECK_EQUAL(reason_after([](Small& small) { small.table.record(small.app).mask = GPS; }),
                       "table: mask of a record");
