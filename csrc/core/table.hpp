@@ -68,7 +68,7 @@ public:
     // Pre: the record holds the type, or is about to.
     [[nodiscard]] Grant& grant(Row row, int type) noexcept { return grants_[type][row]; }
     [[nodiscard]] const Grant& grant(Row row, int type) const noexcept { return grants_[type][row]; }
-    // For tests that do damage. Pre: there has been a process record.
+    // The neighbours of a row among the records of its uid. Pre: room has been made for a process at least once.
     [[nodiscard]] Links& links(Row row) noexcept { return links_[row]; }
 
     [[nodiscard]] Owner owner(Row row) const noexcept { return {records_[row].kind, records_[row].key}; }

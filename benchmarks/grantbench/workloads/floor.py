@@ -1,9 +1,9 @@
-"""The floor: the least that one could do for an owner in Python, and calls of a manager that find nothing to do."""
+"""The floor: the least that one could do for an owner in Python, and calls of a manager that have nothing to do."""
 
 from collections.abc import Callable
 
 from grantbench import loops
-from grantbench.contender import COMMON, Run
+from grantbench.contender import COMMON, RARE, Run
 from grantbench.contenders.grantwheel_contender import GrantwheelContender
 from grantbench.plan import Plan
 from grantbench.workload import Entry, Trial, Workload, expect
@@ -71,10 +71,33 @@ def _about_nobody(loop: Callable[[GrantwheelContender, list[int]], Run]) -> Entr
     return Entry(make, 10_000_000)
 
 
+def _in_vain() -> Entry:
+    """Release a type that the owners do not hold: all of a call and of the ways to its record, but what comes then."""
+
+    def make(plan: Plan) -> Trial:
+        contender = GrantwheelContender(plan.owners)
+        contender.applying(plan.uids, plan.timeouts)()
+        release = contender.manager.release
+
+        def run() -> None:
+            for uid in plan.again:
+                release(uid, uid, RARE)
+
+        return Trial(
+            run=run,
+            loop=lambda: loops.over(plan.again),
+            operations=plan.owners,
+            check=lambda: expect("owners that hold something", contender.count(), plan.owners),
+            close=contender.close,
+        )
+
+    return Entry(make, 10_000_000)
+
+
 FLOOR = Workload(
     name="floor",
     what="call a Python function that does nothing, store a deadline in a dict, look one up with get; ask grantwheel "
-    "about owners that hold nothing, and release what they do not hold",
+    "about owners that hold nothing, release what they do not hold, and release another type than owners hold",
     unit="per call",
     base="dict store",
     entries={
@@ -83,5 +106,6 @@ FLOOR = Workload(
         "empty function": _entry(_calling),
         "grantwheel, query of nobody": _about_nobody(GrantwheelContender.asking),
         "grantwheel, release of nothing": _about_nobody(GrantwheelContender.releasing),
+        "grantwheel, release of another type": _in_vain(),
     },
 )
