@@ -17,7 +17,6 @@ MUTANTS: Final = (
     Mutant("engine_apply.cpp", "grant.deadline < deadline)", "grant.deadline > deadline)", "merge: extends"),
     Mutant("engine_apply.cpp", "wheel.arm(table.records(), row, deadline);", ";", "merge: sets the timer"),
     Mutant("engine_apply.cpp", "(deadline < record.armed || ", "(", "merge: pulls the timer forward"),
-    Mutant("engine_apply.cpp", " || record.armed <= now)", ")", "merge: the timer of a row lies in the past"),
     Mutant(
         "engine_apply.cpp", "timed += std::size_t{record.is_timed()} - std::size_t{was_timed};", "", "timed records"
     ),
@@ -155,7 +154,6 @@ MUTANTS: Final = (
     Mutant("table.cpp", "types & types_, [", "types, [", "asking for the grants of a type without memory"),
     Mutant("table.hpp", "(types & ~types_) == 0", "true", "whether types have memory"),
     Mutant("table.hpp", "return has_types(types) && ", "return ", "room for types"),
-    Mutant("table.hpp", "(processes == 0 || is_linked_) && ", "", "room for the first links"),
     Mutant("table.cpp", "!(linked || is_linked_) ||", "!linked ||", "links of new rows"),
     Mutant("table.cpp", "if (is_linked_) links_[row] = {no_row, no_row};", "", "links of a new record"),
     Mutant("table.hpp", "rows <= capacity()", "rows <= capacity() + 1", "room for one row too many"),

@@ -178,6 +178,26 @@ BOOST_AUTO_TEST_CASE(processes_may_come_long_after_the_apps) {
     }
 }
 
+BOOST_AUTO_TEST_CASE(apps_may_come_long_after_the_first_process) {
+    constexpr std::uint32_t count = links_chunk + 3;
+    for (const std::uint32_t reserve : {0u, 10u}) {
+        Crowd crowd(reserve);
+        Engine& engine = crowd.engine();
+        const Command process{.is_process = true, .mask = CPU, .uid = 0, .pid = 70, .timeout_ms = 1000};
+        crowd.apply(0, CPU);
+        BOOST_CHECK_EQUAL(engine.execute(process, 0).status, Status::ok);
+        check_valid(engine);
+        if (reserve == 0) {
+            for (std::uint32_t uid = 1; uid < count; ++uid) crowd.apply(uid, GPS);
+        }
+        check_valid(engine);
+        BOOST_CHECK_EQUAL(engine.execute(release(0, CPU), 0).mask, CPU);
+        std::size_t total = 0;
+        BOOST_CHECK_EQUAL(engine.owners_of(0, 0, {}, total), Status::ok);
+        BOOST_CHECK_EQUAL(total, 0u);
+    }
+}
+
 // At each border another set of arrays grows. After a failure part of them have.
 BOOST_AUTO_TEST_CASE(any_allocation_at_a_border_may_fail) {
     for (const std::uint32_t border : {0u, record_chunk, links_chunk, grant_chunk}) {
