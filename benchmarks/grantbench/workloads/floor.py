@@ -1,6 +1,6 @@
 """The floor: the least that one could do for an owner in Python, and calls of a manager that have nothing to do."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from grantbench import loops
 from grantbench.contender import COMMON, RARE, Run
@@ -9,6 +9,7 @@ from grantbench.plan import Plan
 from grantbench.workload import Entry, Trial, Workload, expect
 
 Deadlines = dict[int, int]
+Uids = Sequence[int]
 
 
 def _nothing(_uid: int, _pid: int, _mask: int, _timeout_ms: int) -> None:
@@ -54,15 +55,16 @@ def _entry(loop: Callable[[Plan, Deadlines], Run]) -> Entry:
     return Entry(make, 10_000_000)
 
 
-def _about_nobody(loop: Callable[[GrantwheelContender, list[int]], Run]) -> Entry:
-    """A call about owners who hold nothing, while as many others hold something: all of a call but what it is for."""
+def _without_effect(loop: Callable[[GrantwheelContender, Uids], Run], uids_of: Callable[[Plan], Uids]) -> Entry:
+    """A call that finds nothing to do, while as many owners as there are calls hold something."""
 
     def make(plan: Plan) -> Trial:
         contender = GrantwheelContender(plan.owners)
         contender.applying(plan.uids, plan.timeouts)()
+        uids = uids_of(plan)
         return Trial(
-            run=loop(contender, plan.newcomers),
-            loop=lambda: loops.over(plan.newcomers),
+            run=loop(contender, uids),
+            loop=lambda: loops.over(uids),
             operations=plan.owners,
             check=lambda: expect("owners that hold something", contender.count(), plan.owners),
             close=contender.close,
@@ -71,27 +73,20 @@ def _about_nobody(loop: Callable[[GrantwheelContender, list[int]], Run]) -> Entr
     return Entry(make, 10_000_000)
 
 
-def _in_vain() -> Entry:
-    """Release a type that the owners do not hold: all of a call and of the ways to its record, but what comes then."""
+def _about_nobody(loop: Callable[[GrantwheelContender, Uids], Run]) -> Entry:
+    """A call about owners who hold nothing: all of a call but what it is for."""
+    return _without_effect(loop, lambda plan: plan.newcomers)
 
-    def make(plan: Plan) -> Trial:
-        contender = GrantwheelContender(plan.owners)
-        contender.applying(plan.uids, plan.timeouts)()
-        release = contender.manager.release
 
-        def run() -> None:
-            for uid in plan.again:
-                release(uid, uid, RARE)
+def _releasing_another_type(contender: GrantwheelContender, uids: Uids) -> Run:
+    """Release what the owners do not hold: all of a call and of the ways to its record, but what comes then."""
+    release = contender.manager.release
 
-        return Trial(
-            run=run,
-            loop=lambda: loops.over(plan.again),
-            operations=plan.owners,
-            check=lambda: expect("owners that hold something", contender.count(), plan.owners),
-            close=contender.close,
-        )
+    def run() -> None:
+        for uid in uids:
+            release(uid, uid, RARE)
 
-    return Entry(make, 10_000_000)
+    return run
 
 
 FLOOR = Workload(
@@ -106,6 +101,6 @@ FLOOR = Workload(
         "empty function": _entry(_calling),
         "grantwheel, query of nobody": _about_nobody(GrantwheelContender.asking),
         "grantwheel, release of nothing": _about_nobody(GrantwheelContender.releasing),
-        "grantwheel, release of another type": _in_vain(),
+        "grantwheel, release of another type": _without_effect(_releasing_another_type, lambda plan: plan.again),
     },
 )
