@@ -29,9 +29,7 @@ MUTANTS: Final = (
     ),
     Mutant("engine_apply.cpp", "grant.timeout_ms = command.timeout_ms;", "", "merge: the timeout of an extension"),
     Mutant("engine_apply.cpp", "if (command.is_persist) record", "record", "merge: timed is not persistent"),
-    Mutant(
-        "engine_apply.cpp", "table.uid(process) != command.uid;", "table.uid(process) > command.uid;", "a reused pid"
-    ),
+    Mutant("engine_apply.cpp", ".uid() != command.uid;", ".uid() > command.uid;", "a reused pid"),
     Mutant("engine_apply.cpp", "(fresh & type::CPU) != 0 ||", "(mask & type::CPU) != 0 ||", "level kept by a renewal"),
     Mutant("engine_apply.cpp", "tells = adds ||", "tells = adds &&", "the bundle of an event"),
     Mutant("engine_apply.cpp", "++(is_held ? renewed : granted);", "++(is_held ? granted : renewed);", "renewals"),
@@ -89,7 +87,10 @@ MUTANTS: Final = (
         "engine_release.cpp", "!= command.uid) process = no_row;", "== 0) process = no_row;", "another uid's process"
     ),
     Mutant(
-        "engine_release.cpp", "table.uid(process) != uid) return 0;", "uid == 0) return 0;", "death of another's pid"
+        "engine_release.cpp",
+        "table.record(process).uid() != uid) return 0;",
+        "uid == 0) return 0;",
+        "death of another's pid",
     ),
     Mutant(
         "engine_release.cpp", "std::rotate(scratch.begin(), first_app, scratch.end());", "", "apps before processes"
@@ -103,7 +104,7 @@ MUTANTS: Final = (
     Mutant("engine.cpp", "strings.unpin(event.bundle);", "", "texts of overwritten events"),
     Mutant("engine.cpp", "strings.drop(record.bundle);", "", "bundle of a record that goes"),
     Mutant("engine.cpp", "add_event(record.bundle) = {time,", "add_event(record.bundle) = {now,", "time of an ending"),
-    Mutant("engine.cpp", " pid,\n", " table.pid(row),\n", "pid of an apply"),
+    Mutant("engine.cpp", " pid,\n", " record.pid(),\n", "pid of an apply"),
     Mutant("events.cpp", "ring_.push({});", "ring_.push({.bundle = 1});", "which text was overwritten"),
     Mutant("events.cpp", "++next_ == capacity_", "++next_ + 1 == capacity_", "the last place of the ring"),
     Mutant(
@@ -125,7 +126,7 @@ MUTANTS: Final = (
         "wheel.cpp", "(63 - std::countl_zero(difference))", "(62 - std::countl_zero(difference))", "level of a timer"
     ),
     # table and indexes
-    Mutant("table.cpp", "masks_[row] = record.mask;", "", "the mask for scans"),
+    Mutant("table.hpp", "masks_[row] = record.mask;", "", "the mask for scans"),
     Mutant(
         "table.cpp",
         "own = {links_[first].next, first};",
@@ -139,13 +140,6 @@ MUTANTS: Final = (
     Mutant("table.cpp", "uids_.replace(place, row);", "", "an app is found before its processes"),
     Mutant("table.cpp", "links_[first].previous = row;\n", "\n", "link from the first process to a new app"),
     Mutant("table.cpp", "uids_.replace(place_of_uid(uid), next);", "", "a uid whose first record went"),
-    Mutant("table.cpp", "if (masks_[row] != 0) visit(row);", "visit(row);", "free rows are not laid out anew"),
-    Mutant(
-        "table.cpp",
-        "if (previous_of_uid(row) == no_row) visit(row);",
-        "visit(row);",
-        "one entry of a uid is laid out anew",
-    ),
     Mutant("table.cpp", "types | types_, [", "types, [", "arrays of types held before grow too"),
     Mutant("table.cpp", "types_ |= types;", "", "which types have memory"),
     Mutant("table.cpp", "if (!reserved || ", "types_ |= types;\n    if (!reserved || ", "types whose memory failed"),
@@ -182,9 +176,14 @@ MUTANTS: Final = (
         "(steps + 1)",
         "a distance that is too long for its bits",
     ),
-    Mutant("row_index.hpp", " && rows < (std::size_t{1} << row_bits_)", "", "room for wider rows"),
-    Mutant("row_index.hpp", "return count <= limit() && rows", "return count <= limit() + 1 && rows", "used slots"),
-    Mutant("row_index.hpp", "count_ = 0;\n        for_each", "for_each", "number of entries laid out anew"),
+    Mutant("row_index.hpp", " && rows <= row_mask_;", ";", "room for wider rows"),
+    Mutant("row_index.hpp", "return count <= limit_ && rows", "return count <= limit_ + 1 && rows", "used slots"),
+    Mutant("row_index.hpp", "bit_width(std::max(last_row, limit_))", "bit_width(limit_)", "bits for wide rows"),
+    Mutant("row_index.hpp", "hash_bits() >= anew.hash_bits()", "true", "whether slots tell enough of a hash"),
+    Mutant("row_index.hpp", "hash_bits() >= anew.hash_bits()", "false", "growing without the records"),
+    Mutant("row_index.hpp", "is_known && !is_longest(slot)", "is_known", "the hash of an entry far from its home"),
+    Mutant("row_index.hpp", "(i + 1 - (", "(i - (", "the home that a slot tells"),
+    Mutant("row_index.hpp", "if (slot == unused) continue;", "", "unused slots are not laid out anew"),
     Mutant("index.hpp", "< ((i - hole)", "<= ((i - hole)", "which slots of a text index move back"),
     # texts
     Mutant("strings.hpp", "users++ == 0) ++used_count_;", "users++ <= 1) ++used_count_;", "number of texts in use"),

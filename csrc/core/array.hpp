@@ -24,6 +24,14 @@ public:
     ~Array() { free_block(static_cast<void*>(data_), capacity_ * sizeof(T), backing(capacity_)); }
     Array(const Array&) = delete;
     Array& operator=(const Array&) = delete;
+    Array(Array&& other) noexcept { *this = std::move(other); }
+    // The other gets what was here.
+    Array& operator=(Array&& other) noexcept {
+        std::swap(data_, other.data_);
+        std::swap(size_, other.size_);
+        std::swap(capacity_, other.capacity_);
+        return *this;
+    }
 
     // Makes room for `count` elements in all.
     [[nodiscard]] bool reserve(std::size_t count) noexcept {
@@ -49,12 +57,6 @@ public:
     // Adds an element where room has been made.
     void push(const T& value) noexcept { data_[size_++] = value; }
     void clear() noexcept { size_ = 0; }
-
-    void swap(Array& other) noexcept {
-        std::swap(data_, other.data_);
-        std::swap(size_, other.size_);
-        std::swap(capacity_, other.capacity_);
-    }
 
     [[nodiscard]] T* data() noexcept { return data_; }
     [[nodiscard]] const T* data() const noexcept { return data_; }

@@ -105,11 +105,10 @@ StoredEvent& Engine::Parts::add_event(TextId bundle) noexcept {
     return event;
 }
 
-void Engine::Parts::tell_apply(Row row, Mask fresh, std::uint32_t pid, TextId bundle) noexcept {
-    const Record& record = table.record(row);
+void Engine::Parts::tell_apply(const Record& record, Mask fresh, std::uint32_t pid, TextId bundle) noexcept {
     const EventKind kind = record.kind == OwnerKind::app ? EventKind::app_apply : EventKind::process_apply;
     add_event(bundle) = {now,
-                         table.uid(row),
+                         record.uid(),
                          pid,
                          bundle,
                          static_cast<std::uint16_t>(fresh),
@@ -123,8 +122,8 @@ void Engine::Parts::remove_types(Row row, Mask mask, Cause cause, Instant time) 
     const bool is_app = record.kind == OwnerKind::app;
     const EventKind kind = is_app ? EventKind::app_reset : EventKind::process_reset;
     add_event(record.bundle) = {time,
-                                table.uid(row),
-                                table.pid(row),
+                                record.uid(),
+                                record.pid(),
                                 record.bundle,
                                 static_cast<std::uint16_t>(mask),
                                 StoredEvent::pack(kind, cause),

@@ -24,7 +24,7 @@ bool Engine::Parts::apply(const Command& command, Texts& texts) noexcept {
     settle_pair(process, app);
 
     // A process record of another uid is that of a dead process whose pid was reused. Its row is as good as free.
-    const bool reused = process != no_row && table.uid(process) != command.uid;
+    const bool reused = process != no_row && table.record(process).uid() != command.uid;
     const bool adds_process = process_mask != 0 && (process == no_row || reused);
     const bool adds_app = app_mask != 0 && app == no_row;
     const bool adds = adds_process || adds_app;
@@ -79,19 +79,19 @@ Row Engine::Parts::add(OwnerKind kind, const Command& command, Texts texts) noex
 
 // Merges the types into what the record holds, and tells which of them are new.
 void Engine::Parts::grant(Row row, Mask mask, const Command& command, Texts texts) noexcept {
-    const Mask fresh = mask & ~table.mask(row);
+    Record& record = table.record(row);
+    const Mask fresh = mask & ~Mask{record.mask};
     if ((fresh & type::CPU) != 0 || ((mask & type::CPU) != 0 && command.cpu_level != default_level)) {
-        table.record(row).cpu_level = command.cpu_level;
+        record.cpu_level = command.cpu_level;
     }
-    merge(row, mask, command, texts.reason);
-    if (fresh != 0) tell_apply(row, fresh, command.pid, texts.bundle);
+    merge(row, record, mask, command, texts.reason);
+    if (fresh != 0) tell_apply(record, fresh, command.pid, texts.bundle);
 }
 
 // Sets reason, deadline and timeout of each type. "Never" is the latest deadline of all, so that becoming
 // persistent is one more way to extend.
-void Engine::Parts::merge(Row row, Mask mask, const Command& command, TextId reason) noexcept {
-    Record& record = table.record(row);
-    const Mask held = table.mask(row);
+void Engine::Parts::merge(Row row, Record& record, Mask mask, const Command& command, TextId reason) noexcept {
+    const Mask held = record.mask;
     const bool was_timed = record.is_timed();
     const Instant deadline = command.is_persist ? no_deadline : now + command.timeout_ms;
     Mask extended = 0;

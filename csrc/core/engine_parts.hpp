@@ -73,7 +73,7 @@ struct Engine::Parts {
     [[nodiscard]] bool has_places() const noexcept { return places >= table.capacity(); }
 
     // The two ways in which a mask changes, with their events.
-    void tell_apply(Row row, Mask fresh, std::uint32_t pid, TextId bundle) noexcept;
+    void tell_apply(const Record& record, Mask fresh, std::uint32_t pid, TextId bundle) noexcept;
     void remove_types(Row row, Mask mask, Cause cause, Instant time) noexcept;
 
     // Orders rows by kind, processes first, then key. Leaves 31 bits for the row, which the limit of records respects.
@@ -115,7 +115,7 @@ private:
     [[nodiscard]] bool take_texts(const Command& command, bool tells, bool adds, Texts& texts) noexcept;
     Row add(OwnerKind kind, const Command& command, Texts texts) noexcept;
     void grant(Row row, Mask mask, const Command& command, Texts texts) noexcept;
-    void merge(Row row, Mask mask, const Command& command, TextId reason) noexcept;
+    void merge(Row row, Record& record, Mask mask, const Command& command, TextId reason) noexcept;
 };
 
 }  // namespace grantwheel

@@ -27,7 +27,7 @@ public:
         const std::size_t capacity = std::bit_ceil(std::max<std::size_t>(16, count + count / 3 + 1));
         Array<Slot> larger;
         if (!larger.resize(capacity, Slot{})) return false;
-        larger.swap(slots_);
+        std::swap(larger, slots_);
         shift_ = 32 - std::countr_zero(capacity);
         for (const Slot& slot : larger) {
             if (slot.used()) *free_place(slot.hash()) = slot;

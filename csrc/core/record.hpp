@@ -31,6 +31,8 @@ struct alignas(32) Record {
     OwnerKind kind = OwnerKind::app;
     std::int8_t cpu_level = default_level;
 
+    [[nodiscard]] std::uint32_t uid() const noexcept { return kind == OwnerKind::app ? key : other; }
+    [[nodiscard]] std::uint32_t pid() const noexcept { return kind == OwnerKind::app ? other : key; }
     [[nodiscard]] bool is_timed() const noexcept { return mask != persistent; }
 };
 static_assert(sizeof(Record) == 32);

@@ -2,16 +2,19 @@
 // does not. The keys themselves are in the rows. Not thread-safe.
 //
 // Slot     Open addressing with linear probing over a power of two of slots, at most 13/16 of them used. A slot is
-//          | tag | distance | row |: low bits of the hash, how far it lies from its home (from 1 on, as an unused slot
-//          has 0), and the row in as few bits as rows need. Tag and distance together let a look-up pass over nearly
-//          every slot of another key without reading its row. A distance that is too long for its bits is saved as the
-//          longest.
+//          | tag | distance | row |: the bits of the hash behind those of its home, how far it lies from its home (from
+//          1 on, as an unused slot has 0), and the row in as few bits as rows need. Tag and distance together let a
+//          look-up pass over nearly every slot of another key without reading its row. A distance that is too long for
+//          its bits is saved as the longest.
 // Order    Entries lie in the order of their homes: whoever comes to a slot from farther away than its entry goes before
 //          it, and moves all that follow by one. So a look-up for what is not there ends about as early as one for what
 //          is.
 // Removal  Moves later slots back, so there are no tombstones.
-// Hashes   32 bits, well mixed in their high bits (`mix`). `hash_of(row)` tells that of an entry, and is asked where a
-//          distance is not saved in full.
+// Growth   Lays the entries out anew in the order in which they lie, which is about that of their new places. With every
+//          doubling a home takes one bit of the hash more, and rows that are as many one bit of the tag: where both come
+//          together, slots tell enough of their hashes, and no record is read.
+// Hashes   32 bits, well mixed in their high bits (`mix`). `hash_of(row)` tells that of an entry, and is asked where its
+//          slot does not.
 #pragma once
 
 #include <bit>
@@ -23,31 +26,28 @@ namespace grantwheel {
 
 class RowIndex {
 public:
-    // Makes room for `count` entries in all, whose rows are below `rows`.
-    //
-    // Args     `for_each(visit)` calls visit(row) for each entry that is there. It is called when slots have to be laid
-    //          out anew: at most once for each doubling of `count` and of `rows`.
-    template <typename HashOf, typename ForEach>
-    [[nodiscard]] bool reserve(std::size_t count, std::size_t rows, HashOf&& hash_of, ForEach&& for_each) noexcept {
+    // Makes room for `count` entries in all, whose rows are below `rows`. Slots are laid out anew at most once for each
+    // doubling of `count`, and of `rows` where there are more of them than slots.
+    template <typename HashOf>
+    [[nodiscard]] bool reserve(std::size_t count, std::size_t rows, HashOf&& hash_of) noexcept {
         if (has_room(count, rows)) return true;
-        const std::size_t size =
-            count <= limit() ? slots_.size() : std::bit_ceil(std::max<std::size_t>(16, (count * 16 + 12) / 13));
-        Array<Slot> anew;
-        if (!anew.resize(size, unused)) return false;
-        slots_.swap(anew);
-        home_shift_ = 32 - std::countr_zero(size);
-        row_bits_ = std::max({15, static_cast<int>(std::bit_width(rows)), row_bits_});
-        const int distance_bits = std::min(5, 32 - row_bits_);
-        row_mask_ = (Slot{1} << row_bits_) - 1;
-        longest_ = ((Slot{1} << distance_bits) - 1) << row_bits_;
-        tag_shift_ = row_bits_ + distance_bits;
-        count_ = 0;
-        for_each([&](Row row) { insert(locate(hash_of(row), [](Row) { return false; }, hash_of), row); });
+        RowIndex anew;
+        const std::size_t slots = std::bit_ceil(std::max<std::size_t>(16, (count * 16 + 12) / 13));
+        if (!anew.open(std::max(slots, slots_.size()), std::max<std::size_t>(rows, row_mask_))) return false;
+        const bool is_known = hash_bits() >= anew.hash_bits();
+        for (std::size_t i = 0; i < slots_.size(); ++i) {
+            const Slot slot = slots_[i];
+            if (slot == unused) continue;
+            const Row row = slot & row_mask_;
+            const std::uint32_t hash = is_known && !is_longest(slot) ? known_hash(i) : hash_of(row);
+            anew.insert(anew.locate(hash, [](Row) { return false; }, hash_of), row);
+        }
+        *this = std::move(anew);
         return true;
     }
     // Whether that room is there already.
     [[nodiscard]] bool has_room(std::size_t count, std::size_t rows) const noexcept {
-        return count <= limit() && rows < (std::size_t{1} << row_bits_);
+        return count <= limit_ && rows <= row_mask_;
     }
 
     // Where the entry of a key is, or would go; until the next change.
@@ -143,7 +143,17 @@ private:
     using Slot = std::uint32_t;
     static constexpr Slot unused = 0;
 
-    [[nodiscard]] std::size_t limit() const noexcept { return slots_.size() / 16 * 13; }
+    // Takes the memory for so many slots, a power of two, and divides their bits for rows up to this one.
+    [[nodiscard]] bool open(std::size_t size, std::size_t last_row) noexcept {
+        if (!slots_.resize(size, unused)) return false;
+        limit_ = size / 16 * 13;
+        home_shift_ = 32 - std::countr_zero(size);
+        row_bits_ = std::clamp(static_cast<int>(std::bit_width(std::max(last_row, limit_))), 15, 31);
+        row_mask_ = (Slot{1} << row_bits_) - 1;
+        longest_ = ((Slot{1} << std::min(5, 32 - row_bits_)) - 1) << row_bits_;
+        tag_mask_ = ~(longest_ | row_mask_);
+        return true;
+    }
     [[nodiscard]] std::size_t home(std::uint32_t hash) const noexcept { return std::size_t{hash} >> home_shift_; }
     // How far a slot lies from the home of a hash.
     [[nodiscard]] std::size_t distance(std::uint32_t hash, std::size_t slot) const noexcept {
@@ -151,7 +161,14 @@ private:
     }
     [[nodiscard]] std::size_t next(std::size_t i) const noexcept { return (i + 1) & (slots_.size() - 1); }
     [[nodiscard]] Slot tag(std::uint32_t hash) const noexcept {
-        return static_cast<Slot>(std::uint64_t{hash} << tag_shift_);
+        return static_cast<Slot>(std::uint64_t{hash} << (32 - home_shift_)) & tag_mask_;
+    }
+    // How many bits of a hash its home and its tag tell, and these bits of that of an entry, with zeros behind them.
+    [[nodiscard]] int hash_bits() const noexcept { return 32 - home_shift_ + std::popcount(tag_mask_); }
+    [[nodiscard]] std::uint32_t known_hash(std::size_t i) const noexcept {
+        const Slot slot = slots_[i];
+        const std::size_t home = (i + 1 - ((slot & longest_) >> row_bits_)) & (slots_.size() - 1);
+        return static_cast<std::uint32_t>(home << home_shift_ | std::uint64_t{slot & tag_mask_} >> (32 - home_shift_));
     }
     // One step of distance, in its place; what an entry at home has.
     [[nodiscard]] Slot one() const noexcept { return row_mask_ + 1; }
@@ -164,12 +181,13 @@ private:
 
     Array<Slot> slots_;
     std::size_t count_ = 0;
+    std::size_t limit_ = 0;  // of entries
     // How the bits of a slot and of a hash are divided.
     int home_shift_ = 32;
-    int tag_shift_ = 32;
     int row_bits_ = 0;
     Slot row_mask_ = 0;
     Slot longest_ = 0;  // the longest distance, in its place
+    Slot tag_mask_ = 0;
 };
 
 }  // namespace grantwheel

@@ -33,23 +33,7 @@ bool Table::reserve_rows(std::size_t rows, Mask types, bool linked) noexcept {
 }
 
 bool Table::reserve_index(std::size_t uids, std::size_t pids, std::size_t rows) noexcept {
-    const auto for_each_record = [&](auto&& visit) {
-        for (Row row = 0; row < end(); ++row) {
-            if (masks_[row] != 0) visit(row);
-        }
-    };
-    const auto for_each_uid = [&](auto&& visit) {
-        for_each_record([&](Row row) {
-            if (previous_of_uid(row) == no_row) visit(row);
-        });
-    };
-    const auto for_each_pid = [&](auto&& visit) {
-        for_each_record([&](Row row) {
-            if (!is_app(row)) visit(row);
-        });
-    };
-    return uids_.reserve(uids, rows, hash_of_uid(), for_each_uid) &&
-           pids_.reserve(pids, rows, hash_of_pid(), for_each_pid);
+    return uids_.reserve(uids, rows, hash_of_uid()) && (pids == 0 || pids_.reserve(pids, rows, hash_of_pid()));
 }
 
 void Table::prefetch_index(Owner owner) const noexcept {
@@ -78,7 +62,7 @@ void Table::prefetch_app_at_once(std::uint32_t uid, Mask types) const noexcept {
 }
 
 RowIndex::Place Table::place_of_uid(std::uint32_t wanted) const noexcept {
-    return uids_.locate(mix(wanted), [&](Row row) { return uid(row) == wanted; }, hash_of_uid());
+    return uids_.locate(mix(wanted), [&](Row row) { return records_[row].uid() == wanted; }, hash_of_uid());
 }
 
 RowIndex::Place Table::place_of_pid(std::uint32_t wanted) const noexcept {
@@ -169,23 +153,12 @@ void Table::unlink(Row row, std::uint32_t uid) noexcept {
 
 void Table::remove(Row row) noexcept {
     Record& record = records_[row];
-    unlink(row, uid(row));
+    unlink(row, record.uid());
     if (!is_app(row)) pids_.erase(place_of_pid(record.key), hash_of_pid());
     --record_count_[at(record.kind)];
     record.key = free_;
     free_ = row;
     ++free_count_;
-}
-
-void Table::set_mask(Row row, Mask mask) noexcept {
-    Record& record = records_[row];
-    const Mask old = record.mask;
-    if (mask == old) return;
-    auto& counts = grant_count_[at(record.kind)];
-    for_each_type(mask & ~old, [&](int type) { ++counts[type]; });
-    for_each_type(old & ~mask, [&](int type) { --counts[type]; });
-    record.mask = static_cast<std::uint16_t>(mask);
-    masks_[row] = record.mask;
 }
 
 // What is wrong with one live record, seen from its row; null when nothing is.
@@ -200,13 +173,13 @@ const char* Table::first_broken_record(Row row) const noexcept {
     const Row next = next_of_uid(row);
     const Row previous = previous_of_uid(row);
     if (previous == no_row) {
-        if (first_of(uid(row)) != row) return "table: first record of a uid";
+        if (first_of(records_[row].uid()) != row) return "table: first record of a uid";
     } else if (is_app(row)) {
         return "table: app that is not the first record of its uid";
     } else if (next_of_uid(previous) != row) {
         return "table: link of the records of a uid";
     }
-    if (next != no_row && (is_app(next) || uid(next) != uid(row))) {
+    if (next != no_row && (is_app(next) || records_[next].uid() != records_[row].uid())) {
         return "table: record in the list of another uid";
     }
     if (!is_app(row) && (mask & ~type::CPU) != 0) return "table: process record with more than CPU";

@@ -25,8 +25,8 @@ public:
     // Whether that room is there already, whoever the uid is.
     [[nodiscard]] bool has_room(std::size_t apps, std::size_t processes, Mask types) const noexcept {
         const std::size_t rows = rows_with(apps + processes);
-        return has_types(types) && (processes == 0 || is_linked_) && rows <= capacity() &&
-               uids_.has_room(uids_.count() + 1, rows) && pids_.has_room(pids_.count() + processes, rows);
+        return has_types(types) && rows <= capacity() && uids_.has_room(uids_.count() + 1, rows) &&
+               (processes == 0 || pids_.has_room(pids_.count() + processes, rows));
     }
     // Whether there is room for grants of these types.
     [[nodiscard]] bool has_types(Mask types) const noexcept { return (types & ~types_) == 0; }
@@ -58,7 +58,15 @@ public:
 
     [[nodiscard]] Mask mask(Row row) const noexcept { return records_[row].mask; }
     // Sets what a record holds, and keeps the counts.
-    void set_mask(Row row, Mask mask) noexcept;
+    void set_mask(Row row, Mask mask) noexcept {
+        Record& record = records_[row];
+        if (mask == record.mask) return;
+        auto& counts = grant_count_[at(record.kind)];
+        for_each_type(mask & ~Mask{record.mask}, [&](int type) { ++counts[type]; });
+        for_each_type(record.mask & ~mask, [&](int type) { --counts[type]; });
+        record.mask = static_cast<std::uint16_t>(mask);
+        masks_[row] = record.mask;
+    }
 
     [[nodiscard]] Rows<Record>& records() noexcept { return records_; }
     [[nodiscard]] const Rows<Record>& records() const noexcept { return records_; }
@@ -72,12 +80,6 @@ public:
     [[nodiscard]] Links& links(Row row) noexcept { return links_[row]; }
 
     [[nodiscard]] Owner owner(Row row) const noexcept { return {records_[row].kind, records_[row].key}; }
-    [[nodiscard]] std::uint32_t uid(Row row) const noexcept {
-        return is_app(row) ? records_[row].key : records_[row].other;
-    }
-    [[nodiscard]] std::uint32_t pid(Row row) const noexcept {
-        return is_app(row) ? records_[row].other : records_[row].key;
-    }
 
     // Calls `visit(row)` for each row that holds any type of the mask (at most ALL), ascending. Reads two bytes per row.
     template <typename Visit>
@@ -108,7 +110,7 @@ private:
     [[nodiscard]] RowIndex::Place place_of_uid(std::uint32_t uid) const noexcept;
     [[nodiscard]] RowIndex::Place place_of_pid(std::uint32_t pid) const noexcept;
     [[nodiscard]] auto hash_of_uid() const noexcept {
-        return [this](Row row) { return mix(uid(row)); };
+        return [this](Row row) { return mix(records_[row].uid()); };
     }
     [[nodiscard]] auto hash_of_pid() const noexcept {
         return [this](Row row) { return mix(records_[row].key); };

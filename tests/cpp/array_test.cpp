@@ -76,11 +76,10 @@ BOOST_AUTO_TEST_CASE(clear_keeps_the_memory) {
     BOOST_CHECK_EQUAL(values.capacity(), 10u);
 }
 
-BOOST_AUTO_TEST_CASE(swap_exchanges_everything) {
+BOOST_AUTO_TEST_CASE(moving_takes_everything_along) {
     Array<int> left;
-    Array<int> right;
     REQUIRE_QUIETLY(left.resize(3, 1));
-    left.swap(right);
+    Array<int> right(std::move(left));
     BOOST_CHECK_EQUAL(left.size(), 0u);
     BOOST_CHECK_EQUAL(left.capacity(), 0u);
     BOOST_CHECK_EQUAL(right.size(), 3u);

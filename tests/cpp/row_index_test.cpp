@@ -27,7 +27,10 @@ constexpr std::array<HashFunction, 7> hash_functions{
 // An index beside a map; the keys of the rows are in the map.
 class Model {
     [[nodiscard]] auto hash_of() const {
-        return [this](Row row) { return hash_(keys_.at(row)); };
+        return [this](Row row) {
+            ++asked_;
+            return hash_(keys_.at(row));
+        };
     }
 
 public:
@@ -35,9 +38,7 @@ public:
 
     // Rows are at least `rows` in number for the index, whatever the rows of its entries.
     [[nodiscard]] bool reserve(std::size_t count, std::size_t rows) {
-        const bool reserved = index_.reserve(count, rows, hash_of(), [&](auto&& visit) {
-            for (const auto& [row, key] : keys_) visit(row);
-        });
+        const bool reserved = index_.reserve(count, rows, hash_of());
         while (reserved && slots_ / 16 * 13 < count) slots_ *= 2;
         return reserved;
     }
@@ -70,6 +71,8 @@ public:
         }
         return count;
     }
+    // How many hashes the index has asked for.
+    [[nodiscard]] std::size_t asked() const { return asked_; }
     [[nodiscard]] bool has_room(std::size_t count, std::size_t rows) const { return index_.has_room(count, rows); }
     [[nodiscard]] bool has(std::uint32_t key) const { return rows_.contains(key); }
     [[nodiscard]] bool has_row(Row row) const { return keys_.contains(row); }
@@ -117,6 +120,7 @@ private:
     std::size_t slots_ = 16;  // it has at least once something was reserved
     std::map<std::uint32_t, Row> rows_;
     std::map<Row, std::uint32_t> keys_;
+    mutable std::size_t asked_ = 0;
 };
 
 // Random changes; the number of keys held goes up and down. All rows are below `rows`.
@@ -196,12 +200,30 @@ BOOST_AUTO_TEST_CASE(most_rows_are_guessed_and_nothing_else_but_rows) {
 }
 
 BOOST_AUTO_TEST_CASE(entries_outlast_wider_rows) {
-    Model model(hash_functions[0]);
-    for (std::uint32_t bits = 10; bits < 31; ++bits) {
-        REQUIRE_QUIETLY(model.reserve(model.size() + 1, (std::size_t{1} << bits) + 1));
-        model.insert(bits, Row{1} << bits);
-        model.compare(40);
+    for (const HashFunction hash : hash_functions) {
+        Model model(hash);
+        for (std::uint32_t bits = 10; bits < 31; ++bits) {
+            REQUIRE_QUIETLY(model.reserve(model.size() + 3, (std::size_t{1} << bits) + 1));
+            model.compare(100);
+            for (std::uint32_t i = 0; i < 3; ++i) model.insert(3 * bits + i, (Row{1} << bits) - i);
+            model.compare(100);
+        }
     }
+}
+
+// Once rows need more bits with every doubling, homes and tags tell as many bits of the hashes as more slots need.
+BOOST_AUTO_TEST_CASE(a_large_index_grows_without_asking_for_hashes) {
+    Model model(hash_functions[0]);
+    constexpr std::uint32_t keys = 110'000;  // of 262,144 slots
+    constexpr std::uint32_t large = 26'624;  // of 32,768
+    for (std::uint32_t key = 0; key < keys; ++key) {
+        const std::size_t asked = model.asked();
+        REQUIRE_QUIETLY(model.reserve(key + 1, key + 1));
+        if (key > large) REQUIRE_EQUAL_QUIETLY(model.asked(), asked);
+        model.insert(key, key);
+    }
+    for (std::uint32_t key = 0; key < keys; ++key) REQUIRE_EQUAL_QUIETLY(model.find(key), key);
+    BOOST_CHECK_EQUAL(model.find(keys), no_row);
 }
 
 // Entries of one home are passed with distances that no longer fit into a slot.
