@@ -11,8 +11,8 @@
 //          is.
 // Removal  Moves later slots back, so there are no tombstones.
 // Growth   Lays the entries out anew in the order in which they lie, which is about that of their new places. With every
-//          doubling a home takes one bit of the hash more, and rows that are as many one bit of the tag: where both come
-//          together, slots tell enough of their hashes, and no record is read.
+//          doubling a home takes one bit of the hash more. Where rows take one bit more as well, the tag has one less, so
+//          that both together tell as much as before: then a slot alone tells where its entry goes.
 // Hashes   32 bits, well mixed in their high bits (`mix`). `hash_of(row)` tells that of an entry, and is asked where its
 //          slot does not.
 #pragma once

@@ -20,7 +20,7 @@ namespace grantwheel {
 class Table {
 public:
     // Makes room for that many more records of one uid, so that as many calls of `add` cannot fail, and for grants of these
-    // types. Pre: every record holds something.
+    // types.
     [[nodiscard]] bool make_room(std::uint32_t uid, std::size_t apps, std::size_t processes, Mask types) noexcept;
     // Whether that room is there already, whoever the uid is.
     [[nodiscard]] bool has_room(std::size_t apps, std::size_t processes, Mask types) const noexcept {
