@@ -126,7 +126,7 @@ MUTANTS: Final = (
         "wheel.cpp", "(63 - std::countl_zero(difference))", "(62 - std::countl_zero(difference))", "level of a timer"
     ),
     # table and indexes
-    Mutant("table.hpp", "masks_[row] = record.mask;", "", "the mask for scans"),
+    Mutant("table.cpp", "masks_[row] = record.mask;", "", "the mask for scans"),
     Mutant(
         "table.cpp",
         "own = {links_[first].next, first};",
@@ -167,22 +167,22 @@ MUTANTS: Final = (
     Mutant("row_index.hpp", "is_longest(slot) ? slot : slot + one()", "slot + one()", "the longest distance stays so"),
     Mutant("row_index.hpp", "++count_;", "", "number of entries after an insert"),
     Mutant("row_index.hpp", "--count_;", "", "number of entries after a removal"),
-    Mutant("row_index.hpp", "if (steps == 0) break;", "if (steps <= 1) break;", "which entries move back"),
-    Mutant("row_index.hpp", "saved(steps - 1)", "saved(steps)", "distance of an entry that moves back"),
+    Mutant("row_index.hpp", "if (far == 0) break;", "if (far <= 1) break;", "which entries move back"),
+    Mutant("row_index.hpp", "saved(far - 1)", "saved(far)", "distance of an entry that moves back"),
     Mutant("row_index.hpp", "is_longest(slot) ? distance(", "false ? distance(", "removal past long distances"),
     Mutant(
         "row_index.hpp",
-        "std::min<std::size_t>(steps + 1, longest_ >> row_bits_)",
-        "(steps + 1)",
+        "std::min<std::size_t>(far + 1, longest_ >> row_bits_)",
+        "(far + 1)",
         "a distance that is too long for its bits",
     ),
     Mutant("row_index.hpp", " && rows <= row_mask_;", ";", "room for wider rows"),
-    Mutant("row_index.hpp", "return count <= limit_ && rows", "return count <= limit_ + 1 && rows", "used slots"),
-    Mutant("row_index.hpp", "bit_width(std::max(last_row, limit_))", "bit_width(limit_)", "bits for wide rows"),
+    Mutant("row_index.hpp", "return count <= limit() && rows", "return count <= limit() + 1 && rows", "used slots"),
+    Mutant("row_index.hpp", "bit_width(std::max(last_row, limit()))", "bit_width(limit())", "bits for wide rows"),
     Mutant("row_index.hpp", "hash_bits() >= anew.hash_bits()", "true", "whether slots tell enough of a hash"),
     Mutant("row_index.hpp", "hash_bits() >= anew.hash_bits()", "false", "growing without the records"),
     Mutant("row_index.hpp", "is_known && !is_longest(slot)", "is_known", "the hash of an entry far from its home"),
-    Mutant("row_index.hpp", "(i + 1 - (", "(i - (", "the home that a slot tells"),
+    Mutant("row_index.hpp", "(i - steps(slot))", "(i + 1 - steps(slot))", "the home that a slot tells"),
     Mutant("row_index.hpp", "if (slot == unused) continue;", "", "unused slots are not laid out anew"),
     Mutant("index.hpp", "< ((i - hole)", "<= ((i - hole)", "which slots of a text index move back"),
     # texts

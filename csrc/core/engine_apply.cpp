@@ -84,13 +84,14 @@ void Engine::Parts::grant(Row row, Mask mask, const Command& command, Texts text
     if ((fresh & type::CPU) != 0 || ((mask & type::CPU) != 0 && command.cpu_level != default_level)) {
         record.cpu_level = command.cpu_level;
     }
-    merge(row, record, mask, command, texts.reason);
+    merge(row, mask, command, texts.reason);
     if (fresh != 0) tell_apply(record, fresh, command.pid, texts.bundle);
 }
 
 // Sets reason, deadline and timeout of each type. "Never" is the latest deadline of all, so that becoming
 // persistent is one more way to extend.
-void Engine::Parts::merge(Row row, Record& record, Mask mask, const Command& command, TextId reason) noexcept {
+void Engine::Parts::merge(Row row, Mask mask, const Command& command, TextId reason) noexcept {
+    Record& record = table.record(row);
     const Mask held = record.mask;
     const bool was_timed = record.is_timed();
     const Instant deadline = command.is_persist ? no_deadline : now + command.timeout_ms;

@@ -115,7 +115,7 @@ private:
     [[nodiscard]] bool take_texts(const Command& command, bool tells, bool adds, Texts& texts) noexcept;
     Row add(OwnerKind kind, const Command& command, Texts texts) noexcept;
     void grant(Row row, Mask mask, const Command& command, Texts texts) noexcept;
-    void merge(Row row, Record& record, Mask mask, const Command& command, TextId reason) noexcept;
+    void merge(Row row, Mask mask, const Command& command, TextId reason) noexcept;
 };
 
 }  // namespace grantwheel

@@ -34,10 +34,9 @@ private:
 }  // namespace
 
 Mask Engine::Parts::mask_at(Row row, Instant at) const noexcept {
-    const Record& record = table.record(row);
     Mask mask = table.mask(row);
-    if (record.armed > at) return mask;
-    for_each_type(mask & ~Mask{record.persistent}, [&](int type) {
+    if (table.record(row).armed > at) return mask;
+    for_each_type(mask, [&](int type) {
         if (table.grant(row, type).deadline <= at) mask &= ~type_bit(type);
     });
     return mask;

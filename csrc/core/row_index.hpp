@@ -47,7 +47,7 @@ public:
     }
     // Whether that room is there already.
     [[nodiscard]] bool has_room(std::size_t count, std::size_t rows) const noexcept {
-        return count <= limit_ && rows <= row_mask_;
+        return count <= limit() && rows <= row_mask_;
     }
 
     // Where the entry of a key is, or would go; until the next change.
@@ -115,10 +115,9 @@ public:
         for (std::size_t i = next(hole);; hole = i, i = next(i)) {
             const Slot slot = slots_[i];
             if (slot == unused) break;
-            const std::size_t steps =
-                is_longest(slot) ? distance(hash_of(slot & row_mask_), i) : ((slot & longest_) >> row_bits_) - 1;
-            if (steps == 0) break;
-            slots_[hole] = (slot & ~longest_) | saved(steps - 1);
+            const std::size_t far = is_longest(slot) ? distance(hash_of(slot & row_mask_), i) : steps(slot);
+            if (far == 0) break;
+            slots_[hole] = (slot & ~longest_) | saved(far - 1);
         }
         slots_[hole] = unused;
         --count_;
@@ -146,14 +145,13 @@ private:
     // Takes the memory for so many slots, a power of two, and divides their bits for rows up to this one.
     [[nodiscard]] bool open(std::size_t size, std::size_t last_row) noexcept {
         if (!slots_.resize(size, unused)) return false;
-        limit_ = size / 16 * 13;
         home_shift_ = 32 - std::countr_zero(size);
-        row_bits_ = std::clamp(static_cast<int>(std::bit_width(std::max(last_row, limit_))), 15, 31);
+        row_bits_ = std::clamp(static_cast<int>(std::bit_width(std::max(last_row, limit()))), 15, 31);
         row_mask_ = (Slot{1} << row_bits_) - 1;
         longest_ = ((Slot{1} << std::min(5, 32 - row_bits_)) - 1) << row_bits_;
-        tag_mask_ = ~(longest_ | row_mask_);
         return true;
     }
+    [[nodiscard]] std::size_t limit() const noexcept { return slots_.size() / 16 * 13; }
     [[nodiscard]] std::size_t home(std::uint32_t hash) const noexcept { return std::size_t{hash} >> home_shift_; }
     // How far a slot lies from the home of a hash.
     [[nodiscard]] std::size_t distance(std::uint32_t hash, std::size_t slot) const noexcept {
@@ -161,33 +159,33 @@ private:
     }
     [[nodiscard]] std::size_t next(std::size_t i) const noexcept { return (i + 1) & (slots_.size() - 1); }
     [[nodiscard]] Slot tag(std::uint32_t hash) const noexcept {
-        return static_cast<Slot>(std::uint64_t{hash} << (32 - home_shift_)) & tag_mask_;
+        return static_cast<Slot>(std::uint64_t{hash} << (32 - home_shift_)) & tag_mask();
     }
+    [[nodiscard]] Slot tag_mask() const noexcept { return ~(longest_ | row_mask_); }
     // How many bits of a hash its home and its tag tell, and these bits of that of an entry, with zeros behind them.
-    [[nodiscard]] int hash_bits() const noexcept { return 32 - home_shift_ + std::popcount(tag_mask_); }
+    [[nodiscard]] int hash_bits() const noexcept { return 32 - home_shift_ + std::popcount(tag_mask()); }
     [[nodiscard]] std::uint32_t known_hash(std::size_t i) const noexcept {
         const Slot slot = slots_[i];
-        const std::size_t home = (i + 1 - ((slot & longest_) >> row_bits_)) & (slots_.size() - 1);
-        return static_cast<std::uint32_t>(home << home_shift_ | std::uint64_t{slot & tag_mask_} >> (32 - home_shift_));
+        const std::size_t home = (i - steps(slot)) & (slots_.size() - 1);
+        return static_cast<std::uint32_t>(home << home_shift_ | std::uint64_t{slot & tag_mask()} >> (32 - home_shift_));
     }
     // One step of distance, in its place; what an entry at home has.
     [[nodiscard]] Slot one() const noexcept { return row_mask_ + 1; }
     [[nodiscard]] Slot farther(Slot slot) const noexcept { return is_longest(slot) ? slot : slot + one(); }
     [[nodiscard]] bool is_longest(Slot slot) const noexcept { return (slot & longest_) == longest_; }
-    // So many steps from home, as slots have it.
-    [[nodiscard]] Slot saved(std::size_t steps) const noexcept {
-        return static_cast<Slot>(std::min<std::size_t>(steps + 1, longest_ >> row_bits_) << row_bits_);
+    // How many steps from home, as slots have it, and as a slot tells that has not the longest distance.
+    [[nodiscard]] Slot saved(std::size_t far) const noexcept {
+        return static_cast<Slot>(std::min<std::size_t>(far + 1, longest_ >> row_bits_) << row_bits_);
     }
+    [[nodiscard]] std::size_t steps(Slot slot) const noexcept { return ((slot & longest_) >> row_bits_) - 1; }
 
     Array<Slot> slots_;
     std::size_t count_ = 0;
-    std::size_t limit_ = 0;  // of entries
     // How the bits of a slot and of a hash are divided.
     int home_shift_ = 32;
     int row_bits_ = 0;
     Slot row_mask_ = 0;
     Slot longest_ = 0;  // the longest distance, in its place
-    Slot tag_mask_ = 0;
 };
 
 }  // namespace grantwheel

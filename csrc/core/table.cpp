@@ -161,6 +161,17 @@ void Table::remove(Row row) noexcept {
     ++free_count_;
 }
 
+void Table::set_mask(Row row, Mask mask) noexcept {
+    Record& record = records_[row];
+    const Mask old = record.mask;
+    if (mask == old) return;
+    auto& counts = grant_count_[at(record.kind)];
+    for_each_type(mask & ~old, [&](int type) { ++counts[type]; });
+    for_each_type(old & ~mask, [&](int type) { --counts[type]; });
+    record.mask = static_cast<std::uint16_t>(mask);
+    masks_[row] = record.mask;
+}
+
 // What is wrong with one live record, seen from its row; null when nothing is.
 const char* Table::first_broken_record(Row row) const noexcept {
     const Record& record = records_[row];

@@ -58,15 +58,7 @@ public:
 
     [[nodiscard]] Mask mask(Row row) const noexcept { return records_[row].mask; }
     // Sets what a record holds, and keeps the counts.
-    void set_mask(Row row, Mask mask) noexcept {
-        Record& record = records_[row];
-        if (mask == record.mask) return;
-        auto& counts = grant_count_[at(record.kind)];
-        for_each_type(mask & ~Mask{record.mask}, [&](int type) { ++counts[type]; });
-        for_each_type(record.mask & ~mask, [&](int type) { --counts[type]; });
-        record.mask = static_cast<std::uint16_t>(mask);
-        masks_[row] = record.mask;
-    }
+    void set_mask(Row row, Mask mask) noexcept;
 
     [[nodiscard]] Rows<Record>& records() noexcept { return records_; }
     [[nodiscard]] const Rows<Record>& records() const noexcept { return records_; }
