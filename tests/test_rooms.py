@@ -90,8 +90,8 @@ COMMANDS = {
 # The modules that know of threads, of loops and of waiting; the others leave that alone.
 ALIVE = {
     "asyncio": {"aio", "hold"},
-    "select": {"delivery", "demo.stop", "processes", "running"},
-    "threading": words("backgroundTaskManager delivery hold manager processes running"),
+    "select": {"delivery", "demo.stop", "processes", "run.loop", "running"},
+    "threading": words("backgroundTaskManager delivery hold manager processes run.loop running"),
 }
 # Third-party packages that a function may import when it is asked for what they do; never at import time.
 EXTRAS = {"rich"}

@@ -39,5 +39,6 @@ void bind_administration(ManagerClass& bound);                // deaths, admin r
 void bind_time(ManagerClass& bound, py::module_& module);     // advance, next_deadline, wake_at; alarms
 void bind_queries(ManagerClass& bound, py::module_& module);  // find, records, holders, count, stats, validate
 void bind_events(ManagerClass& bound, py::module_& module);   // read, read_columns, last_sequence; Cursor
+void bind_sleeping(py::module_& module);                      // Bell, Timer
 
 }  // namespace grantwheel::bindings

@@ -6,9 +6,6 @@
 
 namespace grantwheel::bindings {
 
-namespace {
-
-// An instant or a span as Python gave it, within 0..2^62.
 Instant to_instant(py::handle value, const char* name) {
     if (!PyLong_Check(value.ptr())) throw py::type_error(std::string(name) + " must be an int");
     int overflow = 0;
@@ -18,6 +15,8 @@ Instant to_instant(py::handle value, const char* name) {
     }
     return static_cast<Instant>(number);
 }
+
+namespace {
 
 // An alarm on a clock of the kernel's.
 class KernelAlarm final : public Alarm {

@@ -61,6 +61,9 @@ private:
     const ManualClock* manual_ = nullptr;
 };
 
+// An instant or a span as Python gave it. TypeError for what is no int, ValueError beyond 0..2^62.
+[[nodiscard]] Instant to_instant(py::handle value, const char* name);
+
 void bind_clocks(py::module_& module);
 
 }  // namespace grantwheel::bindings

@@ -1,0 +1,1 @@
+"""What grantwheel asks Linux: who a process is, and when it ends. Private."""

@@ -1,0 +1,1 @@
+"""What runs a manager: its one thread, who drives it, and the renewals of its holds. Private."""

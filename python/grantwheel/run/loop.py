@@ -1,0 +1,202 @@
+"""The one thread of a manager: it sleeps on all that happens at a time of its own.
+
+The alarm of a runner, the renewals of holds and the ends of watched processes are its sources. It lives while there is
+one, and refers to no manager.
+
+Nothing here waits for a lock: a signal handler, a finaliser and another thread may come in between any two
+instructions. Each change is one operation of a dict or one system call, and whoever finds a change half made by
+somebody else goes on as if it was not.
+"""
+
+import contextlib
+import logging
+import select
+import threading
+import time
+from typing import Protocol
+
+from grantwheel import _core
+from grantwheel._process import OfOneProcess
+
+_log = logging.getLogger("grantwheel")
+_PAUSE_MS = 1000  # after an error that may be there the next time too
+_STEP_S = 0.0002  # between two looks at something that ends within a moment
+
+
+class Source(Protocol):
+    """A descriptor, and what is to be done when it is readable. Its file is its own: no duplicate of another one's."""
+
+    def fileno(self) -> int:
+        """Return the descriptor: the same one until the loop has let go of it."""
+        ...
+
+    def ready(self) -> None:
+        """Deal with it, on the thread of the loop; it may be called for nothing.
+
+        What it raises is logged, and then the source is left alone for a second.
+        """
+        ...
+
+    def failed(self, error: BaseException) -> None:
+        """Hear that the loop has ended for this reason, and waits for nothing any more."""
+        ...
+
+
+class _Place:
+    """Where the thread waits. Its descriptors are closed with it."""
+
+    def __init__(self) -> None:
+        if not hasattr(select, "epoll"):
+            raise RuntimeError(
+                "grantwheel needs select.epoll and real threads here, which gevent's monkey patching has taken away: "
+                "give Manager.fileno() to the loop, and call advance(), drain() and renew_holds()"
+            )
+        self.epoll = select.epoll()
+        self.bell = _core.Bell()
+        self.timer = _core.Timer()  # goes off when those that failed are to be tried again
+        self.epoll.register(self.bell.fileno(), select.EPOLLIN)
+        self.epoll.register(self.timer.fileno(), select.EPOLLIN)
+
+
+class Loop(OfOneProcess):
+    """Waits for sources in a thread of its own, and lets each deal with what it waited for, one at a time."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._places: dict[int, _Place] = {}  # the only one is under 0
+        self._sources: dict[Source, int] = {}  # with their descriptors
+        self._by_descriptor: dict[int, Source] = {}
+        self._paused: dict[Source, int] = {}  # the same of those that failed
+        # Held by the thread that is the loop, from its first instruction to its last one. Nobody waits for it.
+        self._claim = threading.Lock()
+        self._thread: threading.Thread | None = None
+        self._busy: Source | None = None
+
+    def add(self, source: Source) -> None:
+        """Wait for a source from now on.
+
+        Raises
+        ------
+        BusinessError
+            9800004: this is the child of a fork, and the loop its parent's.
+        OSError
+            The process may not open more descriptors.
+        RuntimeError
+            No thread can be started, or gevent has taken away what a thread waits with.
+        """
+        self._require_here()
+        place = self._places.get(0) or self._places.setdefault(0, _Place())
+        try:
+            self._register(place, source, source.fileno())
+            if not self._claim.locked():
+                # A second one that was started at the same time finds the claim taken, and ends.
+                threading.Thread(target=self._run, name="grantwheel", daemon=True).start()
+        except BaseException:
+            self.remove(source)
+            raise
+
+    def remove(self, source: Source, *, wait_s: float = 0.0) -> bool:
+        """Let go of a source, whose descriptor may then be closed. Returns whether it was there.
+
+        Waits at most so many seconds until it is not being dealt with, and, if it was the last one, until the thread
+        has ended; on that thread, and in the child of a fork, not at all.
+        """
+        if not self._is_here:
+            return False
+        was_paused = self._paused.pop(source, None) is not None
+        was_there = self._unregister(source) or was_paused
+        self._settle(source, wait_s)
+        return was_there
+
+    def _register(self, place: _Place, source: Source, descriptor: int) -> None:
+        self._by_descriptor[descriptor] = source
+        self._sources[source] = descriptor
+        place.epoll.register(descriptor, select.EPOLLIN)
+
+    def _unregister(self, source: Source) -> bool:
+        descriptor = self._sources.pop(source, None)
+        if descriptor is None:
+            return False
+        if self._by_descriptor.get(descriptor) is source:
+            del self._by_descriptor[descriptor]
+        place = self._places.get(0)
+        if place is not None:
+            with contextlib.suppress(OSError):  # it was not registered yet, or not any more
+                place.epoll.unregister(descriptor)
+            if not self._is_needed():
+                place.bell.ring()
+        return True
+
+    def _settle(self, source: Source, wait_s: float) -> None:
+        thread = self._thread
+        if thread is threading.current_thread():
+            return
+        # A lock could not be waited for: what it guards may lie below in this very thread, if this is a handler.
+        give_up = time.monotonic() + wait_s
+        while self._busy is source and time.monotonic() < give_up:
+            time.sleep(_STEP_S)
+        if wait_s and thread is not None and not self._is_needed():
+            thread.join(max(0.0, give_up - time.monotonic()))
+
+    def _is_needed(self) -> bool:
+        return bool(self._sources or self._paused)
+
+    def _run(self) -> None:
+        """Be the loop, if nobody else is, while there are sources: the work of the thread."""
+        while self._is_needed() and self._claim.acquire(blocking=False):
+            try:
+                self._thread = threading.current_thread()
+                while self._is_needed():
+                    self._turn(self._places[0])
+            except BaseException as error:  # noqa: BLE001 - told to everybody who waits
+                self._fail(error)
+            finally:
+                self._thread = None
+                self._claim.release()
+
+    def _turn(self, place: _Place) -> None:
+        for descriptor, _ in place.epoll.poll():
+            if descriptor == place.bell.fileno():
+                place.bell.clear()
+            elif descriptor == place.timer.fileno():
+                place.timer.clear()
+                self._resume(place)
+            elif (source := self._source_of(descriptor)) is not None:
+                self._deal_with(place, source)
+            else:
+                # Somebody was interrupted in taking it out, or has just done it, and may have opened another one since.
+                with contextlib.suppress(OSError):
+                    place.epoll.unregister(descriptor)
+                if self._source_of(descriptor) is not None:
+                    with contextlib.suppress(OSError):
+                        place.epoll.register(descriptor, select.EPOLLIN)
+
+    def _source_of(self, descriptor: int) -> Source | None:
+        source = self._by_descriptor.get(descriptor)
+        return source if source in self._sources else None
+
+    def _deal_with(self, place: _Place, source: Source) -> None:
+        self._busy = source
+        try:
+            source.ready()
+        except BaseException:  # noqa: BLE001 - SystemExit too: the other sources have to be dealt with
+            _log.exception("%r failed; it is tried again in a second", source)
+            descriptor = self._sources.get(source)
+            if descriptor is not None and self._unregister(source):
+                self._paused[source] = descriptor
+                place.timer.set(_PAUSE_MS)
+        finally:
+            self._busy = None
+
+    def _resume(self, place: _Place) -> None:
+        for source in list(self._paused):
+            if (descriptor := self._paused.pop(source, None)) is not None:
+                self._register(place, source, descriptor)
+
+    def _fail(self, error: BaseException) -> None:
+        """Tell every source that nothing is waited for any more."""
+        _log.critical("a manager is not driven any more: its thread cannot wait", exc_info=error)
+        self._places.pop(0, None)  # the next source gets a new one
+        for source in [*self._sources, *self._paused]:
+            if self.remove(source):
+                source.failed(error)
