@@ -40,5 +40,6 @@ void bind_time(ManagerClass& bound, py::module_& module);     // advance, next_d
 void bind_queries(ManagerClass& bound, py::module_& module);  // find, records, holders, count, stats, validate
 void bind_events(ManagerClass& bound, py::module_& module);   // read, read_columns, last_sequence; Cursor
 void bind_sleeping(py::module_& module);                      // Bell, Timer
+void bind_blocks(py::module_& module);                        // Block, AsyncBlock
 
 }  // namespace grantwheel::bindings

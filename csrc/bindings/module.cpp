@@ -79,6 +79,7 @@ PYBIND11_MODULE(_core_of_main, module) {
     bind_events(manager, module);
     bind_time(manager, module);
     bind_sleeping(module);
+    bind_blocks(module);
 }
 
 // What Python calls. In some of its versions pybind11 would wait here for the main interpreter for ever, in others the
