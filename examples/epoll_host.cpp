@@ -144,7 +144,7 @@ private:
     }
 
     void print_holders(gw::Mask mask, gw::Instant now) {
-        std::vector<gw::Owner> owners(manager_.engine().size(mask));
+        std::vector<gw::Owner> owners(manager_.engine().most_owners(mask));
         std::size_t count = 0;
         if (manager_.engine().owners(mask, nullptr, now, owners, count) != gw::Status::ok) return;
         std::printf("%zu:", count);

@@ -91,7 +91,7 @@ public:
         const grantwheel::Instant now = grantwheel::boot_now();
         std::vector<grantwheel::Owner> all;
         for (Shard& shard : shards_) {
-            std::vector<grantwheel::Owner> here(shard.manager->engine().size(type));
+            std::vector<grantwheel::Owner> here(shard.manager->engine().most_owners(type));
             std::size_t found = 0;
             if (shard.manager->engine().owners(type, nullptr, now, here, found) != grantwheel::Status::ok) continue;
             all.insert(all.end(), here.begin(), here.begin() + static_cast<std::ptrdiff_t>(found));

@@ -89,22 +89,22 @@ private:
 
     void administration() {
         const std::int64_t key = bytes_.uid();
-        const Mask types = bytes_.mask();
+        const Mask mask = bytes_.mask();
         const Instant at = instant();
         switch (bytes_.below(5)) {
             case 0:
                 return change(
                     "gw_admin_reset_all", true, [&] { return twin().admit_admin_reset_all(at); }, at,
-                    [&](auto* to, auto* mask) { return gw_admin_reset_all(to, at, mask); });
+                    [&](auto* to, auto* removed) { return gw_admin_reset_all(to, at, removed); });
             case 1:
             case 2:
                 return change(
-                    "gw_admin_reset_app", true, [&] { return twin().admit_admin_reset_app(key, types, at); }, at,
-                    [&](auto* to, auto* mask) { return gw_admin_reset_app(to, key, types, at, mask); });
+                    "gw_admin_reset_app", true, [&] { return twin().admit_admin_reset_app(key, mask, at); }, at,
+                    [&](auto* to, auto* removed) { return gw_admin_reset_app(to, key, mask, at, removed); });
             default:
                 return change(
-                    "gw_admin_reset_process", true, [&] { return twin().admit_admin_reset_process(key, types, at); },
-                    at, [&](auto* to, auto* mask) { return gw_admin_reset_process(to, key, types, at, mask); });
+                    "gw_admin_reset_process", true, [&] { return twin().admit_admin_reset_process(key, mask, at); }, at,
+                    [&](auto* to, auto* removed) { return gw_admin_reset_process(to, key, mask, at, removed); });
         }
     }
 
@@ -124,7 +124,7 @@ private:
         const CallerArgument caller(*this);
         const std::int64_t uid = bytes_.uid();
         const std::int64_t pid = bytes_.pid();
-        const Mask types = bytes_.mask();
+        const Mask mask = bytes_.mask();
         const Instant at = instant();
         const Manager& twin = Twins::twin();
         compare_admission("gw_admit_reset_all", caller.is_valid(), twin.admit_reset_all(caller.value, at),
@@ -137,10 +137,10 @@ private:
                           [&](auto* to, auto* out) { return gw_admit_package_removed(to, uid, at, out); });
         compare_admission("gw_admit_admin_reset_all", true, twin.admit_admin_reset_all(at),
                           [&](auto* to, auto* out) { return gw_admit_admin_reset_all(to, at, out); });
-        compare_admission("gw_admit_admin_reset_app", true, twin.admit_admin_reset_app(uid, types, at),
-                          [&](auto* to, auto* out) { return gw_admit_admin_reset_app(to, uid, types, at, out); });
-        compare_admission("gw_admit_admin_reset_process", true, twin.admit_admin_reset_process(pid, types, at),
-                          [&](auto* to, auto* out) { return gw_admit_admin_reset_process(to, pid, types, at, out); });
+        compare_admission("gw_admit_admin_reset_app", true, twin.admit_admin_reset_app(uid, mask, at),
+                          [&](auto* to, auto* out) { return gw_admit_admin_reset_app(to, uid, mask, at, out); });
+        compare_admission("gw_admit_admin_reset_process", true, twin.admit_admin_reset_process(pid, mask, at),
+                          [&](auto* to, auto* out) { return gw_admit_admin_reset_process(to, pid, mask, at, out); });
     }
 
     void execute() {
@@ -330,7 +330,7 @@ private:
     void owners() {
         const std::size_t capacity = bytes_.below(6);
         const Owners out(bytes_, capacity);
-        const Mask types = bytes_.mask();
+        const Mask mask = bytes_.mask();
         const Instant at = instant();
         gw_owner after = hostile_owner();
         const bool is_owner = after.kind == GW_OWNER_APP || after.kind == GW_OWNER_PROCESS;
@@ -352,10 +352,10 @@ private:
         begin_call();
         if (valid) {
             status = on_twin([&](Engine& engine) {
-                return engine.owners(types, where == 0 ? nullptr : &after_of_twin, at, expected, count);
+                return engine.owners(mask, where == 0 ? nullptr : &after_of_twin, at, expected, count);
             });
         }
-        expect("gw_owners", gw_owners(to, types, given, at, out.get(), capacity, &found), valid, status);
+        expect("gw_owners", gw_owners(to, mask, given, at, out.get(), capacity, &found), valid, status);
         const bool is_written = valid && status == Status::ok;
         require(found == (is_written ? count : 12'345), "count of gw_owners");
         expected.resize(is_written ? count : 0);
@@ -365,16 +365,16 @@ private:
 
     void numbers() {
         library();
-        const Mask types = bytes_.mask();
+        const Mask mask = bytes_.mask();
         const Instant at = instant();
         gw_manager* const to = handle();
-        require(gw_size(to, types) == (to == nullptr ? 0 : twin().engine().size(types)), "gw_size");
+        require(gw_most_owners(to, mask) == (to == nullptr ? 0 : twin().engine().most_owners(mask)), "gw_most_owners");
         std::size_t count = 0;
         std::size_t found = 12'345;
         Status status = Status::ok;
         begin_call();
-        if (to != nullptr) status = on_twin([&](Engine& engine) { return engine.count(types, at, count); });
-        expect("gw_count", gw_count(to, types, at, &found), to != nullptr, status);
+        if (to != nullptr) status = on_twin([&](Engine& engine) { return engine.count(mask, at, count); });
+        expect("gw_count", gw_count(to, mask, at, &found), to != nullptr, status);
         require(found == (to != nullptr && status == Status::ok ? count : 12'345), "gw_count");
         end_call(to);
 

@@ -192,7 +192,7 @@ protected:
         require(gw_first_sequence(handle_) == engine.first_sequence(), "gw_first_sequence");
         require(gw_last_sequence(handle_) == engine.last_sequence(), "gw_last_sequence");
         require(gw_wake_at(handle_) == engine.wake_at(), "gw_wake_at");
-        require(gw_size(handle_, type::ALL) == engine.size(type::ALL), "gw_size");
+        require(gw_most_owners(handle_, type::ALL) == engine.most_owners(type::ALL), "gw_most_owners");
         require(gw_ready(handle_) == twin_->ready(), "gw_ready");
         require(gw_check_time(handle_, now_) == static_cast<gw_status>(engine.check_time(now_)), "gw_check_time");
         const char* const broken = gw_validate(handle_);
@@ -203,7 +203,8 @@ protected:
         const Result expected = engine.mask({OwnerKind::app, owner.key}, now_);
         require(status == static_cast<gw_status>(expected.status) && mask == expected.mask, "gw_mask");
         require(gw_validate(nullptr) != nullptr && gw_wake_at(nullptr) == GW_NO_DEADLINE && gw_ready(nullptr) == 0 &&
-                    gw_size(nullptr, 1) == 0 && gw_first_sequence(nullptr) == 1 && gw_last_sequence(nullptr) == 0,
+                    gw_most_owners(nullptr, 1) == 0 && gw_first_sequence(nullptr) == 1 &&
+                    gw_last_sequence(nullptr) == 0,
                 "answers about no manager");
     }
 

@@ -348,8 +348,8 @@ private:
         const auto uid_of = [&](std::size_t i) { return static_cast<std::uint32_t>(first + 7 * i) % 60; };
         Request request{.mask = bytes_.mask(), .timeout_ms = bytes_.timeout()};
         request.is_apply = bytes_.flag();
-        const auto types_of = [&](std::size_t) { return request.mask; };
-        for_each_prefetched(manager_->engine(), count, uid_of, types_of, [&](std::size_t i) {
+        const auto mask_of = [&](std::size_t) { return request.mask; };
+        for_each_prefetched(manager_->engine(), count, uid_of, mask_of, [&](std::size_t i) {
             const Caller who = manager_->caller(uid_of(i), 3);
             const Admission admission = manager_->admit(who, request, now());
             compare_admissions(admission, gate_.admit(who, request));

@@ -326,7 +326,7 @@ class CapiManager:
         return self._find(self._owner(lib.GW_OWNER_PROCESS, pid, 2**31 - 1))
 
     def _owners(self, types: int, after: Any, limit: int | None = None) -> list[tuple[int, int]]:
-        most = lib.gw_size(self._handle, types)
+        most = lib.gw_most_owners(self._handle, types)
         capacity = most if limit is None else limit
         owners, count = ffi.new("gw_owner[]", capacity), ffi.new("size_t *")
         check(lib.gw_owners(self._handle, types, after, self._clock.now(), owners, capacity, count))

@@ -137,15 +137,15 @@ def record_of(record: Any, now: int) -> Record:
     """The package's form of a gw_record."""
     grants = []
     for grant in record.grants[0 : record.grant_count]:
-        persistent = bool(grant.is_persist)
-        assert persistent == (grant.deadline == NO_DEADLINE)
+        persist = bool(grant.is_persist)
+        assert persist == (grant.deadline == NO_DEADLINE)
         grants.append(
             Grant(
                 type=ResourceType(grant.type),
-                persistent=persistent,
+                persist=persist,
                 timeout_ms=grant.timeout_ms,
-                deadline_ms=None if persistent else grant.deadline,
-                remaining_ms=None if persistent else grant.deadline - now,
+                deadline_ms=None if persist else grant.deadline,
+                remaining_ms=None if persist else grant.deadline - now,
                 reason=string(grant.reason),
             )
         )
@@ -167,7 +167,7 @@ def documented_rows(record: Record) -> list[EfficiencyResourcesInfo]:
             resourceTypes=int(grant.type),
             timeout=grant.timeout_ms,
             remaining=grant.remaining_ms,
-            isPersistent=grant.persistent,
+            isPersistent=grant.persist,
             isForProcess=record.kind is OwnerKind.PROCESS,
             reason=grant.reason,
             uid=record.uid,

@@ -231,7 +231,7 @@ class PythonFace:
             raise StepFailed(f"{kind}_mask({key}) is {mask}, but find_{kind}({key}) has {found.mask}")
         units = {
             grant.type.name: {
-                "persist": grant.persistent,
+                "persist": grant.persist,
                 "reason": grant.reason,
                 "timeout": grant.timeout_ms,
                 "remaining": grant.remaining_ms,

@@ -14,10 +14,10 @@ BITS_OF = tuple(tuple(1 << index for index in range(9) if mask >> index & 1) for
 class Grant:
     """One type held by one owner. A persistent grant has the deadline `FOREVER`."""
 
-    __slots__ = ("deadline", "persistent", "reason", "timeout")
+    __slots__ = ("deadline", "persist", "reason", "timeout")
 
-    def __init__(self, persistent: bool, timeout: int, deadline: int, reason: str) -> None:
-        self.persistent = persistent
+    def __init__(self, persist: bool, timeout: int, deadline: int, reason: str) -> None:
+        self.persist = persist
         self.timeout = timeout
         self.deadline = deadline
         self.reason = reason
@@ -57,7 +57,7 @@ class Record:
                 new |= bit
                 continue
             grant.reason = reason
-            grant.persistent = grant.persistent or persist
+            grant.persist = grant.persist or persist
             if deadline > grant.deadline:
                 grant.deadline = deadline
                 grant.timeout = timeout
@@ -69,7 +69,7 @@ class Record:
         """The record as `find_app`, `find_process` and `records` show it."""
         grants = tuple(
             (bit, False, grant.timeout, grant.deadline, grant.deadline - now, grant.reason)
-            if not grant.persistent
+            if not grant.persist
             else (bit, True, grant.timeout, None, None, grant.reason)
             for bit, grant in sorted(self.grants.items())
         )
@@ -85,8 +85,8 @@ class Record:
             (
                 bit,
                 grant.timeout,
-                None if grant.persistent else grant.deadline - now,
-                grant.persistent,
+                None if grant.persist else grant.deadline - now,
+                grant.persist,
                 not self.is_app,
                 grant.reason,
                 self.uid,

@@ -67,7 +67,7 @@ def test_views_have_the_types_of_the_package() -> None:
     assert type(record.kind) is OwnerKind
     assert type(record.grants[0]) is Grant
     assert type(record.grants[0].type) is ResourceType
-    assert type(record.grants[0].persistent) is bool
+    assert type(record.grants[0].persist) is bool
     infos = manager.infos()
     assert type(infos) is Infos
     assert type(infos.apps[0]) is RecordInfo

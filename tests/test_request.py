@@ -280,11 +280,11 @@ def test_the_fields_mean_what_they_say(manager: Manager) -> None:
     app, process = manager.find_app(700), manager.find_process(71)
     assert app is not None
     assert process is not None
-    assert [(g.type, g.persistent, g.timeout_ms, g.reason) for g in app.grants] == [
+    assert [(g.type, g.persist, g.timeout_ms, g.reason) for g in app.grants] == [
         (TIMER, False, 1000, "held before"),
         (GPS, False, 90, "both"),
     ]
-    assert [(g.type, g.persistent, g.timeout_ms, g.reason) for g in process.grants] == [(CPU, False, 90, "both")]
+    assert [(g.type, g.persist, g.timeout_ms, g.reason) for g in process.grants] == [(CPU, False, 90, "both")]
     manager.apply_request(request(GPS, 0, isPersist=True, reason=""), caller=MAIL)
     app = manager.find_app(700)
     assert app is not None

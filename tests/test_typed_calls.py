@@ -148,7 +148,7 @@ def test_arguments_may_be_named(manager: Manager) -> None:
     assert manager.apply(700, 71, timeout_ms=40, mask=CPU, process=True, reason="r", cpu_level=1, persist=True) == CPU
     process = manager.find_process(71)
     assert process is not None
-    assert (process.cpu_level, process.grants[0].persistent, process.grants[0].reason) == (1, True, "r")
+    assert (process.cpu_level, process.grants[0].persist, process.grants[0].reason) == (1, True, "r")
     assert manager.records(None, 1) == manager.records(limit=1, after=None) == manager.records(limit=1)
     assert list(manager.app_masks(uids=array("q", [700]))) == [manager.app_mask(700)]
     assert manager.release(mask=CPU, uid=700, pid=71, process=True, cpu_level=2) == CPU

@@ -89,7 +89,7 @@ PyMethodDef records_definition = {
 py::tuple holders(Shell& shell, const py::object& type) {
     const Mask mask = to_one_type(type);
     const std::vector<Owner> owners = shell.run<Gil::release>([&](Manager& manager, Instant now) {
-        std::vector<Owner> found(manager.engine().size(mask));
+        std::vector<Owner> found(manager.engine().most_owners(mask));
         std::size_t count = 0;
         check(manager.engine().owners(mask, nullptr, now, found, count));
         found.resize(count);

@@ -139,7 +139,7 @@ private:
     void settle(const Ended& ended) const;
     // Room for what `note_ended` will note after a call: a change that is carried out can fail no more.
     void make_room(const Manager& manager, Ended& ended) const {
-        if (quota_) ended.reserve(manager.engine().size(type::CPU));
+        if (quota_) ended.reserve(manager.engine().most_owners(type::CPU));
     }
     static void note_ended(Manager& manager, Ended& ended) {
         const auto uids = manager.engine().cpu_ended();

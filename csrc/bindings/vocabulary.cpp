@@ -88,11 +88,11 @@ py::object make_record(const RecordView& view, Instant now) {
         const GrantView& grant = view.grants[i];
         py::object deadline = py::none();
         py::object remaining = py::none();
-        if (!grant.persistent) {
+        if (!grant.is_persist) {
             deadline = py::int_(grant.deadline);
             remaining = py::int_(grant.deadline - now);
         }
-        grants[i] = make_named(words.Grant, {words.types[std::countr_zero(grant.type)], py::bool_(grant.persistent),
+        grants[i] = make_named(words.Grant, {words.types[std::countr_zero(grant.type)], py::bool_(grant.is_persist),
                                              py::int_(grant.timeout_ms), deadline, remaining, make_text(grant.reason)});
     }
     return make_named(words.Record, {words.owner_kinds[static_cast<std::size_t>(view.owner.kind)], py::int_(view.uid),
@@ -109,10 +109,10 @@ void append_documented_rows(py::list& rows, const RecordView& view, Instant now)
     for (std::size_t i = 0; i < view.grant_count; ++i) {
         const GrantView& grant = view.grants[i];
         py::object remaining = py::none();
-        if (!grant.persistent) remaining = py::int_(grant.deadline - now);
+        if (!grant.is_persist) remaining = py::int_(grant.deadline - now);
         rows.append(
             make_named(vocabulary().EfficiencyResourcesInfo,
-                       {py::int_(grant.type), py::int_(grant.timeout_ms), remaining, py::bool_(grant.persistent),
+                       {py::int_(grant.type), py::int_(grant.timeout_ms), remaining, py::bool_(grant.is_persist),
                         py::bool_(view.owner.kind == OwnerKind::process), make_text(grant.reason), py::int_(view.uid),
                         py::int_(view.pid), level_or_none(view, grant.type)}));
     }

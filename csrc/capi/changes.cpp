@@ -44,15 +44,16 @@ gw_status gw_admin_reset_all(gw_manager* manager, uint64_t now, uint32_t* mask) 
     return change_as(manager, now, mask, [&](const Manager& open) { return open.admit_admin_reset_all(now); });
 }
 
-gw_status gw_admin_reset_app(gw_manager* manager, int64_t uid, uint32_t types, uint64_t now, uint32_t* mask) noexcept {
-    return change_as(manager, now, mask,
-                     [&](const Manager& open) { return open.admit_admin_reset_app(uid, types, now); });
+gw_status gw_admin_reset_app(gw_manager* manager, int64_t uid, uint32_t mask, uint64_t now,
+                             uint32_t* removed) noexcept {
+    return change_as(manager, now, removed,
+                     [&](const Manager& open) { return open.admit_admin_reset_app(uid, mask, now); });
 }
 
-gw_status gw_admin_reset_process(gw_manager* manager, int64_t pid, uint32_t types, uint64_t now,
-                                 uint32_t* mask) noexcept {
-    return change_as(manager, now, mask,
-                     [&](const Manager& open) { return open.admit_admin_reset_process(pid, types, now); });
+gw_status gw_admin_reset_process(gw_manager* manager, int64_t pid, uint32_t mask, uint64_t now,
+                                 uint32_t* removed) noexcept {
+    return change_as(manager, now, removed,
+                     [&](const Manager& open) { return open.admit_admin_reset_process(pid, mask, now); });
 }
 
 // In two steps.
@@ -103,15 +104,14 @@ gw_status gw_admit_admin_reset_all(const gw_manager* manager, uint64_t now, gw_c
     return admit(manager, command, [&](const Manager& open) { return open.admit_admin_reset_all(now); });
 }
 
-gw_status gw_admit_admin_reset_app(const gw_manager* manager, int64_t uid, uint32_t types, uint64_t now,
+gw_status gw_admit_admin_reset_app(const gw_manager* manager, int64_t uid, uint32_t mask, uint64_t now,
                                    gw_command* command) noexcept {
-    return admit(manager, command, [&](const Manager& open) { return open.admit_admin_reset_app(uid, types, now); });
+    return admit(manager, command, [&](const Manager& open) { return open.admit_admin_reset_app(uid, mask, now); });
 }
 
-gw_status gw_admit_admin_reset_process(const gw_manager* manager, int64_t pid, uint32_t types, uint64_t now,
+gw_status gw_admit_admin_reset_process(const gw_manager* manager, int64_t pid, uint32_t mask, uint64_t now,
                                        gw_command* command) noexcept {
-    return admit(manager, command,
-                 [&](const Manager& open) { return open.admit_admin_reset_process(pid, types, now); });
+    return admit(manager, command, [&](const Manager& open) { return open.admit_admin_reset_process(pid, mask, now); });
 }
 
 gw_status gw_execute(gw_manager* manager, const gw_command* command, uint64_t now, uint32_t* mask) noexcept {
@@ -154,7 +154,7 @@ bool are_there(std::size_t count, const Columns*... columns) noexcept {
 // Room for all apps that can lose CPU in a batch, taken before anything changes: each that has it now, once. What a row
 // applies ends later than `now`, and a batch that applies takes nothing away but what is due.
 bool reserve_ended(gw_manager& handle) noexcept {
-    const std::size_t most = handle.has_quota ? handle.manager->engine().size(type::CPU) : 0;
+    const std::size_t most = handle.has_quota ? handle.manager->engine().most_owners(type::CPU) : 0;
     if (most <= handle.batch_capacity) return true;
     const std::size_t capacity = 2 * most;  // so that a manager that fills up does not ask again for each batch
     std::unique_ptr<std::uint32_t[]> room(new (std::nothrow) std::uint32_t[capacity]);
@@ -177,8 +177,8 @@ gw_status change_many(gw_manager* handle, bool are_valid, std::span<const std::u
         if (!reserve_ended(open)) return Status::out_of_memory;
         std::uint32_t* ended = open.batch_ended.get();
         const auto uid_of = [&](std::size_t i) { return uids[i]; };
-        const auto types_of = [&](std::size_t i) { return masks[i]; };
-        for_each_prefetched(manager.engine(), uids.size(), uid_of, types_of, [&](std::size_t i) {
+        const auto mask_of = [&](std::size_t i) { return masks[i]; };
+        for_each_prefetched(manager.engine(), uids.size(), uid_of, mask_of, [&](std::size_t i) {
             const Admission admission = manager.admit(manager.caller(uids[i], pids[i]), request_of(i), now);
             open.ended = {};
             results[i] = to_result(carry_out(open, admission, now));
@@ -214,8 +214,8 @@ gw_status gw_app_masks(const gw_manager* manager, size_t count, const uint32_t* 
         const Status status = engine.check_time(now);
         if (status != Status::ok) return status;
         const auto uid_of = [&](std::size_t i) { return uids[i]; };
-        const auto no_types = [](std::size_t) { return Mask{0}; };
-        for_each_prefetched(engine, count, uid_of, no_types, [&](std::size_t i) {
+        const auto no_mask = [](std::size_t) { return Mask{0}; };
+        for_each_prefetched(engine, count, uid_of, no_mask, [&](std::size_t i) {
             results[i] = to_result(engine.mask({OwnerKind::app, uids[i]}, now));
         });
         return Status::ok;

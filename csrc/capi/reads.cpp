@@ -58,8 +58,8 @@ std::span<To> as_values_of(std::span<From> room) noexcept {
 class OwnersInPlace {
 public:
     // As much of `place` as holders of the types can fill.
-    OwnersInPlace(const Engine& engine, Mask types, std::span<gw_owner> place) noexcept
-        : span_(as_values_of<Owner>(place.first(std::min(place.size(), engine.size(types))))) {}
+    OwnersInPlace(const Engine& engine, Mask mask, std::span<gw_owner> place) noexcept
+        : span_(as_values_of<Owner>(place.first(std::min(place.size(), engine.most_owners(mask))))) {}
     [[nodiscard]] std::span<Owner> span() const noexcept { return span_; }
     // Turns the first of them, as many as were found, into the host's.
     void finish(std::size_t found) const noexcept {
@@ -109,15 +109,15 @@ gw_status gw_owners_of(const gw_manager* manager, uint32_t uid, uint64_t now, gw
     });
 }
 
-gw_status gw_owners(gw_manager* manager, uint32_t types, const gw_owner* after, uint64_t now, gw_owner* owners,
+gw_status gw_owners(gw_manager* manager, uint32_t mask, const gw_owner* after, uint64_t now, gw_owner* owners,
                     size_t capacity, size_t* count) noexcept {
     const bool are_valid =
         count != nullptr && (owners != nullptr || capacity == 0) && (after == nullptr || is_valid(*after));
     const Owner last = after == nullptr ? Owner{} : to_owner(*after);  // `after` may lie in `owners`
     return change_engine(manager, are_valid, [&](Engine& engine) {
-        const OwnersInPlace room(engine, types, {owners, capacity});
+        const OwnersInPlace room(engine, mask, {owners, capacity});
         std::size_t found = 0;
-        const Status status = engine.owners(types, after == nullptr ? nullptr : &last, now, room.span(), found);
+        const Status status = engine.owners(mask, after == nullptr ? nullptr : &last, now, room.span(), found);
         room.finish(found);
         if (status == Status::ok) *count = found;
         return status;
@@ -133,8 +133,8 @@ gw_status gw_count(gw_manager* manager, uint32_t type, uint64_t now, size_t* cou
     });
 }
 
-size_t gw_size(const gw_manager* manager, uint32_t types) noexcept {
-    return manager == nullptr ? 0 : manager->manager->engine().size(types);
+size_t gw_most_owners(const gw_manager* manager, uint32_t mask) noexcept {
+    return manager == nullptr ? 0 : manager->manager->engine().most_owners(mask);
 }
 
 gw_status gw_get_stats(gw_manager* manager, uint64_t now, gw_stats* stats) noexcept {

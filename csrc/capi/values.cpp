@@ -95,7 +95,7 @@ void write(const RecordView& view, gw_record& out) noexcept {
     for (std::size_t i = 0; i < view.grant_count; ++i) {
         const GrantView& grant = view.grants[i];
         out.grants[i] = {grant.type, grant.timeout_ms, grant.deadline, to_text(grant.reason),
-                         static_cast<std::uint8_t>(grant.persistent)};
+                         static_cast<std::uint8_t>(grant.is_persist)};
     }
 }
 

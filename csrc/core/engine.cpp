@@ -139,7 +139,7 @@ void Engine::Parts::remove_types(Row row, Mask mask, Cause cause, Instant time) 
     }
     const Mask left = table.mask(row) & ~mask;
     const bool was_timed = record.is_timed();
-    record.persistent &= static_cast<std::uint16_t>(left);
+    record.persist_mask &= static_cast<std::uint16_t>(left);
     table.set_mask(row, left);
     timed -= std::size_t{was_timed} - std::size_t{record.is_timed()};
     if (left == 0) {

@@ -112,7 +112,7 @@ void Engine::Parts::merge(Row row, Mask mask, const Command& command, TextId rea
         }
         ++(is_held ? renewed : granted);
     });
-    if (command.is_persist) record.persistent |= static_cast<std::uint16_t>(extended);
+    if (command.is_persist) record.persist_mask |= static_cast<std::uint16_t>(extended);
     table.set_mask(row, held | mask);
     timed += std::size_t{record.is_timed()} - std::size_t{was_timed};
     // A new record may have come to a timer of the past.

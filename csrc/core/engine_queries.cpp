@@ -49,9 +49,9 @@ Result Engine::mask(Owner owner, Instant now) const noexcept {
 }
 
 void Engine::prefetch_index(std::uint32_t uid) const noexcept { parts_->table.prefetch_index({OwnerKind::app, uid}); }
-void Engine::prefetch_app(std::uint32_t uid, Mask types) const noexcept { parts_->table.prefetch_app(uid, types); }
-void Engine::prefetch_at_once(std::uint32_t uid, Mask types) const noexcept {
-    parts_->table.prefetch_app_at_once(uid, types);
+void Engine::prefetch_app(std::uint32_t uid, Mask mask) const noexcept { parts_->table.prefetch_app(uid, mask); }
+void Engine::prefetch_at_once(std::uint32_t uid, Mask mask) const noexcept {
+    parts_->table.prefetch_app_at_once(uid, mask);
 }
 
 Status Engine::find(Owner owner, Instant now, RecordView& view) const noexcept {
@@ -69,9 +69,9 @@ Status Engine::find(Owner owner, Instant now, RecordView& view) const noexcept {
     view.cpu_level = (view.mask & type::CPU) != 0 ? record.cpu_level : static_cast<std::int8_t>(default_level);
     view.bundle = parts_->strings.text(record.bundle);
     for_each_type(view.mask, [&](int type) {
-        const bool persistent = (record.persistent & type_bit(type)) != 0;
+        const bool is_persist = (record.persist_mask & type_bit(type)) != 0;
         const Grant& grant = table.grant(row, type);
-        view.grants[view.grant_count++] = {type_bit(type), persistent, grant.timeout_ms, grant.deadline,
+        view.grants[view.grant_count++] = {type_bit(type), is_persist, grant.timeout_ms, grant.deadline,
                                            parts_->strings.text(grant.reason)};
     });
     return Status::ok;
@@ -118,10 +118,10 @@ Status Engine::count(Mask type, Instant now, std::size_t& count) noexcept {
     return Status::ok;
 }
 
-std::size_t Engine::size(Mask types) const noexcept {
+std::size_t Engine::most_owners(Mask mask) const noexcept {
     const Table& table = parts_->table;
     std::size_t grants = 0;
-    for_each_type(types & type::ALL, [&](int index) {
+    for_each_type(mask & type::ALL, [&](int index) {
         grants += table.grant_count(OwnerKind::app, index) + table.grant_count(OwnerKind::process, index);
     });
     return std::min(grants, table.size());

@@ -33,8 +33,8 @@ const char* first_broken_timer(const Engine::Parts& parts) noexcept {
         if (record.armed > parts.earliest(row)) return "engine: timer after the first deadline";
         bool agrees = true;
         for_each_type(record.mask, [&](int type) {
-            const bool persistent = (record.persistent & type_bit(type)) != 0;
-            agrees = agrees && persistent == (parts.table.grant(row, type).deadline == no_deadline);
+            const bool is_persist = (record.persist_mask & type_bit(type)) != 0;
+            agrees = agrees && is_persist == (parts.table.grant(row, type).deadline == no_deadline);
         });
         if (!agrees) return "engine: deadline of a persistent type, or none";
         timed += record.is_timed();

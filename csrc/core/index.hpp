@@ -1,8 +1,8 @@
-// A hash index: open addressing with linear probing over a power of two of slots. Not thread-safe.
+// A hash index: open addressing with linear probing over a power of two of entries. Not thread-safe.
 //
-// Slot     A plain value with `used()` and `hash()`; Slot{} is unused. Hashes must be well mixed in their high bits.
-// Cost     A lookup reads one cache line when the load allows; at most three quarters of the slots are used.
-// Removal  Moves later slots back, so there are no tombstones, and pointers to slots last until the next change.
+// Entry    A plain value with `used()` and `hash()`; Entry{} is unused. Hashes must be well mixed in their high bits.
+// Cost     A lookup reads one cache line when the load allows; at most three quarters of the entries are used.
+// Removal  Moves later entries back, so there are no tombstones, and pointers to entries last until the next change.
 #pragma once
 
 #include <bit>
@@ -18,76 +18,76 @@ namespace grantwheel {
     return static_cast<std::uint32_t>((key * 0x9E37'79B9'7F4A'7C15u) >> 32);
 }
 
-template <typename Slot>
+template <typename Entry>
 class Index {
 public:
-    // Makes room for `count` used slots in all.
+    // Makes room for `count` used entries in all.
     [[nodiscard]] bool reserve(std::size_t count) noexcept {
         if (count <= limit()) return true;
         const std::size_t capacity = std::bit_ceil(std::max<std::size_t>(16, count + count / 3 + 1));
-        Array<Slot> larger;
-        if (!larger.resize(capacity, Slot{})) return false;
-        std::swap(larger, slots_);
+        Array<Entry> larger;
+        if (!larger.resize(capacity, Entry{})) return false;
+        std::swap(larger, entries_);
         shift_ = 32 - std::countr_zero(capacity);
-        for (const Slot& slot : larger) {
-            if (slot.used()) *free_place(slot.hash()) = slot;
+        for (const Entry& entry : larger) {
+            if (entry.used()) *free_place(entry.hash()) = entry;
         }
         return true;
     }
 
-    // The slot of this hash that `matches`, or null.
+    // The entry of this hash that `matches`, or null.
     template <typename Matches>
-    [[nodiscard]] Slot* find(std::uint32_t hash, Matches&& matches) noexcept {
-        return const_cast<Slot*>(std::as_const(*this).find(hash, matches));
+    [[nodiscard]] Entry* find(std::uint32_t hash, Matches&& matches) noexcept {
+        return const_cast<Entry*>(std::as_const(*this).find(hash, matches));
     }
     template <typename Matches>
-    [[nodiscard]] const Slot* find(std::uint32_t hash, Matches&& matches) const noexcept {
-        if (slots_.size() == 0) return nullptr;
-        for (std::size_t i = place(hash); slots_[i].used(); i = next(i)) {
-            if (matches(slots_[i])) return &slots_[i];
+    [[nodiscard]] const Entry* find(std::uint32_t hash, Matches&& matches) const noexcept {
+        if (entries_.size() == 0) return nullptr;
+        for (std::size_t i = place(hash); entries_[i].used(); i = next(i)) {
+            if (matches(entries_[i])) return &entries_[i];
         }
         return nullptr;
     }
 
-    // Adds a slot that is not there yet, where room has been made.
-    Slot* insert(const Slot& slot) noexcept {
-        Slot* free = free_place(slot.hash());
-        *free = slot;
+    // Adds an entry that is not there yet, where room has been made.
+    Entry* insert(const Entry& entry) noexcept {
+        Entry* free = free_place(entry.hash());
+        *free = entry;
         ++count_;
         return free;
     }
 
-    void erase(const Slot* slot) noexcept {
-        std::size_t hole = static_cast<std::size_t>(slot - slots_.data());
-        for (std::size_t i = next(hole); slots_[i].used(); i = next(i)) {
-            const std::size_t home = place(slots_[i].hash());
-            if (((i - home) & (slots_.size() - 1)) < ((i - hole) & (slots_.size() - 1))) continue;
-            slots_[hole] = slots_[i];
+    void erase(const Entry* entry) noexcept {
+        std::size_t hole = static_cast<std::size_t>(entry - entries_.data());
+        for (std::size_t i = next(hole); entries_[i].used(); i = next(i)) {
+            const std::size_t home = place(entries_[i].hash());
+            if (((i - home) & (entries_.size() - 1)) < ((i - hole) & (entries_.size() - 1))) continue;
+            entries_[hole] = entries_[i];
             hole = i;
         }
-        slots_[hole] = Slot{};
+        entries_[hole] = Entry{};
         --count_;
     }
 
-    // Asks for the place where a slot of this hash would be.
-    void prefetch_slot(std::uint32_t hash) const noexcept {
-        if (slots_.size() != 0) prefetch(slots_.data() + place(hash));
+    // Asks for the place where an entry of this hash would be.
+    void prefetch_entry(std::uint32_t hash) const noexcept {
+        if (entries_.size() != 0) prefetch(entries_.data() + place(hash));
     }
 
     [[nodiscard]] std::size_t count() const noexcept { return count_; }
-    [[nodiscard]] const Array<Slot>& slots() const noexcept { return slots_; }
+    [[nodiscard]] const Array<Entry>& entries() const noexcept { return entries_; }
 
 private:
-    [[nodiscard]] std::size_t limit() const noexcept { return slots_.size() / 4 * 3; }
+    [[nodiscard]] std::size_t limit() const noexcept { return entries_.size() / 4 * 3; }
     [[nodiscard]] std::size_t place(std::uint32_t hash) const noexcept { return std::size_t{hash} >> shift_; }
-    [[nodiscard]] std::size_t next(std::size_t i) const noexcept { return (i + 1) & (slots_.size() - 1); }
-    [[nodiscard]] Slot* free_place(std::uint32_t hash) noexcept {
+    [[nodiscard]] std::size_t next(std::size_t i) const noexcept { return (i + 1) & (entries_.size() - 1); }
+    [[nodiscard]] Entry* free_place(std::uint32_t hash) noexcept {
         std::size_t i = place(hash);
-        while (slots_[i].used()) i = next(i);
-        return &slots_[i];
+        while (entries_[i].used()) i = next(i);
+        return &entries_[i];
     }
 
-    Array<Slot> slots_;
+    Array<Entry> entries_;
     std::size_t count_ = 0;
     int shift_ = 32;
 };

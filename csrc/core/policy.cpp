@@ -9,7 +9,7 @@ namespace grantwheel {
 namespace {
 
 // A caller of the registry; its bundle is a text of the policy.
-struct CallerSlot {
+struct CallerEntry {
     std::uint32_t uid = 0;
     TextId bundle = no_text;
     bool system_app = false;
@@ -25,8 +25,8 @@ struct Policy::Parts {
     Strings texts{};
     Array<std::uint32_t> rule_of_text{};  // by text: the place of its rule in `rules`, 0 for none
     Array<BundleRule> rules{};            // the first is the default
-    Index<CallerSlot> callers{};
-    CallerSlot default_caller{};
+    Index<CallerEntry> callers{};
+    CallerEntry default_caller{};
     bool asks_quota = false;
 
     // The number of a text, used for good; no_text when there is no memory.
@@ -35,16 +35,16 @@ struct Policy::Parts {
         if (id != no_text) texts.use(id);
         return id;
     }
-    [[nodiscard]] Status make_caller(std::uint32_t uid, const Caller& caller, CallerSlot& slot) noexcept {
+    [[nodiscard]] Status make_caller(std::uint32_t uid, const Caller& caller, CallerEntry& entry) noexcept {
         if (caller.bundle.size() > max_text_bytes) return Status::identity_invalid;
         if (!is_utf8(caller.bundle)) return Status::parcel_failed;
         const TextId bundle = keep(caller.bundle);
         if (bundle == no_text) return Status::out_of_memory;
-        slot = {uid, bundle, caller.system_app, caller.service_extension, caller.native};
+        entry = {uid, bundle, caller.system_app, caller.service_extension, caller.native};
         return Status::ok;
     }
-    [[nodiscard]] const CallerSlot* find_caller(std::uint32_t uid) const noexcept {
-        return callers.find(mix(uid), [&](const CallerSlot& slot) { return slot.uid == uid; });
+    [[nodiscard]] const CallerEntry* find_caller(std::uint32_t uid) const noexcept {
+        return callers.find(mix(uid), [&](const CallerEntry& entry) { return entry.uid == uid; });
     }
 };
 
@@ -81,14 +81,14 @@ Status Policy::set_default_caller(const Caller& caller) noexcept {
 }
 
 Status Policy::set_caller(std::uint32_t uid, const Caller& caller) noexcept {
-    CallerSlot slot;
-    if (const Status status = parts_->make_caller(uid, caller, slot); status != Status::ok) return status;
-    if (const CallerSlot* known = parts_->find_caller(uid)) {
-        *const_cast<CallerSlot*>(known) = slot;
+    CallerEntry entry;
+    if (const Status status = parts_->make_caller(uid, caller, entry); status != Status::ok) return status;
+    if (const CallerEntry* known = parts_->find_caller(uid)) {
+        *const_cast<CallerEntry*>(known) = entry;
         return Status::ok;
     }
     if (!parts_->callers.reserve(parts_->callers.count() + 1)) return Status::out_of_memory;
-    parts_->callers.insert(slot);
+    parts_->callers.insert(entry);
     return Status::ok;
 }
 
@@ -104,11 +104,11 @@ const BundleRule& Policy::rule(std::string_view bundle) const noexcept {
 
 Caller Policy::caller(std::int64_t uid, std::int64_t pid) const noexcept {
     const Parts& parts = *parts_;
-    const CallerSlot* slot = nullptr;
+    const CallerEntry* entry = nullptr;
     if (parts.callers.count() != 0 && uid >= 0 && uid <= max_uid)
-        slot = parts.find_caller(static_cast<std::uint32_t>(uid));
-    if (slot == nullptr) slot = &parts.default_caller;
-    return {uid, pid, parts.texts.text(slot->bundle), slot->system_app, slot->service_extension, slot->native};
+        entry = parts.find_caller(static_cast<std::uint32_t>(uid));
+    if (entry == nullptr) entry = &parts.default_caller;
+    return {uid, pid, parts.texts.text(entry->bundle), entry->system_app, entry->service_extension, entry->native};
 }
 
 }  // namespace grantwheel

@@ -24,16 +24,16 @@ struct alignas(32) Record {
     std::uint32_t key = 0;        // uid of an app, pid of a process; of a free row the next free one
     std::uint32_t other = 0;      // the key's counterpart: the first applicant's pid of an app, the uid of a process
     TextId bundle = 0;
-    std::uint32_t place = 0;       // in the slot
-    std::uint16_t slot = no_slot;  // of the wheel; no_slot when it is not in it
-    std::uint16_t persistent = 0;  // the held types without a deadline
-    std::uint16_t mask = 0;        // the held types
+    std::uint32_t place = 0;         // in the slot
+    std::uint16_t slot = no_slot;    // of the wheel; no_slot when it is not in it
+    std::uint16_t persist_mask = 0;  // the held types without a deadline
+    std::uint16_t mask = 0;          // the held types
     OwnerKind kind = OwnerKind::app;
     std::int8_t cpu_level = default_level;
 
     [[nodiscard]] std::uint32_t uid() const noexcept { return kind == OwnerKind::app ? key : other; }
     [[nodiscard]] std::uint32_t pid() const noexcept { return kind == OwnerKind::app ? other : key; }
-    [[nodiscard]] bool is_timed() const noexcept { return mask != persistent; }
+    [[nodiscard]] bool is_timed() const noexcept { return mask != persist_mask; }
 };
 static_assert(sizeof(Record) == 32);
 

@@ -1,20 +1,20 @@
 // A hash index from keys to rows of the table, in four bytes an entry: small enough to stay in the cache when the table
 // does not. The keys themselves are in the rows. Not thread-safe.
 //
-// Slot     Open addressing with linear probing over a power of two of slots, at most 13/16 of them used. A slot is
+// Entry    Open addressing with linear probing over a power of two of entries, at most 13/16 of them used. An entry is
 //          | tag | distance | row |: the bits of the hash behind those of its home, how far it lies from its home (from
-//          1 on, as an unused slot has 0), and the row in as few bits as rows need. Tag and distance together let a
-//          look-up pass over nearly every slot of another key without reading its row. A distance that is too long for
+//          1 on, as an unused entry has 0), and the row in as few bits as rows need. Tag and distance together let a
+//          look-up pass over nearly every entry of another key without reading its row. A distance that is too long for
 //          its bits is saved as the longest.
-// Order    Entries lie in the order of their homes: whoever comes to a slot from farther away than its entry goes before
+// Order    Entries lie in the order of their homes: whoever comes to an entry from farther away than its entry goes before
 //          it, and moves all that follow by one. So a look-up for what is not there ends about as early as one for what
 //          is.
-// Removal  Moves later slots back, so there are no tombstones.
+// Removal  Moves later entries back, so there are no tombstones.
 // Growth   Lays the entries out anew in the order in which they lie, which is about that of their new places. With every
 //          doubling a home takes one bit of the hash more. Where rows take one bit more as well, the tag has one less, so
-//          that both together tell as much as before: then a slot alone tells where its entry goes.
+//          that both together tell as much as before: then an entry alone tells where its entry goes.
 // Hashes   32 bits, well mixed in their high bits (`mix`). `hash_of(row)` tells that of an entry, and is asked where its
-//          slot does not.
+//          entry does not.
 #pragma once
 
 #include <bit>
@@ -26,20 +26,20 @@ namespace grantwheel {
 
 class RowIndex {
 public:
-    // Makes room for `count` entries in all, whose rows are below `rows`. Slots are laid out anew at most once for each
-    // doubling of `count`, and of `rows` where there are more of them than slots.
+    // Makes room for `count` entries in all, whose rows are below `rows`. Entries are laid out anew at most once for each
+    // doubling of `count`, and of `rows` where there are more of them than entries.
     template <typename HashOf>
     [[nodiscard]] bool reserve(std::size_t count, std::size_t rows, HashOf&& hash_of) noexcept {
         if (has_room(count, rows)) return true;
         RowIndex anew;
-        const std::size_t slots = std::bit_ceil(std::max<std::size_t>(16, (count * 16 + 12) / 13));
-        if (!anew.open(std::max(slots, slots_.size()), std::max<std::size_t>(rows, row_mask_))) return false;
+        const std::size_t entries = std::bit_ceil(std::max<std::size_t>(16, (count * 16 + 12) / 13));
+        if (!anew.open(std::max(entries, entries_.size()), std::max<std::size_t>(rows, row_mask_))) return false;
         const bool is_known = hash_bits() >= anew.hash_bits();
-        for (std::size_t i = 0; i < slots_.size(); ++i) {
-            const Slot slot = slots_[i];
-            if (slot == unused) continue;
-            const Row row = slot & row_mask_;
-            const std::uint32_t hash = is_known && !is_longest(slot) ? known_hash(i) : hash_of(row);
+        for (std::size_t i = 0; i < entries_.size(); ++i) {
+            const Entry entry = entries_[i];
+            if (entry == unused) continue;
+            const Row row = entry & row_mask_;
+            const std::uint32_t hash = is_known && !is_longest(entry) ? known_hash(i) : hash_of(row);
             anew.insert(anew.locate(hash, [](Row) { return false; }, hash_of), row);
         }
         *this = std::move(anew);
@@ -53,20 +53,20 @@ public:
     // Where the entry of a key is, or would go; until the next change.
     struct Place {
         Row row;  // no_row when it is not there
-        std::size_t slot;
-        std::uint32_t pattern;  // tag and distance as the slot has them or would have them
+        std::size_t entry;
+        std::uint32_t pattern;  // tag and distance as the entry has them or would have them
     };
 
     // The place of the entry with this hash that `matches(row)`.
     template <typename Matches, typename HashOf>
     [[nodiscard]] Place locate(std::uint32_t hash, Matches&& matches, HashOf&& hash_of) const noexcept {
-        if (slots_.size() == 0) return {no_row, 0, 0};
-        Slot wanted = tag(hash) | one();
+        if (entries_.size() == 0) return {no_row, 0, 0};
+        Entry wanted = tag(hash) | one();
         for (std::size_t i = home(hash);; i = next(i)) {
-            const Slot slot = slots_[i];
-            if ((slot ^ wanted) <= row_mask_ && matches(slot & row_mask_)) return {slot & row_mask_, i, wanted};
-            if ((slot & longest_) < (wanted & longest_)) return {no_row, i, wanted};
-            if (is_longest(wanted) && distance(hash_of(slot & row_mask_), i) < distance(hash, i))
+            const Entry entry = entries_[i];
+            if ((entry ^ wanted) <= row_mask_ && matches(entry & row_mask_)) return {entry & row_mask_, i, wanted};
+            if ((entry & longest_) < (wanted & longest_)) return {no_row, i, wanted};
+            if (is_longest(wanted) && distance(hash_of(entry & row_mask_), i) < distance(hash, i))
                 return {no_row, i, wanted};
             wanted = farther(wanted);
         }
@@ -84,21 +84,21 @@ public:
     [[nodiscard]] Row guess(std::uint32_t hash) const noexcept {
         constexpr std::size_t places = 4;
         const std::size_t first = home(hash);
-        prefetch(slots_.data() + ((first + 2 * places) & (slots_.size() - 1)));
-        Slot wanted = tag(hash) | one();
+        prefetch(entries_.data() + ((first + 2 * places) & (entries_.size() - 1)));
+        Entry wanted = tag(hash) | one();
         Row row = 0;
         for (std::size_t i = 0; i < places; ++i, wanted += one()) {
-            const Slot slot = slots_[(first + i) & (slots_.size() - 1)];
-            row = (slot ^ wanted) <= row_mask_ ? slot & row_mask_ : row;
+            const Entry entry = entries_[(first + i) & (entries_.size() - 1)];
+            row = (entry ^ wanted) <= row_mask_ ? entry & row_mask_ : row;
         }
         return row;
     }
 
     // Adds an entry at the place where it is missing, where room has been made.
     void insert(const Place& place, Row row) noexcept {
-        Slot moved = place.pattern | row;
-        for (std::size_t i = place.slot;; i = next(i)) {
-            std::swap(moved, slots_[i]);
+        Entry moved = place.pattern | row;
+        for (std::size_t i = place.entry;; i = next(i)) {
+            std::swap(moved, entries_[i]);
             if (moved == unused) break;
             moved = farther(moved);
         }
@@ -106,26 +106,26 @@ public:
     }
 
     // Lets an entry lead to another row, of the same key.
-    void replace(const Place& place, Row row) noexcept { slots_[place.slot] = place.pattern | row; }
+    void replace(const Place& place, Row row) noexcept { entries_[place.entry] = place.pattern | row; }
 
     // Takes an entry away.
     template <typename HashOf>
     void erase(const Place& place, HashOf&& hash_of) noexcept {
-        std::size_t hole = place.slot;
+        std::size_t hole = place.entry;
         for (std::size_t i = next(hole);; hole = i, i = next(i)) {
-            const Slot slot = slots_[i];
-            if (slot == unused) break;
-            const std::size_t far = is_longest(slot) ? distance(hash_of(slot & row_mask_), i) : steps(slot);
+            const Entry entry = entries_[i];
+            if (entry == unused) break;
+            const std::size_t far = is_longest(entry) ? distance(hash_of(entry & row_mask_), i) : steps(entry);
             if (far == 0) break;
-            slots_[hole] = (slot & ~longest_) | saved(far - 1);
+            entries_[hole] = (entry & ~longest_) | saved(far - 1);
         }
-        slots_[hole] = unused;
+        entries_[hole] = unused;
         --count_;
     }
 
     // Asks the processor for the place where an entry of this hash would be.
-    void prefetch_slot(std::uint32_t hash) const noexcept {
-        if (slots_.size() != 0) prefetch(slots_.data() + home(hash));
+    void prefetch_entry(std::uint32_t hash) const noexcept {
+        if (entries_.size() != 0) prefetch(entries_.data() + home(hash));
     }
 
     [[nodiscard]] std::size_t count() const noexcept { return count_; }
@@ -133,59 +133,60 @@ public:
     // Calls `visit(row)` for each entry, in no order.
     template <typename Visit>
     void for_each(Visit&& visit) const noexcept {
-        for (const Slot slot : slots_) {
-            if (slot != unused) visit(slot & row_mask_);
+        for (const Entry entry : entries_) {
+            if (entry != unused) visit(entry & row_mask_);
         }
     }
 
 private:
-    using Slot = std::uint32_t;
-    static constexpr Slot unused = 0;
+    using Entry = std::uint32_t;
+    static constexpr Entry unused = 0;
 
-    // Takes the memory for so many slots, a power of two, and divides their bits for rows up to this one.
+    // Takes the memory for so many entries, a power of two, and divides their bits for rows up to this one.
     [[nodiscard]] bool open(std::size_t size, std::size_t last_row) noexcept {
-        if (!slots_.resize(size, unused)) return false;
+        if (!entries_.resize(size, unused)) return false;
         home_shift_ = 32 - std::countr_zero(size);
         row_bits_ = std::clamp(static_cast<int>(std::bit_width(std::max(last_row, limit()))), 15, 31);
-        row_mask_ = (Slot{1} << row_bits_) - 1;
-        longest_ = ((Slot{1} << std::min(5, 32 - row_bits_)) - 1) << row_bits_;
+        row_mask_ = (Entry{1} << row_bits_) - 1;
+        longest_ = ((Entry{1} << std::min(5, 32 - row_bits_)) - 1) << row_bits_;
         return true;
     }
-    [[nodiscard]] std::size_t limit() const noexcept { return slots_.size() / 16 * 13; }
+    [[nodiscard]] std::size_t limit() const noexcept { return entries_.size() / 16 * 13; }
     [[nodiscard]] std::size_t home(std::uint32_t hash) const noexcept { return std::size_t{hash} >> home_shift_; }
-    // How far a slot lies from the home of a hash.
-    [[nodiscard]] std::size_t distance(std::uint32_t hash, std::size_t slot) const noexcept {
-        return (slot - home(hash)) & (slots_.size() - 1);
+    // How far an entry lies from the home of a hash.
+    [[nodiscard]] std::size_t distance(std::uint32_t hash, std::size_t entry) const noexcept {
+        return (entry - home(hash)) & (entries_.size() - 1);
     }
-    [[nodiscard]] std::size_t next(std::size_t i) const noexcept { return (i + 1) & (slots_.size() - 1); }
-    [[nodiscard]] Slot tag(std::uint32_t hash) const noexcept {
-        return static_cast<Slot>(std::uint64_t{hash} << (32 - home_shift_)) & tag_mask();
+    [[nodiscard]] std::size_t next(std::size_t i) const noexcept { return (i + 1) & (entries_.size() - 1); }
+    [[nodiscard]] Entry tag(std::uint32_t hash) const noexcept {
+        return static_cast<Entry>(std::uint64_t{hash} << (32 - home_shift_)) & tag_mask();
     }
-    [[nodiscard]] Slot tag_mask() const noexcept { return ~(longest_ | row_mask_); }
+    [[nodiscard]] Entry tag_mask() const noexcept { return ~(longest_ | row_mask_); }
     // How many bits of a hash its home and its tag tell, and these bits of that of an entry, with zeros behind them.
     [[nodiscard]] int hash_bits() const noexcept { return 32 - home_shift_ + std::popcount(tag_mask()); }
     [[nodiscard]] std::uint32_t known_hash(std::size_t i) const noexcept {
-        const Slot slot = slots_[i];
-        const std::size_t home = (i - steps(slot)) & (slots_.size() - 1);
-        return static_cast<std::uint32_t>(home << home_shift_ | std::uint64_t{slot & tag_mask()} >> (32 - home_shift_));
+        const Entry entry = entries_[i];
+        const std::size_t home = (i - steps(entry)) & (entries_.size() - 1);
+        return static_cast<std::uint32_t>(home << home_shift_ |
+                                          std::uint64_t{entry & tag_mask()} >> (32 - home_shift_));
     }
     // One step of distance, in its place; what an entry at home has.
-    [[nodiscard]] Slot one() const noexcept { return row_mask_ + 1; }
-    [[nodiscard]] Slot farther(Slot slot) const noexcept { return is_longest(slot) ? slot : slot + one(); }
-    [[nodiscard]] bool is_longest(Slot slot) const noexcept { return (slot & longest_) == longest_; }
-    // How many steps from home, as slots have it, and as a slot tells that has not the longest distance.
-    [[nodiscard]] Slot saved(std::size_t far) const noexcept {
-        return static_cast<Slot>(std::min<std::size_t>(far + 1, longest_ >> row_bits_) << row_bits_);
+    [[nodiscard]] Entry one() const noexcept { return row_mask_ + 1; }
+    [[nodiscard]] Entry farther(Entry entry) const noexcept { return is_longest(entry) ? entry : entry + one(); }
+    [[nodiscard]] bool is_longest(Entry entry) const noexcept { return (entry & longest_) == longest_; }
+    // How many steps from home, as entries have it, and as an entry tells that has not the longest distance.
+    [[nodiscard]] Entry saved(std::size_t far) const noexcept {
+        return static_cast<Entry>(std::min<std::size_t>(far + 1, longest_ >> row_bits_) << row_bits_);
     }
-    [[nodiscard]] std::size_t steps(Slot slot) const noexcept { return ((slot & longest_) >> row_bits_) - 1; }
+    [[nodiscard]] std::size_t steps(Entry entry) const noexcept { return ((entry & longest_) >> row_bits_) - 1; }
 
-    Array<Slot> slots_;
+    Array<Entry> entries_;
     std::size_t count_ = 0;
-    // How the bits of a slot and of a hash are divided.
+    // How the bits of an entry and of a hash are divided.
     int home_shift_ = 32;
     int row_bits_ = 0;
-    Slot row_mask_ = 0;
-    Slot longest_ = 0;  // the longest distance, in its place
+    Entry row_mask_ = 0;
+    Entry longest_ = 0;  // the longest distance, in its place
 };
 
 }  // namespace grantwheel

@@ -26,31 +26,31 @@ int Strings::size_of(std::size_t length) noexcept {
     return length <= unit ? 0 : static_cast<int>(std::bit_width(length - 1)) - 4;
 }
 
-const Strings::Slot* Strings::find_slot(std::string_view wanted, std::uint32_t hash) const noexcept {
-    return index_.find(hash, [&](const Slot& slot) { return slot.stored_hash == hash && text(slot.id) == wanted; });
+const Strings::Entry* Strings::find_entry(std::string_view wanted, std::uint32_t hash) const noexcept {
+    return index_.find(hash, [&](const Entry& entry) { return entry.stored_hash == hash && text(entry.id) == wanted; });
 }
 
 TextId Strings::find_some(std::string_view text) const noexcept {
-    const Slot* slot = find_slot(text, hash_text(text));
-    return slot == nullptr ? no_text : slot->id;
+    const Entry* entry = find_entry(text, hash_text(text));
+    return entry == nullptr ? no_text : entry->id;
 }
 
 TextId Strings::find_or_add_some(std::string_view text) noexcept {
     const std::uint32_t hash = hash_text(text);
-    if (const Slot* slot = find_slot(text, hash)) return slot->id;
+    if (const Entry* entry = find_entry(text, hash)) return entry->id;
 
     const int size = size_of(text.size());
     if (!make_room(size)) return no_text;
-    const Entry entry{0, 0, hash, take_block(size), static_cast<std::uint16_t>(text.size()), true};
-    std::memcpy(&bytes_[entry.block * unit], text.data(), text.size());
+    const Text kept{0, 0, hash, take_block(size), static_cast<std::uint16_t>(text.size()), true};
+    std::memcpy(&bytes_[kept.block * unit], text.data(), text.size());
     TextId id;
-    if (free_entries_.size() != 0) {
-        id = free_entries_[free_entries_.size() - 1];
-        static_cast<void>(free_entries_.resize(free_entries_.size() - 1, 0));
-        entries_[id] = entry;
+    if (free_texts_.size() != 0) {
+        id = free_texts_[free_texts_.size() - 1];
+        static_cast<void>(free_texts_.resize(free_texts_.size() - 1, 0));
+        texts_[id] = kept;
     } else {
-        id = static_cast<TextId>(entries_.size());
-        entries_.push(entry);
+        id = static_cast<TextId>(texts_.size());
+        texts_.push(kept);
     }
     index_.insert({hash, id});
     return id;
@@ -58,14 +58,14 @@ TextId Strings::find_or_add_some(std::string_view text) noexcept {
 
 // Everything that one more text of this size may need, or false with nothing lost.
 bool Strings::make_room(int size) noexcept {
-    if (entries_.size() == 0) {
-        if (!entries_.reserve(16)) return false;
-        entries_.push({0, 0, 0, 0, 0, true});  // the empty text
+    if (texts_.size() == 0) {
+        if (!texts_.reserve(16)) return false;
+        texts_.push({0, 0, 0, 0, 0, true});  // the empty text
     }
     if (free_blocks_[size] == no_block && !bytes_.reserve(bytes_.size() + (unit << size))) return false;
-    // The list of free entries has room for all of them, so that letting a text go can never fail.
-    return (free_entries_.size() != 0 || entries_.reserve(entries_.size() + 1)) &&
-           free_entries_.reserve(entries_.capacity()) && index_.reserve(index_.count() + 1);
+    // The list of free texts has room for all of them, so that letting a text go can never fail.
+    return (free_texts_.size() != 0 || texts_.reserve(texts_.size() + 1)) && free_texts_.reserve(texts_.capacity()) &&
+           index_.reserve(index_.count() + 1);
 }
 
 std::uint32_t Strings::take_block(int size) noexcept {
@@ -86,17 +86,17 @@ void Strings::give_block(std::uint32_t block, int size) noexcept {
 
 void Strings::discard(TextId id) noexcept {
     if (id == empty || id == no_text) return;
-    Entry& entry = entries_[id];
-    if (entry.users != 0 || entry.pins != 0) return;
-    index_.erase(index_.find(entry.hash, [&](const Slot& slot) { return slot.id == id; }));
-    give_block(entry.block, size_of(entry.length));
-    entry.alive = false;
-    free_entries_.push(id);
+    Text& kept = texts_[id];
+    if (kept.users != 0 || kept.pins != 0) return;
+    index_.erase(index_.find(kept.hash, [&](const Entry& entry) { return entry.id == id; }));
+    give_block(kept.block, size_of(kept.length));
+    kept.alive = false;
+    free_texts_.push(id);
 }
 
 std::string_view Strings::text(TextId id) const noexcept {
     if (id == empty) return {};
-    return {&bytes_[entries_[id].block * unit], entries_[id].length};
+    return {&bytes_[texts_[id].block * unit], texts_[id].length};
 }
 
 bool Strings::validate(const char** reason) const noexcept {
@@ -106,21 +106,20 @@ bool Strings::validate(const char** reason) const noexcept {
     };
     std::size_t alive = 0;
     std::size_t used = 0;
-    for (std::size_t id = 1; id < entries_.size(); ++id) {
-        const Entry& entry = entries_[id];
-        if (!entry.alive && (entry.users != 0 || entry.pins != 0)) return broken("strings: dead text in use");
-        if (!entry.alive) continue;
+    for (std::size_t id = 1; id < texts_.size(); ++id) {
+        const Text& kept = texts_[id];
+        if (!kept.alive && (kept.users != 0 || kept.pins != 0)) return broken("strings: dead text in use");
+        if (!kept.alive) continue;
         ++alive;
-        used += entry.users != 0;
-        if (entry.users == 0 && entry.pins == 0) return broken("strings: text without user or pin");
+        used += kept.users != 0;
+        if (kept.users == 0 && kept.pins == 0) return broken("strings: text without user or pin");
         const std::string_view content = text(static_cast<TextId>(id));
-        if (hash_text(content) != entry.hash) return broken("strings: hash of a text");
+        if (hash_text(content) != kept.hash) return broken("strings: hash of a text");
         if (find(content) != id) return broken("strings: text not in the index");
     }
     if (alive != index_.count()) return broken("strings: size of the index");
     if (used != used_count_) return broken("strings: number of texts in use");
-    if (entries_.size() != 0 && alive + free_entries_.size() + 1 != entries_.size())
-        return broken("strings: free entries");
+    if (texts_.size() != 0 && alive + free_texts_.size() + 1 != texts_.size()) return broken("strings: free texts");
     return true;
 }
 

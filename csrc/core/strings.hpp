@@ -36,32 +36,32 @@ public:
     [[nodiscard]] std::string_view text(TextId id) const noexcept;
 
     void use(TextId id) noexcept {
-        if (id != empty && entries_[id].users++ == 0) ++used_count_;
+        if (id != empty && texts_[id].users++ == 0) ++used_count_;
     }
     void drop(TextId id) noexcept {
-        if (id == empty || --entries_[id].users != 0) return;
+        if (id == empty || --texts_[id].users != 0) return;
         --used_count_;
         discard(id);
     }
     void pin(TextId id) noexcept {
-        if (id != empty) ++entries_[id].pins;
+        if (id != empty) ++texts_[id].pins;
     }
     void unpin(TextId id) noexcept {
-        if (id != empty && --entries_[id].pins == 0) discard(id);
+        if (id != empty && --texts_[id].pins == 0) discard(id);
     }
 
-    [[nodiscard]] bool used(TextId id) const noexcept { return id == empty || entries_[id].users != 0; }
+    [[nodiscard]] bool used(TextId id) const noexcept { return id == empty || texts_[id].users != 0; }
     // The number of texts in use, the empty one left out.
     [[nodiscard]] std::size_t used_count() const noexcept { return used_count_; }
 
-    // For checks: entries are 1..end; a dead one has no text.
-    [[nodiscard]] std::size_t end() const noexcept { return entries_.size(); }
-    [[nodiscard]] std::uint64_t users(TextId id) const noexcept { return entries_[id].users; }
-    [[nodiscard]] std::uint32_t pins(TextId id) const noexcept { return entries_[id].pins; }
+    // For checks: texts are 1..end; a dead one has no text.
+    [[nodiscard]] std::size_t end() const noexcept { return texts_.size(); }
+    [[nodiscard]] std::uint64_t users(TextId id) const noexcept { return texts_[id].users; }
+    [[nodiscard]] std::uint32_t pins(TextId id) const noexcept { return texts_[id].pins; }
     [[nodiscard]] bool validate(const char** reason) const noexcept;
 
 private:
-    struct Entry {
+    struct Text {
         std::uint64_t users;
         std::uint32_t pins;
         std::uint32_t hash;
@@ -69,7 +69,7 @@ private:
         std::uint16_t length;
         bool alive;
     };
-    struct Slot {
+    struct Entry {
         std::uint32_t stored_hash = 0;
         TextId id = no_text;
         [[nodiscard]] bool used() const noexcept { return id != no_text; }
@@ -82,15 +82,15 @@ private:
     [[nodiscard]] TextId find_or_add_some(std::string_view text) noexcept;
     [[nodiscard]] TextId find_some(std::string_view text) const noexcept;
     [[nodiscard]] static int size_of(std::size_t length) noexcept;
-    [[nodiscard]] const Slot* find_slot(std::string_view text, std::uint32_t hash) const noexcept;
+    [[nodiscard]] const Entry* find_entry(std::string_view text, std::uint32_t hash) const noexcept;
     [[nodiscard]] bool make_room(int size) noexcept;
     [[nodiscard]] std::uint32_t take_block(int size) noexcept;
     void give_block(std::uint32_t block, int size) noexcept;
 
-    Array<Entry> entries_;
-    Array<TextId> free_entries_;
+    Array<Text> texts_;
+    Array<TextId> free_texts_;
     Array<char> bytes_;
-    Index<Slot> index_;
+    Index<Entry> index_;
     std::uint32_t free_blocks_[size_count] = {no_block, no_block, no_block, no_block, no_block, no_block, no_block};
     std::size_t used_count_ = 0;
 };

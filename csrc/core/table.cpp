@@ -2,10 +2,10 @@
 
 namespace grantwheel {
 
-bool Table::make_room(std::uint32_t uid, std::size_t apps, std::size_t processes, Mask types) noexcept {
+bool Table::make_room(std::uint32_t uid, std::size_t apps, std::size_t processes, Mask mask) noexcept {
     const std::size_t rows = rows_with(apps + processes);
     const std::size_t uids = uids_.count() + (first_of(uid) == no_row ? 1 : 0);
-    return reserve_rows(rows, types, processes != 0) && reserve_index(uids, pids_.count() + processes, rows);
+    return reserve_rows(rows, mask, processes != 0) && reserve_index(uids, pids_.count() + processes, rows);
 }
 
 bool Table::reserve(std::size_t apps) noexcept {
@@ -18,13 +18,13 @@ bool Table::reserve(std::size_t apps) noexcept {
 }
 
 // The records' capacity is that of the table, so theirs comes last: all others have memory for as many rows by then.
-bool Table::reserve_rows(std::size_t rows, Mask types, bool linked) noexcept {
+bool Table::reserve_rows(std::size_t rows, Mask mask, bool linked) noexcept {
     constexpr std::size_t chunk = Rows<Record>::chunk_rows;
     const std::size_t all = std::max(capacity(), (rows + chunk - 1) / chunk * chunk);
     bool reserved = masks_.reserve(all) && (!(linked || is_linked_) || links_.reserve(all));
-    for_each_type(types | types_, [&](int type) { reserved = reserved && grants_[type].reserve(all); });
+    for_each_type(mask | reserved_mask_, [&](int type) { reserved = reserved && grants_[type].reserve(all); });
     if (!reserved || !records_.reserve(all)) return false;
-    types_ |= types;
+    reserved_mask_ |= mask;
     if (linked && !is_linked_) {
         while (links_.size() < end()) links_.extend() = {no_row, no_row};
         is_linked_ = true;
@@ -38,26 +38,26 @@ bool Table::reserve_index(std::size_t uids, std::size_t pids, std::size_t rows) 
 
 void Table::prefetch_index(Owner owner) const noexcept {
     if (owner.kind == OwnerKind::app) {
-        uids_.prefetch_slot(mix(owner.key));
+        uids_.prefetch_entry(mix(owner.key));
     } else {
-        pids_.prefetch_slot(mix(owner.key));
+        pids_.prefetch_entry(mix(owner.key));
     }
 }
 
-void Table::prefetch_row(Row row, Mask types) const noexcept {
+void Table::prefetch_row(Row row, Mask mask) const noexcept {
     prefetch(&records_[row]);
-    for_each_type(types & types_, [&](int type) { prefetch(&grants_[type][row]); });
+    for_each_type(mask & reserved_mask_, [&](int type) { prefetch(&grants_[type][row]); });
 }
 
-void Table::prefetch_app(std::uint32_t uid, Mask types) const noexcept {
+void Table::prefetch_app(std::uint32_t uid, Mask mask) const noexcept {
     if (const Row row = uids_.find(mix(uid), [](Row) { return true; }, hash_of_uid()); row != no_row)
-        prefetch_row(row, types);
+        prefetch_row(row, mask);
 }
 
-void Table::prefetch_app_at_once(std::uint32_t uid, Mask types) const noexcept {
+void Table::prefetch_app_at_once(std::uint32_t uid, Mask mask) const noexcept {
     if (uids_.count() == 0) return;
     const Row row = uids_.guess(mix(uid));
-    prefetch_row(row, types);
+    prefetch_row(row, mask);
     prefetch(&masks_[row]);
 }
 
@@ -178,7 +178,7 @@ const char* Table::first_broken_record(Row row) const noexcept {
     const Mask mask = masks_[row];
     if ((mask & ~type::ALL) != 0) return "table: mask out of range";
     if (mask != record.mask) return "table: mask of a record";
-    if ((record.persistent & ~mask) != 0) return "table: persistent type that is not held";
+    if ((record.persist_mask & ~mask) != 0) return "table: persistent type that is not held";
     if (record.cpu_level != default_level && (mask & type::CPU) == 0) return "table: cpu level without CPU";
     if (find(owner(row)) != row) return "table: record not in the index";
     const Row next = next_of_uid(row);

@@ -21,28 +21,28 @@ class Table {
 public:
     // Makes room for that many more records of one uid, so that as many calls of `add` cannot fail, and for grants of these
     // types.
-    [[nodiscard]] bool make_room(std::uint32_t uid, std::size_t apps, std::size_t processes, Mask types) noexcept;
+    [[nodiscard]] bool make_room(std::uint32_t uid, std::size_t apps, std::size_t processes, Mask mask) noexcept;
     // Whether that room is there already, whoever the uid is.
-    [[nodiscard]] bool has_room(std::size_t apps, std::size_t processes, Mask types) const noexcept {
+    [[nodiscard]] bool has_room(std::size_t apps, std::size_t processes, Mask mask) const noexcept {
         const std::size_t rows = rows_with(apps + processes);
-        return has_types(types) && rows <= capacity() && uids_.has_room(uids_.count() + 1, rows) &&
+        return has_types(mask) && rows <= capacity() && uids_.has_room(uids_.count() + 1, rows) &&
                (processes == 0 || pids_.has_room(pids_.count() + processes, rows));
     }
     // Whether there is room for grants of these types.
-    [[nodiscard]] bool has_types(Mask types) const noexcept { return (types & ~types_) == 0; }
+    [[nodiscard]] bool has_types(Mask mask) const noexcept { return (mask & ~reserved_mask_) == 0; }
     // Takes the memory for that many app records, pages and all. Pre: the table is empty.
     [[nodiscard]] bool reserve(std::size_t apps) noexcept;
     // How many rows have memory.
     [[nodiscard]] std::size_t capacity() const noexcept { return records_.capacity(); }
 
-    // Asks the processor for the slot of an owner, and for the lines of a row and of its grants of some types, that will be
+    // Asks the processor for the entry of an owner, and for the lines of a row and of its grants of some types, that will be
     // used soon.
     void prefetch_index(Owner owner) const noexcept;
-    void prefetch_row(Row row, Mask types) const noexcept;
-    // The same for the row that is most likely that of an app, as far as the index alone can tell: when the slot has come,
+    void prefetch_row(Row row, Mask mask) const noexcept;
+    // The same for the row that is most likely that of an app, as far as the index alone can tell: when the entry has come,
     // or without waiting for it.
-    void prefetch_app(std::uint32_t uid, Mask types) const noexcept;
-    void prefetch_app_at_once(std::uint32_t uid, Mask types) const noexcept;
+    void prefetch_app(std::uint32_t uid, Mask mask) const noexcept;
+    void prefetch_app_at_once(std::uint32_t uid, Mask mask) const noexcept;
 
     [[nodiscard]] Row find_app(std::uint32_t uid) const noexcept;
     [[nodiscard]] Row find_process(std::uint32_t pid) const noexcept;
@@ -107,7 +107,7 @@ private:
     [[nodiscard]] auto hash_of_pid() const noexcept {
         return [this](Row row) { return mix(records_[row].key); };
     }
-    [[nodiscard]] bool reserve_rows(std::size_t rows, Mask types, bool linked) noexcept;
+    [[nodiscard]] bool reserve_rows(std::size_t rows, Mask mask, bool linked) noexcept;
     [[nodiscard]] bool reserve_index(std::size_t uids, std::size_t pids, std::size_t rows) noexcept;
     [[nodiscard]] Row previous_of_uid(Row row) const noexcept { return is_linked_ ? links_[row].previous : no_row; }
     void link(Row row, std::uint32_t uid) noexcept;
@@ -117,7 +117,7 @@ private:
     Rows<Record> records_;
     Rows<std::uint16_t> masks_;  // what a scan for a type reads; Record::mask is the same
     Rows<Grant> grants_[type_count];
-    Mask types_ = 0;  // whose array has memory for as many rows as there are
+    Mask reserved_mask_ = 0;  // whose array has memory for as many rows as there are
     Rows<Links> links_;
     bool is_linked_ = false;  // whether there are links; without, no uid has more than one record
     RowIndex uids_;

@@ -130,7 +130,7 @@ class Grant(NamedTuple):
     """One type held by one owner. ``deadline_ms`` and ``remaining_ms`` are ``None`` for a persistent grant."""
 
     type: ResourceType
-    persistent: bool
+    persist: bool
     timeout_ms: int
     deadline_ms: int | None
     remaining_ms: int | None

@@ -167,7 +167,7 @@ static gw_status others(world* all, uint32_t i, uint32_t* got) {
     (void)gw_cpu_ended(m, &count);
     *got =
         a ^ b << 1 ^ c << 2 ^ d << 3 ^ e << 4 ^ f << 5 ^ g << 6 ^ h << 7 ^ (uint32_t)(holders + total + count + ended);
-    *got += (uint32_t)(gw_wake_at(m) != 0) + (uint32_t)gw_size(m, GW_TYPE_ALL);
+    *got += (uint32_t)(gw_wake_at(m) != 0) + (uint32_t)gw_most_owners(m, GW_TYPE_ALL);
     return GW_OK;
 }
 

@@ -59,7 +59,7 @@ TEST(a_null_manager_is_refused) {
     };
     for (size_t i = 0; i < sizeof answers / sizeof answers[0]; ++i) CHECK_EQUAL(answers[i], GW_ARGUMENT_INVALID);
     CHECK_EQUAL(gw_ready(NULL), 0);
-    CHECK_EQUAL(gw_size(NULL, GW_TYPE_ALL), 0);
+    CHECK_EQUAL(gw_most_owners(NULL, GW_TYPE_ALL), 0);
     CHECK_EQUAL(gw_first_sequence(NULL), 1);
     CHECK_EQUAL(gw_last_sequence(NULL), 0);
     CHECK(gw_wake_at(NULL) == GW_NO_DEADLINE);
@@ -201,6 +201,6 @@ TEST(a_mask_beyond_the_types_finds_nobody_more) {
     CHECK_EQUAL(count, 0);
     CHECK_EQUAL(gw_owners(manager, UINT32_MAX, NULL, 0, owners, 4, &count), GW_OK);
     CHECK_EQUAL(count, 1);
-    CHECK_EQUAL(gw_size(manager, UINT32_MAX), 1);
+    CHECK_EQUAL(gw_most_owners(manager, UINT32_MAX), 1);
     gw_destroy(manager);
 }

@@ -93,7 +93,7 @@ private:
         Stats stats;
         require(engine_.owners(mask, nullptr, now_, owners, count));
         require(engine_.count(CPU, now_, count));
-        if (engine_.size(mask) > uid_count + pid_count) BOOST_FAIL("more records than owners");
+        if (engine_.most_owners(mask) > uid_count + pid_count) BOOST_FAIL("more records than owners");
         require(engine_.next_deadline(now_, deadline));
         require(engine_.stats(now_, stats));
         last_ += engine_.read(last_, events).count;

@@ -150,7 +150,7 @@ inline void Life::compare_owner(Place record) {
         const QuickGrant& grant = expected.grants[type];
         same(found.type, Mask{1} << type, "type of a grant");
         same(found.deadline, grant.deadline, "deadline of a grant");
-        same(found.persistent, grant.deadline == no_deadline, "persistence of a grant");
+        same(found.is_persist, grant.deadline == no_deadline, "persistence of a grant");
         same(found.timeout_ms, grant.timeout_ms, "timeout of a grant");
         if (found.reason != universe_.texts[grant.reason]) fail("reason of a grant");
         outcome_.add(found.deadline ^ std::uint64_t{grant.reason} << 40);
@@ -240,7 +240,7 @@ inline void Life::compare_stats() {
         same(count, grants[0][type] + grants[1][type], "holders of a type");
         all += count;
     }
-    same(engine_->size(type::ALL), std::min(all, records[0] + records[1]), "size");
+    same(engine_->most_owners(type::ALL), std::min(all, records[0] + records[1]), "size");
     same(stats.granted, model_.granted, "granted");
     same(stats.renewed, model_.renewed, "renewed");
     for (std::size_t cause = 0; cause < cause_count; ++cause) same(stats.ended[cause], model_.ended[cause], "ended");

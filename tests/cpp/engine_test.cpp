@@ -76,11 +76,11 @@ BOOST_AUTO_TEST_CASE(a_batch_is_worked_through_in_order) {
             REQUIRE_QUIETLY(i < count);
             return static_cast<std::uint32_t>(i);
         };
-        const auto types_of = [&](std::size_t i) {
+        const auto mask_of = [&](std::size_t i) {
             REQUIRE_QUIETLY(i < count);
             return GPS;
         };
-        for_each_prefetched(*host, count, uid_of, types_of, [&](std::size_t i) { REQUIRE_EQUAL_QUIETLY(i, done++); });
+        for_each_prefetched(*host, count, uid_of, mask_of, [&](std::size_t i) { REQUIRE_EQUAL_QUIETLY(i, done++); });
         BOOST_CHECK_EQUAL(done, count);
     }
 }
@@ -182,24 +182,24 @@ BOOST_AUTO_TEST_CASE(counts_are_by_type) {
     BOOST_CHECK_EQUAL(count_of(AUDIO), 0u);
 }
 
-BOOST_AUTO_TEST_CASE(the_size_of_types_bounds_their_owners_those_that_are_due_included) {
+BOOST_AUTO_TEST_CASE(most_owners_bounds_the_owners_those_that_are_due_included) {
     Host host;
-    BOOST_CHECK_EQUAL(host->size(ALL), 0u);
+    BOOST_CHECK_EQUAL(host->most_owners(ALL), 0u);
     host.run(0, timed(1, GPS, 10));
     host.run(0, timed(1, CPU, 20));
     host.run(0, timed_process(1, 5, 10));
-    BOOST_CHECK_EQUAL(host->size(ALL), 2u);
-    BOOST_CHECK_EQUAL(host->size(UINT32_MAX), 2u);
-    BOOST_CHECK_EQUAL(host->size(GPS), 1u);
-    BOOST_CHECK_EQUAL(host->size(CPU), 2u);
-    BOOST_CHECK_EQUAL(host->size(AUDIO), 0u);
-    BOOST_CHECK_EQUAL(host->size(0), 0u);
+    BOOST_CHECK_EQUAL(host->most_owners(ALL), 2u);
+    BOOST_CHECK_EQUAL(host->most_owners(UINT32_MAX), 2u);
+    BOOST_CHECK_EQUAL(host->most_owners(GPS), 1u);
+    BOOST_CHECK_EQUAL(host->most_owners(CPU), 2u);
+    BOOST_CHECK_EQUAL(host->most_owners(AUDIO), 0u);
+    BOOST_CHECK_EQUAL(host->most_owners(0), 0u);
     BOOST_CHECK_EQUAL(host.app_mask(20, 1), 0u);
-    BOOST_CHECK_EQUAL(host->size(ALL), 2u);
+    BOOST_CHECK_EQUAL(host->most_owners(ALL), 2u);
     host.advance(10);
-    BOOST_CHECK_EQUAL(host->size(ALL), 1u);
+    BOOST_CHECK_EQUAL(host->most_owners(ALL), 1u);
     host.advance(20);
-    BOOST_CHECK_EQUAL(host->size(ALL), 0u);
+    BOOST_CHECK_EQUAL(host->most_owners(ALL), 0u);
 }
 
 BOOST_AUTO_TEST_CASE(owners_are_found_by_any_mask_wherever_their_row_is) {
@@ -215,7 +215,7 @@ BOOST_AUTO_TEST_CASE(owners_are_found_by_any_mask_wherever_their_row_is) {
             ++count;
         }
         BOOST_CHECK_EQUAL(owners(host, wanted, 30), expected);
-        BOOST_CHECK_GE(host->size(wanted), count);
+        BOOST_CHECK_GE(host->most_owners(wanted), count);
     }
 }
 

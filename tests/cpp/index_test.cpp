@@ -12,8 +12,8 @@ namespace grantwheel::test {
 
 namespace {
 
-// A slot whose hash is chosen by the test, so that it can decide which keys collide.
-struct TestSlot {
+// A entry whose hash is chosen by the test, so that it can decide which keys collide.
+struct TestEntry {
     std::uint32_t key = 0;
     std::uint32_t stored_hash = 0;
     std::uint32_t value = 0;
@@ -22,25 +22,25 @@ struct TestSlot {
     [[nodiscard]] std::uint32_t hash() const noexcept { return stored_hash; }
 };
 
-using TestIndex = Index<TestSlot>;
+using TestIndex = Index<TestEntry>;
 using HashFunction = std::uint32_t (*)(std::uint32_t key);
 
-TestSlot* find(TestIndex& index, std::uint32_t hash, std::uint32_t key) {
-    return index.find(hash, [&](const TestSlot& slot) { return slot.key == key; });
+TestEntry* find(TestIndex& index, std::uint32_t hash, std::uint32_t key) {
+    return index.find(hash, [&](const TestEntry& entry) { return entry.key == key; });
 }
 
-// Every slot must be reached from its home without passing an unused one, and at most three quarters may be used.
+// Every entry must be reached from its home without passing an unused one, and at most three quarters may be used.
 void check_probes(const TestIndex& index) {
-    const auto& slots = index.slots();
-    const std::size_t capacity = slots.size();
+    const auto& entries = index.entries();
+    const std::size_t capacity = entries.size();
     REQUIRE_QUIETLY(std::has_single_bit(capacity));
     std::size_t used = 0;
     for (std::size_t i = 0; i < capacity; ++i) {
-        if (!slots[i].used()) continue;
+        if (!entries[i].used()) continue;
         ++used;
         const auto bits = static_cast<unsigned>(std::countr_zero(capacity));
-        for (std::size_t home = slots[i].hash() >> (32u - bits); home != i; home = (home + 1) % capacity) {
-            if (!slots[home].used()) BOOST_FAIL("a slot is cut off from its home");
+        for (std::size_t home = entries[i].hash() >> (32u - bits); home != i; home = (home + 1) % capacity) {
+            if (!entries[home].used()) BOOST_FAIL("an entry is cut off from its home");
         }
     }
     REQUIRE_EQUAL_QUIETLY(used, index.count());
@@ -51,10 +51,10 @@ void compare(TestIndex& index, const std::unordered_map<std::uint32_t, std::uint
              std::uint32_t keys) {
     REQUIRE_EQUAL_QUIETLY(index.count(), model.size());
     for (std::uint32_t key = 0; key < keys; ++key) {
-        const TestSlot* slot = find(index, hash(key), key);
+        const TestEntry* entry = find(index, hash(key), key);
         const auto known = model.find(key);
-        if ((slot != nullptr) != (known != model.end())) BOOST_FAIL("key " << key << " is there in one of both only");
-        if (slot != nullptr && slot->value != known->second) BOOST_FAIL("key " << key << " has another value");
+        if ((entry != nullptr) != (known != model.end())) BOOST_FAIL("key " << key << " is there in one of both only");
+        if (entry != nullptr && entry->value != known->second) BOOST_FAIL("key " << key << " has another value");
     }
 }
 
@@ -66,19 +66,19 @@ void run(std::uint64_t seed, std::uint32_t keys, int steps, HashFunction hash) {
     for (int step = 0; step < steps; ++step) {
         const std::uint32_t key = random.below32(keys);
         const bool grows = step / 200 % 2 == 0;
-        TestSlot* slot = find(index, hash(key), key);
-        if ((slot != nullptr) != model.contains(key)) BOOST_FAIL("key " << key << " at step " << step);
-        if (slot == nullptr && (grows || random.one_in(3))) {
+        TestEntry* entry = find(index, hash(key), key);
+        if ((entry != nullptr) != model.contains(key)) BOOST_FAIL("key " << key << " at step " << step);
+        if (entry == nullptr && (grows || random.one_in(3))) {
             REQUIRE_QUIETLY(index.reserve(index.count() + 1));
             const auto value = static_cast<std::uint32_t>(step);
-            slot = index.insert({key, hash(key), value, true});
-            if (slot->key != key || slot->value != value) BOOST_FAIL("insert answers another slot");
+            entry = index.insert({key, hash(key), value, true});
+            if (entry->key != key || entry->value != value) BOOST_FAIL("insert answers another entry");
             model.emplace(key, value);
-        } else if (slot != nullptr && (!grows || random.one_in(3))) {
-            index.erase(slot);
+        } else if (entry != nullptr && (!grows || random.one_in(3))) {
+            index.erase(entry);
             model.erase(key);
         }
-        if (step % 16 == 0 && index.slots().size() != 0) check_probes(index);
+        if (step % 16 == 0 && index.entries().size() != 0) check_probes(index);
         if (step % 64 == 0) compare(index, model, hash, keys);
     }
     compare(index, model, hash, keys);
@@ -88,17 +88,17 @@ void run(std::uint64_t seed, std::uint32_t keys, int steps, HashFunction hash) {
         model.erase(key);
         check_probes(index);
     }
-    const auto& slots = index.slots();
-    BOOST_CHECK(std::none_of(slots.begin(), slots.end(), [](const TestSlot& slot) { return slot.used(); }));
+    const auto& entries = index.entries();
+    BOOST_CHECK(std::none_of(entries.begin(), entries.end(), [](const TestEntry& entry) { return entry.used(); }));
 }
 
 constexpr std::array<HashFunction, 6> hash_functions{
     [](std::uint32_t key) { return mix(key); },                        // well mixed
-    [](std::uint32_t) { return 0u; },                                  // all collide at the first slot
-    [](std::uint32_t) { return UINT32_MAX; },                          // all collide at the last slot and wrap around
+    [](std::uint32_t) { return 0u; },                                  // all collide at the first entry
+    [](std::uint32_t) { return UINT32_MAX; },                          // all collide at the last entry and wrap around
     [](std::uint32_t key) { return UINT32_MAX - (key % 3 << 27); },    // three homes close to the end
     [](std::uint32_t key) { return key << 24; },                       // runs of neighbours
-    [](std::uint32_t key) { return key % 2 == 0 ? 0u : UINT32_MAX; },  // first and last slot
+    [](std::uint32_t key) { return key % 2 == 0 ? 0u : UINT32_MAX; },  // first and last entry
 };
 
 }  // namespace
@@ -110,7 +110,7 @@ BOOST_AUTO_TEST_CASE(an_empty_index_finds_nothing) {
     BOOST_CHECK(find(index, 0, 0) == nullptr);
     BOOST_CHECK(find(index, UINT32_MAX, 0) == nullptr);
     BOOST_CHECK_EQUAL(index.count(), 0u);
-    BOOST_CHECK_EQUAL(index.slots().size(), 0u);
+    BOOST_CHECK_EQUAL(index.entries().size(), 0u);
 }
 
 BOOST_AUTO_TEST_CASE(agrees_with_a_map_for_every_kind_of_hash) {
@@ -128,27 +128,27 @@ BOOST_AUTO_TEST_CASE(agrees_with_a_map_for_every_kind_of_hash) {
 BOOST_AUTO_TEST_CASE(erase_at_the_end_moves_slots_back_over_the_wrap) {
     TestIndex index;
     REQUIRE_QUIETLY(index.reserve(5));
-    REQUIRE_EQUAL_QUIETLY(index.slots().size(), 16u);
+    REQUIRE_EQUAL_QUIETLY(index.entries().size(), 16u);
     for (std::uint32_t key = 0; key < 4; ++key) index.insert({key, UINT32_MAX, key, true});
     index.insert({4, 0, 4, true});  // its home is taken by what wrapped around
-    BOOST_CHECK_EQUAL(index.slots()[15].key, 0u);
-    BOOST_CHECK_EQUAL(index.slots()[3].key, 4u);
+    BOOST_CHECK_EQUAL(index.entries()[15].key, 0u);
+    BOOST_CHECK_EQUAL(index.entries()[3].key, 4u);
     index.erase(find(index, UINT32_MAX, 0));
-    BOOST_CHECK_EQUAL(index.slots()[15].key, 1u);
-    BOOST_CHECK_EQUAL(index.slots()[2].key, 4u);
-    BOOST_CHECK(!index.slots()[3].used());
+    BOOST_CHECK_EQUAL(index.entries()[15].key, 1u);
+    BOOST_CHECK_EQUAL(index.entries()[2].key, 4u);
+    BOOST_CHECK(!index.entries()[3].used());
     for (const std::uint32_t key : {1u, 2u, 3u}) BOOST_CHECK(find(index, UINT32_MAX, key) != nullptr);
 }
 
 BOOST_AUTO_TEST_CASE(a_slot_at_home_is_not_moved_before_its_home) {
     TestIndex index;
     REQUIRE_QUIETLY(index.reserve(2));
-    REQUIRE_EQUAL_QUIETLY(index.slots().size(), 16u);
+    REQUIRE_EQUAL_QUIETLY(index.entries().size(), 16u);
     index.insert({1, 0x2000'0000u, 0, true});
     index.insert({2, 0x3000'0000u, 0, true});
     index.erase(find(index, 0x2000'0000u, 1));
-    BOOST_CHECK(!index.slots()[2].used());
-    BOOST_CHECK_EQUAL(index.slots()[3].key, 2u);
+    BOOST_CHECK(!index.entries()[2].used());
+    BOOST_CHECK_EQUAL(index.entries()[3].key, 2u);
 }
 
 BOOST_AUTO_TEST_CASE(reserved_inserts_do_not_allocate) {
@@ -173,7 +173,7 @@ BOOST_AUTO_TEST_CASE(a_failed_allocation_changes_nothing) {
     }
     REQUIRE_QUIETLY(index.reserve(1));
     REQUIRE_QUIETLY(index.reserve(12));
-    REQUIRE_EQUAL_QUIETLY(index.slots().size(), 16u);
+    REQUIRE_EQUAL_QUIETLY(index.entries().size(), 16u);
     for (std::uint32_t key = 0; key < 12; ++key) index.insert({key, mix(key), key, true});
     {
         const FailingAllocation failing(0);

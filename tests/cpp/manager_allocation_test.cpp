@@ -82,7 +82,7 @@ Result read_all(World& world, Instant now) {
         if (status != Status::ok) return {status, 0};
     }
     world.last += engine.read(world.last, world.events).count;
-    return {Status::ok, static_cast<Mask>(engine.size(ALL) + engine.cpu_ended().size())};
+    return {Status::ok, static_cast<Mask>(engine.most_owners(ALL) + engine.cpu_ended().size())};
 }
 
 std::vector<Step> session() {
@@ -131,9 +131,9 @@ std::string look(const World& world, Instant now) {
     if (world.manager == nullptr) return "none";
     Engine& engine = world.manager->engine();
     check_valid(engine);
-    std::string text = std::to_string(engine.size(CPU)) + (world.manager->ready() ? " ready" : " not ready");
+    std::string text = std::to_string(engine.most_owners(CPU)) + (world.manager->ready() ? " ready" : " not ready");
     for (const std::int64_t uid : {3, 30}) text.append(" ").append(world.manager->caller(uid, 0).bundle);
-    std::vector<Owner> owners(engine.size(ALL));
+    std::vector<Owner> owners(engine.most_owners(ALL));
     std::size_t count = 0;
     REQUIRE_EQUAL_QUIETLY(engine.owners(ALL, nullptr, now, owners, count), Status::ok);
     owners.resize(count);

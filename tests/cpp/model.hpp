@@ -17,7 +17,7 @@
 namespace grantwheel::test {
 
 struct ModelGrant {
-    bool persistent = false;
+    bool is_persist = false;
     std::uint32_t timeout_ms = 0;
     Instant deadline = no_deadline;
     std::string reason{};
@@ -113,7 +113,7 @@ public:
         view.cpu_level = static_cast<std::int8_t>(record.level);
         view.bundle = record.bundle;
         for (const auto& [bit, grant] : record.grants) {
-            view.grants[view.grant_count++] = {bit, grant.persistent, grant.timeout_ms, grant.deadline, grant.reason};
+            view.grants[view.grant_count++] = {bit, grant.is_persist, grant.timeout_ms, grant.deadline, grant.reason};
         }
         return test::describe(view);
     }
@@ -177,7 +177,7 @@ private:
             const auto [place, is_new] = record.grants.try_emplace(bit, ModelGrant{.deadline = 0});
             ModelGrant& grant = place->second;
             grant.reason = command.reason;
-            grant.persistent = grant.persistent || command.is_persist;
+            grant.is_persist = grant.is_persist || command.is_persist;
             if (is_new || grant.deadline < deadline) {
                 grant.deadline = deadline;
                 grant.timeout_ms = command.timeout_ms;

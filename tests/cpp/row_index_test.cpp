@@ -16,12 +16,12 @@ using HashFunction = std::uint32_t (*)(std::uint32_t key);
 
 constexpr std::array<HashFunction, 7> hash_functions{
     [](std::uint32_t key) { return mix(key); },                        // well mixed
-    [](std::uint32_t) { return 0u; },                                  // all collide at the first slot
-    [](std::uint32_t) { return UINT32_MAX; },                          // all collide at the last slot and wrap around
+    [](std::uint32_t) { return 0u; },                                  // all collide at the first entry
+    [](std::uint32_t) { return UINT32_MAX; },                          // all collide at the last entry and wrap around
     [](std::uint32_t key) { return UINT32_MAX - (key % 3 << 27); },    // three homes close to the end
     [](std::uint32_t key) { return key << 24; },                       // runs of neighbours
-    [](std::uint32_t key) { return key % 2 == 0 ? 0u : UINT32_MAX; },  // first and last slot
-    [](std::uint32_t key) { return UINT32_MAX - (key % 8 << 25); },    // eight homes at the end of many slots
+    [](std::uint32_t key) { return key % 2 == 0 ? 0u : UINT32_MAX; },  // first and last entry
+    [](std::uint32_t key) { return UINT32_MAX - (key % 8 << 25); },    // eight homes at the end of many entries
 };
 
 // An index beside a map; the keys of the rows are in the map.
@@ -39,7 +39,7 @@ public:
     // Rows are at least `rows` in number for the index, whatever the rows of its entries.
     [[nodiscard]] bool reserve(std::size_t count, std::size_t rows) {
         const bool reserved = index_.reserve(count, rows, hash_of());
-        while (reserved && slots_ / 16 * 13 < count) slots_ *= 2;
+        while (reserved && entries_ / 16 * 13 < count) entries_ *= 2;
         return reserved;
     }
     void insert(std::uint32_t key, Row row) {
@@ -96,17 +96,17 @@ private:
     // Entries lie in the order of their homes and without gaps: who is not at home comes behind an entry whose home is not
     // after its own.
     void check_order() const {
-        std::map<std::size_t, std::size_t> distances;  // by slot
-        const int home_shift = 32 - std::countr_zero(slots_);
+        std::map<std::size_t, std::size_t> distances;  // by entry
+        const int home_shift = 32 - std::countr_zero(entries_);
         for (const auto& [key, row] : rows_) {
-            const std::size_t slot = place_of(key).slot;
-            REQUIRE_QUIETLY(slot < slots_);
+            const std::size_t entry = place_of(key).entry;
+            REQUIRE_QUIETLY(entry < entries_);
             const std::size_t home = std::size_t{hash_(key)} >> home_shift;
-            REQUIRE_QUIETLY(distances.emplace(slot, (slot - home) & (slots_ - 1)).second);
+            REQUIRE_QUIETLY(distances.emplace(entry, (entry - home) & (entries_ - 1)).second);
         }
-        for (const auto& [slot, distance] : distances) {
+        for (const auto& [entry, distance] : distances) {
             if (distance == 0) continue;
-            const auto before = distances.find((slot - 1) & (slots_ - 1));
+            const auto before = distances.find((entry - 1) & (entries_ - 1));
             REQUIRE_QUIETLY(before != distances.end() && before->second + 1 >= distance);
         }
     }
@@ -117,7 +117,7 @@ private:
 
     HashFunction hash_;
     RowIndex index_;
-    std::size_t slots_ = 16;  // it has at least once something was reserved
+    std::size_t entries_ = 16;  // it has at least once something was reserved
     std::map<std::uint32_t, Row> rows_;
     std::map<Row, std::uint32_t> keys_;
     mutable std::size_t asked_ = 0;
@@ -129,7 +129,7 @@ void run(std::uint64_t seed, std::uint32_t keys, int steps, HashFunction hash, s
     Model model(hash);
     const auto free_row = [&] {
         for (;;) {
-            // The highest rows too, as they look most like an unused slot.
+            // The highest rows too, as they look most like an unused entry.
             const Row row = random.one_in(4) ? rows - 1 - random.below32(2 * keys) : random.below32(rows);
             if (!model.has_row(row)) return row;
         }
@@ -187,13 +187,13 @@ BOOST_AUTO_TEST_CASE(most_rows_are_guessed_and_nothing_else_but_rows) {
     for (const std::uint32_t rows : {30'000u, 1u << 20, (1u << 28) - 1, INT32_MAX + 0u}) {
         BOOST_TEST_CONTEXT("rows " << rows) {
             Model model(hash_functions[0]);
-            constexpr std::uint32_t keys = 13'000;  // of 16384 slots
+            constexpr std::uint32_t keys = 13'000;  // of 16384 entries
             for (std::uint32_t key = 0; key < keys; ++key) {
                 REQUIRE_QUIETLY(model.reserve(key + 1, rows));
                 model.insert(key, rows - 1 - key);
             }
             const std::size_t guessed = model.guessed(2 * keys);
-            // Where rows take nearly all bits of a slot, there is little to guess by.
+            // Where rows take nearly all bits of an entry, there is little to guess by.
             if (rows <= 1u << 20) BOOST_CHECK_GT(guessed, keys * 3 / 4);
         }
     }
@@ -211,10 +211,10 @@ BOOST_AUTO_TEST_CASE(entries_outlast_wider_rows) {
     }
 }
 
-// Once rows need more bits with every doubling, homes and tags tell as many bits of the hashes as more slots need.
+// Once rows need more bits with every doubling, homes and tags tell as many bits of the hashes as more entries need.
 BOOST_AUTO_TEST_CASE(a_large_index_grows_without_asking_for_hashes) {
     Model model(hash_functions[0]);
-    constexpr std::uint32_t keys = 110'000;  // of 262,144 slots
+    constexpr std::uint32_t keys = 110'000;  // of 262,144 entries
     constexpr std::uint32_t large = 26'624;  // of 32,768
     for (std::uint32_t key = 0; key < keys; ++key) {
         const std::size_t asked = model.asked();
@@ -226,7 +226,7 @@ BOOST_AUTO_TEST_CASE(a_large_index_grows_without_asking_for_hashes) {
     BOOST_CHECK_EQUAL(model.find(keys), no_row);
 }
 
-// Entries of one home are passed with distances that no longer fit into a slot.
+// Entries of one home are passed with distances that no longer fit into an entry.
 BOOST_AUTO_TEST_CASE(distances_too_long_for_a_slot_are_found_and_shrink_again) {
     for (const std::uint32_t rows : {1000u, (1u << 28) - 1, INT32_MAX + 0u}) {
         for (const HashFunction hash : {hash_functions[1], hash_functions[2], hash_functions[6]}) {

@@ -100,7 +100,7 @@ private:
         Known known{table_.add(owner.kind, uid, pid, bundle), uid, pid, bundle, 0};
         const Record& record = table_.record(known.row);
         REQUIRE_EQUAL_QUIETLY(record.armed, no_deadline);
-        REQUIRE_EQUAL_QUIETLY(record.persistent, 0);
+        REQUIRE_EQUAL_QUIETLY(record.persist_mask, 0);
         REQUIRE_EQUAL_QUIETLY(record.cpu_level, default_level);
         REQUIRE_EQUAL_QUIETLY(table_.mask(known.row), 0u);
         set_mask(known, owner.kind);
@@ -352,7 +352,7 @@ BOOST_AUTO_TEST_CASE(validate_names_what_is_broken) {
         BOOST_CHECK(!small.table.validate(&reason));
         return std::string(reason);
     };
-    BOOST_CHECK_EQUAL(reason_after([](Small& small) { small.table.record(small.app).persistent = TIMER; }),
+    BOOST_CHECK_EQUAL(reason_after([](Small& small) { small.table.record(small.app).persist_mask = TIMER; }),
                       "table: persistent type that is not held");
     BOOST_CHECK_EQUAL(reason_after([](Small& small) {
                           small.table.set_mask(small.app, GPS);

@@ -54,7 +54,7 @@ inline std::string describe(const RecordView& view) {
     for (std::size_t i = 0; i < view.grant_count; ++i) {
         const GrantView& grant = view.grants[i];
         text.append(" ").append(std::to_string(grant.type)).append("@");
-        text.append(grant.persistent ? "never" : std::to_string(grant.deadline));
+        text.append(grant.is_persist ? "never" : std::to_string(grant.deadline));
         text.append(" ").append(std::to_string(grant.timeout_ms));
         if (!grant.reason.empty()) text.append(" ").append(grant.reason);
     }

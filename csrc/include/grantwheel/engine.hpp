@@ -59,8 +59,8 @@ public:
     // the index, and, when that has come, for the record that the place leads to; or for both at once, when the call
     // follows soon. They change nothing.
     void prefetch_index(std::uint32_t uid) const noexcept;
-    void prefetch_app(std::uint32_t uid, Mask types) const noexcept;
-    void prefetch_at_once(std::uint32_t uid, Mask types) const noexcept;
+    void prefetch_app(std::uint32_t uid, Mask mask) const noexcept;
+    void prefetch_at_once(std::uint32_t uid, Mask mask) const noexcept;
 
     // Fills `view` with all that the owner holds now; its mask is 0 when it holds nothing. Changes nothing.
     Status find(Owner owner, Instant now, RecordView& view) const noexcept;
@@ -79,8 +79,9 @@ public:
     // How many owners hold a type now. Advances to now first.
     Status count(Mask type, Instant now, std::size_t& count) noexcept;
 
-    // A number that `owners` of these types cannot exceed; what is due and not yet freed counts.
-    [[nodiscard]] std::size_t size(Mask types) const noexcept;
+    // The most that `owners` can find for this mask: an owner of several of its types may count for each, and what is due
+    // and not yet freed counts.
+    [[nodiscard]] std::size_t most_owners(Mask mask) const noexcept;
 
     Status stats(Instant now, Stats& stats) noexcept;
 
@@ -114,17 +115,17 @@ private:
     std::unique_ptr<Parts> parts_;
 };
 
-// Calls `work(i)` for i = 0..count-1, a call on the types `types_of(i)` of the app `uid_of(i)` each, while the processor
+// Calls `work(i)` for i = 0..count-1, a call on the types `mask_of(i)` of the app `uid_of(i)` each, while the processor
 // gets what the calls after it will touch. For batches: with many owners most of a call is waiting for memory.
-template <typename UidOf, typename TypesOf, typename Work>
-void for_each_prefetched(const Engine& engine, std::size_t count, UidOf&& uid_of, TypesOf&& types_of, Work&& work) {
+template <typename UidOf, typename MaskOf, typename Work>
+void for_each_prefetched(const Engine& engine, std::size_t count, UidOf&& uid_of, MaskOf&& mask_of, Work&& work) {
     constexpr std::size_t app_ahead = 8;  // the fastest of 4, 6, 8 and 12
     constexpr std::size_t index_ahead = 2 * app_ahead;
     for (std::size_t i = 0; i < index_ahead && i < count; ++i) engine.prefetch_index(uid_of(i));
-    for (std::size_t i = 0; i < app_ahead && i < count; ++i) engine.prefetch_app(uid_of(i), types_of(i));
+    for (std::size_t i = 0; i < app_ahead && i < count; ++i) engine.prefetch_app(uid_of(i), mask_of(i));
     for (std::size_t i = 0; i < count; ++i) {
         if (i + index_ahead < count) engine.prefetch_index(uid_of(i + index_ahead));
-        if (i + app_ahead < count) engine.prefetch_app(uid_of(i + app_ahead), types_of(i + app_ahead));
+        if (i + app_ahead < count) engine.prefetch_app(uid_of(i + app_ahead), mask_of(i + app_ahead));
         work(i);
     }
 }

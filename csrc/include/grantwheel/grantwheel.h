@@ -19,7 +19,7 @@
  * Time     `now` is milliseconds of the host's clock, 0..2^62. It may repeat and must not run backwards: then the
  *          answer is GW_TIME_BACKWARDS. A grant ends when now >= its deadline, for every reader at once.
  * Flags    uint8_t: 0 is no, everything else is yes; the library writes 0 or 1.
- * Outputs  `mask` of a changing call may be null. It is the mask in effect for an apply, else the bits removed.
+ * Outputs  `mask` of a changing call, or `removed`, may be null. It is the mask in effect for an apply, else the bits removed.
  */
 #ifndef GRANTWHEEL_GRANTWHEEL_H
 #define GRANTWHEEL_GRANTWHEEL_H
@@ -31,7 +31,7 @@
 #include "grantwheel/version.h"
 
 /* The build reads the soversion from here. A macro, so that a host can ask for it in an #if. */
-#define GW_ABI_VERSION 1 /* NOLINT(modernize-macro-to-enum) */
+#define GW_ABI_VERSION 2 /* NOLINT(modernize-macro-to-enum) */
 
 #if defined(__GNUC__)
 #define GW_API __attribute__((visibility("default")))
@@ -318,10 +318,10 @@ GW_API gw_status gw_package_removed(gw_manager* manager, int64_t uid, uint64_t n
 
 /* Administration: no filter, no cascade. */
 GW_API gw_status gw_admin_reset_all(gw_manager* manager, uint64_t now, uint32_t* mask) GW_NOEXCEPT;
-GW_API gw_status gw_admin_reset_app(gw_manager* manager, int64_t uid, uint32_t types, uint64_t now,
-                                    uint32_t* mask) GW_NOEXCEPT;
-GW_API gw_status gw_admin_reset_process(gw_manager* manager, int64_t pid, uint32_t types, uint64_t now,
-                                        uint32_t* mask) GW_NOEXCEPT;
+GW_API gw_status gw_admin_reset_app(gw_manager* manager, int64_t uid, uint32_t mask, uint64_t now,
+                                    uint32_t* removed) GW_NOEXCEPT;
+GW_API gw_status gw_admin_reset_process(gw_manager* manager, int64_t pid, uint32_t mask, uint64_t now,
+                                        uint32_t* removed) GW_NOEXCEPT;
 
 /* ---- Changes in two steps: for a host with a journal, or with a quota that is asked outside its lock -------------- */
 
@@ -337,9 +337,9 @@ GW_API gw_status gw_admit_app_stopped(const gw_manager* manager, int64_t uid, ui
 GW_API gw_status gw_admit_package_removed(const gw_manager* manager, int64_t uid, uint64_t now,
                                           gw_command* command) GW_NOEXCEPT;
 GW_API gw_status gw_admit_admin_reset_all(const gw_manager* manager, uint64_t now, gw_command* command) GW_NOEXCEPT;
-GW_API gw_status gw_admit_admin_reset_app(const gw_manager* manager, int64_t uid, uint32_t types, uint64_t now,
+GW_API gw_status gw_admit_admin_reset_app(const gw_manager* manager, int64_t uid, uint32_t mask, uint64_t now,
                                           gw_command* command) GW_NOEXCEPT;
-GW_API gw_status gw_admit_admin_reset_process(const gw_manager* manager, int64_t pid, uint32_t types, uint64_t now,
+GW_API gw_status gw_admit_admin_reset_process(const gw_manager* manager, int64_t pid, uint32_t mask, uint64_t now,
                                               gw_command* command) GW_NOEXCEPT;
 
 /* Carries out a command: one that was admitted, at that instant or earlier, or one from a journal. It asks no quota and
@@ -396,12 +396,12 @@ GW_API gw_status gw_owners_of(const gw_manager* manager, uint32_t uid, uint64_t 
                               size_t* total) GW_NOEXCEPT;
 /* The first owners after `after` (null: from the start) that hold any of the types, in listing order. `count` is the
  * number written: fewer than `capacity` are the last. Advances to now. */
-GW_API gw_status gw_owners(gw_manager* manager, uint32_t types, const gw_owner* after, uint64_t now, gw_owner* owners,
+GW_API gw_status gw_owners(gw_manager* manager, uint32_t mask, const gw_owner* after, uint64_t now, gw_owner* owners,
                            size_t capacity, size_t* count) GW_NOEXCEPT;
 /* How many owners hold a type now. Advances to now. */
 GW_API gw_status gw_count(gw_manager* manager, uint32_t type, uint64_t now, size_t* count) GW_NOEXCEPT;
-/* A number that gw_owners of these types cannot exceed. */
-GW_API size_t gw_size(const gw_manager* manager, uint32_t types) GW_NOEXCEPT;
+/* The most that gw_owners can find for this mask: what is due and not yet freed counts. */
+GW_API size_t gw_most_owners(const gw_manager* manager, uint32_t mask) GW_NOEXCEPT;
 /* Advances to now. */
 GW_API gw_status gw_get_stats(gw_manager* manager, uint64_t now, gw_stats* stats) GW_NOEXCEPT;
 

@@ -176,7 +176,7 @@ struct EventsRead {
 
 struct GrantView {
     Mask type = 0;
-    bool persistent = false;
+    bool is_persist = false;
     std::uint32_t timeout_ms = 0;
     Instant deadline = no_deadline;
     std::string_view reason{};
