@@ -1,11 +1,14 @@
-"""Options and settings that all tests share."""
+"""Options and settings that all tests share, and the choice of what only CI runs."""
 
 import signal
 
 import pytest
 
+_LEFT_OUT = pytest.StashKey[int]()
 
-def pytest_configure() -> None:
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "long: takes long and tells little to whoever has changed nothing; CI runs it")
     # Whoever starts the tests in the background of a script has signals ignored that some of them send; what is ignored
     # is so in every child too.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -17,3 +20,32 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--differential-steps", type=int, default=1_000_000, metavar="N", help="steps of the differential run, in total"
     )
+    which = parser.getgroup("grantwheel")
+    which.addoption("--long", action="store_true", help="run the tests that take long too")
+    which.addoption("--only-long", action="store_true", help="run the tests that take long, and no others")
+
+
+@pytest.hookimpl(trylast=True)  # after -k, -m and --deselect have chosen: only what they left is counted
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave the long tests out, or the others; what is in a file that was named on the command line is wanted."""
+    if config.getoption("--long") and not config.getoption("--only-long"):
+        return
+    named = {(config.invocation_params.dir / argument.partition("::")[0]).resolve() for argument in config.args}
+    only_long = bool(config.getoption("--only-long"))
+
+    def is_wanted(item: pytest.Item) -> bool:
+        is_long = item.get_closest_marker("long") is not None
+        return is_long if only_long else not is_long or item.path in named
+
+    left_out = [item for item in items if not is_wanted(item)]
+    items[:] = [item for item in items if is_wanted(item)]
+    config.hook.pytest_deselected(items=left_out)
+    config.stash[_LEFT_OUT] = 0 if only_long else len(left_out)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    left_out = config.stash.get(_LEFT_OUT, 0)
+    if left_out:
+        terminalreporter.section("left out")
+        terminalreporter.write_line(f"{left_out} tests that take long, which CI runs: pytest --long")
+        terminalreporter.write_line("They build the C++ tests, the examples and the packages, or try more of the same.")

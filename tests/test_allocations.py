@@ -16,6 +16,7 @@ SOURCES = TESTS / "allocations"
 COMPILER = next(filter(None, map(shutil.which, filter(None, (os.environ.get("CXX"), "c++", "g++", "clang++")))), None)
 
 pytestmark = [
+    pytest.mark.long,
     pytest.mark.skipif(COMPILER is None, reason="there is no C++ compiler"),
     pytest.mark.skipif("LD_PRELOAD" in os.environ, reason="somebody else stands before the allocators"),
 ]

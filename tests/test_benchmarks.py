@@ -128,6 +128,7 @@ def test_results_are_put_between_the_marks_of_the_page() -> None:
         replaced("no marks", "new results")
 
 
+@pytest.mark.long
 def test_cpp_workloads_compile() -> None:
     if COMPILER is None:
         pytest.skip("there is no C++ compiler")

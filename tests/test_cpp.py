@@ -24,10 +24,13 @@ FUZZ = ROOT / "fuzz"
 # The tools that were installed with the tests come first.
 PATH = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
 
-pytestmark = pytest.mark.skipif(
-    not any(shutil.which(name) for name in filter(None, (os.environ.get("CXX"), "c++", "g++", "clang++"))),
-    reason="there is no C++ compiler",
-)
+pytestmark = [
+    pytest.mark.long,
+    pytest.mark.skipif(
+        not any(shutil.which(name) for name in filter(None, (os.environ.get("CXX"), "c++", "g++", "clang++"))),
+        reason="there is no C++ compiler",
+    ),
+]
 
 
 def run(*command: str | Path, cwd: Path = ROOT) -> str:

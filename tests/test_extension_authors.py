@@ -57,6 +57,7 @@ def test_the_folders_are_those_of_the_package() -> None:
 
 
 @needs_compiler
+@pytest.mark.long
 def test_an_extension_of_another_package_builds_and_runs(tmp_path: Path) -> None:
     found = [f"-DPython_EXECUTABLE={sys.executable}", f"-Dpybind11_DIR={pybind11.get_cmake_dir()}"]
     run("cmake", "-S", TESTS / "extension", "-B", tmp_path, "-G", "Ninja", *found, cwd=tmp_path)
@@ -67,6 +68,7 @@ def test_an_extension_of_another_package_builds_and_runs(tmp_path: Path) -> None
 
 
 @needs_compiler
+@pytest.mark.long
 def test_hosts_in_c_and_cpp_build_and_run(tmp_path: Path) -> None:
     package = f"-Dgrantwheel_DIR={grantwheel.get_cmake_dir()}"
     run("cmake", "-S", TESTS / "consumer", "-B", tmp_path, "-G", "Ninja", package, cwd=tmp_path)

@@ -155,6 +155,7 @@ def test_the_installed_package_is_typed_and_needs_nothing() -> None:
     assert [name for name in required if "extra ==" not in name] == []
 
 
+@pytest.mark.long
 def test_the_sdist_has_the_sources_and_nothing_made(sdist: Path) -> None:
     assert sdist.name == f"grantwheel-{version()}.tar.gz"
     with tarfile.open(sdist) as archive:
@@ -180,6 +181,7 @@ def test_the_sdist_has_the_sources_and_nothing_made(sdist: Path) -> None:
     assert [name for name in names if made.search(name)] == []
 
 
+@pytest.mark.long
 def test_the_wheel_from_the_sdist_is_the_package(wheel: Path) -> None:
     assert wheel.name.startswith(f"grantwheel-{version()}-cp3")
     with zipfile.ZipFile(wheel) as archive:
@@ -201,11 +203,13 @@ def test_the_wheel_from_the_sdist_is_the_package(wheel: Path) -> None:
     assert "grantwheel/py.typed" in own
 
 
+@pytest.mark.long
 def test_the_installed_wheel_works_elsewhere(installed: Environment, tmp_path: Path) -> None:
     lines = output(installed.command("python"), "-W", "error", "-c", USE, cwd=tmp_path).splitlines()
     assert Path(lines[-1]).is_relative_to(installed.folder)
 
 
+@pytest.mark.long
 def test_the_installed_command_works_elsewhere(installed: Environment, tmp_path: Path) -> None:
     command = installed.command("grantwheel")
     assert output(command, "--version", cwd=tmp_path) == f"grantwheel {version()}\n"
@@ -218,6 +222,7 @@ def exported(library: Path) -> list[str]:
     return [line.split()[-1] for line in output("nm", "-D", "--defined-only", library, cwd=library.parent).splitlines()]
 
 
+@pytest.mark.long
 def test_the_extension_exports_its_init_function_alone(wheel: Path, tmp_path: Path) -> None:
     # The one that runs these tests too: optimised code has other inline functions left than that of Debug.
     with zipfile.ZipFile(wheel) as archive:
@@ -227,6 +232,7 @@ def test_the_extension_exports_its_init_function_alone(wheel: Path, tmp_path: Pa
     assert exported(Path(_core.__file__)) == ["PyInit__core"]
 
 
+@pytest.mark.long
 def test_a_wheel_without_the_extension_does_not_build(unpacked: Path, tmp_path: Path) -> None:
     with pytest.raises(AssertionError, match="A wheel needs GRANTWHEEL_PYTHON=ON"):
         build("build_wheel", unpacked, tmp_path, **{"cmake.define.GRANTWHEEL_PYTHON": "OFF", "build-dir": "build/off"})
@@ -239,6 +245,7 @@ def replace(path: Path, old: str, new: str) -> None:
     path.write_text(text.replace(old, new), encoding="utf-8")
 
 
+@pytest.mark.long
 def test_an_editable_install_follows_changes(wheel: Path, unpacked: Path, tmp_path: Path) -> None:
     # The command of CONTRIBUTING.md, in the directory that the wheel was built in.
     contributing = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")

@@ -7,6 +7,7 @@ is that of the differential run.
 from collections.abc import Callable
 from typing import Any, Final
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
@@ -183,8 +184,8 @@ class CapiAgainstModel(ManagerAgainstModel):
 
 
 def in_steps(machine: type[ManagerAgainstModel], examples: int) -> type:
-    """Make the test case of a state machine."""
-    case: type = machine.TestCase
+    """Make a test case of a state machine, which may have several."""
+    case: type = type(machine.__name__, (machine,), {}).TestCase  # type: ignore[attr-defined]
     case.settings = settings(  # type: ignore[attr-defined]
         derandomize=True,
         database=None,
@@ -196,5 +197,7 @@ def in_steps(machine: type[ManagerAgainstModel], examples: int) -> type:
     return case
 
 
-TestManagerAgainstModel = in_steps(ManagerAgainstModel, 400)
-TestCapiAgainstModel = in_steps(CapiAgainstModel, 100)
+TestManagerAgainstModel = in_steps(ManagerAgainstModel, 80)
+TestCapiAgainstModel = in_steps(CapiAgainstModel, 20)
+TestManagerAgainstModelLonger = pytest.mark.long(in_steps(ManagerAgainstModel, 400))
+TestCapiAgainstModelLonger = pytest.mark.long(in_steps(CapiAgainstModel, 100))
