@@ -21,7 +21,6 @@
 #include <cinttypes>
 #include <csignal>
 #include <cstdio>
-#include <cstdlib>
 #include <span>
 #include <string>
 #include <string_view>
@@ -30,10 +29,20 @@
 #include <grantwheel/clock.hpp>
 #include <grantwheel/manager.hpp>
 
+#include "arguments.hpp"
+
 namespace gw = grantwheel;
 
 namespace {
 
+constexpr const char* usage =
+    "usage: epoll_host [EVENTS]\n"
+    "Reads commands, a line each, and prints what happens to grants; keeps EVENTS events for the reader (65536).\n"
+    "  apply UID TYPE MILLISECONDS    0 milliseconds: until it is released\n"
+    "  release UID TYPE\n"
+    "  stop UID\n"
+    "  who TYPE\n"
+    "  quit\n";
 constexpr std::size_t records_in_one_go = 1000;
 constexpr std::size_t longest_line = 4096;
 
@@ -209,8 +218,16 @@ bool watch(int epoll, int fd) {
 }  // namespace
 
 int main(int count, char** arguments) {
+    if (const auto code = usage_only(count, arguments, 1, usage)) return *code;
     gw::Limits limits;
-    if (count > 1) limits.event_capacity = static_cast<std::uint32_t>(std::strtoul(arguments[1], nullptr, 10));
+    if (count > 1) {
+        const auto events = number_of(arguments[1], UINT32_MAX);
+        if (!events) {
+            std::fputs(usage, stderr);
+            return 2;
+        }
+        limits.event_capacity = static_cast<std::uint32_t>(*events);
+    }
     const auto manager = gw::Manager::create(limits);
     if (!manager) {
         const char* const field = limits.first_invalid();

@@ -26,6 +26,14 @@
 #define LONGEST_SLEEP 60000 /* ms: poll does not count the time in suspend, so the clock is looked at now and then */
 #define EVENTS_AT_ONCE 32
 
+static const char usage[] =
+    "usage: journal_host JOURNAL\n"
+    "Reads commands, a line each, writes them to the file JOURNAL and carries them out:\n"
+    "  apply UID TYPES MILLISECONDS [REASON]    0 milliseconds: until it is released\n"
+    "  release UID TYPES\n"
+    "  mask UID\n"
+    "  quit\n";
+
 struct host {
     gw_manager* manager;
     FILE* journal; /* read at the start, then written past stdio */
@@ -199,9 +207,14 @@ static void serve(struct host* host) {
 
 int main(int count, char** arguments) {
     struct host host = {NULL, NULL, 0};
-    if (count != 2 || gw_abi_version() != GW_ABI_VERSION) {
-        fprintf(stderr, "usage: journal_host JOURNAL, with a library of ABI %d\n", GW_ABI_VERSION);
-        return 2;
+    const int wants_help = count == 2 && (strcmp(arguments[1], "--help") == 0 || strcmp(arguments[1], "-h") == 0);
+    if (wants_help || count != 2 || arguments[1][0] == '-') {
+        fputs(usage, wants_help ? stdout : stderr);
+        return wants_help ? 0 : 2;
+    }
+    if (gw_abi_version() != GW_ABI_VERSION) {
+        fprintf(stderr, "journal_host: needs a library of ABI %d\n", GW_ABI_VERSION);
+        return 1;
     }
     host.journal = fopen(arguments[1], "a+");
     if (host.journal == NULL || gw_create(NULL, &host.manager) != GW_OK) {

@@ -6,17 +6,22 @@
 #include <chrono>
 #include <cinttypes>
 #include <cstdio>
-#include <cstdlib>
 #include <memory>
 #include <random>
 #include <thread>
 #include <vector>
 
+#include "arguments.hpp"
 #include "shards.hpp"
 
 namespace gw = grantwheel;
 
 namespace {
+
+constexpr const char* usage =
+    "usage: sharded_host [CALLS [ROUNDS]]\n"
+    "Shows what is different when there are several managers; with CALLS (of each thread) measures what two threads\n"
+    "gain, medians of so many ROUNDS (9).\n";
 
 gw::Request timed(gw::Mask mask, bool is_process = false) {
     return {.mask = mask, .is_process = is_process, .timeout_ms = 3'600'000};
@@ -125,6 +130,13 @@ int measure(std::size_t calls, std::size_t rounds) {
 }  // namespace
 
 int main(int count, char** arguments) {
+    if (const auto code = usage_only(count, arguments, 2, usage)) return *code;
     if (count == 1) return show();
-    return measure(std::strtoul(arguments[1], nullptr, 10), count > 2 ? std::strtoul(arguments[2], nullptr, 10) : 9);
+    const auto calls = number_of(arguments[1], 1'000'000'000);
+    const auto rounds = number_of(count > 2 ? arguments[2] : "9", 1'000);
+    if (!calls || *calls == 0 || !rounds || *rounds == 0) {
+        std::fputs(usage, stderr);
+        return 2;
+    }
+    return measure(*calls, *rounds);
 }

@@ -8,7 +8,6 @@
 #include <array>
 #include <cinttypes>
 #include <cstdio>
-#include <cstdlib>
 #include <functional>
 #include <queue>
 #include <random>
@@ -16,6 +15,8 @@
 #include <vector>
 
 #include <grantwheel/manager.hpp>
+
+#include "arguments.hpp"
 
 namespace gw = grantwheel;
 
@@ -27,6 +28,10 @@ constexpr gw::Instant hour = 60 * minute;
 constexpr gw::Instant day = 24 * hour;
 constexpr std::uint32_t first_uid = 10'000;
 constexpr std::size_t shown = 10;
+constexpr const char* usage =
+    "usage: virtual_day [APPS [SEED [EVENTS]]]\n"
+    "A day of APPS apps, 1..100000 (10000), in virtual time: who held what for how long. The same SEED (1) gives the\n"
+    "same day. EVENTS is a file to write every event to, one a line.\n";
 // Those that can be here: nobody resets all, and there are no processes and no removals.
 constexpr gw::Cause shown_causes[] = {gw::Cause::release, gw::Cause::expired, gw::Cause::app_stopped, gw::Cause::admin};
 
@@ -218,17 +223,22 @@ void print(const Ledger& ledger) {
 }  // namespace
 
 int main(int count, char** arguments) {
-    const std::uint64_t apps = count > 1 ? std::strtoull(arguments[1], nullptr, 10) : 10'000;
-    const std::uint64_t seed = count > 2 ? std::strtoull(arguments[2], nullptr, 10) : 1;
-    std::FILE* const copy = count > 3 ? std::fopen(arguments[3], "w") : nullptr;
-    const auto manager = gw::Manager::create({.max_records = 100'000, .event_capacity = 1u << 17});
-    if (!manager || apps == 0 || apps > 100'000 || (count > 3 && copy == nullptr)) {
-        std::fprintf(stderr, "usage: virtual_day [APPS, 1..100000 [SEED [FILE]]]\n");
+    if (const auto code = usage_only(count, arguments, 3, usage)) return *code;
+    const auto apps = number_of(count > 1 ? arguments[1] : "10000", 100'000);
+    const auto seed = number_of(count > 2 ? arguments[2] : "1", UINT64_MAX);
+    if (!apps || *apps == 0 || !seed) {
+        std::fputs(usage, stderr);
         return 2;
     }
+    std::FILE* const copy = count > 3 ? std::fopen(arguments[3], "w") : nullptr;
+    const auto manager = gw::Manager::create({.max_records = 100'000, .event_capacity = 1u << 17});
+    if (!manager || (count > 3 && copy == nullptr)) {
+        std::perror(count > 3 ? arguments[3] : "virtual_day");
+        return 1;
+    }
 
-    Apps actors(*manager, apps, seed);
-    Ledger ledger(apps);
+    Apps actors(*manager, *apps, *seed);
+    Ledger ledger(*apps);
     for (gw::Instant now = 0; now < day; now += minute) {
         // The ring has room for more than the events of a minute, so reading once a minute misses none.
         while (actors.next_turn() < now + minute) actors.take_turn();
@@ -242,7 +252,7 @@ int main(int count, char** arguments) {
 
     std::printf("a day of %" PRIu64 " apps: %" PRIu64 " calls, %" PRIu64 " refused, %" PRIu64 " events, %" PRIu64
                 " missed\n\n",
-                apps, actors.calls(), actors.refused(), ledger.events(), ledger.missed());
+                *apps, actors.calls(), actors.refused(), ledger.events(), ledger.missed());
     print(ledger);
     return 0;
 }

@@ -36,10 +36,13 @@ PATIENCE = 120  # seconds that an example may take, on a machine that is busy wi
 
 TYPES = ["CPU", "COMMON_EVENT", "TIMER", "WORK_SCHEDULER", "BLUETOOTH", "GPS", "AUDIO", "RUNNING_LOCK", "SENSOR"]
 
-pytestmark = pytest.mark.skipif(
-    not any(shutil.which(name) for name in filter(None, (os.environ.get("CXX"), "c++", "g++", "clang++"))),
-    reason="there is no C++ compiler",
-)
+pytestmark = [
+    pytest.mark.long,
+    pytest.mark.skipif(
+        not any(shutil.which(name) for name in filter(None, (os.environ.get("CXX"), "c++", "g++", "clang++"))),
+        reason="there is no C++ compiler",
+    ),
+]
 
 
 class Code(NamedTuple):
@@ -196,6 +199,25 @@ def test_every_example_is_built_and_shown() -> None:
     for path in sources:
         assert path.stem in listed
         assert f"(../examples/{path.name})" in PAGE
+
+
+@pytest.mark.parametrize("name", ["epoll_host", "journal_host", "sharded_host", "virtual_day"])
+def test_help_is_printed_and_options_are_refused(folder: Path, tmp_path: Path, name: str) -> None:
+    def ask(*arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [str(folder / name), *arguments]
+        return subprocess.run(
+            command, cwd=tmp_path, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
+        )
+
+    helped = ask("--help")
+    assert (helped.returncode, helped.stderr) == (0, "")
+    assert helped.stdout.startswith(f"usage: {name} [" if name != "journal_host" else "usage: journal_host JOURNAL\n")
+    for arguments in (["--no-such-option"], ["-x"], ["1", "--seed"], ["1"] * 4):
+        refused = ask(*arguments)
+        assert (refused.returncode, refused.stdout, refused.stderr) == (2, "", helped.stdout)
+    if name != "journal_host":
+        assert ask("12x").returncode == 2
+    assert list(tmp_path.iterdir()) == []
 
 
 class Host:
