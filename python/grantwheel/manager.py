@@ -64,7 +64,7 @@ class Manager(_core.Manager):
     TypeError
         The clock has no ``now()``, the policy is none, or the recorder cannot be called.
     BusinessError
-        9800001: the memory is not to be had.
+        9800001: there is not enough memory.
     """
 
     def __init__(
@@ -106,7 +106,7 @@ class Manager(_core.Manager):
             A limit in ``cpu_level_max`` is not within 0..2.
         BusinessError
             18700001: a uid is out of range, or a bundle name is longer than 1024 bytes. 9800002: a bundle name cannot
-            be encoded. 9800001: the memory is not to be had. 9800004: the manager is closed. After any error the old
+            be encoded. 9800001: there is not enough memory. 9800004: the manager is closed. After any error the old
             policy stays.
         """
         if not isinstance(policy, Policy):
