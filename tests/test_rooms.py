@@ -90,8 +90,8 @@ COMMANDS = {
 # The modules that know of threads, of loops and of waiting; the others leave that alone.
 ALIVE = {
     "asyncio": {"aio", "hold"},
-    "select": {"delivery", "demo.stop", "processes", "run.loop", "running"},
-    "threading": words("backgroundTaskManager delivery hold manager processes run.loop running"),
+    "select": {"demo.stop", "events.delivery", "linux.pidfd", "run.loop"},
+    "threading": words("backgroundTaskManager events.delivery hold run.loop run.watches"),
 }
 # Third-party packages that a function may import when it is asked for what they do; never at import time.
 EXTRAS = {"rich"}

@@ -132,11 +132,17 @@ void Shell::set_policy(std::unique_ptr<Policy> policy, py::object quota) {
 }
 
 void Shell::close() {
+    require_here();
     std::unique_ptr<Manager> closed;
-    if (home_.is_here()) {
+    {
         const std::lock_guard lock(mutex_);
+        if (manager_ != nullptr) {
+            const Engine& engine = manager_->engine();
+            remains_ = std::make_unique<Remains>(engine, readers_->least_after(engine.last_sequence()));
+        }
         closed = std::move(manager_);
         if (waker_) waker_->end();
+        readers_->ring_all();
     }
     forget();
 }

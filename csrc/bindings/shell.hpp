@@ -19,8 +19,10 @@
 #include <vector>
 
 #include "bindings/clocks.hpp"
+#include "bindings/cursor.hpp"
 #include "bindings/errors.hpp"
 #include "bindings/home.hpp"
+#include "bindings/owned_events.hpp"
 #include "bindings/tally.hpp"
 #include "bindings/waker.hpp"
 #include "grantwheel/manager.hpp"
@@ -92,8 +94,14 @@ public:
 
     // `quota` may be None.
     void set_policy(std::unique_ptr<Policy> policy, py::object quota);
-    // Gives the memory back. Every later call is refused as not connected, but for this one.
+    // Gives the memory back, but for the events that somebody has still to read. Every later call is refused as not
+    // connected, but for this one and for reading those events.
     void close();
+    // Under the lock: what a closed manager has left; null while it is open.
+    [[nodiscard]] const Remains* remains() const noexcept { return remains_.get(); }
+    // Under the lock. Pre: it is not closed.
+    [[nodiscard]] const Engine& engine() const noexcept { return manager_->engine(); }
+    [[nodiscard]] const std::shared_ptr<Readers>& readers() const noexcept { return readers_; }
 
     // Under the lock: what wakes those who wait for this manager.
     [[nodiscard]] Waker& waker();
@@ -152,7 +160,9 @@ private:
     Home home_;
     std::mutex mutex_;
     std::unique_ptr<Manager> manager_;  // null once closed
-    Instant latest_ = 0;                // of all calls, those included that only read
+    std::unique_ptr<Remains> remains_;  // null before
+    std::shared_ptr<Readers> readers_ = std::make_shared<Readers>();
+    Instant latest_ = 0;  // of all calls, those included that only read
     ClockReader clock_;
     py::object quota_;     // null when there is none
     py::object recorder_;  // null when there is none

@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 
 from . import __version__, demo
 from .demo.lines import FIELDS
-from .procfs import ProcfsError
+from .linux.procfs import ProcfsError
 
 _DONE, _FAILED, _INTERRUPTED, _UNREAD = 0, 1, 130, 141
 

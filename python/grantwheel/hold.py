@@ -17,8 +17,8 @@ from itertools import count
 from typing import TYPE_CHECKING, NamedTuple, Self
 
 from . import _core
+from ._process import refuse_to_pickle
 from .caller import Caller
-from .subscription import refuse_to_pickle
 from .types import OwnerKind, ResourceType
 
 if TYPE_CHECKING:

@@ -1,0 +1,225 @@
+"""Delivery: subscriptions whose events go to a callback, in a thread of their own, while the manager runs.
+
+Nobody here waits for a lock: a signal handler, a finaliser and another thread may come in between any two instructions.
+Whoever changes what a thread looks at changes it first and rings then; the thread looks once more after each reading.
+"""
+
+import functools
+import inspect
+import logging
+import os
+import select
+import threading
+import time
+import weakref
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from grantwheel import _core
+from grantwheel._waiting import wait_until
+from grantwheel.events.subscription import Subscription
+from grantwheel.types import Event, EventKind
+
+_log = logging.getLogger("grantwheel")
+_FOREVER = 2**64 - 1
+_ONE_BY_ONE = 256  # events that are read at once: they are safe from being overwritten, and not delivered yet
+_BATCH = 1024
+_PAUSE_S = 1.0  # after an error that may be there the next time too
+_JOIN_S = 1.0  # a thread with nothing left to do ends at once
+_here = threading.local()
+
+
+def is_delivering() -> bool:
+    """Whether this thread is one that calls callbacks. Such a thread never waits for another one."""
+    return getattr(_here, "delivering", False)
+
+
+def _is_asynchronous(function: Callable[..., object]) -> bool:
+    """Whether a call gives something that somebody would have to await."""
+    while isinstance(function, functools.partial):
+        function = function.func
+    return any(
+        inspect.iscoroutinefunction(one) or inspect.isasyncgenfunction(one)
+        for one in (function, inspect.getattr_static(type(function), "__call__", None))
+    )
+
+
+def _require_plain(function: Callable[..., object], name: str) -> None:
+    if _is_asynchronous(function):
+        raise TypeError(f"{name} must be a plain function: nobody would await it. See grantwheel.aio.events")
+
+
+def _deliver(reference: "weakref.ref[CallbackSubscription]", claim: threading.Lock, descriptor: int) -> None:
+    """Deliver until the end: the work of the thread.
+
+    Between events it holds no reference, so that it keeps nothing alive. The descriptor is a duplicate: it stays valid,
+    and becomes readable, when the subscription goes.
+    """
+    _here.delivering = True
+    bell = select.poll()
+    bell.register(descriptor, select.POLLIN)
+    try:
+        while (subscription := reference()) is not None and subscription._is_wanted() and claim.acquire(blocking=False):
+            # While it has the claim it is the only one. What is wanted between its last look and its letting go is seen
+            # by the look above.
+            try:
+                while subscription is not None and subscription._deliver():
+                    del subscription
+                    bell.poll()
+                    subscription = reference()
+            finally:
+                claim.release()
+            del subscription
+    finally:
+        os.close(descriptor)
+
+
+class CallbackSubscription(Subscription):
+    """A subscription whose events go to its subscriber, a callable, while the manager runs."""
+
+    def __init__(
+        self,
+        manager: _core.Manager,
+        subscriber: Callable[[Any], object],
+        *,
+        kinds: Iterable[EventKind | str] | None = None,
+        uids: Iterable[int] | None = None,
+        batch: bool = False,
+        on_gap: Callable[[int], object] | None = None,
+        forget: Callable[[Subscription], bool],
+    ) -> None:
+        _require_plain(subscriber, "subscriber")
+        if on_gap is not None:
+            if not callable(on_gap):
+                raise TypeError(f"on_gap must be callable, not {type(on_gap).__name__}")
+            _require_plain(on_gap, "on_gap")
+        super().__init__(manager, subscriber, kinds=kinds, uids=uids, forget=forget)
+        self._callback = subscriber
+        self._is_batch = batch
+        self._on_gap = on_gap
+        self._claim = threading.Lock()  # held by the thread that delivers; nobody waits for it
+        self._thread: threading.Thread | None = None
+        self._stop_at = 0  # the last event that is to be delivered; 0 before the manager has ever run
+        self._is_over = False  # the manager is closed, and all was delivered
+        self._in_hand = 0
+        self._is_at_work = False  # from before a reading until what it gave was delivered
+        self._is_calling = False
+        self._has_told = False
+
+    @property
+    def pending(self) -> int:
+        """How many events have not been delivered yet, those of other kinds and uids and those overwritten included."""
+        return super().pending + self._in_hand
+
+    def _end(self) -> None:
+        super()._end()
+        if not is_delivering():
+            wait_until(lambda: not self._is_calling)
+
+    def _begin_delivery(self) -> None:
+        """Start the thread, or let the one that is about to end go on."""
+        self._stop_at = _FOREVER
+        if not self._is_wanted() or self._claim.locked():
+            return
+        name = getattr(self._subscriber, "__qualname__", type(self._subscriber).__qualname__)
+        descriptor = os.dup(self.fileno())
+        try:
+            # A daemon, because it has to go on while the threads that are none end. The exit waits for it.
+            thread = threading.Thread(
+                target=_deliver,
+                args=(weakref.ref(self), self._claim, descriptor),
+                name=f"grantwheel {name}",
+                daemon=True,
+            )
+            thread.start()
+        except Exception:  # an interrupt may come when the thread has the descriptor already
+            os.close(descriptor)
+            raise
+        self._thread = thread
+
+    def _finish_delivery(self) -> None:
+        """Let the thread end after what there is now."""
+        self._stop_at = self._cursor.last(self._manager)
+        self._cursor.ring(self._manager)
+
+    def _join_delivery(self, give_up: float | None) -> bool:
+        thread = self._thread
+        if thread is None or is_delivering():
+            return True
+        if not wait_until(self._is_idle, give_up):
+            return False
+        thread.join(_JOIN_S if give_up is None else max(0.0, min(_JOIN_S, give_up - time.monotonic())))
+        return True
+
+    def _is_wanted(self) -> bool:
+        """Whether there is anything to deliver, or may be."""
+        return not self._is_cancelled and not self._is_over and self._cursor.after < self._stop_at
+
+    def _is_idle(self) -> bool:
+        # In this order: what is read is in the hands of somebody at work.
+        return not self._is_wanted() and not self._is_at_work
+
+    def _deliver(self) -> bool:
+        """Deliver what is there. Returns whether to wait for more."""
+        self._is_at_work = True
+        try:
+            while self._is_wanted() and self._deliver_some():
+                pass
+        except _core.ServiceOperationError:
+            self._is_over = True
+        except Exception:  # noqa: BLE001 - no memory for the events; they are still there the next time
+            _log.exception("%r could not have its events", self)
+            time.sleep(_PAUSE_S)
+        finally:
+            self._is_at_work = False
+        return self._is_wanted()
+
+    def _deliver_some(self) -> bool:
+        """Deliver what one read gives. Returns whether there may be more."""
+        missed = self._cursor.missed
+        events = self._cursor.read(self._manager, _BATCH if self._is_batch else _ONE_BY_ONE, is_delivery=self._is_batch)
+        self._in_hand = len(events)
+        try:
+            gap = self._cursor.missed - missed
+            if gap > 0:
+                self._tell_gap(gap)
+            if self._is_batch and events:
+                self._call(self._callback, events)
+            elif not self._is_batch:
+                for event in events:
+                    self._in_hand -= 1
+                    if not self._call(self._callback, event):
+                        break
+        finally:
+            self._in_hand = 0
+        return bool(events) or gap > 0
+
+    def _tell_gap(self, gap: int) -> None:
+        if self._on_gap is None:
+            _log.warning("%r missed %d events: it is slower than they come", self._subscriber, gap)
+        else:
+            self._call(self._on_gap, gap)
+
+    def _call(self, function: Callable[[Any], object], what: Event | list[Event] | int) -> bool:
+        """Call, unless the subscription has ended. Returns whether it has not."""
+        self._is_calling = True
+        try:
+            if self._is_cancelled:
+                return False
+            if isinstance(what, Event):
+                self._cursor.hand_over(self._manager, what.time)
+            result = function(what)
+            if inspect.iscoroutine(result) or inspect.isasyncgen(result):
+                self._tell_asynchronous(function, result)
+        except BaseException:  # noqa: BLE001 - SystemExit too: it would end the thread and nothing else
+            _log.exception("%r, a subscriber, raised", function)
+        finally:
+            self._is_calling = False
+        return True
+
+    def _tell_asynchronous(self, function: Callable[[Any], object], result: object) -> None:
+        if inspect.iscoroutine(result):
+            result.close()
+        if not self._has_told:
+            self._has_told = True
+            _log.error("%r, a subscriber, is asynchronous: nobody awaits it. See grantwheel.aio.events", function)
