@@ -49,29 +49,26 @@ def _require_plain(function: Callable[..., object], name: str) -> None:
         raise TypeError(f"{name} must be a plain function: nobody would await it. See grantwheel.aio.events")
 
 
-def _deliver(reference: "weakref.ref[CallbackSubscription]", claim: threading.Lock, descriptor: int) -> None:
+def _deliver(reference: "weakref.ref[CallbackSubscription]", claim: threading.Lock, bell: _core.Descriptor) -> None:
     """Deliver until the end: the work of the thread.
 
-    Between events it holds no reference, so that it keeps nothing alive. The descriptor is a duplicate: it stays valid,
-    and becomes readable, when the subscription goes.
+    Between events it holds no reference, so that it keeps nothing alive. The bell is a duplicate: it stays open, and
+    becomes readable, when the subscription goes.
     """
     _here.delivering = True
-    bell = select.poll()
-    bell.register(descriptor, select.POLLIN)
-    try:
-        while (subscription := reference()) is not None and subscription._is_wanted() and claim.acquire(blocking=False):
-            # While it has the claim it is the only one. What is wanted between its last look and its letting go is seen
-            # by the look above.
-            try:
-                while subscription is not None and subscription._deliver():
-                    del subscription
-                    bell.poll()
-                    subscription = reference()
-            finally:
-                claim.release()
-            del subscription
-    finally:
-        os.close(descriptor)
+    poll = select.poll()
+    poll.register(bell.fileno(), select.POLLIN)
+    while (subscription := reference()) is not None and subscription._is_wanted() and claim.acquire(blocking=False):
+        # While it has the claim it is the only one. What is wanted between its last look and its letting go is seen by
+        # the look above.
+        try:
+            while subscription is not None and subscription._deliver():
+                del subscription
+                poll.poll()
+                subscription = reference()
+        finally:
+            claim.release()
+        del subscription
 
 
 class CallbackSubscription(Subscription):
@@ -122,19 +119,14 @@ class CallbackSubscription(Subscription):
         if not self._is_wanted() or self._claim.locked():
             return
         name = getattr(self._subscriber, "__qualname__", type(self._subscriber).__qualname__)
-        descriptor = os.dup(self.fileno())
-        try:
-            # A daemon, because it has to go on while the threads that are none end. The exit waits for it.
-            thread = threading.Thread(
-                target=_deliver,
-                args=(weakref.ref(self), self._claim, descriptor),
-                name=f"grantwheel {name}",
-                daemon=True,
-            )
-            thread.start()
-        except Exception:  # an interrupt may come when the thread has the descriptor already
-            os.close(descriptor)
-            raise
+        # A daemon, because it has to go on while the threads that are none end. The exit waits for it.
+        thread = threading.Thread(
+            target=_deliver,
+            args=(weakref.ref(self), self._claim, _core.Descriptor(os.dup(self.fileno()))),
+            name=f"grantwheel {name}",
+            daemon=True,
+        )
+        thread.start()
         self._thread = thread
 
     def _finish_delivery(self) -> None:

@@ -9,13 +9,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
+from grantwheel import _core
 from grantwheel.linux.procfs import Identity, read_identity
 
 PROC = Path("/proc")
 _T = TypeVar("_T")
 
 
-def open_process(pid: int) -> int:
+def open_process(pid: int) -> _core.Descriptor:
     """Return a descriptor of the process that has the pid now; it is readable when the process has ended.
 
     Raises
@@ -30,7 +31,7 @@ def open_process(pid: int) -> int:
         The kernel is older than Linux 5.3 (``ENOSYS``), or no more files may be opened (``EMFILE``).
     """
     try:
-        return _with_descriptors(lambda: os.pidfd_open(pid))
+        return _with_descriptors(lambda: _core.Descriptor(os.pidfd_open(pid)))
     except (AttributeError, OSError) as error:
         reason = getattr(error, "errno", None) or errno.ENOSYS
         if reason == errno.ENOSYS:

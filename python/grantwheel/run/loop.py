@@ -116,18 +116,18 @@ class Loop(OfOneProcess):
             place.epoll.register(descriptor, select.EPOLLIN)
 
     def _unregister(self, source: Source) -> bool:
-        descriptor = self._sources.pop(source, None)
-        if descriptor is None:
-            return False
-        if self._by_descriptor.get(descriptor) is source:
-            del self._by_descriptor[descriptor]
+        """Forget a source. Whoever is interrupted in it may begin again."""
+        descriptor = self._sources.get(source)
         place = self._places.get(0)
-        if place is not None:
-            with contextlib.suppress(OSError):  # it was not registered yet, or not any more
-                place.epoll.unregister(descriptor)
-            if not self._is_needed():
-                place.bell.ring()
-        return True
+        if descriptor is not None:
+            if self._by_descriptor.get(descriptor) is source:
+                self._by_descriptor.pop(descriptor, None)
+            if place is not None:
+                self._drop(place, descriptor)
+        was_there = self._sources.pop(source, None) is not None
+        if place is not None and not self._is_needed():
+            place.bell.ring()
+        return was_there
 
     def _settle(self, source: Source, wait_s: float) -> None:
         thread = self._thread
@@ -171,7 +171,7 @@ class Loop(OfOneProcess):
         return source if source in self._sources else None
 
     def _drop(self, place: _Place, descriptor: int) -> None:
-        """Take out what somebody was interrupted in taking out, or has just taken out, and may have opened anew."""
+        """Wait for a descriptor no more, unless it has been closed meanwhile, and opened again for another source."""
         with contextlib.suppress(OSError):
             place.epoll.unregister(descriptor)
         if self._source_of(descriptor) is not None:

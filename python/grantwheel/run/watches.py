@@ -4,13 +4,11 @@ The kernel tells the end of a process through a descriptor of it, a pidfd, which
 pid later.
 """
 
-import contextlib
 import errno
-import os
 import threading
 import time
 import weakref
-from collections.abc import Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from enum import StrEnum
 
 from grantwheel import _core
@@ -21,6 +19,10 @@ from grantwheel.linux.procfs import Identity
 from grantwheel.run.loop import Loop
 
 _WAIT_S = 1.0  # for another thread that is just telling a death; it is quick, unless a hook of the manager is not
+
+
+def _nobody() -> None:
+    """Stand for a manager that has gone."""
 
 
 class WatchState(StrEnum):
@@ -35,23 +37,18 @@ class _End:
     """The end of a process, as a source of the loop: its pidfd, and the watch that it is for."""
 
     def __init__(self, pid: int) -> None:
-        self._open: list[int] = []
-        self._open.append(open_process(pid))
-        self._number = self._open[0]
         self.watch: Watch | None = None
+        self._pidfd: _core.Descriptor | None = open_process(pid)
+        self._number = self._pidfd.fileno()
 
     def __repr__(self) -> str:
         return repr(self.watch)
-
-    def __del__(self) -> None:
-        self.close()
 
     def fileno(self) -> int:
         return self._number
 
     def close(self) -> None:
-        with contextlib.suppress(IndexError):
-            os.close(self._open.pop())
+        self._pidfd = None
 
     def ready(self) -> None:
         if self.watch is not None:
@@ -144,6 +141,7 @@ class Watch(OfOneProcess):
         self._watches._loop.remove(self._end)
         self._watches._leave(self)
         self._end.close()
+        self._end.watch = None  # no circle is left, which would keep the descriptors of the loop open for a while
 
 
 class _Groups:
@@ -182,7 +180,7 @@ class Watches(OfOneProcess):
 
     def __init__(self, manager: _core.Manager, loop: Loop) -> None:
         super().__init__()
-        self._manager = weakref.ref(manager, self._forget_manager)
+        self._manager: Callable[[], _core.Manager | None] = weakref.ref(manager, self._forget_manager)
         self._loop = loop
         self._of_uid = _Groups()
         self._of_pid = _Groups()
@@ -243,6 +241,7 @@ class Watches(OfOneProcess):
         self._of_pid.leave(watch._pid, watch)
 
     def _forget_manager(self, _manager: object) -> None:
+        self._manager = _nobody  # the reference leads back here, and would keep the loop until the next collection
         if self._is_here:
             for watch in list(self._of_pid.all()):
                 watch._finish(WatchState.CANCELLED)
