@@ -40,6 +40,10 @@ template <typename Class>
     };
     py::class_<Class> bound(module, name, py::custom_type_setup(setup_all), documentation);
     py::detail::type_info* const info = py::detail::get_type_info(reinterpret_cast<PyTypeObject*>(bound.ptr()));
+    // What pybind11 would take for a value of an instance whose `__init__` has not been called.
+    info->operator_new = [](std::size_t) -> void* {
+        throw py::type_error("__init__() of the object must be called before it is used");
+    };
     static auto* const enter = info->init_instance;
     info->init_instance = [](py::detail::instance* instance, const void* holder) {
         try {
@@ -50,6 +54,29 @@ template <typename Class>
         }
     };
     return bound;
+}
+
+// The value of an instance of a bound class, which CPython has checked to be one; null before `__init__`.
+template <typename Class>
+[[nodiscard]] Class* value_of(PyObject* self) {
+    auto* const instance = reinterpret_cast<py::detail::instance*>(self);
+    if (!instance->simple_layout) return py::handle(self).cast<Class*>();
+    return static_cast<Class*>(instance->simple_value_holder[0]);
+}
+
+// Lets the garbage collector see through the instances of a class that has `traverse` and `forget`.
+template <typename Class>
+void see_through(PyHeapTypeObject* heap_type) {
+    PyTypeObject* const type = &heap_type->ht_type;
+    type->tp_flags |= Py_TPFLAGS_HAVE_GC;
+    type->tp_traverse = [](PyObject* self, visitproc visit, void* arg) -> int {
+        Py_VISIT(Py_TYPE(self));
+        return py::detail::is_holder_constructed(self) ? value_of<Class>(self)->traverse(visit, arg) : 0;
+    };
+    type->tp_clear = [](PyObject* self) -> int {
+        if (py::detail::is_holder_constructed(self)) value_of<Class>(self)->forget();
+        return 0;
+    };
 }
 
 }  // namespace grantwheel::bindings

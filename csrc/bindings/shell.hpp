@@ -2,7 +2,7 @@
 //
 // Lock     One mutex per manager, held over core calls only and never while Python runs. Whoever waits for it may hold
 //          the GIL, as whoever holds it never asks for the GIL.
-// Hook     Asked between admit and execute and told of ended CPU afterwards, without the lock. It may call the manager.
+// Hook     Asked between admit and execute and told of ended CPU afterwards, without any lock. It may call the manager.
 // Record   With a recorder all calls that can move time or change anything take turns, so that a replay of the record
 //          meets the same instants in the same order. The recorder itself may only read single records.
 // Waker    Made when somebody is first to be woken. Hears of every call before its lock is let go.
@@ -18,6 +18,7 @@
 #include <thread>
 #include <vector>
 
+#include "bindings/claims.hpp"
 #include "bindings/clocks.hpp"
 #include "bindings/cursor.hpp"
 #include "bindings/errors.hpp"
@@ -50,8 +51,31 @@ public:
     private:
         Shell* shell_;
     };
-    // Which types of a command are held at an instant, by the records that it goes to. Changes nothing.
-    using Held = Mask (*)(const Engine& engine, const Command& command, Instant now);
+    // What a change depends on besides what was admitted, decided at the moment at which it is carried out.
+    class Clause {
+    public:
+        // Under the lock, when it is admitted and again when it is carried out: the types that it is about. When there
+        // are none, nothing is done.
+        [[nodiscard]] virtual Mask left(const Engine& engine, const Command& command, Instant now) = 0;
+        // Under the same lock: it has been carried out, with this answer.
+        virtual void done(Mask) noexcept {}
+        // While an error of the hook is being handled: whether that refuses nothing.
+        [[nodiscard]] virtual bool goes_on() { return false; }
+        // Whether it may wait for its turn behind another thread's recorder.
+        [[nodiscard]] virtual bool may_wait() const noexcept { return true; }
+
+    protected:
+        ~Clause() = default;
+    };
+    // What is left to be done when the hook or the recorder returns to this thread, or ends another one's turn.
+    class Unfinished {
+    public:
+        virtual ~Unfinished() = default;
+        // Returns whether it is done. It is called again if not, or if it throws.
+        [[nodiscard]] virtual bool finish() = 0;
+    };
+    // Thrown when it is another thread's turn, and its end may not be waited for.
+    struct Busy {};
     // The manager under its lock, which is held as long as this lives.
     struct Locked {
         Guard lock;
@@ -84,13 +108,27 @@ public:
     auto look(Work&& work);
 
     // Carries out what `admit(manager, now)` admits, with hook and recorder. Returns the mask; throws the refusal.
-    // The look-up of what it is `about`, as far as that is known, begins before the clock is read. With
-    // `held`, only the types that it answers are changed; when it answers none, nothing is, and the mask is 0.
+    // The look-up of what it is `about`, as far as that is known, begins before the clock is read. With a
+    // `clause`, only the types that it leaves are changed; when it leaves none, nothing is, and the mask is 0.
     template <typename Admit>
-    Mask change(About about, Admit&& admit, Held held = nullptr);
+    Mask change(About about, Admit&& admit, Clause* clause = nullptr);
 
     // Whether neither hook nor recorder stands between admit and execute.
     [[nodiscard]] bool is_direct() const noexcept { return !quota_ && !recorder_; }
+
+    [[nodiscard]] bool has_quota() const noexcept { return static_cast<bool>(quota_); }
+    // Whether this thread is in a call of the hook, and whether it is in one of the recorder.
+    [[nodiscard]] bool is_in_hook() const noexcept;
+    [[nodiscard]] bool is_in_turn() const noexcept { return turn_holder_ == std::this_thread::get_id(); }
+    // Has something finished as soon as it can be; at once, if this thread is in neither and it is nobody's turn.
+    void postpone(std::shared_ptr<Unfinished> unfinished);
+
+    // Under the lock: what is held for the time of a block.
+    [[nodiscard]] Claims& claims() noexcept { return *claims_; }
+
+    [[nodiscard]] bool is_here() const noexcept { return home_.is_here(); }
+    // Refusal in the child of a fork.
+    void require_here() const;
 
     // `quota` may be None.
     void set_policy(std::unique_ptr<Policy> policy, py::object quota);
@@ -122,13 +160,26 @@ private:
     // One call at a time where there is a recorder; nothing otherwise.
     class Turn {
     public:
-        explicit Turn(Shell& shell);
+        // Busy when it would have to wait and may not.
+        explicit Turn(Shell& shell, bool may_wait = true);
         ~Turn();
         Turn(const Turn&) = delete;
         Turn& operator=(const Turn&) = delete;
 
     private:
         Shell* shell_;
+    };
+
+    // While it lives this thread is in a call of the hook.
+    class InHook {
+    public:
+        explicit InHook(const Shell& shell);
+        ~InHook();
+        InHook(const InHook&) = delete;
+        InHook& operator=(const InHook&) = delete;
+
+    private:
+        const Shell& shell_;
     };
 
     // The uids whose app record lost CPU in a call.
@@ -139,12 +190,21 @@ private:
         return *manager_;
     }
     [[nodiscard]] Session begin_asking();
-    [[nodiscard]] Mask change_in_steps(Admission admission, Held held);
-    // Leaves the types to an admission that are held. False when there are none.
-    [[nodiscard]] static bool keep_held(Admission& admission, Held held, const Session& session);
+    [[nodiscard]] Mask change_in_steps(Admission admission, Clause* clause);
+    [[nodiscard]] Result carry_out(Admission& admission, Clause* clause, Ended& ended);
+    [[nodiscard]] Result carry_out_on_record(Admission& admission, Clause* clause, Ended& ended);
+    [[nodiscard]] static Result execute(Manager& manager, const Admission& admission, Instant now, Clause* clause,
+                                        Ended& ended);
+    // Leaves the types to an admission that its clause does. False when there are none.
+    [[nodiscard]] static bool keep(Admission& admission, Clause* clause, const Session& session);
+    // Does the work, and then what was put off meanwhile because of it, however it ends.
+    template <typename Work>
+    auto and_unfinished(Work&& work);
+    void finish_postponed();
+    [[nodiscard]] bool has_agreed(const Command& command, Clause* clause);
     [[nodiscard]] bool ask_quota(const Command& command) const;
     void record(const Command& command, Instant now) const;
-    void settle(const Ended& ended) const;
+    void settle(const Ended& ended);
     // Room for what `note_ended` will note after a call: a change that is carried out can fail no more.
     void make_room(const Manager& manager, Ended& ended) const {
         if (quota_) ended.reserve(manager.engine().most_owners(type::CPU));
@@ -155,7 +215,6 @@ private:
     }
 
     [[nodiscard]] Session session(Guard lock, Instant now);
-    void require_here() const;
 
     Home home_;
     std::mutex mutex_;
@@ -168,6 +227,9 @@ private:
     py::object recorder_;  // null when there is none
     std::mutex turn_;
     std::atomic<std::thread::id> turn_holder_{};
+    mutable std::vector<std::thread::id> in_hook_;        // with the GIL
+    std::vector<std::shared_ptr<Unfinished>> postponed_;  // with the GIL
+    std::unique_ptr<Claims> claims_ = std::make_unique<Claims>();
     Tally tally_;
     std::unique_ptr<Waker> waker_;  // null until it is needed; goes before the clock
 };
@@ -246,12 +308,12 @@ auto Shell::run(Work&& work) {
         note_ended(manager, ended);
         return answer;
     };
-    auto answer = [&] {
+    auto answer = and_unfinished([&] {
         const Turn turn(*this);
         if constexpr (gil == Gil::release) return look(work_and_note);
         const Session session = begin();
         return work_and_note(session.manager, session.now);
-    }();
+    });
     settle(ended);
     return answer;
 }
@@ -264,13 +326,31 @@ auto Shell::look(Work&& work) {
     return work(session.manager, session.now);
 }
 
+// An error that is none of Python's or ours goes through: a thread that is being ended has no right to run Python.
+template <typename Work>
+auto Shell::and_unfinished(Work&& work) {
+    try {
+        auto answer = work();
+        finish_postponed();
+        return answer;
+    } catch (const Refusal&) {
+        finish_postponed();
+        throw;
+    } catch (const std::exception&) {
+        finish_postponed();
+        throw;
+    }
+}
+
 template <typename Admit>
-Mask Shell::change(About about, Admit&& admit, Held held) {
+Mask Shell::change(About about, Admit&& admit, Clause* clause) {
     if (is_direct()) {
         const Session session = begin(about);
         Admission admission = admit(session.manager, session.now);
-        if (held != nullptr && !keep_held(admission, held, session)) return 0;
-        return mask_or_throw(session.manager.execute(admission, session.now));
+        if (clause != nullptr && !keep(admission, clause, session)) return 0;
+        const Mask mask = mask_or_throw(session.manager.execute(admission, session.now));
+        if (clause != nullptr) clause->done(mask);
+        return mask;
     }
     std::string bundle;
     Admission admission;
@@ -278,11 +358,11 @@ Mask Shell::change(About about, Admit&& admit, Held held) {
         const Session session = begin();
         admission = admit(session.manager, session.now);
         check(admission.status);
-        if (held != nullptr && !keep_held(admission, held, session)) return 0;
+        if (!keep(admission, clause, session)) return 0;
         bundle = admission.command.bundle;  // it may lie in a policy that is replaced before the command is executed
         admission.command.bundle = bundle;
     }
-    return change_in_steps(std::move(admission), held);
+    return change_in_steps(std::move(admission), clause);
 }
 
 }  // namespace grantwheel::bindings
