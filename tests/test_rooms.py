@@ -89,9 +89,9 @@ COMMANDS = {
 }
 # The modules that know of threads, of loops and of waiting; the others leave that alone.
 ALIVE = {
-    "asyncio": {"aio", "hold"},
+    "asyncio": {"aio", "hold", "run.renewals"},
     "select": {"demo.stop", "events.delivery", "linux.pidfd", "run.loop"},
-    "threading": words("backgroundTaskManager events.delivery hold run.loop run.watches"),
+    "threading": words("backgroundTaskManager events.delivery run.loop run.watches"),
 }
 # Third-party packages that a function may import when it is asked for what they do; never at import time.
 EXTRAS = {"rich"}

@@ -47,9 +47,9 @@ const char* name_of(Share::State state) {
 
 }  // namespace
 
-class Share::Beginning final : public Shell::Clause {
+class Share::Begin final : public Shell::Clause {
 public:
-    explicit Beginning(Share& share) : share_(share) {}
+    explicit Begin(Share& share) : share_(share) {}
 
     // What has gone since anybody looked has nothing to do with what is granted now.
     [[nodiscard]] Mask left(const Engine& engine, const Command& command, Instant now) override {
@@ -72,9 +72,9 @@ private:
     Claims::Room room_;
 };
 
-class Share::Renewing final : public Shell::Clause {
+class Share::Renewal final : public Shell::Clause {
 public:
-    explicit Renewing(Share& share) : share_(share) {}
+    explicit Renewal(Share& share) : share_(share) {}
 
     [[nodiscard]] Mask left(const Engine& engine, const Command& command, Instant now) override {
         return share_.state_ == State::held ? command.mask & share_.look(engine, now) : 0;
@@ -84,9 +84,9 @@ private:
     Share& share_;
 };
 
-class Share::Releasing final : public Shell::Clause {
+class Share::Release final : public Shell::Clause {
 public:
-    Releasing(Share& share, bool may_wait) : share_(share), may_wait_(may_wait) {}
+    Release(Share& share, bool may_wait) : share_(share), may_wait_(may_wait) {}
 
     [[nodiscard]] Mask left(const Engine&, const Command& command, Instant) override {
         return share_.free(command.mask);
@@ -105,6 +105,18 @@ private:
     Share& share_;
     bool may_wait_;
     std::optional<py::error_already_set> error_;
+};
+
+// While it lives nobody else begins to release the same share.
+class Share::WhileReleasing {
+public:
+    explicit WhileReleasing(Share& share) : share_(share) { share_.is_releasing_ = true; }
+    ~WhileReleasing() { share_.is_releasing_ = false; }
+    WhileReleasing(const WhileReleasing&) = delete;
+    WhileReleasing& operator=(const WhileReleasing&) = delete;
+
+private:
+    Share& share_;
 };
 
 Claims::Key Share::key_of(Mask type) const noexcept {
@@ -159,7 +171,7 @@ Mask Share::begin() {
         throw std::runtime_error(std::string("a hold can be used once; this one is ") + name_of(state_));
     }
     state_ = State::beginning;
-    Beginning clause(*this);
+    Begin clause(*this);
     try {
         const Mask mask = change(application_.request, clause);
         if (mask == 0) throw std::runtime_error("the hold was ended while it began");
@@ -178,7 +190,7 @@ Mask Share::renew() {
         request.mask = look(session.manager.engine(), session.now);
     }
     if (request.mask == 0) return 0;
-    Renewing clause(*this);
+    Renewal clause(*this);
     return change(request, clause);
 }
 
@@ -234,32 +246,36 @@ void Share::count_off(Mask still) noexcept {
     state_ = State::ending;
 }
 
-// Returns whether it is done, or else has to wait for the hook or the recorder.
+// Returns whether it is done, or else has to wait for the hook, the recorder, or who is at it already.
 bool Share::release(bool may_wait) {
     if (state_ != State::ending) return true;
-    Request request{.mask = free(granted_), .is_apply = false, .is_process = application_.request.is_process};
-    const bool asks = shell_.has_quota() && !request.is_process && (request.mask & type::CPU) != 0;
-    if (request.mask != 0 && (shell_.is_in_turn() || (asks && shell_.is_in_hook()))) return false;
+    const Mask types = free(granted_);
+    const bool asks = shell_.has_quota() && !application_.request.is_process && (types & type::CPU) != 0;
+    if (is_releasing_ || (types != 0 && (shell_.is_in_turn() || (asks && shell_.is_in_hook())))) return false;
+    const WhileReleasing while_releasing(*this);
+    return release(types, may_wait);
+}
+
+bool Share::release(Mask types, bool may_wait) {
+    Release clause(*this, may_wait);
     std::optional<py::error_already_set> failure;
-    Releasing clause(*this, may_wait);
     try {
-        if (request.mask != 0) static_cast<void>(change(request, clause));
+        const Request request{.mask = types, .is_apply = false, .is_process = application_.request.is_process};
+        if (types != 0) change(request, clause);
     } catch (const Shell::Busy&) {
         return false;
     } catch (const Refusal& refusal) {
-        if (refusal.status() != Status::not_connected)
-            failure.emplace(current_error());  // else nothing is held any more
+        if (refusal.status() != Status::not_connected) failure.emplace(current_error());  // else nothing is held
     } catch (const std::exception&) {
         failure.emplace(current_error());
         if (is_interrupt(*failure)) throw *failure;
     }
     forget();
     state_ = State::ended;
-    if (failure) warn("%r could not be released, and runs out", request.mask, *failure);
-    if (clause.error()) {
-        if (is_interrupt(*clause.error())) throw *clause.error();
-        warn("the quota failed when it was asked about the release of %r, which has been released", request.mask,
-             *clause.error());
+    if (failure) warn("%r could not be released, and runs out", types, *failure);
+    if (const auto& error = clause.error()) {
+        if (is_interrupt(*error)) throw *error;
+        warn("the quota failed when it was asked about the end of a hold: %r has been released", types, *error);
     }
     return true;
 }
@@ -268,9 +284,9 @@ void Share::forget() noexcept {
     for_each_type(granted_, [&](Mask type) { shell_.claims().forget_if_free(key_of(type), generation_of(type)); });
 }
 
-Share& Lease::share() const {
+std::shared_ptr<Share> Lease::share() const {
     if (!share_) throw std::runtime_error("the lease has let go of its manager");
-    return *share_;
+    return share_;
 }
 
 int Lease::traverse(visitproc visit, void* arg) const {
@@ -318,20 +334,20 @@ void bind_leases(py::module_& module) {
              py::arg("ttl_ms"), py::arg("process"), py::arg("reason"), py::arg("cpu_level"), py::arg("caller"),
              py::pos_only())
         .def(
-            "begin", [](const Lease& lease) { return mask_int(lease.share().begin()); },
+            "begin", [](const Lease& lease) { return mask_int(lease.share()->begin()); },
             "Apply. Returns the types that were granted; raises what `Manager.apply` does.")
         .def(
-            "renew", [](const Lease& lease) { return mask_int(lease.share().renew()); },
+            "renew", [](const Lease& lease) { return mask_int(lease.share()->renew()); },
             "Extend what it has still. Returns the types that were renewed; raises what `Manager.apply` does.")
         .def(
-            "lost", [](const Lease& lease) { return mask_int(lease.share().lost()); },
+            "lost", [](const Lease& lease) { return mask_int(lease.share()->lost()); },
             "Return the types that have gone; once it has ended, those that had gone by then.")
         .def(
-            "end", [](const Lease& lease) { lease.share().end(true); },
+            "end", [](const Lease& lease) { lease.share()->end(true); },
             "Release what no other lease is there for. Raises only what interrupts it; then it goes on when it is\n"
             "called again.")
-        .def_property_readonly("types", [](const Lease& lease) { return mask_int(lease.share().granted()); })
-        .def_property_readonly("state", [](const Lease& lease) { return name_of(lease.share().state()); });
+        .def_property_readonly("types", [](const Lease& lease) { return mask_int(lease.share()->granted()); })
+        .def_property_readonly("state", [](const Lease& lease) { return name_of(lease.share()->state()); });
 }
 
 }  // namespace grantwheel::bindings

@@ -34,14 +34,16 @@ public:
     // Raises only what interrupts: what cannot be released runs out, and that is logged.
     void end(bool may_wait);
     [[nodiscard]] bool finish() override { return release(false); }
+    [[nodiscard]] bool is_being_finished() const noexcept override { return is_releasing_; }
 
     [[nodiscard]] Mask granted() const noexcept { return granted_; }
     [[nodiscard]] State state() const noexcept { return state_; }
 
 private:
-    class Beginning;
-    class Renewing;
-    class Releasing;
+    class Begin;
+    class Renewal;
+    class Release;
+    class WhileReleasing;
 
     [[nodiscard]] Claims::Key key_of(Mask type) const noexcept;
     [[nodiscard]] Claims::Generation& generation_of(Mask type) noexcept;
@@ -55,6 +57,8 @@ private:
     [[nodiscard]] bool count_off_after_look();
     void count_off(Mask still) noexcept;
     [[nodiscard]] bool release(bool may_wait);
+    // Asks, and releases. Returns false when it is another thread's turn.
+    [[nodiscard]] bool release(Mask types, bool may_wait);
     void forget() noexcept;
 
     Shell& shell_;
@@ -63,6 +67,7 @@ private:
     State state_ = State::fresh;
     Mask granted_ = 0;
     Mask lost_ = 0;  // at the end
+    bool is_releasing_ = false;
     std::array<Claims::Generation, type_count> generations_{};
 };
 
@@ -74,7 +79,8 @@ public:
     Lease(const Lease&) = delete;
     Lease& operator=(const Lease&) = delete;
 
-    [[nodiscard]] Share& share() const;
+    // Kept by the caller, as a call may go on when the lease has gone.
+    [[nodiscard]] std::shared_ptr<Share> share() const;
     int traverse(visitproc visit, void* arg) const;
     void forget() noexcept;
 

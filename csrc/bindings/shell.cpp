@@ -216,12 +216,15 @@ void Shell::postpone(std::shared_ptr<Unfinished> unfinished) {
     finish_postponed();
 }
 
-// Who cannot finish one is in somebody's turn, who comes here after it.
+// What cannot be finished is kept up by somebody's turn, who comes here after it.
 void Shell::finish_postponed() {
-    while (!postponed_.empty() && !is_in_turn() && !is_in_hook()) {
-        const std::shared_ptr<Unfinished> first = postponed_.front();
-        if (!first->finish()) return;
-        std::erase(postponed_, first);
+    const auto is_idle = [](const std::shared_ptr<Unfinished>& one) { return !one->is_being_finished(); };
+    while (!is_in_turn() && !is_in_hook()) {
+        const auto place = std::find_if(postponed_.begin(), postponed_.end(), is_idle);
+        if (place == postponed_.end()) return;
+        const std::shared_ptr<Unfinished> one = *place;
+        if (!one->finish()) return;
+        std::erase(postponed_, one);
     }
 }
 

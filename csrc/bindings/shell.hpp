@@ -73,6 +73,8 @@ public:
         virtual ~Unfinished() = default;
         // Returns whether it is done. It is called again if not, or if it throws.
         [[nodiscard]] virtual bool finish() = 0;
+        // Whether somebody is finishing it just now.
+        [[nodiscard]] virtual bool is_being_finished() const noexcept = 0;
     };
     // Thrown when it is another thread's turn, and its end may not be waited for.
     struct Busy {};

@@ -8,7 +8,7 @@ from ._process import refuse_to_pickle
 from .caller import Caller
 from .events.subscribers import Subscribers, require_subscriber
 from .events.subscription import Subscription
-from .hold import Hold, Holds, Terms
+from .hold import Hold, Holds
 from .listing import listing
 from .policy import Policy
 from .run.loop import Loop
@@ -73,7 +73,7 @@ class Manager(_core.Manager):
         self._loop = Loop()
         self._watches = Watches(self, self._loop)
         self._own = _core.Cursor(self, _ALL_KINDS, None)
-        self._holds = Holds(self)
+        self._holds = Holds(self, self._loop)
         self.set_policy(Policy() if policy is None else policy)
 
     __reduce_ex__ = refuse_to_pickle
@@ -254,6 +254,7 @@ class Manager(_core.Manager):
         process: bool = False,
         cpu_level: int = -1,
         caller: Caller | None = None,
+        on_lost: Callable[[Hold], object] | None = None,
     ) -> Hold:
         """Hold types for the time of a ``with`` or ``async with`` block.
 
@@ -273,18 +274,36 @@ class Manager(_core.Manager):
             How long the grants go on without a renewal, 1..2^32-1 ms.
         process, cpu_level, caller
             As in `apply`.
+        on_lost : callable
+            Called with the hold when a renewal finds that types have gone, or fails after one that came through:
+            `Hold.lost` and `Hold.failure` say what it is. By whoever renews: the thread of the manager, the event loop
+            of an ``async with``, or the caller of `renew_holds`. When it raises, that is logged.
 
         Returns
         -------
         Hold
             To be used in one ``with`` or ``async with`` statement. Its begin raises what `apply` raises; its end raises
             nothing: what cannot be released runs out, and that is logged.
+
+        Raises
+        ------
+        TypeError
+            An argument has the wrong type, or ``on_lost`` cannot be called, or would have to be awaited.
+        BusinessError
+            9800002: the reason or the bundle cannot be encoded. 9800004: the manager was made before a fork.
         """
-        if not isinstance(ttl_ms, int):
-            raise TypeError(f"ttl_ms must be an int, not {type(ttl_ms).__name__}")
-        uid = os.getuid() if uid is None else uid
-        pid = os.getpid() if pid is None else pid
-        return Hold(self._holds, Terms(mask, uid, pid, reason, ttl_ms, process, cpu_level, caller))
+        return self._holds.make(
+            self,
+            uid=os.getuid() if uid is None else uid,
+            pid=os.getpid() if pid is None else pid,
+            mask=mask,
+            ttl_ms=ttl_ms,
+            process=process,
+            reason=reason,
+            cpu_level=cpu_level,
+            caller=caller,
+            on_lost=on_lost,
+        )
 
     def renew_holds(self) -> int | None:
         """Renew every hold whose time has come: for a `ManualClock`, which nothing can sleep on.
@@ -295,5 +314,12 @@ class Manager(_core.Manager):
         -------
         int or None
             When to call again, in ms of the clock; None without holds.
+
+        Raises
+        ------
+        ValueError
+            The clock has run backwards or out of range.
+        BusinessError
+            9800004: the manager was made before a fork.
         """
         return self._holds.renew_due()

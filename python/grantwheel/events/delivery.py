@@ -4,7 +4,6 @@ Nobody here waits for a lock: a signal handler, a finaliser and another thread m
 Whoever changes what a thread looks at changes it first and rings then; the thread looks once more after each reading.
 """
 
-import functools
 import inspect
 import logging
 import os
@@ -16,6 +15,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from grantwheel import _core
+from grantwheel._callback import require_plain
 from grantwheel._waiting import wait_until
 from grantwheel.events.subscription import Subscription
 from grantwheel.types import Event, EventKind
@@ -24,6 +24,7 @@ _log = logging.getLogger("grantwheel")
 _FOREVER = 2**64 - 1
 _ONE_BY_ONE = 256  # events that are read at once: they are safe from being overwritten, and not delivered yet
 _BATCH = 1024
+_OTHERWISE = "See grantwheel.aio.events"
 _PAUSE_S = 1.0  # after an error that may be there the next time too
 _JOIN_S = 1.0  # a thread with nothing left to do ends at once
 _here = threading.local()
@@ -32,21 +33,6 @@ _here = threading.local()
 def is_delivering() -> bool:
     """Whether this thread is one that calls callbacks. Such a thread never waits for another one."""
     return getattr(_here, "delivering", False)
-
-
-def _is_asynchronous(function: Callable[..., object]) -> bool:
-    """Whether a call gives something that somebody would have to await."""
-    while isinstance(function, functools.partial):
-        function = function.func
-    return any(
-        inspect.iscoroutinefunction(one) or inspect.isasyncgenfunction(one)
-        for one in (function, inspect.getattr_static(type(function), "__call__", None))
-    )
-
-
-def _require_plain(function: Callable[..., object], name: str) -> None:
-    if _is_asynchronous(function):
-        raise TypeError(f"{name} must be a plain function: nobody would await it. See grantwheel.aio.events")
 
 
 def _deliver(reference: "weakref.ref[CallbackSubscription]", claim: threading.Lock, bell: _core.Descriptor) -> None:
@@ -85,11 +71,11 @@ class CallbackSubscription(Subscription):
         on_gap: Callable[[int], object] | None = None,
         forget: Callable[[Subscription], bool],
     ) -> None:
-        _require_plain(subscriber, "subscriber")
+        require_plain(subscriber, "subscriber", _OTHERWISE)
         if on_gap is not None:
             if not callable(on_gap):
                 raise TypeError(f"on_gap must be callable, not {type(on_gap).__name__}")
-            _require_plain(on_gap, "on_gap")
+            require_plain(on_gap, "on_gap", _OTHERWISE)
         super().__init__(manager, subscriber, kinds=kinds, uids=uids, forget=forget)
         self._callback = subscriber
         self._is_batch = batch

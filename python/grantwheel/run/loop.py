@@ -73,7 +73,7 @@ class Loop(OfOneProcess):
         self._busy: Source | None = None
 
     def add(self, source: Source) -> None:
-        """Wait for a source from now on.
+        """Wait for a source from now on. It is fine if it has been added before.
 
         Raises
         ------
@@ -108,11 +108,15 @@ class Loop(OfOneProcess):
         self._unregister(source)  # it may just have been brought back after a pause
         return was_there
 
+    def has(self, source: Source) -> bool:
+        """Whether a source is waited for, or will be again after a pause."""
+        return source in self._sources or source in self._paused
+
     def _register(self, source: Source, descriptor: int) -> None:
         place = self._places.get(0) or self._places.setdefault(0, _Place())
         self._by_descriptor[descriptor] = source
         self._sources[source] = descriptor
-        with contextlib.suppress(FileExistsError):  # the thread was faster, in `_drop`
+        with contextlib.suppress(FileExistsError):  # it has been added before, or the thread was faster, in `_drop`
             place.epoll.register(descriptor, select.EPOLLIN)
 
     def _unregister(self, source: Source) -> bool:
