@@ -244,9 +244,10 @@ py::object follow(Cursor& cursor, Shell& shell, const py::object& limit, bool is
 
 std::unique_ptr<Cursor> make_cursor(Shell& shell, std::uint32_t kinds, std::optional<std::vector<std::uint32_t>> uids) {
     if (uids) std::sort(uids->begin(), uids->end());
+    const auto locked = shell.lock();  // first of all: what the readers of a parent share is not to be touched
     auto cursor = std::make_unique<Cursor>(shell.readers());
     cursor->filter = {kinds, std::move(uids)};
-    cursor->after = shell.lock().manager.engine().last_sequence();
+    cursor->after = locked.manager.engine().last_sequence();
     return cursor;
 }
 
@@ -273,16 +274,12 @@ int bell_descriptor(Cursor& cursor, Shell& shell) {
     return cursor.bell->descriptor();
 }
 
-// Wakes whoever waits for events, once.
-void ring(const Cursor& cursor, Shell& shell) {
-    const Shell::Guard lock(shell);
-    keep_bell(shell, cursor, true);
-}
-
-// Lets nothing be seen that comes from now on. What it ends with, and what the bell tells of that, is one step.
+// Lets nothing be seen that comes from now on. What it ends with, and what the bell tells of that, is one step. Nothing
+// happens when it has ended.
 void end(Cursor& cursor, Shell& shell) {
     const Shell::Guard lock(shell);
-    cursor.until = std::min(cursor.until, Ring(shell).last());
+    if (cursor.until != UINT64_MAX) return;
+    cursor.until = Ring(shell).last();
     keep_bell(shell, cursor, true);
 }
 
@@ -314,10 +311,9 @@ void bind_cursor(py::module_& module) {
         .def("pending", &pending, py::arg("manager"), "Return how many events have not been dealt with.")
         .def("last", &last, py::arg("manager"), "Return the number of the last event that there is to read.")
         .def("end", &end, py::arg("manager"),
-             "Let nothing be read that comes from now on, and wake whoever waits for events.")
+             "Let nothing be read that comes from now on, and wake whoever waits for events, once.")
         .def("hand_over", &hand_over, py::arg("manager"), py::arg("event_time"), "Count how late an event is now.")
-        .def("fileno", &bell_descriptor, py::arg("manager"), "Return a descriptor that is readable while events wait.")
-        .def("ring", &ring, py::arg("manager"), "Wake whoever waits for events, once.");
+        .def("fileno", &bell_descriptor, py::arg("manager"), "Return a descriptor that is readable while events wait.");
 }
 
 }  // namespace

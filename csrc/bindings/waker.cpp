@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 
 #include "bindings/errors.hpp"
 
@@ -18,17 +19,8 @@ unsigned Home::forks() noexcept {
     return count.load(std::memory_order_relaxed);
 }
 
-namespace {
-
-[[noreturn]] void throw_errno() {
-    PyErr_SetFromErrno(PyExc_OSError);
-    throw py::error_already_set();
-}
-
-}  // namespace
-
 Descriptor::Descriptor(int number) : number_(number) {
-    if (number_ < 0) throw_errno();
+    if (number_ < 0) throw FailedSystemCall{errno};
 }
 
 Descriptor::~Descriptor() {
@@ -101,7 +93,7 @@ int Waker::joint_descriptor(const Bell& bell) {
     for (const int part : {alarm_descriptor(), bell.descriptor()}) {
         epoll_event wanted{};
         wanted.events = EPOLLIN;
-        if (::epoll_ctl(joint.number(), EPOLL_CTL_ADD, part, &wanted) != 0) throw_errno();
+        if (::epoll_ctl(joint.number(), EPOLL_CTL_ADD, part, &wanted) != 0) throw FailedSystemCall{errno};
     }
     joint_ = std::move(joint);
     return joint_.number();

@@ -20,7 +20,7 @@ namespace grantwheel::bindings {
 class Descriptor {
 public:
     Descriptor() = default;
-    // As a system call gave it. Sets OSError and throws when that has failed: needs the GIL.
+    // As a system call gave it. Throws FailedSystemCall when that has failed.
     explicit Descriptor(int number);
     ~Descriptor();
     Descriptor(const Descriptor&) = delete;

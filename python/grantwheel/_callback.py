@@ -5,22 +5,27 @@ import inspect
 from collections.abc import Callable
 
 
-def is_asynchronous(function: Callable[..., object]) -> bool:
-    """Whether a call gives something that somebody would have to await."""
+def _gives_work(function: Callable[..., object]) -> bool:
+    """Whether a call does nothing yet, and gives something that somebody would have to await or iterate."""
     while isinstance(function, functools.partial):
         function = function.func
     return any(
-        inspect.iscoroutinefunction(one) or inspect.isasyncgenfunction(one)
-        for one in (function, inspect.getattr_static(type(function), "__call__", None))
+        inspect.iscoroutinefunction(one) or inspect.isasyncgenfunction(one) or inspect.isgeneratorfunction(one)
+        for one in (function, type(function).__call__)
     )
 
 
+def is_work(result: object) -> bool:
+    """Whether a function has returned something that somebody would have to await or iterate."""
+    return inspect.isawaitable(result) or inspect.isasyncgen(result) or inspect.isgenerator(result)
+
+
 def require_plain(function: object, name: str, otherwise: str) -> None:
-    """Raise TypeError for what cannot be called, and for what somebody would have to await."""
+    """Raise TypeError for what cannot be called, and for what somebody would have to await or iterate."""
     if not callable(function):
         raise TypeError(f"{name} must be callable, not {type(function).__name__}")
-    if is_asynchronous(function):
-        raise TypeError(f"{name} must be a plain function: nobody would await it. {otherwise}")
+    if _gives_work(function):
+        raise TypeError(f"{name} must be a plain function: nobody awaits or iterates what it returns. {otherwise}")
 
 
 def refuse_coroutine(result: object, name: str) -> None:

@@ -40,10 +40,14 @@ class LoopRunner(Runner, _core.AsyncBlock):
         alarm = _core.alarm_fileno(self._manager)
         self._take()
         self._loop, self._alarm = loop, alarm
-        loop.add_reader(alarm, self._drive)
+        self._follow()
 
     def _end(self) -> None:
         self._leave()
+
+    def _hold_on(self) -> None:
+        if self._loop is not None:
+            self._loop.add_reader(self._alarm, self._drive)
 
     def _let_go(self) -> None:
         if self._loop is not None and not self._loop.is_closed():
@@ -69,8 +73,8 @@ class LoopRunner(Runner, _core.AsyncBlock):
         self._let_go()
 
     def _watch_again(self) -> None:
-        if self._loop is not None and self._is_on:
-            self._loop.add_reader(self._alarm, self._drive)
+        if self._is_on:
+            self._hold_on()
 
 
 def running(manager: "Manager") -> LoopRunner:

@@ -34,7 +34,7 @@ class Subscribers(OfOneProcess):
     def __init__(self) -> None:
         super().__init__()
         self._by_subscriber: dict[Hashable, Subscription] = {}
-        self._is_running = False
+        self._runners: dict[object, None] = {}  # those that run the manager: callbacks have their events
 
     def add(
         self,
@@ -51,12 +51,10 @@ class Subscribers(OfOneProcess):
         if self._by_subscriber.setdefault(_identity(subscriber), subscription) is not subscription:
             raise _core.refuse(manager, _SUBSCRIBED_TWICE)
         try:
-            if self._is_running:
-                subscription._begin_delivery()
-            if not self._is_running:  # not any more, perhaps
-                subscription._finish_delivery()
+            self._follow(subscription)
         except BaseException:
             self._forget(subscription)
+            subscription._end()
             raise
         return subscription
 
@@ -95,17 +93,28 @@ class Subscribers(OfOneProcess):
             raise _core.refuse(manager, UNKNOWN_SUBSCRIBER)
         subscription.cancel()
 
-    def begin_delivery(self) -> None:
-        """Let callbacks have their events from now on."""
-        self._is_running = True
+    def begin_delivery(self, runner: object) -> None:
+        """Let callbacks have their events from now on, as somebody runs the manager."""
+        self._runners[runner] = None
         for subscription in list(self._by_subscriber.values()):
-            subscription._begin_delivery()
+            self._follow(subscription)
 
-    def finish_delivery(self) -> None:
-        """Let callbacks have what there is now, and nothing more."""
-        self._is_running = False
+    def finish_delivery(self, runner: object) -> None:
+        """Let callbacks have what there is now, and nothing more, unless somebody else runs the manager."""
+        self._runners.pop(runner, None)
         for subscription in list(self._by_subscriber.values()):
-            subscription._finish_delivery()
+            self._follow(subscription)
+
+    def _follow(self, subscription: Subscription) -> None:
+        """Let a subscription do what is right now, also if that changes meanwhile."""
+        while True:
+            is_running = bool(self._runners)
+            if is_running:
+                subscription._begin_delivery()
+            else:
+                subscription._finish_delivery()
+            if is_running == bool(self._runners):
+                return
 
     def join_delivery(self, give_up: float | None = None) -> bool:
         """Wait until they have it, or until an instant of ``time.monotonic()``. Returns whether they do.

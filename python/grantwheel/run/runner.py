@@ -43,7 +43,8 @@ class Running:
 
     def __init__(self, subscribers: Subscribers) -> None:
         self._subscribers = subscribers
-        self._runners: dict[Runner, None] = {}  # the first one runs it; a second one is about to be refused
+        # Each with the call that brought it. The first one runs the manager; a second one is about to be refused.
+        self._runners: dict[Runner, object] = {}
 
     @property
     def runner(self) -> "Runner | None":
@@ -52,21 +53,23 @@ class Running:
 
     def begin(self, runner: "Runner") -> None:
         """Make the manager a runner's, and let callbacks have their events."""
-        if runner not in self._runners:
-            before = self.runner
-            if before is not None and before._is_stranded():
-                before._leave()
-            self._runners[runner] = None
-            if self.runner is runner:
-                self._subscribers.begin_delivery()
+        before = self.runner
+        if before is not None and before._is_stranded():
+            before._leave()
+        call = object()
+        if self._runners.setdefault(runner, call) is call:
+            if self.runner in (runner, None):  # None: it has been ended already
+                self._subscribers.begin_delivery(runner)
+                if runner not in self._runners:  # it has been ended meanwhile
+                    self._subscribers.finish_delivery(runner)
                 return
-            del self._runners[runner]
+            self._runners.pop(runner, None)
         raise RuntimeError("the manager is running already: one runner at a time")
 
     def end(self, runner: "Runner") -> None:
         """Take the manager from its runner; what has happened by now is still delivered."""
         if runner in self._runners:
-            self._subscribers.finish_delivery()
+            self._subscribers.finish_delivery(runner)
             self._runners.pop(runner, None)
 
     def join(self, give_up: float | None = None) -> bool:
@@ -116,9 +119,24 @@ class Runner(OfOneProcess):
         self._running.begin(self)
         end_at_exit(self)
 
-    def _let_go(self) -> None:
-        """Stop being called when something is due."""
+    def _hold_on(self) -> None:
+        """Be called when something is due. It is fine if it is already."""
         raise NotImplementedError
+
+    def _let_go(self) -> None:
+        """Stop being called when something is due. It is fine if it is not."""
+        raise NotImplementedError
+
+    def _follow(self) -> None:
+        """Be called when something is due just while it runs, also if that changes meanwhile."""
+        while True:
+            is_on = self._is_on
+            if is_on:
+                self._hold_on()
+            else:
+                self._let_go()
+            if is_on == self._is_on:
+                return
 
     def _leave(self) -> bool:
         """Drive the manager once more, and leave it. Returns whether it was this runner's.
@@ -130,6 +148,7 @@ class Runner(OfOneProcess):
         self._let_go()
         _settle(self._manager)
         self._running.end(self)
+        self._follow()  # it may have been begun again in between
         return True
 
     def _end_at_exit(self, give_up: float) -> bool:
@@ -172,7 +191,7 @@ class ThreadRunner(Runner, _core.Block):
     def __init__(self, manager: _core.Manager, running: Running, loop: Loop) -> None:
         super().__init__(manager, running)
         self._loop = loop
-        self._alarm: _Alarm | None = None
+        self._alarms: dict[int, _Alarm] = {}  # the only one is under 0
 
     def start(self) -> None:
         """Start.
@@ -201,21 +220,25 @@ class ThreadRunner(Runner, _core.Block):
         BusinessError
             9800004: this is the child of a fork.
         RuntimeError
-            The manager has not been driven for some time: the thread could not wait for deadlines any more. `failure`
-            says why.
+            The manager has not been driven for some time: the thread could not wait for deadlines any more;
+            `Runner.failure` says why.
         """
         self._require_here()
         self.__exit__(None, None, None)
 
     def _begin(self) -> None:
-        alarm = _Alarm(self, self._loop)
+        alarm = _Alarm(self, self._loop)  # refused before anything has changed
+        self._alarms.setdefault(0, alarm)
         self._take()
-        self._alarm = alarm
-        self._loop.add(alarm)
+        self._follow()
+
+    def _hold_on(self) -> None:
+        self._loop.add(self._alarms[0])
 
     def _let_go(self) -> None:
-        if self._alarm is not None:
-            self._loop.remove(self._alarm, wait_s=0.0 if is_delivering() else _SETTLE_S)
+        alarm = self._alarms.get(0)
+        if alarm is not None:
+            self._loop.remove(alarm, wait_s=0.0 if is_delivering() else _SETTLE_S)
 
     def _end(self) -> None:
         if self._leave():

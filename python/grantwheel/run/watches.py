@@ -97,7 +97,7 @@ class Watch(OfOneProcess):
 
     @property
     def state(self) -> WatchState:
-        """What has become of it: "watching", "died" (the manager has been told), or "cancelled"."""
+        """What has become of it, one of "watching", "died" (the manager has been told) and "cancelled"."""
         self._require_here()
         return self._state
 
