@@ -68,6 +68,7 @@ PYBIND11_MODULE(_core_of_main, module) {
     bind_blocks(module);
     bind_leases(module);
     bind_schedules(module);
+    refuse_second_init(module);
 }
 
 // What Python calls. In some of its versions pybind11 would wait here for the main interpreter for ever, in others the

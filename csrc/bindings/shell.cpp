@@ -23,7 +23,7 @@ Shell::Shell(py::object clock, const Limits& limits, py::object recorder) : cloc
         if (PyCallable_Check(recorder.ptr()) == 0) throw py::type_error("recorder must be callable");
         recorder_ = std::move(recorder);
     }
-    manager_ = Manager::create(limits);
+    manager_ = without_gil([&] { return Manager::create(limits); });
     if (manager_ == nullptr) throw Refusal(Status::out_of_memory);
 }
 
@@ -48,12 +48,39 @@ Shell::Session Shell::begin_asking() {
     }
 }
 
+Shell::Session Shell::go_on(Instant now) {
+    Guard lock(*this, Gil::released);
+    return session(std::move(lock), std::max(now, latest_));
+}
+
 bool Shell::keep(Admission& admission, Clause* clause, const Session& session) {
     if (clause == nullptr || admission.status != Status::ok) return true;  // to be refused
     const Mask mask = clause->left(session.manager.engine(), admission.command, session.now);
     admission.command.mask = mask;
     admission.ask_quota = admission.ask_quota && (mask & type::CPU) != 0;
     return mask != 0;
+}
+
+bool Shell::is_long(const Engine& engine, const Command& command) noexcept {
+    switch (command.kind) {
+        case CommandKind::release:
+        case CommandKind::reset_all:
+        case CommandKind::app_stopped:
+        case CommandKind::package_removed: return engine.record_count(OwnerKind::process) > slice;
+        case CommandKind::admin_reset_all: return engine.most_owners(type::ALL) > slice;
+        default: return false;
+    }
+}
+
+Result Shell::execute(Session& session, const Admission& admission, Clause* clause, Ended* ended) {
+    const auto work = [&](Manager& manager, Instant now) {
+        const Result result = manager.execute(admission, now);
+        if (ended != nullptr) note_ended(manager, *ended);
+        if (clause != nullptr && result.status == Status::ok) clause->done(result.mask);
+        return result;
+    };
+    if (!is_long(session.manager.engine(), admission.command)) return work(session.manager, session.now);
+    return unlocked_by(std::move(session), work);
 }
 
 // Time goes by while the hook is asked. So what the change is about is looked at once more when nothing can come in
@@ -68,10 +95,10 @@ Mask Shell::change_in_steps(Admission admission, Clause* clause) {
 }
 
 Result Shell::carry_out(Admission& admission, Clause* clause, Ended& ended) {
-    const Session session = begin();
+    Session session = begin();
     if (!keep(admission, clause, session)) return {};
-    make_room(session.manager, ended);
-    return execute(session.manager, admission, session.now, clause, ended);
+    if (quota_) make_room(session.manager, ended);
+    return execute(session, admission, clause, &ended);
 }
 
 Result Shell::carry_out_on_record(Admission& admission, Clause* clause, Ended& ended) {
@@ -81,19 +108,13 @@ Result Shell::carry_out_on_record(Admission& admission, Clause* clause, Ended& e
         const Session session = begin();
         now = session.now;
         if (!keep(admission, clause, session)) return {};
-        make_room(session.manager, ended);
+        if (quota_) make_room(session.manager, ended);
     }
     record(admission.command, now);
     // Not the clock again: what is on record is carried out, at the instant that is on record.
-    const Locked locked = lock();
-    return execute(locked.manager, admission, now, clause, ended);
-}
-
-Result Shell::execute(Manager& manager, const Admission& admission, Instant now, Clause* clause, Ended& ended) {
-    const Result result = manager.execute(admission, now);
-    note_ended(manager, ended);
-    if (clause != nullptr && result.status == Status::ok) clause->done(result.mask);
-    return result;
+    Locked locked = lock();
+    Session session{std::move(locked.lock), locked.manager, now};
+    return execute(session, admission, clause, &ended);
 }
 
 bool Shell::has_agreed(const Command& command, Clause* clause) {
@@ -111,8 +132,8 @@ bool Shell::ask_quota(const Command& command) const {
     const py::object quota = quota_;
     if (!quota) return true;
     const InHook in_hook(*this);
-    const py::object answer =
-        quota.attr("check")(command.uid, make_text(command.bundle), command.mask, command.kind == CommandKind::apply);
+    const py::object answer = call_method(quota, "check", command.uid, make_text(command.bundle), command.mask,
+                                          command.kind == CommandKind::apply);
     if (!PyBool_Check(answer.ptr())) throw py::type_error("check() of the quota must return a bool");
     return answer.ptr() == Py_True;
 }
@@ -126,20 +147,19 @@ void Shell::record(const Command& command, Instant now) const {
                     py::bool_(command.is_persist), py::bool_(command.is_process), py::int_(command.cpu_level),
                     make_text(command.bundle), make_text(command.reason)});
     try {
-        recorder(words);
+        static_cast<void>(call(recorder, words));
     } catch (py::error_already_set& error) {
         if (!error.matches(PyExc_Exception)) throw;  // KeyboardInterrupt and the like stay what they are
         throw Refusal(Status::transaction_failed, {}, error.value());
     }
 }
 
-void Shell::settle(const Ended& ended) {
-    const py::object quota = quota_;
+void Shell::settle(const py::object& quota, const Ended& ended) {
     if (!quota) return;
     for (const std::uint32_t uid : ended) {
         const InHook in_hook(*this);
         try {
-            quota.attr("settle")(uid);
+            static_cast<void>(call_method(quota, "settle", uid));
         } catch (py::error_already_set& error) {
             error.discard_as_unraisable("settle() of the quota");
         } catch (...) {
@@ -160,7 +180,7 @@ void Shell::close() {
     require_here();
     std::unique_ptr<Manager> closed;
     {
-        const std::lock_guard lock(mutex_);
+        const Guard lock(*this);
         if (manager_ != nullptr) {
             const Engine& engine = manager_->engine();
             remains_ = std::make_unique<Remains>(engine, readers_->least_after(engine.last_sequence()));
@@ -170,6 +190,10 @@ void Shell::close() {
         if (waker_) waker_->end();
         readers_->ring_all();
     }
+    without_gil([&] {
+        closed.reset();
+        return true;
+    });
     forget();
 }
 
@@ -236,8 +260,7 @@ Shell::Turn::Turn(Shell& shell, bool may_wait) : shell_(shell.recorder_ ? &shell
     }
     if (!shell_->turn_.try_lock()) {
         if (!may_wait) throw Busy();
-        const py::gil_scoped_release released;
-        shell_->turn_.lock();
+        wait_for(shell_->turn_, Gil::held);
     }
     shell_->turn_holder_ = std::this_thread::get_id();
 }
