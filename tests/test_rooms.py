@@ -91,7 +91,7 @@ COMMANDS = {
     "testing": set(),
 }
 # The package, room by room: what each may import of the package, at run time or for types alone. Nothing goes back up.
-FOUNDATION = words("_callback _core _process _telling _waiting")
+FOUNDATION = words("_callback _core _process _telling _text _waiting")
 VALUES = words("caller policy types")
 PACKAGE_MAY_USE = {
     "_core": VALUES,  # the stub, for types
@@ -102,7 +102,8 @@ PACKAGE_MAY_USE = {
     "caller": set(),
     "types": set(),
     "policy": {"caller", "types"},
-    "listing": {"types"},
+    "_text": set(),
+    "listing": words("_text types"),
     "linux": {"_core"},
     "events": FOUNDATION | {"types"},
     "run": FOUNDATION | {"events", "linux", "types"},

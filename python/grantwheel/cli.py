@@ -11,8 +11,10 @@ import math
 import os
 import sys
 from collections.abc import Callable, Sequence
+from typing import NoReturn
 
 from . import __version__, demo
+from ._text import printable
 from .demo.lines import FIELDS
 from .linux.procfs import ProcfsError
 
@@ -87,7 +89,7 @@ def _demo(options: argparse.Namespace) -> int:
 def _fail(why: str) -> int:
     if sys.stderr is not None:
         with contextlib.suppress(OSError):  # where the terminal is gone, so is this way out
-            print(f"grantwheel demo: {why}", file=sys.stderr)
+            print(f"grantwheel demo: {printable(why)}", file=sys.stderr)
     return _FAILED
 
 
@@ -105,8 +107,14 @@ def _drop_output() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        """Exit with code 2; arguments that the message names cannot steer the terminal."""
+        super().error(printable(message))
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="grantwheel", description="Time-bounded grants of typed resources: who may use what, until when."
     )
     parser.add_argument("--version", action="version", version=f"grantwheel {__version__}")

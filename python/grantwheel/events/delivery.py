@@ -17,6 +17,7 @@ from typing import Any
 from grantwheel import _core
 from grantwheel._callback import is_work, require_plain
 from grantwheel._telling import tell
+from grantwheel._text import shown
 from grantwheel._waiting import wait_until
 from grantwheel.events.subscription import Subscription
 from grantwheel.types import Event, EventKind
@@ -210,7 +211,7 @@ class CallbackSubscription(Subscription):
 
     def _tell_gap(self, gap: int) -> None:
         if self._on_gap is None:
-            tell(logging.WARNING, "%r missed %d events: it is slower than they come", self._subscriber, gap)
+            tell(logging.WARNING, "%s missed %d events: it is slower than they come", shown(self._subscriber), gap)
         else:
             self._call(self._on_gap, gap)
 
@@ -226,7 +227,7 @@ class CallbackSubscription(Subscription):
             if result is not None and is_work(result):
                 self._tell_lost_work(function, result)
         except BaseException as error:  # noqa: BLE001 - SystemExit too: it would end the thread and nothing else
-            tell(logging.ERROR, "%r, a subscriber, raised", function, error=error)
+            tell(logging.ERROR, "%s, a subscriber, raised", shown(function), error=error)
         finally:
             self._is_calling = False
         return True
@@ -238,7 +239,7 @@ class CallbackSubscription(Subscription):
             self._told.add(id(function))
             tell(
                 logging.ERROR,
-                "%r, a subscriber, does nothing when it is called: nobody awaits or iterates what it returns. "
+                "%s, a subscriber, does nothing when it is called: nobody awaits or iterates what it returns. "
                 "See grantwheel.aio.events",
-                function,
+                shown(function),
             )
