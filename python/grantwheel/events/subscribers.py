@@ -1,6 +1,6 @@
 """Who is subscribed to a manager, and whether the callbacks among them have their events."""
 
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Collection, Hashable, Iterable
 from typing import Any
 
 from grantwheel import _core
@@ -34,7 +34,7 @@ class Subscribers(OfOneProcess):
     def __init__(self) -> None:
         super().__init__()
         self._by_subscriber: dict[Hashable, Subscription] = {}
-        self._runners: dict[object, None] = {}  # those that run the manager: callbacks have their events
+        self.runners: Collection[object] = ()  # while there is one, callbacks have their events
 
     def add(
         self,
@@ -93,27 +93,20 @@ class Subscribers(OfOneProcess):
             raise _core.refuse(manager, UNKNOWN_SUBSCRIBER)
         subscription.cancel()
 
-    def begin_delivery(self, runner: object) -> None:
-        """Let callbacks have their events from now on, as somebody runs the manager."""
-        self._runners[runner] = None
-        for subscription in list(self._by_subscriber.values()):
-            self._follow(subscription)
-
-    def finish_delivery(self, runner: object) -> None:
-        """Let callbacks have what there is now, and nothing more, unless somebody else runs the manager."""
-        self._runners.pop(runner, None)
+    def follow(self) -> None:
+        """Let callbacks have their events while somebody runs the manager; else what there is now, and nothing more."""
         for subscription in list(self._by_subscriber.values()):
             self._follow(subscription)
 
     def _follow(self, subscription: Subscription) -> None:
         """Let a subscription do what is right now, also if that changes meanwhile."""
         while True:
-            is_running = bool(self._runners)
+            is_running = bool(self.runners)
             if is_running:
                 subscription._begin_delivery()
             else:
                 subscription._finish_delivery()
-            if is_running == bool(self._runners):
+            if is_running == bool(self.runners):
                 return
 
     def join_delivery(self, give_up: float | None = None) -> bool:

@@ -45,6 +45,7 @@ class Running:
         self._subscribers = subscribers
         # Each with the call that brought it. The first one runs the manager; a second one is about to be refused.
         self._runners: dict[Runner, object] = {}
+        subscribers.runners = self._runners  # one record of it: two would differ when somebody comes in between
 
     @property
     def runner(self) -> "Runner | None":
@@ -59,18 +60,15 @@ class Running:
         call = object()
         if self._runners.setdefault(runner, call) is call:
             if self.runner in (runner, None):  # None: it has been ended already
-                self._subscribers.begin_delivery(runner)
-                if runner not in self._runners:  # it has been ended meanwhile
-                    self._subscribers.finish_delivery(runner)
+                self._subscribers.follow()
                 return
-            self._runners.pop(runner, None)
+            self.end(runner)
         raise RuntimeError("the manager is running already: one runner at a time")
 
     def end(self, runner: "Runner") -> None:
         """Take the manager from its runner; what has happened by now is still delivered."""
-        if runner in self._runners:
-            self._subscribers.finish_delivery(runner)
-            self._runners.pop(runner, None)
+        self._runners.pop(runner, None)
+        self._subscribers.follow()
 
     def join(self, give_up: float | None = None) -> bool:
         """Wait until it is delivered, or until an instant of ``time.monotonic()``. Returns whether it is."""
@@ -143,13 +141,15 @@ class Runner(OfOneProcess):
 
         It may be called again after it was interrupted anywhere, and then goes on.
         """
-        if not self._is_here or not self._is_on:
+        if not self._is_here:
             return False
-        self._let_go()
-        _settle(self._manager)
+        was_on = self._is_on
+        if was_on:
+            self._let_go()
+            _settle(self._manager)
         self._running.end(self)
         self._follow()  # it may have been begun again in between
-        return True
+        return was_on
 
     def _end_at_exit(self, give_up: float) -> bool:
         self._leave()
@@ -241,7 +241,7 @@ class ThreadRunner(Runner, _core.Block):
             self._loop.remove(alarm, wait_s=0.0 if is_delivering() else _SETTLE_S)
 
     def _end(self) -> None:
-        if self._leave():
-            self._running.join()
-            if self._failure is not None:
-                raise RuntimeError("the manager was not driven any more: its thread failed") from self._failure
+        was_on = self._leave()
+        self._running.join()
+        if was_on and self._failure is not None:
+            raise RuntimeError("the manager was not driven any more: its thread failed") from self._failure
