@@ -115,6 +115,7 @@ STEPS: dict[str, tuple[Callable[[], tuple[Manager, ManualClock]], Callable[[Mana
     "app_stopped": (with_processes, lambda manager: manager.app_stopped(1)),
     "package_removed": (with_processes, lambda manager: manager.package_removed(1)),
     "get_all": (with_processes, lambda manager: manager.get_all(caller=Caller(uid=1, pid=1, system_app=True))),
+    "next_deadline": (lambda: filled(1000), lambda manager: manager.next_deadline()),
     "validate": (lambda: filled(1000), lambda manager: manager.validate()),
     "waiting for the lock": (lambda: filled(1000), wait_for_the_lock),
     "making one": (lambda: filled(1000), lambda _: Manager(max_records=2_000_000, reserve=2_000_000)),

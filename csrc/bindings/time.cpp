@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <utility>
 
 #include "bindings/arguments.hpp"
 #include "bindings/calls.hpp"
@@ -34,8 +35,12 @@ std::size_t advance(Shell& shell, const py::object& budget) {
 
 py::object next_deadline(Shell& shell) {
     Instant deadline = no_deadline;
+    bool has_gil = true;  // in the first slice
     shell.in_slices([&](Manager& manager, Instant now, auto&& end_some) {
+        const bool had_gil = std::exchange(has_gil, false);
         if (end_some(Shell::slice).more) return true;
+        // It may look at all records of a slot of the wheel.
+        if (had_gil && manager.engine().most_owners(type::ALL) > Shell::slice) return true;
         check(manager.engine().next_deadline(now, deadline));
         return false;
     });
