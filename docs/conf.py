@@ -34,7 +34,7 @@ nitpick_ignore_regex = [
     (r"py:.*", r"(collections\.abc|enum|sys|types|typing)\..*"),
     (r"py:class", r"Any|Callable|Hashable|Iterable|Mapping|ReadableBuffer|SupportsIndex"),
     (r"py:class", r"[a-z ]+|int to Caller"),
-    (r"py:class", r"prometheus_client\..*"),
+    (r"py:class", r"prometheus_client\..*|grantwheel\._core\.Manager"),
     (r"py:obj", r"drain|max_records|persist|process"),
 ]
 

@@ -49,7 +49,10 @@ def is_number(value: Any, largest: int = LARGEST) -> int | None:
             return None
         number = int(value)
     elif hasattr(type(value), "__index__"):
-        number = int.__int__(operator.index(value))
+        try:
+            number = int.__int__(operator.index(value))
+        except TypeError:  # it only looks like a number, as an array does
+            return None
     else:
         return None
     return number if 0 <= number <= largest else None

@@ -79,16 +79,17 @@ class World:
         del stats["refused"]  # a refusal that could not be told was one nevertheless
         readers = [
             (one.missed, one.pending, one.lateness)
-            for one in (manager._own, self.reader, self.picky, self.listener)
+            for one in (self.reader, self.picky, self.listener)
             if one is not None
         ]
+        own = (manager._own.missed, manager._own.pending(manager), manager._own.lateness)
         events = manager.read(0)
         settled = tuple(self.hook.settled)
         policy = "new" if manager.policy is self.policy else "old"
-        subscribers = len(manager._subscriptions)
+        subscribers = len(manager._subscribers._by_subscriber)
         out = self.out.tobytes()
         return (
-            records, stats, readers, events, settled, policy, subscribers, out, manager.ready,
+            records, stats, readers, own, events, settled, policy, subscribers, out, manager.ready,
             manager.next_deadline(), len(self.heard),
         )  # fmt: skip
 

@@ -29,8 +29,8 @@ class FakeProc:
         (path / "self").mkdir()
         self._scandir, self._open = os.scandir, os.open
         # Refused by hand: the tests may run as root, whom no file mode keeps out.
-        monkeypatch.setattr("grantwheel.procfs.os.scandir", self._refusing_scandir)
-        monkeypatch.setattr("grantwheel.procfs.os.open", self._refusing_open)
+        monkeypatch.setattr("grantwheel.linux.procfs.os.scandir", self._refusing_scandir)
+        monkeypatch.setattr("grantwheel.linux.procfs.os.open", self._refusing_open)
 
     def put(
         self, pid: int, *, uid: int = 1000, start: int = 5, ticks: int = 0, command: str = "work", state: str = "S"

@@ -1,17 +1,20 @@
-"""Whether the tests would notice: puts one mistake after the other into a copy of the core, and runs them on it.
+"""Whether the tests would notice: puts one mistake after the other into a copy of the project, and runs them on it.
 
     python tests/mutants.py [--only TEXT] [--folder FOLDER]
 
 Each mutant of `mutant_list.py` is built with the tests in C++, which run beside a short differential run until one of
-the two fails. What neither notices is put to the tests in Python that go through the whole package. Each of these has
-60 s, and a hang is a failure. It prints what caught each mutant, and fails when one survived. ``--only`` takes the
-mutants whose file or description contains the text. With ``--folder`` the copy and its build are kept there, for the
-next time.
+the two fails. What neither notices is put to the tests in Python that go through the whole package. Each mutant of
+`mutant_list_python.py`, in the bindings and the package, is put to those tests in Python that are named with it. Each
+of these has 60 s, and a hang is a failure. It prints what caught each mutant, and fails when one survived. ``--only``
+takes the mutants whose file or description contains the text. With ``--folder`` the copy and its build are kept there,
+for the next time.
 
-Needs what all tests need, pybind11 included. It takes about 10 s for each mutant on two cores.
+Needs what all tests need, pybind11 included; an editable install of the package would stand before the copy. It takes
+about 10 s for each mutant on two cores.
 """
 
 import argparse
+import contextlib
 import os
 import shutil
 import subprocess
@@ -26,10 +29,12 @@ import boost_headers
 import pybind11
 
 from mutant_list import MUTANTS, Mutant
+from mutant_list_python import PYTHON_MUTANTS, PythonMutant
 
 ROOT = Path(__file__).resolve().parent.parent
 LIMIT = 60.0  # seconds for each kind of tests
 DIFFERENTIAL_OPS = "500000"
+PYTEST = (sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider")
 TESTS_IN_PYTHON = (
     "test_errors",
     "test_limits",
@@ -55,11 +60,9 @@ class Copy:
     def __init__(self, folder: Path) -> None:
         self.source = folder / "source"
         self.build = folder / "build"
-        for name in ("csrc", "cmake", "fuzz", "python", "tests", "shared"):
+        for name in ("csrc", "cmake", "fuzz", "python", "tests", "shared", "CMakeLists.txt", "pyproject.toml"):
             if (ROOT / name).exists():
                 self.update(ROOT / name, self.source / name)
-        for name in ("CMakeLists.txt", "pyproject.toml"):
-            self.update(ROOT / name, self.source / name)
         self.tests = self.build / "tests" / "cpp" / "grantwheel_tests"
         self.differential = self.build / "tests" / "cpp" / "grantwheel_differential"
 
@@ -93,16 +96,22 @@ class Copy:
     def make(self, *targets: str) -> None:
         run_to_end(["cmake", "--build", self.build, "--target", *targets])
 
-    def write(self, mutant: Mutant, old: str, new: str) -> None:
-        path = self.source / "csrc" / "core" / mutant.file
-        text = path.read_text(encoding="utf-8")
-        if text.count(old) != 1:
-            raise SystemExit(f"{mutant.file}: {old!r} is there {text.count(old)} times, not once")
-        path.write_text(text.replace(old, new), encoding="utf-8")
+    @contextlib.contextmanager
+    def having(self, mutant: Mutant | PythonMutant) -> Iterator[None]:
+        """Have the mistake in the copy, until the end of the block."""
+        original, copy = path_of(mutant, ROOT), path_of(mutant, self.source)
+        text = original.read_text(encoding="utf-8")
+        copy.write_text(text.replace(mutant.old, mutant.new), encoding="utf-8")
+        try:
+            yield
+        finally:
+            copy.write_text(text, encoding="utf-8")
 
-    def restore(self, mutant: Mutant) -> None:
-        file = Path("csrc", "core", mutant.file)
-        shutil.copyfile(ROOT / file, self.source / file)
+    def make_module(self) -> None:
+        """Build the module, and put it where the copy of the package finds it."""
+        self.make("grantwheel_python")
+        for module in self.build.glob("csrc/_core*.so"):
+            shutil.copyfile(module, self.source / "python" / "grantwheel" / module.name)
 
     def run_cpp(self) -> Verdict:
         """The tests in C++ and the differential run, side by side."""
@@ -114,13 +123,11 @@ class Copy:
         )
 
     def run_python(self) -> Verdict:
-        """The tests in Python, on the module as it was just built."""
-        for module in self.build.glob("csrc/_core*.so"):
-            shutil.copyfile(module, self.source / "python" / "grantwheel" / module.name)
+        """The tests in Python that go through the whole package, on the module as it was just built."""
         files = [self.source / "tests" / f"{name}.py" for name in TESTS_IN_PYTHON]
         return first_failure(
             {
-                "tests in Python": [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *files],
+                "tests in Python": [*PYTEST, *files],
                 "differential run in Python": [sys.executable, "tests/differential.py", "--steps", "20000"],
                 "scenarios": [
                     sys.executable,
@@ -131,6 +138,17 @@ class Copy:
             self.source,
         )
 
+    def run_named(self, tests: str) -> Verdict:
+        """Some tests in Python: a file, and maybe what pytest is to select of it."""
+        file, *selection = tests.split(" ", 1)
+        chosen = ["-k", *selection] if selection else []
+        return first_failure({"tests in Python": [*PYTEST, self.source / "tests" / f"{file}.py", *chosen]}, self.source)
+
+
+def path_of(mutant: Mutant | PythonMutant, root: Path) -> Path:
+    """Return where the file of a mutant is in a tree."""
+    return root / ("csrc/core" if isinstance(mutant, Mutant) else "") / mutant.file
+
 
 def run_to_end(command: Sequence[str | Path]) -> None:
     """Run what must not fail."""
@@ -139,9 +157,14 @@ def run_to_end(command: Sequence[str | Path]) -> None:
         raise SystemExit(done.stdout)
 
 
+def environment_of(folder: Path) -> dict[str, str]:
+    """Return the environment in which Python meets the package of a tree."""
+    return {**os.environ, "PYTHONPATH": str(folder / "python"), "PYTHONDONTWRITEBYTECODE": "1"}
+
+
 def first_failure(commands: Mapping[str, Sequence[str | Path]], folder: Path = ROOT) -> Verdict:
     """Run tests side by side, until the first fails or all have passed."""
-    environment = {**os.environ, "PYTHONPATH": str(folder / "python"), "PYTHONDONTWRITEBYTECODE": "1"}
+    environment = environment_of(folder)
     started = time.monotonic()
     running = {
         name: subprocess.Popen(
@@ -168,14 +191,16 @@ def first_failure(commands: Mapping[str, Sequence[str | Path]], folder: Path = R
 
 
 def try_all(copy: Copy, mutants: Sequence[Mutant]) -> Iterator[Mutant]:
-    """Try mutants on the tests in C++; answer those that survive."""
+    """Try mutants of the core on the tests in C++; answer those that survive."""
+    if not mutants:
+        return
+    copy.make("grantwheel_tests", "grantwheel_differential")
+    if copy.run_cpp().caught_by is not None:
+        raise SystemExit("the tests in C++ fail without any mutant")
     for mutant in mutants:
-        copy.write(mutant, mutant.old, mutant.new)
-        try:
+        with copy.having(mutant):
             copy.make("grantwheel_tests", "grantwheel_differential")
             verdict = copy.run_cpp()
-        finally:
-            copy.restore(mutant)
         if verdict.caught_by is None:
             yield mutant
         else:
@@ -184,35 +209,66 @@ def try_all(copy: Copy, mutants: Sequence[Mutant]) -> Iterator[Mutant]:
 
 def try_python(copy: Copy, mutants: Sequence[Mutant]) -> Iterator[Mutant]:
     """Try the survivors on the tests in Python; answer those that survive again."""
-    copy.make("grantwheel_python")
+    if not mutants:
+        return
+    copy.make_module()
     if copy.run_python().caught_by is not None:
         raise SystemExit("the tests in Python fail without any mutant")
     for mutant in mutants:
-        copy.write(mutant, mutant.old, mutant.new)
-        try:
-            copy.make("grantwheel_python")
+        with copy.having(mutant):
+            copy.make_module()
             verdict = copy.run_python()
-        finally:
-            copy.restore(mutant)
         tell(mutant, verdict)
         if verdict.caught_by is None:
             yield mutant
 
 
-def tell(mutant: Mutant, verdict: Verdict) -> None:
+def try_named(copy: Copy, mutants: Sequence[PythonMutant]) -> Iterator[PythonMutant]:
+    """Try mutants of the bindings and the package on the tests that are named with them; answer those that survive."""
+    if not mutants:
+        return
+    copy.make_module()
+    for tests in sorted({mutant.tests for mutant in mutants}):
+        if copy.run_named(tests).caught_by is not None:
+            raise SystemExit(f"{tests}: these tests fail without any mutant")
+    for mutant in mutants:
+        with copy.having(mutant):
+            if not mutant.file.endswith(".py"):
+                copy.make_module()
+            verdict = copy.run_named(mutant.tests)
+        if not mutant.file.endswith(".py"):
+            copy.make_module()
+        tell(mutant, verdict)
+        if verdict.caught_by is None:
+            yield mutant
+
+
+def require_copy(copy: Copy) -> None:
+    """Check that tests in Python will meet the package of the copy, and no other."""
+    find = "import importlib.util as u; print(*u.find_spec('grantwheel').submodule_search_locations)"
+    done = subprocess.run(
+        [sys.executable, "-c", find], env=environment_of(copy.source), capture_output=True, text=True, check=False
+    )
+    if Path(done.stdout.strip()) != copy.source / "python" / "grantwheel":
+        raise SystemExit(f"an installed grantwheel stands before the copy: {done.stdout.strip() or done.stderr}")
+
+
+def tell(mutant: Mutant | PythonMutant, verdict: Verdict) -> None:
     outcome = "SURVIVED" if verdict.caught_by is None else f"caught by the {verdict.caught_by}"
     print(f"{outcome} in {verdict.seconds:.1f} s: {mutant.file}: {mutant.breaks}", flush=True)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run from the command line; answer the exit status."""
-    parser = argparse.ArgumentParser(description="Puts mistakes into a copy of the core, and runs the tests on it.")
+    parser = argparse.ArgumentParser(description="Puts mistakes into a copy of the project, and runs the tests on it.")
     parser.add_argument("--only", default="", help="a part of the file or the description of a mutant")
     parser.add_argument("--folder", type=Path, help="where the copy is kept")
     options = parser.parse_args(arguments)
-    mutants = [each for each in MUTANTS if options.only in f"{each.file}: {each.breaks}"]
+    core = [each for each in MUTANTS if options.only in f"{each.file}: {each.breaks}"]
+    around = [each for each in PYTHON_MUTANTS if options.only in f"{each.file}: {each.breaks}"]
+    mutants: list[Mutant | PythonMutant] = [*core, *around]
     for mutant in mutants:
-        count = (ROOT / "csrc" / "core" / mutant.file).read_text(encoding="utf-8").count(mutant.old)
+        count = path_of(mutant, ROOT).read_text(encoding="utf-8").count(mutant.old)
         if count != 1:
             print(f"{mutant.file}: {mutant.old!r} is there {count} times, not once")
             return 2
@@ -221,14 +277,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     with tempfile.TemporaryDirectory() as temporary:
         copy = Copy(options.folder or Path(temporary))
+        require_copy(copy)
         copy.configure()
-        copy.make("grantwheel_tests", "grantwheel_differential")
-        if copy.run_cpp().caught_by is not None:
-            print("the tests in C++ fail without any mutant")
-            return 2
-        survivors = list(try_all(copy, mutants))
-        if survivors:
-            survivors = list(try_python(copy, survivors))
+        survivors = [*try_python(copy, list(try_all(copy, core))), *try_named(copy, around)]
     print(f"{len(mutants) - len(survivors)} caught, {len(survivors)} survived")
     return 1 if survivors else 0
 

@@ -4,8 +4,6 @@ With a clock that is set by hand: it wakes the loop.
 """
 
 import asyncio
-import logging
-import os
 import threading
 import time
 from collections.abc import Callable, Coroutine
@@ -326,40 +324,3 @@ def test_a_stalled_loop_catches_up() -> None:
         assert stream.missed == 0
 
     asyncio.run(main())
-
-
-def test_readers_and_calls_of_the_runner(caplog: pytest.LogCaptureFixture) -> None:
-    manager, _ = make_manager()
-    reading, writing = os.pipe()
-    seen: list[str] = []
-
-    def read() -> None:
-        seen.append(os.read(reading, 1).decode())
-        raise KeyError(seen[-1])
-
-    async def main() -> None:
-        async with aio.running(manager) as runner:
-            runner.add_reader(reading, read)
-            os.write(writing, b"a")
-            await wait_for(lambda: seen == ["a"])
-            await asyncio.to_thread(runner.call_later, 0, lambda: seen.append("from a thread"))
-            runner.call_later(0, lambda: seen.append("cancelled")).cancel()
-            await wait_for(lambda: "from a thread" in seen)
-            await asyncio.to_thread(runner.remove_reader, reading)
-            os.write(writing, b"b")
-            await asyncio.sleep(0.01)
-            assert os.read(reading, 1) == b"b"
-            runner.add_reader(reading, read)
-            runner.call_later(0.02, lambda: seen.append("too late"))
-        os.write(writing, b"c")
-        await asyncio.sleep(0.05)
-        with pytest.raises(RuntimeError, match="stopped"):
-            runner.call_later(0, read)
-        runner.remove_reader(reading)
-
-    with caplog.at_level(logging.ERROR, logger="grantwheel"):
-        run(main())
-    assert seen == ["a", "from a thread"]
-    assert "KeyError: 'a'" in caplog.text
-    os.close(reading)
-    os.close(writing)

@@ -294,10 +294,10 @@ def test_the_quota_hook_is_asked_for_every_row() -> None:
     assert hook.calls == [("check", 1, "", CPU, True), ("check", 3, "", CPU | GPS, True)]
     hook.calls.clear()
     assert list(manager.release_many(uids, uids, masks)) == [CPU, GPS, CPU | GPS]
-    assert hook.calls == [
+    assert hook.calls == [  # all are asked for before any is carried out
         ("check", 1, "", CPU, False),
-        ("settle", 1),
         ("check", 3, "", CPU | GPS, False),
+        ("settle", 1),
         ("settle", 3),
     ]
     hook.answer = False

@@ -351,7 +351,7 @@ def test_a_read_that_fails_is_logged_and_tried_again(
             raise MemoryError
 
     subscription._cursor = Failing()
-    monkeypatch.setattr("grantwheel.delivery._PAUSE_S", 0)
+    monkeypatch.setattr("grantwheel.events.delivery._PAUSE_S", 0)
     blink(manager)
     with manager.running():
         pass

@@ -6,6 +6,7 @@ import os
 import pty
 import re
 import select
+import shlex
 import signal
 import struct
 import subprocess
@@ -223,3 +224,30 @@ def test_a_machine_without_procfs_is_1(
     assert captured.out == ""
     assert captured.err.startswith("grantwheel demo: the processes cannot be read: ")
     assert "missing" in captured.err
+
+
+@pytest.mark.parametrize("form", [[], ["--json"], ["--plain"]])
+def test_without_standard_output_it_is_1(form: list[str]) -> None:
+    done = run_in_shell(">&-", *form)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "grantwheel demo: there is no standard output to write to\n"
+
+
+@pytest.mark.parametrize("closed", ["2>&-", "<&-", "<&- 2>&-"])
+def test_without_the_other_standard_streams_it_runs(closed: str) -> None:
+    # A fraction of a real second. What is opened meanwhile must not get the number of what is closed.
+    done = run_in_shell(closed, "--json")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert json.loads(done.stdout.splitlines()[-1])["type"] == "summary"
+
+
+def test_without_any_standard_stream_there_is_the_exit_code() -> None:
+    assert run_in_shell("<&- >&- 2>&-").returncode == 1
+
+
+def run_in_shell(redirection: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run a short demo with some standard streams closed."""
+    command = shlex.join([*COMMAND, "demo", "--seconds", "0.3", *arguments])
+    return subprocess.run(
+        ["sh", "-c", f"exec {command} {redirection}"], capture_output=True, text=True, timeout=60, check=False
+    )

@@ -1,5 +1,7 @@
 """Clocks: what a manager makes of them, and what it refuses."""
 
+import subprocess
+import sys
 import time
 from typing import Any
 
@@ -302,3 +304,87 @@ def test_a_budget_of_0_ends_nothing() -> None:
     assert manager.advance(0) == 0
     assert manager.app_mask(700) == 0
     assert manager.advance(1) == 1
+
+
+def test_a_clock_that_others_have_overtaken_is_asked_until_it_has_caught_up() -> None:
+    class Overtaken:
+        """Shows the next of these instants; while it is asked for the first, another call comes with a later one."""
+
+        def __init__(self) -> None:
+            self.shows = [5, 10, 7, 9, 12]
+            self.asked = 0
+
+        def now(self) -> int:
+            self.asked += 1
+            instant = self.shows.pop(0)
+            if instant == 5:
+                manager.apply(800, 81, GPS, 40)  # at 10
+            return instant
+
+    clock = Overtaken()
+    manager = Manager(clock=clock)
+    assert manager.apply(700, 71, GPS, 40) == GPS
+    assert clock.asked == 5
+    assert [event.time for event in manager.read(0)[0]] == [10, 12]
+
+
+def test_a_clock_that_stands_still_behind_others_has_run_backwards() -> None:
+    class Stuck:
+        def __init__(self) -> None:
+            self.shows = [5, 10, 7, 7, 12]
+
+        def now(self) -> int:
+            instant = self.shows.pop(0)
+            if instant == 5:
+                manager.apply(800, 81, GPS, 40)
+            return instant
+
+    clock = Stuck()
+    manager = Manager(clock=clock)
+    with pytest.raises(ValueError, match="before"):
+        manager.apply(700, 71, GPS, 40)
+    assert clock.shows == [12]
+
+
+FORKED = """
+import os, select, sys
+from grantwheel import Manager, ManualClock
+from grantwheel._core import alarm_fileno
+
+clock = ManualClock()
+before = Manager(clock=clock)
+before.apply(1, 1, 32, 10)
+theirs = alarm_fileno(before)
+gone = Manager(clock=clock)
+gone.apply(1, 1, 32, 5)
+alarm_fileno(gone)
+
+def is_readable(descriptor):
+    poll = select.poll()
+    poll.register(descriptor, select.POLLIN)
+    return bool(poll.poll(0))
+
+pid = os.fork()
+if pid == 0:
+    own = Manager(clock=clock)
+    own.apply(1, 1, 32, 20)
+    descriptor = alarm_fileno(own)
+    seen = [is_readable(descriptor)]
+    clock.set(19)
+    seen.append(is_readable(descriptor))
+    clock.set(20)
+    seen.append(is_readable(descriptor))
+    seen.append(is_readable(theirs))  # the parent's, whom it does not wake
+    del before, gone, own
+    os._exit(0 if seen == [False, False, True, False] else 1)
+_, status = os.waitpid(pid, 0)
+assert status == 0
+assert not is_readable(theirs)
+clock.set(10)
+assert is_readable(theirs)
+"""
+
+
+def test_a_clock_made_before_a_fork_wakes_managers_of_the_child() -> None:
+    done = subprocess.run([sys.executable, "-c", FORKED], capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (0, "")

@@ -18,7 +18,7 @@ from grantwheel.demo.children import Children
 from grantwheel.demo.deaths import Deaths
 from grantwheel.demo.sampler import Sampler
 from grantwheel.demo.stop import StopSignal
-from grantwheel.procfs import ProcfsError, read_processes
+from grantwheel.linux.procfs import ProcfsError, read_processes
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from demo_stage import SOUND, TIMERFD, FakeProc
 from grantwheel import ResourceType
 from grantwheel.demo import sampler as module
 from grantwheel.demo.sampler import Sample, Sampler
-from grantwheel.procfs import ProcfsError
+from grantwheel.linux.procfs import ProcfsError
 
 
 @pytest.fixture

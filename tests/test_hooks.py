@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from grantwheel import Manager, Policy
+from grantwheel import Command, Manager, Policy
 from support import (
     ALL,
     AUDIO,
@@ -207,3 +207,72 @@ def test_a_hook_needs_both_methods() -> None:
     for hook in (object(), 7, lambda *_: True):
         with pytest.raises(TypeError, match="quota"):
             manager.set_policy(Policy(quota=hook))
+
+
+# What is decided again when nothing can come in between any more.
+
+
+def test_the_hook_is_asked_about_a_renewal_of_held_cpu_only() -> None:
+    hook = Hook()
+    manager = with_hook(hook)
+    manager.apply(700, 71, GPS, 40)
+    assert manager.renew(700, 71, CPU | GPS, 90) == GPS
+    assert hook.calls == []
+    manager.apply(700, 71, CPU, 40)
+    hook.calls.clear()
+    assert manager.renew(700, 71, CPU | GPS, 90) == CPU | GPS
+    assert hook.calls == [("check", 700, "", CPU | GPS, True)]
+
+
+@pytest.mark.parametrize("has_recorder", [False, True])
+@pytest.mark.parametrize("left", [0, GPS])
+def test_what_goes_while_the_hook_is_asked_is_not_renewed(has_recorder: bool, left: int) -> None:
+    class Releasing(Hook):
+        def check(self, uid: int, bundle: str, mask: int, is_apply: bool, /) -> bool:
+            if is_apply and self.calls:
+                manager.admin_reset_app(700, (CPU | GPS) & ~left)
+            return super().check(uid, bundle, mask, is_apply)
+
+    commands: list[Command] = []
+    hook = Releasing()
+    manager, clock = make_manager(policy=Policy(quota=hook), recorder=commands.append if has_recorder else None)
+    manager.apply(700, 71, CPU | GPS, 40)
+    commands.clear()
+    clock.set(10)
+    assert manager.renew(700, 71, CPU | GPS, 90) == left
+    assert manager.app_mask(700) == left
+    assert [command.mask for command in commands] == (
+        [(CPU | GPS) & ~left, left][: 1 + bool(left)] if has_recorder else []
+    )
+
+
+def test_what_expires_while_the_hook_is_asked_is_not_renewed() -> None:
+    class Slow(Hook):
+        def check(self, uid: int, bundle: str, mask: int, is_apply: bool, /) -> bool:
+            clock.advance(30)
+            return True
+
+    manager, clock = make_manager(policy=Policy(quota=Slow()))
+    manager.apply(700, 71, CPU, 20)
+    manager.apply(700, 71, GPS, 100)
+    assert manager.renew(700, 71, CPU | GPS, 500) == GPS
+    assert manager.app_mask(700) == GPS
+
+
+@pytest.mark.parametrize("has_recorder", [False, True])
+def test_a_clock_that_steps_back_while_the_hook_is_asked_refuses_the_call(has_recorder: bool) -> None:
+    class Turning(Hook):
+        def check(self, uid: int, bundle: str, mask: int, is_apply: bool, /) -> bool:
+            clock.set(9)
+            return True
+
+    commands: list[Command] = []
+    manager, clock = make_manager(policy=Policy(quota=Turning()), recorder=commands.append if has_recorder else None)
+    clock.set(10)
+    manager.apply(700, 71, GPS, 40)
+    commands.clear()
+    with pytest.raises(ValueError, match="before"):
+        manager.apply(700, 71, CPU, 40)
+    clock.set(10)
+    assert manager.app_mask(700) == GPS
+    assert commands == []

@@ -222,6 +222,7 @@ def test_not_being_ready_stops_requests_only() -> None:
 def test_closing_ends_every_call() -> None:
     manager, _ = filled()
     subscription = manager.subscribe("s")
+    manager.apply(701, 72, GPS, 40)
     manager.close()
     manager.close()
     calls: list[Callable[[], object]] = [
@@ -259,6 +260,8 @@ def test_closing_ends_every_call() -> None:
         manager.stats,
         manager.validate,
     ]
+    assert manager.drain()  # what happened before is not lost
+    assert [event.uid for event in subscription.drain()] == [701]
     for call in calls:
         check_error(refusal(call), 9800004, 980000402)
     check_error(refusal(lambda: manager.get_all(caller=MAIL)), 18700004, 1870000402)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from demo_stage import SOUND, TIMERFD, FakeProc
-from grantwheel.procfs import Process, ProcfsError, read_open_files, read_processes, read_uid
+from grantwheel.linux.procfs import Process, ProcfsError, read_open_files, read_processes, read_uid
 
 
 @pytest.fixture

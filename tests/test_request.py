@@ -1,6 +1,9 @@
 """The documented request: every field, every kind of value, in the documented order."""
 
+from array import array
+from decimal import Decimal
 from enum import IntEnum
+from fractions import Fraction
 from itertools import combinations
 from typing import Any
 
@@ -167,14 +170,26 @@ def test_any_integral_number_of_0_to_2_is_a_cpu_level(manager: Manager, value: A
     assert manager.apply_request(request(GPS, cpuLevel=value), caller=MAIL) == GPS  # ignored, without CPU
 
 
-def test_an_index_that_fails_ends_the_call_as_it_is(manager: Manager) -> None:
-    class Broken:
-        def __index__(self) -> int:
-            raise LookupError("no number")
+class Broken:
+    def __init__(self, error: type[BaseException]) -> None:
+        self.error = error
 
-    for field in ("resourceTypes", "timeOut", "cpuLevel"):
-        with unchanged(manager), pytest.raises(LookupError, match="no number"):
-            manager.apply_request(request(**{field: Broken()}), caller=MAIL)
+    def __index__(self) -> int:
+        raise self.error("no number")
+
+
+@pytest.mark.parametrize("field", ["resourceTypes", "timeOut", "cpuLevel"])
+@pytest.mark.parametrize("error", [LookupError, ValueError, KeyboardInterrupt])
+def test_an_index_that_fails_ends_the_call_as_it_is(manager: Manager, field: str, error: type[BaseException]) -> None:
+    with unchanged(manager), pytest.raises(error, match="no number"):
+        manager.apply_request(request(**{field: Broken(error)}), caller=MAIL)
+
+
+@pytest.mark.parametrize("field", ["resourceTypes", "timeOut", "cpuLevel"])
+@pytest.mark.parametrize("value", shown([Broken(TypeError), Decimal(1), Fraction(1), array("i", [1]), b"\x01"]))
+def test_what_says_that_it_is_no_index_is_no_number(manager: Manager, field: str, value: Any) -> None:
+    # So numpy's arrays and masked values do.
+    refuse_field(manager, field, request(**{field: value}))
 
 
 @pytest.mark.parametrize("timeout", [0, 0.0, -0.0, LIMIT])

@@ -7,7 +7,19 @@ from typing import Any
 import pytest
 
 from grantwheel import EfficiencyResourcesRequest, Manager
-from support import CPU, GPS, MAIL, TIMER, View, check_refused, make_manager, refuse_field, request, shown
+from support import (
+    CPU,
+    GPS,
+    MAIL,
+    TIMER,
+    View,
+    check_refused,
+    make_manager,
+    refuse_field,
+    request,
+    shown,
+    unchanged,
+)
 
 
 @pytest.fixture
@@ -43,6 +55,27 @@ def test_a_default_of_the_mapping_is_no_field(manager: Manager) -> None:
     assert manager.apply_request(fields, caller=MAIL) == GPS
     assert set(fields) == set(request())
     refuse_field(manager, "reason", defaultdict(str, resourceTypes=GPS, isApply=True, timeOut=40))
+
+
+@pytest.mark.parametrize("field", ["resourceTypes", "isApply", "timeOut", "reason"])
+def test_a_field_that_goes_while_it_is_read_is_not_there(manager: Manager, field: str) -> None:
+    class Promising(View):
+        def __contains__(self, name: object) -> bool:
+            return True
+
+    fields = request()
+    del fields[field]
+    refuse_field(manager, field, Promising(fields))
+
+
+@pytest.mark.parametrize("error", [IndexError, OSError, KeyboardInterrupt])
+def test_a_mapping_that_fails_ends_the_call_as_it_is(manager: Manager, error: type[BaseException]) -> None:
+    class Broken(View):
+        def __getitem__(self, name: str) -> Any:
+            raise error("no such table")
+
+    with unchanged(manager), pytest.raises(error, match="no such table"):
+        manager.apply_request(Broken(request()), caller=MAIL)
 
 
 def test_a_subclass_of_the_request_is_a_request(manager: Manager) -> None:

@@ -4,6 +4,7 @@ A new file or folder has no place in the table until someone gives it one.
 """
 
 import ast
+import graphlib
 import re
 import sys
 from collections.abc import Iterator
@@ -48,6 +49,8 @@ CPYTHON = {"Python.h", "structmember.h"}
 THIS_PROCESS = {"unistd.h", "pthread.h"}
 # What the bindings wake those with who sleep until a manager has something for them.
 DESCRIPTORS = {"sys/epoll.h", "sys/eventfd.h", "sys/timerfd.h"}
+# What the unwinding of a thread that the interpreter ends is called.
+UNWINDING = {"cxxabi.h"}
 FOR_CORE = STANDARD - CLOCKS - THREADS_AND_LOCKS - FILES_AND_STREAMS
 
 # Inside the core and its headers, by file name without ending: what each may include, besides its own header.
@@ -87,11 +90,35 @@ COMMANDS = {
     "demo.watch": {"demo.deaths", "demo.sampler", "demo.view"},
     "testing": set(),
 }
+# The package, room by room: what each may import of the package, at run time or for types alone. Nothing goes back up.
+FOUNDATION = words("_callback _core _process _telling _text _waiting")
+VALUES = words("caller policy types")
+PACKAGE_MAY_USE = {
+    "_core": VALUES,  # the stub, for types
+    "_process": {"_core"},
+    "_waiting": set(),
+    "_callback": set(),
+    "_telling": set(),
+    "caller": set(),
+    "types": set(),
+    "policy": {"caller", "types"},
+    "_text": set(),
+    "listing": words("_text types"),
+    "linux": {"_core"},
+    "events": FOUNDATION | {"types"},
+    "run": FOUNDATION | {"events", "linux", "types"},
+    "hold": FOUNDATION | VALUES | {"run"},
+    "manager": FOUNDATION | VALUES | words("events hold listing run"),
+    "aio": FOUNDATION | VALUES | words("events run manager"),
+    "processes": words("manager run"),
+    "backgroundTaskManager": words("_core manager types"),
+    "metrics": words("_core manager types"),
+}
 # The modules that know of threads, of loops and of waiting; the others leave that alone.
 ALIVE = {
-    "asyncio": {"aio", "hold"},
-    "select": {"delivery", "demo.stop", "processes", "run.loop", "running"},
-    "threading": words("backgroundTaskManager delivery hold manager processes run.loop running"),
+    "asyncio": {"aio", "hold", "run.renewals"},
+    "select": {"demo.stop", "events.delivery", "linux.pidfd", "run.loop"},
+    "threading": words("backgroundTaskManager events.delivery run.loop run.watches"),
 }
 # Third-party packages that a function may import when it is asked for what they do; never at import time.
 EXTRAS = {"rich"}
@@ -186,7 +213,7 @@ def test_bindings_includes(path: Path) -> None:
             plain in STANDARD - FILES_AND_STREAMS - CLOCKS
             or plain in CPYTHON
             or plain.startswith("pybind11/")
-            or plain in public | own | THIS_PROCESS | DESCRIPTORS
+            or plain in public | own | THIS_PROCESS | DESCRIPTORS | UNWINDING
         )
         assert allowed, name
 
@@ -264,6 +291,34 @@ def test_package_imports(path: Path) -> None:
             typing_only = top == "_typeshed" and path.suffix == ".pyi"
             extra = (top in EXTRAS and not at_import) or top in AT_IMPORT.get(importer, ())
             assert top in sys.stdlib_module_names or typing_only or extra, name
+
+
+def room_of(module: str) -> str:
+    return module.partition(".")[0]
+
+
+def own_imports(path: Path) -> set[str]:
+    """The modules of the package that a module imports."""
+    known = {module_name(module) for module in MODULES}
+    found = {name.removeprefix(".") for name, _ in imports(path) if name.startswith(".")}
+    return {name for name in found if name in known} - {module_name(path)}
+
+
+@pytest.mark.parametrize("path", [path for path in MODULES if module_name(path)], ids=relative)
+def test_rooms_of_the_package(path: Path) -> None:
+    importer = module_name(path)
+    if importer in COMMANDS:
+        return
+    own = room_of(importer)
+    assert own in PACKAGE_MAY_USE, "a file without a place in the table"
+    for name in own_imports(path):
+        assert room_of(name) in PACKAGE_MAY_USE[own] | {own}, name
+
+
+def test_no_circle_of_modules() -> None:
+    edges = {module_name(path): own_imports(path) for path in MODULES if path.suffix == ".py" and module_name(path)}
+    order = graphlib.TopologicalSorter(edges)
+    order.prepare()  # CycleError names the circle
 
 
 @pytest.mark.parametrize("path", [*sources(CSRC, ".h", ".hpp", ".cpp"), *FUZZ, *MODULES], ids=relative)

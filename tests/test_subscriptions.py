@@ -1,10 +1,16 @@
 """Subscriptions: cursors over one stream of events, with counted gaps."""
 
-from collections.abc import Callable
+import errno
+import gc
+import itertools
+import resource
+import time
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
+from forking import Say, in_child
 from grantwheel import Caller, Cause, Event, EventKind, Manager, ManualClock
 from support import (
     ALL,
@@ -19,6 +25,7 @@ from support import (
     make_manager,
     refusal,
 )
+from waiting import is_readable
 
 
 @pytest.fixture
@@ -317,3 +324,174 @@ def test_a_changing_call_reports_what_is_due_in_what_it_touches_only() -> None:
     assert [(event.kind, event.time) for event in manager.drain()] == [("process_reset", 20), ("app_reset", 30)]
     manager.advance()
     assert [(event.uid, event.time) for event in manager.drain()] == [(900, 10)]
+
+
+def check_closed(call: Callable[[], object]) -> None:
+    check_error(refusal(call), 9800004, 980000402)
+
+
+def test_what_happened_before_the_close_is_still_there(manager: Manager) -> None:
+    one_by_one, at_once = manager.subscribe("one by one"), manager.subscribe("at once")
+    resets = manager.subscribe("resets", kinds=["app_reset"])
+    blink(manager, 2)
+    at_once.drain(1)
+    manager.close()
+    assert [reader.pending for reader in (one_by_one, at_once, resets)] == [4, 3, 4]
+    assert [one_by_one.drain(1)[0].sequence for _ in range(4)] == [1, 2, 3, 4]
+    assert list(at_once.drain_columns().sequence) == [2, 3, 4]
+    assert [event.sequence for event in resets.drain()] == [2, 4]
+    assert [event.sequence for event in manager.drain(3)] == [1, 2, 3]
+    assert list(manager.drain_columns().sequence) == [4]
+    for reader in (one_by_one, at_once, resets):
+        assert (reader.pending, reader.missed) == (0, 0)
+        check_closed(reader.drain)
+        check_closed(reader.drain_columns)
+    check_closed(manager.drain)
+    check_closed(manager.drain_columns)
+    assert manager.missed == 0
+
+
+def test_nothing_is_left_of_what_was_read_before_the_close(manager: Manager) -> None:
+    reader = manager.subscribe("reader")
+    blink(manager)
+    reader.drain()
+    manager.drain()
+    manager.close()
+    check_closed(reader.drain)
+    check_closed(manager.drain)
+
+
+def test_the_close_keeps_texts_and_counts_gaps() -> None:
+    manager, _ = make_manager(max_records=1, max_strings=1, event_capacity=6)
+    reader = manager.subscribe("slow")
+    for number in range(5):
+        manager.apply(number, 1, GPS, 40, caller=Caller(bundle=f"bundle {number}", system_app=True))
+        manager.reset_all(number, 1)
+    manager.close()
+    assert reader.pending == 10
+    assert [event.bundle for event in reader.drain()] == [f"bundle {n}" for n in (2, 3, 4) for _ in "ab"]
+    assert reader.missed == 4
+    check_closed(reader.drain)
+
+
+def test_a_cancelled_reader_has_its_events_after_the_close_and_no_more(manager: Manager) -> None:
+    reader = manager.subscribe("reader")
+    blink(manager)
+    reader.cancel()
+    blink(manager)
+    manager.close()
+    assert reader.pending == 2
+    assert [event.sequence for event in reader.drain()] == [1, 2]
+    check_closed(reader.drain)
+    check_closed(reader.cancel)
+
+
+def test_more_is_left_than_one_read_takes() -> None:
+    manager, _ = make_manager(event_capacity=1 << 14)
+    readers = [manager.subscribe("all"), manager.subscribe("nobody", uids=[1])]
+    blink(manager, 5000)
+    manager.close()
+    assert [event.sequence for event in readers[0].drain()] == list(range(1, 10_001))
+    assert readers[1].drain() == []
+    for reader in readers:
+        check_closed(reader.drain)
+
+
+@pytest.mark.parametrize("calls", list(itertools.permutations(["fileno", "apply", "drain", "cancel"])), ids="-".join)
+def test_a_close_makes_readable_for_good_whatever_came_before(manager: Manager, calls: tuple[str, ...]) -> None:
+    reader = manager.subscribe("reader")
+    actions: dict[str, Callable[[], object]] = {
+        "fileno": reader.fileno,
+        "apply": lambda: manager.apply(1, 1, CPU, 5),
+        "drain": reader.drain,
+        "cancel": reader.cancel,
+    }
+    for call in calls:
+        actions[call]()
+    descriptor = reader.fileno()
+    manager.close()
+    assert is_readable(descriptor)
+    while reader.pending:
+        reader.drain(1)
+        assert is_readable(descriptor)
+    check_closed(reader.drain)
+    assert is_readable(descriptor)
+    assert reader.fileno() == descriptor
+
+
+def test_a_descriptor_does_not_begin_with_a_closed_manager(manager: Manager) -> None:
+    reader = manager.subscribe("reader")
+    manager.close()
+    check_closed(reader.fileno)
+
+
+class Finaliser:
+    """Garbage that only a collection finds, and that uses a manager then."""
+
+    def __init__(self, call: Callable[[], object]) -> None:
+        self.call = call
+        self.itself = self
+
+    def __del__(self) -> None:
+        self.call()
+
+
+@pytest.mark.parametrize("is_joint", [False, True], ids=["of a reader", "of the manager"])
+def test_garbage_may_be_collected_while_a_descriptor_is_refused(is_joint: bool) -> None:
+    """A finaliser that calls the manager runs wherever Python makes an object: with no lock held, or it would hang."""
+
+    def ask_without_descriptors(say: Say) -> None:
+        calls: list[int] = []
+        manager, _ = make_manager()
+        reader = manager.subscribe("reader")
+        manager._own.fileno(manager)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (0, 0))
+        for threshold in range(20):
+            gc.disable()
+            gc.collect()
+            Finaliser(lambda: calls.append(manager.last_sequence()))
+            gc.set_threshold(threshold + 1)  # so many objects later
+            gc.enable()
+            check_no_descriptor(manager.fileno if is_joint else reader.fileno)
+        gc.collect()
+        say(str(len(calls)))
+
+    assert in_child(ask_without_descriptors) == ["20"]
+
+
+def check_no_descriptor(ask: Callable[[], int]) -> None:
+    try:
+        ask()
+    except OSError as error:
+        assert error.errno == errno.EMFILE  # noqa: PT017 - `pytest.raises` makes objects before
+    else:
+        pytest.fail("there was one")
+
+
+@pytest.fixture
+def many_descriptors() -> Iterator[None]:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def cost_of_a_reader(count: int) -> float:
+    """Let so many readers wait, and each read the same event; return the time of the processor that one takes."""
+    manager, _ = make_manager()
+    readers = [manager.subscribe(number) for number in range(count)]
+    for reader in readers:
+        reader.fileno()
+    times = []
+    for _ in range(3):
+        blink(manager)
+        begin = time.thread_time()
+        for reader in readers:
+            reader.drain()
+        times.append(time.thread_time() - begin)
+    return min(times) / count
+
+
+@pytest.mark.usefixtures("many_descriptors")
+def test_a_reader_costs_the_same_however_many_others_wait() -> None:
+    assert cost_of_a_reader(3500) < 3 * cost_of_a_reader(350)

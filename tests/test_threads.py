@@ -10,12 +10,13 @@ import threading
 from array import array
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 
 import pytest
 
 from capi_manager import CapiManager
-from grantwheel import BusinessError, Cause, Event, EventKind, Manager, ManualClock, Policy
+from grantwheel import BusinessError, Caller, Cause, Event, EventKind, Manager, ManualClock, Policy
 from support import AUDIO, CPU, GPS, TIMER, Hook, make_manager, refusal
 from waiting import PATIENCE, wait_for
 
@@ -337,3 +338,19 @@ def test_managers_of_the_c_abi_have_nothing_in_common() -> None:
     assert shared.records() == []
     assert shared.last_sequence() == 4 * 10 * 20 * 2
     shared.validate()
+
+
+def test_a_quota_that_comes_while_a_call_waits_for_the_lock_is_asked() -> None:
+    # Who gets the lock first is chance. A grant under the new policy would be one that its quota has refused.
+    numbers = array("I", range(20_000))
+    new = Policy(callers={7: Caller(bundle="new", system_app=True)}, quota=Hook(answer=False))
+
+    def apply(manager: Manager) -> None:
+        with suppress(BusinessError):
+            manager.apply(7, 1, CPU, 40)
+
+    for _ in range(30):
+        manager = Manager(clock=ManualClock())
+        at_once(partial(manager.apply_many, *[numbers] * 4), partial(apply, manager), partial(manager.set_policy, new))
+        record = manager.find_app(7)
+        assert record is None or record.bundle == ""

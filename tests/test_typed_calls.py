@@ -3,11 +3,14 @@
 from array import array
 from collections.abc import Callable
 from dataclasses import replace
+from decimal import Decimal
+from fractions import Fraction
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from grantwheel import Caller, CpuLevel, Manager, Policy, ResourceType
+from grantwheel import Caller, CpuLevel, EfficiencyResourcesRequest, Manager, ManualClock, Policy, ResourceType
 from support import (
     ALL,
     AUDIO,
@@ -42,7 +45,18 @@ def manager() -> Manager:
 
 # Types of arguments.
 
-NO_INTS: list[Any] = ["1", b"1", 1.0, None, [1], 1j]
+
+class Array:
+    """A number to look at, but its `__index__` says what numpy's says of an array."""
+
+    def __index__(self) -> int:
+        raise TypeError("only integer scalar arrays can be converted to a scalar index")
+
+    def __repr__(self) -> str:
+        return "Array()"
+
+
+NO_INTS: list[Any] = ["1", b"1", 1.0, None, [1], 1j, True, False, Decimal(1), Fraction(1), Array()]
 NO_BOOLS: list[Any] = [1, 0, None, "true", 1.0]
 
 
@@ -73,13 +87,87 @@ def test_flags_are_bools(manager: Manager, value: Any) -> None:
             manager.release(700, 71, GPS, process=value)
 
 
+def test_a_bool_is_no_number_anywhere(manager: Manager) -> None:
+    yes: Any = True
+    calls: dict[str, list[Callable[[], object]]] = {
+        "uid": [
+            lambda: manager.app_mask(yes),
+            lambda: manager.find_app(yes),
+            lambda: manager.process_died(yes, 1),
+            lambda: manager.app_stopped(yes),
+            lambda: manager.package_removed(yes),
+            lambda: manager.admin_reset_app(yes, GPS),
+            lambda: manager.renew(yes, 1, GPS, 40),
+        ],
+        "pid": [
+            lambda: manager.process_mask(yes),
+            lambda: manager.find_process(yes),
+            lambda: manager.process_died(1, yes),
+            lambda: manager.admin_reset_process(yes, CPU),
+        ],
+        "mask": [lambda: manager.admin_reset_app(1, yes), lambda: manager.admin_reset_process(1, yes)],
+        "resource_type": [lambda: manager.count(yes), lambda: manager.holders(yes)],
+        "limit": [lambda: manager.records(limit=yes)],
+        "budget": [lambda: manager.advance(budget=yes)],
+        "max_records": [lambda: Manager(max_records=yes)],
+        "max_strings": [lambda: Manager(max_strings=yes)],
+        "event_capacity": [lambda: Manager(event_capacity=yes)],
+        "reserve": [lambda: Manager(reserve=yes)],
+        "start_ms": [lambda: ManualClock(yes)],
+        "ms": [lambda: ManualClock().set(yes), lambda: ManualClock().advance(yes)],
+        "now of the clock": [lambda: Manager(clock=SimpleNamespace(now=lambda: True)).app_mask(1)],
+    }
+    with unchanged(manager):
+        for name, tries in calls.items():
+            for call in tries:
+                with pytest.raises(TypeError, match=name):
+                    call()
+
+
+@pytest.mark.parametrize("value", [0, 1, None, "yes", 1.0])
+def test_ready_is_a_bool(manager: Manager, value: Any) -> None:
+    with pytest.raises(TypeError, match="ready"):
+        manager.ready = value
+    assert manager.ready
+
+
+def test_an_index_that_fails_is_the_callers_own(manager: Manager) -> None:
+    class Broken:
+        def __init__(self, error: type[BaseException]) -> None:
+            self.error = error
+
+        def __index__(self) -> int:
+            raise self.error("no number")
+
+    for error in (LookupError, ValueError, KeyboardInterrupt):
+        broken: Any = Broken(error)
+        with unchanged(manager), pytest.raises(error, match="no number"):
+            manager.apply(broken, 71, GPS, 40)
+
+
+@pytest.mark.parametrize("name", ["\ud800", "\x00", "\u202e", "näme"])
+def test_a_name_of_any_kind_is_shown_when_it_is_refused(manager: Manager, name: str) -> None:
+    calls: list[Callable[..., object]] = [
+        lambda **more: manager.apply(1, 1, GPS, 40, **more),
+        lambda **more: manager.release(1, 1, GPS, **more),
+        manager.records,
+        lambda **more: manager.apply_many(array("i"), array("i"), array("i"), array("i"), **more),
+        manager.get_all,
+        EfficiencyResourcesRequest,
+    ]
+    for call in calls:
+        with pytest.raises(TypeError) as caught:
+            call(**{name: 1})
+        assert repr(name) in str(caught.value)
+
+
 def test_the_other_arguments_have_types_too(manager: Manager) -> None:
     wrong: Any
     with unchanged(manager):
         for wrong in (b"why", None, 7, ["why"]):
             with pytest.raises(TypeError, match="reason"):
                 manager.apply(700, 71, GPS, 40, reason=wrong)
-        for wrong in (1.0, "1", None):
+        for wrong in (1.0, "1", None, True, Array()):
             with pytest.raises(TypeError, match="cpu_level"):
                 manager.apply(700, 71, CPU, 40, cpu_level=wrong)
         for wrong in ("mail", 7, {"uid": 700}, Caller):
@@ -89,7 +177,16 @@ def test_the_other_arguments_have_types_too(manager: Manager) -> None:
 
 @pytest.mark.parametrize(
     ("field", "value"),
-    [("uid", "1"), ("pid", 1.5), ("bundle", b"x"), ("bundle", None), ("system_app", 1), ("native", None)],
+    [
+        ("uid", "1"),
+        ("uid", True),
+        ("pid", 1.5),
+        ("pid", False),
+        ("bundle", b"x"),
+        ("bundle", None),
+        ("system_app", 1),
+        ("native", None),
+    ],
 )
 def test_a_caller_is_judged_when_it_calls(manager: Manager, field: str, value: Any) -> None:
     fields: dict[str, Any] = {"uid": 700, "pid": 71, "system_app": True, field: value}

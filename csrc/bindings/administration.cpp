@@ -147,7 +147,10 @@ void bind_administration(ManagerClass& bound) {
              "Raises\n------\nTypeError, ValueError, BusinessError\n    The policy is not valid; the old one stays.")
         .def_property(
             "ready", [](Shell& shell) { return shell.lock().manager.ready(); },
-            [](Shell& shell, bool ready) { shell.lock().manager.set_ready(ready); },
+            [](Shell& shell, const py::object& ready) {
+                const bool is_ready = to_bool(ready.ptr(), "ready", false);
+                shell.lock().manager.set_ready(is_ready);
+            },
             "Whether the manager serves. While it is False, apply, release and reset_all are refused with 9800004,\n"
             "get_all with 18700004. Deaths, expiry and administration go on.")
         .def_property_readonly("clock", &Shell::clock, "The clock that the manager was made with.")

@@ -2,6 +2,7 @@
 
 #include <limits>
 
+#include "bindings/gil.hpp"
 #include "bindings/vocabulary.hpp"
 
 namespace grantwheel::bindings {
@@ -34,12 +35,22 @@ struct CallerAttributes {
 };
 
 py::object attribute(PyObject* object, PyObject* name) {
-    PyObject* const value = PyObject_GetAttr(object, name);
+    PyObject* const value = as_python([&] { return PyObject_GetAttr(object, name); });
     if (value == nullptr) throw py::error_already_set();
     return py::reinterpret_steal<py::object>(value);
 }
 
 }  // namespace
+
+py::object to_index(PyObject* value) {
+    if (PyLong_Check(value)) return py::reinterpret_borrow<py::object>(value);
+    if (PyIndex_Check(value) == 0) return {};
+    auto index = py::reinterpret_steal<py::object>(as_python([&] { return PyNumber_Index(value); }));
+    if (index) return index;
+    const py::error_already_set error;
+    if (!error.matches(PyExc_TypeError)) throw error;
+    return {};
+}
 
 void read_arguments(const Signature& signature, PyObject* const* arguments, Py_ssize_t count, PyObject* keywords,
                     std::span<PyObject*> values) {
@@ -54,12 +65,12 @@ void read_arguments(const Signature& signature, PyObject* const* arguments, Py_s
         PyObject* const keyword = PyTuple_GET_ITEM(keywords, i);
         const std::size_t place = place_of(signature, keyword);
         if (place == signature.names.size()) {
-            throw py::type_error(function + " got an unexpected keyword argument '" + py::cast<std::string>(keyword) +
-                                 "'");
+            PyErr_Format(PyExc_TypeError, "%s() got an unexpected keyword argument %R", signature.function, keyword);
+            throw py::error_already_set();
         }
         if (values[place] != nullptr) {
-            throw py::type_error(function + " got multiple values for argument '" + py::cast<std::string>(keyword) +
-                                 "'");
+            PyErr_Format(PyExc_TypeError, "%s() got multiple values for argument %R", signature.function, keyword);
+            throw py::error_already_set();
         }
         values[place] = arguments[count + i];
     }
@@ -70,13 +81,10 @@ void read_arguments(const Signature& signature, PyObject* const* arguments, Py_s
 }
 
 std::int64_t to_int64_slowly(PyObject* value, const char* name) {
-    py::object index;
-    if (!PyLong_Check(value)) {
-        if (PyIndex_Check(value) == 0) raise_type(name, "an int", value);
-        index = py::reinterpret_steal<py::object>(PyNumber_Index(value));
-        if (!index) throw py::error_already_set();
-        value = index.ptr();
-    }
+    if (PyBool_Check(value)) raise_type(name, "an int", value);
+    const py::object index = to_index(value);
+    if (!index) raise_type(name, "an int", value);
+    value = index.ptr();
     int overflow = 0;
     const long long number = PyLong_AsLongLongAndOverflow(value, &overflow);
     if (overflow > 0) return std::numeric_limits<std::int64_t>::max();

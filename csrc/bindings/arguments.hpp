@@ -53,7 +53,10 @@ private:
     std::array<PyObject*, size> names_{};  // interned, for the life of the process
 };
 
-// Anything with __index__; beyond 64 bits the nearest.
+// The int of anything with __index__; null for what is no integer, as an array whose __index__ is a TypeError. What else
+// it raises is the caller's own.
+[[nodiscard]] py::object to_index(PyObject* value);
+// The same but for bools; beyond 64 bits the nearest.
 [[nodiscard]] std::int64_t to_int64_slowly(PyObject* value, const char* name);
 // The same; most are ints of one digit, which are read here.
 [[nodiscard]] inline std::int64_t to_int64(PyObject* value, const char* name) {

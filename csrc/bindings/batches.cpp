@@ -1,5 +1,7 @@
+#include <algorithm>
 #include <cstring>
 #include <optional>
+#include <vector>
 
 #include "bindings/arguments.hpp"
 #include "bindings/calls.hpp"
@@ -109,38 +111,19 @@ private:
     Refusals& refusals_;
 };
 
-// Does `work(i)` for each of the uids, about the types `types_of(i)`.
-template <typename TypesOf, typename Work>
-void for_each(const Engine& engine, const Integers& uids, TypesOf&& types_of, Work&& work) {
-    const auto uid_of = [&](std::size_t i) { return static_cast<std::uint32_t>(uids[i]); };
-    for_each_prefetched(engine, uids.size(), uid_of, types_of, work);
-}
-
-// Carries out `judge(manager, now, i)` for each of the uids and masks: in one go, under one lock, at one instant and
-// without the GIL; or one by one where a hook or a recorder stands in between.
+// Carries out `judge(manager, now, i)` for each of the uids and masks, at one instant.
 template <typename Judge>
 void change_many(Shell& shell, const Results& results, const Integers& uids, const Integers& masks, Judge&& judge) {
+    const auto uid_of = [&](std::size_t i) { return static_cast<std::uint32_t>(uids[i]); };
     const auto types_of = [&](std::size_t i) { return mask_from(masks[i]); };
-    if (shell.is_direct()) {
-        shell.run<Gil::release>([&](Manager& manager, Instant now) {
-            check(manager.engine().check_time(now));
-            for_each(manager.engine(), uids, types_of,
-                     [&](std::size_t i) { results.set(i, manager.execute(judge(manager, now, i), now)); });
-            return true;
-        });
-        return;
-    }
-    for (std::size_t i = 0; i < uids.size(); ++i) {
-        try {
-            results.set(i, {Status::ok, shell.change({uids[i], types_of(i)}, [&](Manager& manager, Instant now) {
-                                return judge(manager, now, i);
-                            })});
-        } catch (const Refusal& refusal) {
-            if (public_code(refusal.status()) < 0) throw;
-            results.set(i, {refusal.status(), 0});
-        } catch (const std::bad_alloc&) {
-            results.set(i, {Status::out_of_memory, 0});  // of this row nothing has been carried out
-        }
+    const bool is_done = shell.change_directly([&](Manager& manager, Instant now) {
+        check(manager.engine().check_time(now));
+        for_each_prefetched(manager.engine(), uids.size(), uid_of, types_of,
+                            [&](std::size_t i) { results.set(i, manager.execute(judge(manager, now, i), now)); });
+        return true;
+    });
+    if (!is_done) {
+        shell.change_many(uids.size(), judge, [&](std::size_t i, Result result) { results.set(i, result); });
     }
 }
 
@@ -183,23 +166,33 @@ PyObject* release_many(PyObject* self, PyObject* const* arguments, Py_ssize_t co
     });
 }
 
+// Reads the masks of a slice of the uids that come after those read. Returns whether there are more.
+bool read_slice(const Engine& engine, Instant now, const Integers& uids, std::vector<Result>& masks) {
+    const std::size_t first = masks.size();
+    const std::size_t count = std::min(uids.size() - first, Shell::slice);
+    const auto uid_of = [&](std::size_t i) { return static_cast<std::uint32_t>(uids[first + i]); };
+    const auto no_types = [](std::size_t) { return Mask{0}; };
+    for_each_prefetched(engine, count, uid_of, no_types, [&](std::size_t i) {
+        const std::int64_t uid = uids[first + i];
+        const bool is_valid = uid >= 0 && uid <= max_uid;
+        masks.push_back(is_valid ? engine.mask({OwnerKind::app, uid_of(i)}, now) : Result{Status::identity_invalid, 0});
+    });
+    return masks.size() < uids.size();
+}
+
 PyObject* app_masks(PyObject* self, PyObject* const* arguments, Py_ssize_t count, PyObject* keywords) {
     return fast_call(self, [&](Shell& shell) {
         static const Parameters<2, 1> parameters("app_masks", {"uids", "out"});
         const auto [uids, out] = parameters.read(arguments, count, keywords);
         const Integers users(uids, "uids");
         Results results(out, users.size(), shell.tally().refusals);
-        shell.look([&](const Manager& manager, Instant now) {
+        std::vector<Result> masks;
+        masks.reserve(users.size());
+        shell.look_in_slices([&](const Manager& manager, Instant now) {
             check(manager.engine().check_time(now));
-            const auto no_types = [](std::size_t) { return Mask{0}; };
-            for_each(manager.engine(), users, no_types, [&](std::size_t i) {
-                const std::int64_t uid = users[i];
-                const bool valid = uid >= 0 && uid <= max_uid;
-                results.set(i, valid ? manager.engine().mask({OwnerKind::app, static_cast<std::uint32_t>(uid)}, now)
-                                     : Result{Status::identity_invalid, 0});
-            });
-            return true;
+            return read_slice(manager.engine(), now, users, masks);
         });
+        for (std::size_t i = 0; i < masks.size(); ++i) results.set(i, masks[i]);
         return results.take();
     });
 }
@@ -207,7 +200,9 @@ PyObject* app_masks(PyObject* self, PyObject* const* arguments, Py_ssize_t count
 PyMethodDef definitions[] = {
     {"apply_many", as_c_function(apply_many), METH_FASTCALL | METH_KEYWORDS,
      "apply_many($self, uids, pids, masks, timeouts_ms, *, out=None)\n--\n\n"
-     "Apply for many owners: as many calls of `apply`, at one instant.\n\n"
+     "Apply for many owners: as many calls of `apply`, at one instant, between which there is no other.\n\n"
+     "Others who call the manager meanwhile wait, without the GIL. With a quota all rows are judged first and asked for,\n"
+     "and an exception of its ``check`` refuses them all; then they are carried out.\n\n"
      "Parameters\n----------\n"
      "uids, pids, masks, timeouts_ms : buffer, shape (n,)\n"
      "    Signed or unsigned integers of 32 or 64 bits; array, numpy and memoryview will do, strided too.\n"
@@ -220,7 +215,8 @@ PyMethodDef definitions[] = {
      "Release for many owners: as many calls of `release`, at one instant. Arguments and results as `apply_many`."},
     {"app_masks", as_c_function(app_masks), METH_FASTCALL | METH_KEYWORDS,
      "app_masks($self, uids, *, out=None)\n--\n\n"
-     "Return what the apps of many uids hold now: as many calls of `app_mask`. Buffers as `apply_many`."},
+     "Return what the apps of many uids hold now: as many calls of `app_mask`, 1024 at one instant. Buffers as\n"
+     "`apply_many`."},
 };
 
 }  // namespace

@@ -5,7 +5,8 @@
 //          within the call: what it returns is awaited without a wait.
 // End      `__exit__` and `__aexit__` call `_end()`. What that raises has come in from outside (signal handlers, an
 //          exception that another thread has set), so it is called again until it returns, and then the first such
-//          error is raised. `_end` may be cut off anywhere and called any number of times.
+//          error is raised. `_end` may be cut off anywhere and called any number of times. What `__aexit__` returns is
+//          that of `_rest()`: what is still to be awaited after the end, nothing unless a class has its own.
 #include <optional>
 #include <utility>
 
@@ -27,6 +28,7 @@ struct Names {
     PyObject* begin = interned("_begin");
     PyObject* begin_on_loop = interned("_begin_on_loop");
     PyObject* end = interned("_end");
+    PyObject* rest = interned("_rest");
 };
 
 const Names& names() {
@@ -143,8 +145,12 @@ PyObject* enter_on_loop(PyObject* self, PyObject*) {
 PyObject* exit_on_loop(PyObject* self, PyObject* const*, Py_ssize_t) {
     return guarded([&] {
         raise_if(end(self));
-        return make_done(Py_None);
+        return PyObject_CallMethodNoArgs(self, names().rest);
     });
+}
+
+PyObject* no_rest(PyObject*, PyObject*) {
+    return guarded([] { return make_done(Py_None); });
 }
 
 PyTypeObject* make_type(PyType_Spec& spec, PyObject* base = nullptr) {
@@ -179,7 +185,8 @@ PyMethodDef async_block_methods[] = {
     {"__aenter__", enter_on_loop, METH_NOARGS,
      "__aenter__($self, /)\n--\n\nCall `_begin_on_loop`, and `_end` if that raises. To be awaited, without a wait."},
     {"__aexit__", as_c_function(exit_on_loop), METH_FASTCALL,
-     "__aexit__($self, /, *error)\n--\n\nCall `_end`, until it comes through. To be awaited, without a wait."},
+     "__aexit__($self, /, *error)\n--\n\nCall `_end`, until it comes through. To be awaited, as `_rest` says."},
+    {"_rest", no_rest, METH_NOARGS, "_rest($self, /)\n--\n\nReturn what is to be awaited after the end: no wait here."},
     {nullptr, nullptr, 0, nullptr},
 };
 

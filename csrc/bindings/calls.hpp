@@ -41,5 +41,7 @@ void bind_queries(ManagerClass& bound, py::module_& module);  // find, records, 
 void bind_events(ManagerClass& bound, py::module_& module);   // read, read_columns, last_sequence; Cursor
 void bind_sleeping(py::module_& module);                      // Bell, Timer
 void bind_blocks(py::module_& module);                        // Block, AsyncBlock
+void bind_leases(py::module_& module);                        // Lease
+void bind_schedules(py::module_& module);                     // Schedule
 
 }  // namespace grantwheel::bindings

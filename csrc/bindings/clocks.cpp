@@ -2,12 +2,14 @@
 
 #include <sys/timerfd.h>
 
+#include "bindings/gil.hpp"
 #include "bindings/instances.hpp"
 
 namespace grantwheel::bindings {
 
 Instant to_instant(py::handle value, const char* name) {
-    if (!PyLong_Check(value.ptr())) throw py::type_error(std::string(name) + " must be an int");
+    if (!PyLong_Check(value.ptr()) || PyBool_Check(value.ptr()))
+        throw py::type_error(std::string(name) + " must be an int");
     int overflow = 0;
     const long long number = PyLong_AsLongLongAndOverflow(value.ptr(), &overflow);
     if (overflow != 0 || number < 0 || static_cast<Instant>(number) > max_now) {
@@ -42,16 +44,16 @@ private:
 // An alarm that the clock itself sets off.
 class ManualClock::OwnAlarm final : public Alarm {
 public:
-    explicit OwnAlarm(const ManualClock& clock) : clock_(clock) {}
+    explicit OwnAlarm(const ManualClock& clock) : clock_(clock), alarms_(clock.alarms_) {}
 
     void set(Instant at) noexcept override {
-        const std::lock_guard lock(clock_.alarms_mutex_);
+        const std::lock_guard lock(alarms_->mutex);
         at_ = at;
         look();
     }
     [[nodiscard]] int descriptor() const noexcept override { return bell_.descriptor(); }
 
-    // Under the lock of the clock.
+    // Under the lock of the alarms.
     void look() noexcept {
         if (clock_.now() >= at_) {
             bell_.ring();
@@ -62,24 +64,38 @@ public:
 
 private:
     const ManualClock& clock_;
+    std::shared_ptr<Alarms> alarms_;
     Bell bell_;
     Instant at_ = no_deadline;
 };
 
-void ManualClock::set(Instant now) noexcept {
-    if (!home_.is_here()) return now_.store(now, std::memory_order_relaxed);
-    const std::lock_guard lock(alarms_mutex_);
+ManualClock::~ManualClock() {
+    if (!alarms_->home.is_here()) static_cast<void>(new std::shared_ptr<Alarms>(std::move(alarms_)));  // kept for ever
+}
+
+ManualClock::Alarms& ManualClock::alarms() const {
+    if (!alarms_->home.is_here()) {
+        auto own = std::make_shared<Alarms>();
+        static_cast<void>(new std::shared_ptr<Alarms>(std::exchange(alarms_, std::move(own))));  // kept for ever
+    }
+    return *alarms_;
+}
+
+void ManualClock::set(Instant now) {
+    Alarms& own = alarms();
+    const std::lock_guard lock(own.mutex);
     now_.store(now, std::memory_order_relaxed);
-    for (const std::weak_ptr<OwnAlarm>& one : alarms_) {
+    for (const std::weak_ptr<OwnAlarm>& one : own.all) {
         if (const auto alarm = one.lock()) alarm->look();
     }
 }
 
 std::shared_ptr<Alarm> ManualClock::make_alarm() const {
+    Alarms& own = alarms();
     const auto alarm = std::make_shared<OwnAlarm>(*this);
-    const std::lock_guard lock(alarms_mutex_);
-    std::erase_if(alarms_, [](const std::weak_ptr<OwnAlarm>& one) { return one.expired(); });
-    alarms_.emplace_back(alarm);
+    const std::lock_guard lock(own.mutex);
+    std::erase_if(own.all, [](const std::weak_ptr<OwnAlarm>& one) { return one.expired(); });
+    own.all.emplace_back(alarm);
     return alarm;
 }
 
@@ -88,8 +104,10 @@ ClockReader::ClockReader(py::object clock) : clock_(std::move(clock)) {
         kind_ = Kind::manual;
         manual_ = clock_.cast<const ManualClock*>();
     } else if (py::isinstance<BootClock>(clock_)) {
+        static_cast<void>(clock_.cast<const BootClock&>());  // made by `__new__` alone it is no clock
         kind_ = Kind::boot;
     } else if (py::isinstance<MonotonicClock>(clock_)) {
+        static_cast<void>(clock_.cast<const MonotonicClock&>());
         kind_ = Kind::monotonic;
     } else if (!py::hasattr(clock_, "now") || PyCallable_Check(clock_.attr("now").ptr()) == 0) {
         throw py::type_error("clock must have a method now() that returns milliseconds as an int");
@@ -106,7 +124,7 @@ Instant ClockReader::read() const noexcept {
     return 0;
 }
 
-Instant ClockReader::ask() const { return to_instant(clock_.attr("now")(), "now of the clock"); }
+Instant ClockReader::ask() const { return to_instant(call_method(clock_, "now"), "now of the clock"); }
 
 std::shared_ptr<Alarm> ClockReader::make_alarm() const {
     switch (kind_) {

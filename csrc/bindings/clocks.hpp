@@ -21,8 +21,12 @@ struct MonotonicClock {};
 class ManualClock {
 public:
     explicit ManualClock(Instant start) : now_(start) {}
+    ~ManualClock();
+    ManualClock(const ManualClock&) = delete;
+    ManualClock& operator=(const ManualClock&) = delete;
+
     // Sets off the alarms that this reaches, and those of them that it does not reach any more it silences.
-    void set(Instant now) noexcept;
+    void set(Instant now);
     [[nodiscard]] Instant now() const noexcept { return now_.load(std::memory_order_relaxed); }
 
     // Pre: the clock outlives it.
@@ -30,11 +34,18 @@ public:
 
 private:
     class OwnAlarm;
+    // Those that were made in one process. What a fork has found locked or half changed is left alone in the child.
+    struct Alarms {
+        Home home;
+        std::mutex mutex;
+        std::vector<std::weak_ptr<OwnAlarm>> all;
+    };
+
+    // Those of this process. Needs the GIL.
+    [[nodiscard]] Alarms& alarms() const;
 
     std::atomic<Instant> now_;
-    Home home_;
-    mutable std::mutex alarms_mutex_;
-    mutable std::vector<std::weak_ptr<OwnAlarm>> alarms_;
+    mutable std::shared_ptr<Alarms> alarms_ = std::make_shared<Alarms>();
 };
 
 // The clock of one manager. The clocks of C++ are read under the lock of the manager; a Python object is asked before.

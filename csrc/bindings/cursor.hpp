@@ -7,6 +7,7 @@
 #include <bit>
 #include <cstdint>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <vector>
 
@@ -51,7 +52,35 @@ struct Lateness {
     void note(Instant instant, Instant now) noexcept { note(now > instant ? now - instant : 0); }
 };
 
+struct Cursor;
+
+// All cursors of one manager that there are.
+class Readers {
+public:
+    void enter(Cursor& cursor);
+    void leave(Cursor& cursor) noexcept;
+
+    // Under the lock of the manager: the last event that all of them have dealt with; `last` when there are none.
+    [[nodiscard]] std::uint64_t least_after(std::uint64_t last) const noexcept;
+    // The same: wakes whoever waits.
+    void ring_all() const noexcept;
+
+private:
+    mutable std::mutex mutex_;  // over the list alone
+    std::vector<Cursor*> cursors_;
+};
+
 struct Cursor {
+    explicit Cursor(std::shared_ptr<Readers> all) : readers(std::move(all)) { readers->enter(*this); }
+    ~Cursor() {
+        if (home.is_here()) readers->leave(*this);
+    }
+    Cursor(const Cursor&) = delete;
+    Cursor& operator=(const Cursor&) = delete;
+
+    Home home{};
+    std::shared_ptr<Readers> readers;
+    std::size_t place = 0;             // in the list of all
     std::uint64_t after = 0;           // the last event that was dealt with
     std::uint64_t until = UINT64_MAX;  // the last one that is to be seen
     std::uint64_t missed = 0;          // overwritten before they were read, all kinds and uids
@@ -65,5 +94,35 @@ struct Cursor {
         return after < last ? last - after : 0;
     }
 };
+
+inline void Readers::enter(Cursor& cursor) {
+    const std::lock_guard lock(mutex_);
+    cursor.place = cursors_.size();
+    cursors_.push_back(&cursor);
+}
+
+inline void Readers::leave(Cursor& cursor) noexcept {
+    const std::lock_guard lock(mutex_);
+    Cursor* const last = cursors_.back();
+    cursors_[cursor.place] = last;
+    last->place = cursor.place;
+    cursors_.pop_back();
+}
+
+inline std::uint64_t Readers::least_after(std::uint64_t last) const noexcept {
+    const std::lock_guard lock(mutex_);
+    std::uint64_t least = last;
+    for (const Cursor* cursor : cursors_) {
+        if (!cursor->has_seen_all()) least = std::min(least, cursor->after);
+    }
+    return least;
+}
+
+inline void Readers::ring_all() const noexcept {
+    const std::lock_guard lock(mutex_);
+    for (const Cursor* cursor : cursors_) {
+        if (cursor->bell) cursor->bell->ring();
+    }
+}
 
 }  // namespace grantwheel::bindings

@@ -6,6 +6,7 @@
 #include "bindings/arguments.hpp"
 #include "bindings/calls.hpp"
 #include "bindings/documented_request.hpp"
+#include "bindings/listing.hpp"
 #include "bindings/views.hpp"
 
 namespace grantwheel::bindings {
@@ -70,14 +71,18 @@ py::object get_all(Shell& shell, PyObject* who) {
     return as_query([&] {
         const CallerArgument given = to_caller(who, Status::query_parcel_failed);
         OwnedViews views;
-        {
-            const auto session = shell.begin();
-            const Caller caller = caller_of(given, session.manager);
-            check(session.manager.admit_query(caller, session.now));
-            views.add_uid(session.manager.engine(), static_cast<std::uint32_t>(caller.uid), session.now);
-        }
+        shell.look_at_processes([&](const Manager& manager, Instant now) {
+            const Caller caller = caller_of(given, manager);
+            check(manager.admit_query(caller, now));
+            views.add_uid(manager.engine(), static_cast<std::uint32_t>(caller.uid), now);
+            return true;
+        });
         py::list rows;
-        for (const RecordView& view : views.records()) append_documented_rows(rows, view, views.now());
+        std::size_t count = 0;
+        for (const RecordView& view : views.records()) {
+            if (++count % Shell::slice == 0) offer_gil();
+            append_documented_rows(rows, view, views.now());
+        }
         return rows;
     });
 }
@@ -85,17 +90,20 @@ py::object get_all(Shell& shell, PyObject* who) {
 py::object infos(Shell& shell, PyObject* who) {
     return as_query([&] {
         const CallerArgument given = to_caller(who, Status::query_parcel_failed);
-        const OwnedViews views = shell.run([&](Manager& manager, Instant now) {
-            check(manager.admit_native(caller_of(given, manager)));
-            OwnedViews all;
-            all.add_all(manager.engine(), nullptr, SIZE_MAX, now);
-            return all;
-        });
-        py::list rows[2];
-        for (const RecordView& view : views.records()) {
-            rows[static_cast<std::size_t>(view.owner.kind)].append(make_record_info(view));
+        {
+            const auto session = shell.begin();
+            check(session.manager.admit_native(caller_of(given, session.manager)));
         }
-        return make_named(vocabulary().Infos, {rows[0], rows[1]});
+        Listing listing(type::ALL);
+        listing.find(shell);
+        py::list rows[2];
+        for (;;) {
+            const OwnedViews page = listing.next_page(shell);
+            if (page.records().empty()) return make_named(vocabulary().Infos, {rows[0], rows[1]});
+            for (const RecordView& view : page.records()) {
+                rows[static_cast<std::size_t>(view.owner.kind)].append(make_record_info(view));
+            }
+        }
     });
 }
 
@@ -135,7 +143,7 @@ PyMethodDef definitions[] = {
      "Raises\n------\nBusinessError\n    202, 18700001, 18700002 or 18700004."},
     {infos_name, as_c_function(call_of_caller<&infos, infos_name>), METH_FASTCALL | METH_KEYWORDS,
      "infos($self, /, *, caller=None)\n--\n\n"
-     "Return every record of everyone, for native callers.\n\n"
+     "Return every record of everyone, for native callers. Not of one instant when there are more than 1024.\n\n"
      "Raises\n------\nBusinessError\n    201 for a caller that is not native, 18700004 when closed."},
     {require_native_name, as_c_function(call_of_caller<&require_native, require_native_name>),
      METH_FASTCALL | METH_KEYWORDS,

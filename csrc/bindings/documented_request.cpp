@@ -3,7 +3,9 @@
 #include <cmath>
 #include <optional>
 
+#include "bindings/arguments.hpp"
 #include "bindings/errors.hpp"
+#include "bindings/gil.hpp"
 #include "bindings/vocabulary.hpp"
 
 namespace grantwheel::bindings {
@@ -21,13 +23,18 @@ std::optional<std::int64_t> to_number(py::handle value) {
                            number <= static_cast<double>(max_number);
         return valid ? std::optional(static_cast<std::int64_t>(number)) : std::nullopt;
     }
-    if (PyIndex_Check(value.ptr()) == 0) return std::nullopt;
-    const auto index = py::reinterpret_steal<py::object>(PyNumber_Index(value.ptr()));
-    if (!index) throw py::error_already_set();
+    const py::object index = to_index(value.ptr());
+    if (!index) return std::nullopt;
     int overflow = 0;
     const long long number = PyLong_AsLongLongAndOverflow(index.ptr(), &overflow);
     const bool valid = overflow == 0 && number >= 0 && number <= max_number;
     return valid ? std::optional<std::int64_t>(number) : std::nullopt;
+}
+
+bool is_mapping(PyObject* given) {
+    const int answer = as_python([&] { return PyObject_IsInstance(given, vocabulary().mapping_type.ptr()); });
+    if (answer < 0) throw py::error_already_set();
+    return answer != 0;
 }
 
 [[noreturn]] void refuse(Status status, Field field, const char* rule) {
@@ -45,7 +52,7 @@ std::size_t encoded_length(const py::object& text) {
 }  // namespace
 
 DocumentedRequest::DocumentedRequest(PyObject* given) : given_(given), is_request_(bindings::is_request(given)) {
-    if (!is_request_ && !PyDict_Check(given) && !py::isinstance(given_, vocabulary().mapping_type)) {
+    if (!is_request_ && !PyDict_Check(given) && !is_mapping(given)) {
         refuse(Status::resource_types_invalid, Field::resourceTypes,
                "must be given: the argument must be an EfficiencyResourcesRequest or a mapping.");
     }
@@ -70,16 +77,18 @@ py::object DocumentedRequest::read(Field field) const {
     if (is_request_) return py::reinterpret_borrow<py::object>(request_field(given_.ptr(), field));
     PyObject* const name = field_name(field);
     if (PyDict_Check(given_.ptr())) {
-        PyObject* const value = PyDict_GetItemWithError(given_.ptr(), name);
+        PyObject* const value = as_python([&] { return PyDict_GetItemWithError(given_.ptr(), name); });
         if (value == nullptr && PyErr_Occurred() != nullptr) throw py::error_already_set();
         return py::reinterpret_borrow<py::object>(value);
     }
-    const int present = PySequence_Contains(given_.ptr(), name);
+    const int present = as_python([&] { return PySequence_Contains(given_.ptr(), name); });
     if (present < 0) throw py::error_already_set();
     if (present == 0) return {};
-    PyObject* const value = PyObject_GetItem(given_.ptr(), name);
-    if (value == nullptr) throw py::error_already_set();
-    return py::reinterpret_steal<py::object>(value);
+    PyObject* const value = as_python([&] { return PyObject_GetItem(given_.ptr(), name); });
+    if (value != nullptr) return py::reinterpret_steal<py::object>(value);
+    const py::error_already_set error;
+    if (!error.matches(PyExc_KeyError)) throw error;
+    return {};  // it has gone since
 }
 
 std::int64_t DocumentedRequest::number(Field field, Status status) const {

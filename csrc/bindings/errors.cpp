@@ -1,5 +1,6 @@
 #include "bindings/errors.hpp"
 
+#include <cerrno>
 #include <map>
 
 namespace grantwheel::bindings {
@@ -79,6 +80,9 @@ void restore_unless_out_of_memory() {
         throw;
     } catch (const Refusal& refusal) {
         refusal.restore();
+    } catch (const FailedSystemCall& failed) {
+        errno = failed.error;
+        PyErr_SetFromErrno(PyExc_OSError);
     } catch (py::error_already_set& error) {
         error.restore();
     } catch (const std::bad_alloc&) {

@@ -6,6 +6,7 @@
 #include <new>
 #include <string>
 
+#include "bindings/gil.hpp"
 #include "grantwheel/types.hpp"
 
 namespace grantwheel::bindings {
@@ -37,6 +38,12 @@ inline void check(Status status) {
     if (status != Status::ok) throw Refusal(status);
 }
 
+// A system call that failed, on its way to Python's OSError. May be thrown without the GIL, and with a lock: making an
+// exception of Python's can run any code, as garbage may be collected.
+struct FailedSystemCall {
+    int error;  // as in errno
+};
+
 // Sets what is being handled as the current Python exception. Must be called in a catch block, with the GIL.
 void restore_current_exception() noexcept;
 
@@ -44,7 +51,7 @@ void restore_current_exception() noexcept;
 template <typename Body>
 PyObject* guarded(Body&& body) noexcept {
     try {
-        return body();
+        return as_python(body);
     } catch (...) {
         restore_current_exception();
         return nullptr;

@@ -1,19 +1,45 @@
 #include <pybind11/stl.h>
 
 #include <array>
-#include <deque>
-#include <string>
 #include <vector>
 
 #include "bindings/arguments.hpp"
 #include "bindings/calls.hpp"
 #include "bindings/cursor.hpp"
 #include "bindings/instances.hpp"
+#include "bindings/owned_events.hpp"
 #include "bindings/vocabulary.hpp"
 
 namespace grantwheel::bindings {
 
 namespace {
+
+// The events of a manager, under its lock: those of its engine, or what it has left.
+class Ring {
+public:
+    explicit Ring(const Shell& shell) noexcept
+        : remains_(shell.remains()), engine_(remains_ == nullptr ? &shell.engine() : nullptr) {}
+
+    [[nodiscard]] bool is_closed() const noexcept { return remains_ != nullptr; }
+    [[nodiscard]] std::uint64_t first() const noexcept {
+        return is_closed() ? remains_->first() : engine_->first_sequence();
+    }
+    [[nodiscard]] std::uint64_t last() const noexcept {
+        return is_closed() ? remains_->last() : engine_->last_sequence();
+    }
+    // Pre: there are as many after this one, which was not overwritten.
+    void read(std::uint64_t after, std::span<Event> out) const noexcept {
+        if (!is_closed()) {
+            engine_->read(after, out);
+            return;
+        }
+        for (std::size_t i = 0; i < out.size(); ++i) out[i] = remains_->at(after + 1 + i);
+    }
+
+private:
+    const Remains* remains_;
+    const Engine* engine_;
+};
 
 // What one read of the ring is to give.
 struct Range {
@@ -22,11 +48,10 @@ struct Range {
     std::uint64_t missed = 0;  // and so many were overwritten before them
 
     // The events after `after` as far as `until`, at most `limit`.
-    Range(const Engine& engine, std::uint64_t after_event, std::size_t limit, std::uint64_t until)
-        : after(after_event) {
-        const std::uint64_t last = std::min(engine.last_sequence(), until);
-        if (after < last && after + 1 < engine.first_sequence()) {
-            missed = std::min(engine.first_sequence() - 1, last) - after;
+    Range(const Ring& ring, std::uint64_t after_event, std::size_t limit, std::uint64_t until) : after(after_event) {
+        const std::uint64_t last = std::min(ring.last(), until);
+        if (after < last && after + 1 < ring.first()) {
+            missed = std::min(ring.first() - 1, last) - after;
             after += missed;
         }
         count = after < last ? std::min(std::size_t{last - after}, limit) : 0;
@@ -37,11 +62,12 @@ struct Range {
 
 // Hands the events of a range to `take` until it says no. Returns the number of the last one that it had.
 template <typename Take>
-std::uint64_t for_each_event(const Engine& engine, const Range& range, Take&& take) {
+std::uint64_t for_each_event(const Ring& ring, const Range& range, Take&& take) {
     std::array<Event, 128> chunk;
     for (std::size_t done = 0; done < range.count;) {
         const std::span part(chunk.data(), std::min(range.count - done, chunk.size()));
-        done += engine.read(range.after + done, part).count;
+        ring.read(range.after + done, part);
+        done += part.size();
         for (const Event& event : part) {
             if (!take(event)) return event.sequence;
         }
@@ -49,34 +75,18 @@ std::uint64_t for_each_event(const Engine& engine, const Range& range, Take&& ta
     return range.end();
 }
 
-// Events with copies of their bundles, which neighbours share when they are the same.
-class OwnedEvents {
-public:
-    void reserve(std::size_t count) { events_.reserve(count); }
-    void add(const Event& event) {
-        Event& own = events_.emplace_back(event);
-        if (own.bundle.empty()) return;
-        if (bundles_.empty() || bundles_.back() != own.bundle) bundles_.emplace_back(own.bundle);
-        own.bundle = bundles_.back();
+py::list list_of(const OwnedEvents& events) {
+    py::list result(events.size());
+    std::string_view previous;
+    py::object bundle = make_text(previous);
+    std::size_t place = 0;
+    for (const Event& event : events.events()) {
+        if (event.bundle != previous) bundle = make_text(event.bundle);
+        previous = event.bundle;
+        PyList_SET_ITEM(result.ptr(), static_cast<Py_ssize_t>(place++), make_event(event, bundle).release().ptr());
     }
-    [[nodiscard]] std::size_t size() const noexcept { return events_.size(); }
-    [[nodiscard]] py::list list() const {
-        py::list result(events_.size());
-        std::string_view previous;
-        py::object bundle = make_text(previous);
-        std::size_t place = 0;
-        for (const Event& event : events_) {
-            if (event.bundle != previous) bundle = make_text(event.bundle);
-            previous = event.bundle;
-            PyList_SET_ITEM(result.ptr(), static_cast<Py_ssize_t>(place++), make_event(event, bundle).release().ptr());
-        }
-        return result;
-    }
-
-private:
-    std::vector<Event> events_;
-    std::deque<std::string> bundles_;
-};
+    return result;
+}
 
 // One field of many events, as memory that becomes a buffer of Python's.
 template <typename T>
@@ -106,12 +116,6 @@ struct ColumnsOfEvents {
     Column<std::int8_t> cpu_level;
 
     [[nodiscard]] std::size_t size() const noexcept { return sequence.size(); }
-    [[nodiscard]] py::object list() const {
-        return make_named(vocabulary().EventColumns,
-                          {sequence.buffer("Q"), time.buffer("Q"), kind.buffer("B"), cause.buffer("B"), uid.buffer("I"),
-                           pid.buffer("I"), mask.buffer("H"), cpu_level.buffer("b")});
-    }
-
     void reserve(std::size_t count) {
         sequence.reserve(count);
         time.reserve(count);
@@ -134,6 +138,13 @@ struct ColumnsOfEvents {
     }
 };
 
+py::object list_of(const ColumnsOfEvents& events) {
+    return make_named(
+        vocabulary().EventColumns,
+        {events.sequence.buffer("Q"), events.time.buffer("Q"), events.kind.buffer("B"), events.cause.buffer("B"),
+         events.uid.buffer("I"), events.pid.buffer("I"), events.mask.buffer("H"), events.cpu_level.buffer("b")});
+}
+
 // (events, how many were missed before them, after which event to go on)
 template <typename Events>
 py::tuple read(Shell& shell, std::uint64_t after, const py::object& limit, std::uint64_t until) {
@@ -141,15 +152,16 @@ py::tuple read(Shell& shell, std::uint64_t after, const py::object& limit, std::
     Events events;
     const Range range = [&] {
         const auto locked = shell.lock();
-        const Range wanted(locked.manager.engine(), after, most, until);
+        const Ring ring(shell);
+        const Range wanted(ring, after, most, until);
         events.reserve(wanted.count);
-        for_each_event(locked.manager.engine(), wanted, [&](const Event& event) {
+        for_each_event(ring, wanted, [&](const Event& event) {
             events.add(event);
             return true;
         });
         return wanted;
     }();
-    return py::make_tuple(events.list(), range.missed, range.end());
+    return py::make_tuple(list_of(events), range.missed, range.end());
 }
 
 std::uint64_t last_sequence(Shell& shell) { return shell.lock().manager.engine().last_sequence(); }
@@ -163,12 +175,19 @@ struct Reading {
     Histogram delivered{};
 };
 
+// Lets the cursor's bell tell what there is to read. That of a closed manager is rung for good.
+void keep_bell(Shell& shell, const Cursor& cursor, bool events_wait) {
+    if (cursor.bell && shell.remains() == nullptr) {
+        shell.waker().keep(cursor.bell, events_wait, cursor.has_seen_all());
+    }
+}
+
 // Reads one slice. Returns whether there may be more of it. A gap comes before all events of a list.
 template <typename Events>
 bool read_slice(Shell& shell, Cursor& cursor, Events& events, std::size_t most, bool is_delivery, Reading& reading) {
-    const auto locked = shell.lock();
-    const Engine& engine = locked.manager.engine();
-    const Range range(engine, cursor.after, slice, cursor.until);
+    const Shell::Guard lock(shell);
+    const Ring ring(shell);
+    const Range range(ring, cursor.after, slice, cursor.until);
     if (range.missed > 0 && events.size() > 0) return false;
     cursor.missed += range.missed;
     reading.missed += range.missed;
@@ -176,7 +195,7 @@ bool read_slice(Shell& shell, Cursor& cursor, Events& events, std::size_t most, 
     const std::size_t room = most - events.size();
     events.reserve(events.size() + std::min(range.count, room));
     if (room > 0) {
-        cursor.after = for_each_event(engine, range, [&](const Event& event) {
+        cursor.after = for_each_event(ring, range, [&](const Event& event) {
             if (cursor.filter.wants(event)) {
                 events.add(event);
                 if (now != no_deadline) reading.delivered.note(event.time, now);
@@ -184,16 +203,22 @@ bool read_slice(Shell& shell, Cursor& cursor, Events& events, std::size_t most, 
             return events.size() < most;
         });
     }
-    const bool events_wait = cursor.pending(engine.last_sequence()) > 0;
-    if (cursor.bell && cursor.bell->is_rung() != events_wait) {
-        shell.waker().keep(cursor.bell, events_wait, cursor.has_seen_all());
-    }
+    const bool events_wait = cursor.pending(ring.last()) > 0;
+    if (cursor.bell && cursor.bell->is_rung() != events_wait) keep_bell(shell, cursor, events_wait);
     return events_wait && events.size() < most;
+}
+
+// Refusal when the manager is closed and has left this reader nothing.
+void require_something(Shell& shell, const Cursor& cursor) {
+    const Shell::Guard lock(shell);
+    const Remains* const remains = shell.remains();
+    if (remains != nullptr && cursor.pending(remains->last()) == 0) throw Refusal(Status::not_connected);
 }
 
 template <typename Events>
 py::object follow(Cursor& cursor, Shell& shell, const py::object& limit, bool is_delivery) {
     const std::size_t most = to_limit(limit.ptr(), "limit");
+    require_something(shell, cursor);
     Events events;
     const std::uint64_t after = cursor.after;
     const std::uint64_t missed = cursor.missed;
@@ -201,43 +226,65 @@ py::object follow(Cursor& cursor, Shell& shell, const py::object& limit, bool is
         Reading reading;
         while (read_slice(shell, cursor, events, most, is_delivery, reading)) {
         }
-        py::object list = events.list();
-        const Shell::Guard lock(shell);  // the manager may be closed by now: the events are the reader's all the same
+        py::object list = list_of(events);
+        const Shell::Guard lock(shell);
         cursor.lateness.add(reading.delivered.lateness);
         shell.tally().delivered.add(reading.delivered);
         shell.tally().missed += reading.missed;
         return list;
     } catch (...) {
         // There was no memory for them: they are still to be read.
-        const auto locked = shell.lock();
+        const Shell::Guard lock(shell);
         cursor.after = after;
         cursor.missed = missed;
-        if (cursor.bell) shell.waker().keep(cursor.bell, true, cursor.has_seen_all());
+        keep_bell(shell, cursor, true);
         throw;
     }
 }
 
 std::unique_ptr<Cursor> make_cursor(Shell& shell, std::uint32_t kinds, std::optional<std::vector<std::uint32_t>> uids) {
     if (uids) std::sort(uids->begin(), uids->end());
-    auto cursor = std::make_unique<Cursor>();
+    const auto locked = shell.lock();  // first of all: what the readers of a parent share is not to be touched
+    auto cursor = std::make_unique<Cursor>(shell.readers());
     cursor->filter = {kinds, std::move(uids)};
-    cursor->after = shell.lock().manager.engine().last_sequence();
+    cursor->after = locked.manager.engine().last_sequence();
     return cursor;
+}
+
+std::uint64_t pending(const Cursor& cursor, Shell& shell) {
+    const Shell::Guard lock(shell);
+    return cursor.pending(Ring(shell).last());
+}
+
+// The number of the last event that there is for the cursor now.
+std::uint64_t last(const Cursor& cursor, Shell& shell) {
+    const Shell::Guard lock(shell);
+    return std::min(cursor.until, Ring(shell).last());
 }
 
 // The descriptor of the cursor's bell, which hangs from the first call on.
 int bell_descriptor(Cursor& cursor, Shell& shell) {
-    const auto locked = shell.lock();
+    const Shell::Guard lock(shell);
     if (!cursor.bell) {
+        if (shell.remains() != nullptr) throw Refusal(Status::not_connected);
         auto bell = std::make_shared<Bell>();
-        shell.waker().keep(bell, cursor.pending(locked.manager.engine().last_sequence()) > 0, cursor.has_seen_all());
+        shell.waker().keep(bell, cursor.pending(shell.engine().last_sequence()) > 0, cursor.has_seen_all());
         cursor.bell = std::move(bell);  // it hangs
     }
     return cursor.bell->descriptor();
 }
 
+// Lets nothing be seen that comes from now on. What it ends with, and what the bell tells of that, is one step. Nothing
+// happens when it has ended.
+void end(Cursor& cursor, Shell& shell) {
+    const Shell::Guard lock(shell);
+    if (cursor.until != UINT64_MAX) return;
+    cursor.until = Ring(shell).last();
+    keep_bell(shell, cursor, true);
+}
+
 void hand_over(Cursor& cursor, Shell& shell, std::uint64_t event_time) {
-    const auto locked = shell.lock();
+    const Shell::Guard lock(shell);
     const Instant now = shell.instant_without_asking();
     if (now == no_deadline) return;
     cursor.lateness.note(event_time, now);
@@ -261,24 +308,12 @@ void bind_cursor(py::module_& module) {
              "Return the next events.")
         .def("read_columns", &follow<ColumnsOfEvents>, py::arg("manager"), py::arg("limit"),
              py::arg("is_delivery") = true, "Return the same as EventColumns.")
-        .def(
-            "pending",
-            [](const Cursor& cursor, Shell& shell) {
-                return cursor.pending(shell.lock().manager.engine().last_sequence());
-            },
-            py::arg("manager"), "Return how many events have not been dealt with.")
-        .def(
-            "end_at", [](Cursor& cursor, std::uint64_t sequence) { cursor.until = sequence; }, py::arg("sequence"),
-            "Let nothing after this event be read.")
+        .def("pending", &pending, py::arg("manager"), "Return how many events have not been dealt with.")
+        .def("last", &last, py::arg("manager"), "Return the number of the last event that there is to read.")
+        .def("end", &end, py::arg("manager"),
+             "Let nothing be read that comes from now on, and wake whoever waits for events, once.")
         .def("hand_over", &hand_over, py::arg("manager"), py::arg("event_time"), "Count how late an event is now.")
-        .def("fileno", &bell_descriptor, py::arg("manager"), "Return a descriptor that is readable while events wait.")
-        .def(
-            "ring",
-            [](const Cursor& cursor, Shell& shell) {
-                const auto locked = shell.lock();
-                if (cursor.bell) shell.waker().keep(cursor.bell, true, cursor.has_seen_all());
-            },
-            py::arg("manager"), "Wake whoever waits for events, once.");
+        .def("fileno", &bell_descriptor, py::arg("manager"), "Return a descriptor that is readable while events wait.");
 }
 
 }  // namespace

@@ -17,21 +17,6 @@ namespace {
 using namespace grantwheel;
 using namespace grantwheel::bindings;
 
-// Lets the garbage collector see through a manager: a hook, a recorder or a clock may lead back to it.
-void see_through(PyHeapTypeObject* heap_type) {
-    PyTypeObject* const type = &heap_type->ht_type;
-    type->tp_flags |= Py_TPFLAGS_HAVE_GC;
-    type->tp_traverse = [](PyObject* self, visitproc visit, void* arg) -> int {
-        Py_VISIT(Py_TYPE(self));
-        if (!py::detail::is_holder_constructed(self)) return 0;
-        return shell_of(self).traverse(visit, arg);
-    };
-    type->tp_clear = [](PyObject* self) -> int {
-        if (py::detail::is_holder_constructed(self)) shell_of(self).forget();
-        return 0;
-    };
-}
-
 // A limit as Python gave it; one that no engine could have becomes one that is refused by name.
 std::uint32_t to_limit(const py::object& value, const char* name) {
     const std::int64_t limit = to_int64(value.ptr(), name);
@@ -68,7 +53,8 @@ PYBIND11_MODULE(_core_of_main, module) {
     use_huge_pages();
 
     ManagerClass manager = bind_class<Shell>(
-        module, "Manager", "A manager of grants behind one lock. grantwheel.Manager is what users see.", see_through);
+        module, "Manager", "A manager of grants behind one lock. grantwheel.Manager is what users see.",
+        see_through<Shell>);
     manager.def(py::init(&make_shell), py::arg("clock"), py::arg("max_records"), py::arg("max_strings"),
                 py::arg("event_capacity"), py::arg("reserve"), py::arg("recorder"));
     bind_typed_calls(manager);
@@ -80,6 +66,9 @@ PYBIND11_MODULE(_core_of_main, module) {
     bind_time(manager, module);
     bind_sleeping(module);
     bind_blocks(module);
+    bind_leases(module);
+    bind_schedules(module);
+    refuse_second_init(module);
 }
 
 // What Python calls. In some of its versions pybind11 would wait here for the main interpreter for ever, in others the

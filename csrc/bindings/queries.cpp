@@ -5,6 +5,7 @@
 
 #include "bindings/arguments.hpp"
 #include "bindings/calls.hpp"
+#include "bindings/listing.hpp"
 #include "bindings/views.hpp"
 
 namespace grantwheel::bindings {
@@ -62,15 +63,14 @@ PyObject* records(PyObject* self, PyObject* const* arguments, Py_ssize_t count, 
         const std::size_t most = limit == nullptr ? SIZE_MAX : to_limit(limit, "limit");
         std::optional<Owner> owner;
         if (after != nullptr && after != Py_None) owner = owner_of(py::reinterpret_borrow<py::object>(after));
-        const Owner* const start = owner ? &*owner : nullptr;
-        const OwnedViews views = shell.run<Gil::release>([&](Manager& manager, Instant now) {
-            OwnedViews page;
-            page.add_all(manager.engine(), start, most, now);
-            return page;
-        });
+        Listing listing(type::ALL, owner, most);
+        listing.find(shell);
         py::list result;
-        for (const RecordView& view : views.records()) result.append(make_record(view, views.now()));
-        return result;
+        for (;;) {
+            const OwnedViews page = listing.next_page(shell);
+            if (page.records().empty()) return result;
+            for (const RecordView& view : page.records()) result.append(make_record(view, page.now()));
+        }
     });
 }
 
@@ -78,6 +78,7 @@ PyMethodDef records_definition = {
     "records", as_c_function(records), METH_FASTCALL | METH_KEYWORDS,
     "records($self, after=None, limit=None)\n--\n\n"
     "Return every record: apps by ascending uid, then processes by ascending pid. Advances first.\n\n"
+    "Up to 1024 records are of one instant. More are read in pages, between which others may call.\n\n"
     "Parameters\n----------\n"
     "after : Record\n    Start after this one: the last of the page before. Default: from the start.\n"
     "limit : int\n    At most so many. Default: all.\n\n"
@@ -88,25 +89,26 @@ PyMethodDef records_definition = {
 // Here and below numbers become ints beforehand: pybind11 does not look whether it could make one for `append`, `=`.
 py::tuple holders(Shell& shell, const py::object& type) {
     const Mask mask = to_one_type(type);
-    const std::vector<Owner> owners = shell.run<Gil::release>([&](Manager& manager, Instant now) {
-        std::vector<Owner> found(manager.engine().most_owners(mask));
-        std::size_t count = 0;
-        check(manager.engine().owners(mask, nullptr, now, found, count));
-        found.resize(count);
-        return found;
-    });
+    Listing listing(mask);
+    listing.find(shell);
+    const std::vector<Owner> owners = listing.take_owners();
     py::list lists[2];
-    for (const Owner& owner : owners) lists[static_cast<std::size_t>(owner.kind)].append(py::int_(owner.key));
+    for (std::size_t i = 0; i < owners.size(); ++i) {
+        if (i % Shell::slice == Shell::slice - 1) offer_gil();
+        lists[static_cast<std::size_t>(owners[i].kind)].append(py::int_(owners[i].key));
+    }
     return py::make_tuple(lists[0], lists[1]);
 }
 
 std::size_t count(Shell& shell, const py::object& type) {
     const Mask mask = to_one_type(type);
-    return shell.run([&](Manager& manager, Instant now) {
-        std::size_t owners = 0;
+    std::size_t owners = 0;
+    shell.in_slices([&](Manager& manager, Instant now, auto&& end_some) {
+        if (end_some(Shell::slice).more) return true;
         check(manager.engine().count(mask, now, owners));
-        return owners;
+        return false;
     });
+    return owners;
 }
 
 py::dict by_type(const std::uint64_t (&counts)[type_count]) {
@@ -137,13 +139,14 @@ py::dict stats(Shell& shell) {
     std::uint64_t missed = 0;
     Histogram advanced;
     Histogram delivered;
-    const Stats stats = shell.run([&](Manager& manager, Instant now) {
-        Stats numbers;
-        check(manager.engine().stats(now, numbers));
+    Stats stats;
+    shell.in_slices([&](Manager& manager, Instant now, auto&& end_some) {
+        if (end_some(Shell::slice).more) return true;
+        check(manager.engine().stats(now, stats));
         missed = shell.tally().missed;
         advanced = shell.tally().advanced;
         delivered = shell.tally().delivered;
-        return numbers;
+        return false;
     });
     py::dict ended;
     for (std::size_t cause = 1; cause < cause_count; ++cause) {
@@ -171,12 +174,12 @@ py::dict stats(Shell& shell) {
 
 void validate(Shell& shell) {
     const char* reason = nullptr;
-    bool sound = false;
-    {
-        const auto locked = shell.lock();
-        sound = locked.manager.engine().validate(&reason);
-    }
-    if (sound) return;
+    auto begun = shell.lock();
+    const bool is_sound = without_gil([&] {
+        const auto locked = std::move(begun);
+        return locked.manager.engine().validate(&reason);
+    });
+    if (is_sound) return;
     if (reason == Engine::validate_no_memory) throw Refusal(Status::out_of_memory);
     PyErr_SetString(PyExc_AssertionError, reason);
     throw py::error_already_set();
@@ -204,11 +207,12 @@ void bind_queries(ManagerClass& bound, py::module_& module) {
              "Return what a process holds now, as a Record; None for nothing. Changes nothing.\n\n"
              "Raises\n------\nBusinessError\n    18700001: pid out of range. 9800004: closed.\n"
              "ValueError\n    The clock has run backwards or out of range.")
-        .def("holders", &holders, py::arg("resource_type"),
-             "Return who holds a type now. Advances first.\n\n"
-             "Returns\n-------\ntuple of two lists\n    The uids of apps and the pids of processes, each ascending.\n\n"
-             "Raises\n------\nValueError\n    Not one type, or the clock has run backwards or out of range.\n"
-             "BusinessError\n    9800004: closed.")
+        .def(
+            "holders", &holders, py::arg("resource_type"),
+            "Return who holds a type now. Advances first. In a table of more than 1024 rows others may call meanwhile.\n\n"
+            "Returns\n-------\ntuple of two lists\n    The uids of apps and the pids of processes, each ascending.\n\n"
+            "Raises\n------\nValueError\n    Not one type, or the clock has run backwards or out of range.\n"
+            "BusinessError\n    9800004: closed.")
         .def("count", &count, py::arg("resource_type"),
              "Return how many owners hold a type now. Advances first.\n\n"
              "Raises\n------\nValueError, BusinessError\n    As `holders`.")

@@ -33,7 +33,8 @@ std::size_t place_of(PyObject* name) {
     for (std::size_t i = 0; i < field_count; ++i) {
         if (PyUnicode_Compare(interned_names[i], name) == 0) return i;
     }
-    throw py::type_error("EfficiencyResourcesRequest has no field '" + py::cast<std::string>(name) + "'");
+    PyErr_Format(PyExc_TypeError, "EfficiencyResourcesRequest has no field %R", name);
+    throw py::error_already_set();
 }
 
 void set_field(PyObject* self, PyObject* name, PyObject* value) {

@@ -1,5 +1,7 @@
 #include "bindings/shell.hpp"
 
+#include <algorithm>
+
 #include "bindings/vocabulary.hpp"
 
 namespace grantwheel::bindings {
@@ -21,7 +23,7 @@ Shell::Shell(py::object clock, const Limits& limits, py::object recorder) : cloc
         if (PyCallable_Check(recorder.ptr()) == 0) throw py::type_error("recorder must be callable");
         recorder_ = std::move(recorder);
     }
-    manager_ = Manager::create(limits);
+    manager_ = without_gil([&] { return Manager::create(limits); });
     if (manager_ == nullptr) throw Refusal(Status::out_of_memory);
 }
 
@@ -31,6 +33,7 @@ Shell::~Shell() {
     if (home_.is_here()) return;
     static_cast<void>(manager_.release());
     static_cast<void>(waker_.release());
+    static_cast<void>(claims_.release());
 }
 
 // A clock in Python is asked before the lock is taken. Another thread may have brought a later instant meanwhile; then
@@ -45,51 +48,92 @@ Shell::Session Shell::begin_asking() {
     }
 }
 
-bool Shell::keep_held(Admission& admission, Held held, const Session& session) {
-    if (admission.status != Status::ok) return true;  // to be refused
-    const Mask mask = held(session.manager.engine(), admission.command, session.now);
+Shell::Session Shell::go_on(Instant now) {
+    Guard lock(*this, Gil::released);
+    return session(std::move(lock), std::max(now, latest_));
+}
+
+bool Shell::keep(Admission& admission, Clause* clause, const Session& session) {
+    if (clause == nullptr || admission.status != Status::ok) return true;  // to be refused
+    const Mask mask = clause->left(session.manager.engine(), admission.command, session.now);
     admission.command.mask = mask;
     admission.ask_quota = admission.ask_quota && (mask & type::CPU) != 0;
     return mask != 0;
 }
 
-// Time goes by while the hook is asked. So what is held is looked at once more when nothing can come in between.
-Mask Shell::change_in_steps(Admission admission, Held held) {
-    if (admission.ask_quota && !ask_quota(admission.command)) throw Refusal(Status::permission_denied);
-    Result result;
-    Ended ended;
-    const auto execute = [&](Manager& manager, Instant now) {
-        result = manager.execute(admission, now);
-        note_ended(manager, ended);
-    };
-    if (recorder_) {
-        const Turn turn(*this);
-        const Instant now = [&] {
-            const Session session = begin();
-            make_room(session.manager, ended);
-            if (held != nullptr && !keep_held(admission, held, session)) admission.command.mask = 0;
-            return session.now;
-        }();
-        if (admission.command.mask == 0) return 0;
-        record(admission.command, now);
-        // Not the clock again: what is on record is carried out, at the instant that is on record.
-        const Locked locked = lock();
-        execute(locked.manager, now);
-    } else {
-        const Session session = begin();
-        if (held != nullptr && !keep_held(admission, held, session)) return 0;
-        make_room(session.manager, ended);
-        execute(session.manager, session.now);
+bool Shell::is_long(const Engine& engine, const Command& command) noexcept {
+    switch (command.kind) {
+        case CommandKind::release:
+        case CommandKind::reset_all:
+        case CommandKind::app_stopped:
+        case CommandKind::package_removed: return engine.record_count(OwnerKind::process) > slice;
+        case CommandKind::admin_reset_all: return engine.most_owners(type::ALL) > slice;
+        default: return false;
     }
+}
+
+Result Shell::execute(Session& session, const Admission& admission, Clause* clause, Ended* ended) {
+    const auto work = [&](Manager& manager, Instant now) {
+        const Result result = manager.execute(admission, now);
+        if (ended != nullptr) note_ended(manager, *ended);
+        if (clause != nullptr && result.status == Status::ok) clause->done(result.mask);
+        return result;
+    };
+    if (!is_long(session.manager.engine(), admission.command)) return work(session.manager, session.now);
+    return unlocked_by(std::move(session), work);
+}
+
+// Time goes by while the hook is asked. So what the change is about is looked at once more when nothing can come in
+// between.
+Mask Shell::change_in_steps(Admission admission, Clause* clause) {
+    if (admission.ask_quota && !has_agreed(admission.command, clause)) throw Refusal(Status::permission_denied);
+    Ended ended;
+    const Result result = recorder_ ? and_unfinished([&] { return carry_out_on_record(admission, clause, ended); })
+                                    : carry_out(admission, clause, ended);
     settle(ended);
     return mask_or_throw(result);
+}
+
+Result Shell::carry_out(Admission& admission, Clause* clause, Ended& ended) {
+    Session session = begin();
+    if (!keep(admission, clause, session)) return {};
+    if (quota_) make_room(session.manager, ended);
+    return execute(session, admission, clause, &ended);
+}
+
+Result Shell::carry_out_on_record(Admission& admission, Clause* clause, Ended& ended) {
+    const Turn turn(*this, clause == nullptr || clause->may_wait());
+    Instant now = 0;
+    {
+        const Session session = begin();
+        now = session.now;
+        if (!keep(admission, clause, session)) return {};
+        if (quota_) make_room(session.manager, ended);
+    }
+    record(admission.command, now);
+    // Not the clock again: what is on record is carried out, at the instant that is on record.
+    Locked locked = lock();
+    Session session{std::move(locked.lock), locked.manager, now};
+    return execute(session, admission, clause, &ended);
+}
+
+bool Shell::has_agreed(const Command& command, Clause* clause) {
+    return and_unfinished([&] {
+        try {
+            return ask_quota(command);
+        } catch (const std::exception&) {
+            if (clause == nullptr || !clause->goes_on()) throw;
+            return true;
+        }
+    });
 }
 
 bool Shell::ask_quota(const Command& command) const {
     const py::object quota = quota_;
     if (!quota) return true;
-    const py::object answer =
-        quota.attr("check")(command.uid, make_text(command.bundle), command.mask, command.kind == CommandKind::apply);
+    const InHook in_hook(*this);
+    const py::object answer = call_method(quota, "check", command.uid, make_text(command.bundle), command.mask,
+                                          command.kind == CommandKind::apply);
     if (!PyBool_Check(answer.ptr())) throw py::type_error("check() of the quota must return a bool");
     return answer.ptr() == Py_True;
 }
@@ -103,19 +147,19 @@ void Shell::record(const Command& command, Instant now) const {
                     py::bool_(command.is_persist), py::bool_(command.is_process), py::int_(command.cpu_level),
                     make_text(command.bundle), make_text(command.reason)});
     try {
-        recorder(words);
+        static_cast<void>(call(recorder, words));
     } catch (py::error_already_set& error) {
         if (!error.matches(PyExc_Exception)) throw;  // KeyboardInterrupt and the like stay what they are
         throw Refusal(Status::transaction_failed, {}, error.value());
     }
 }
 
-void Shell::settle(const Ended& ended) const {
-    const py::object quota = quota_;
+void Shell::settle(const py::object& quota, const Ended& ended) {
     if (!quota) return;
     for (const std::uint32_t uid : ended) {
+        const InHook in_hook(*this);
         try {
-            quota.attr("settle")(uid);
+            static_cast<void>(call_method(quota, "settle", uid));
         } catch (py::error_already_set& error) {
             error.discard_as_unraisable("settle() of the quota");
         } catch (...) {
@@ -123,6 +167,7 @@ void Shell::settle(const Ended& ended) const {
             PyErr_WriteUnraisable(quota.ptr());
         }
     }
+    finish_postponed();
 }
 
 void Shell::set_policy(std::unique_ptr<Policy> policy, py::object quota) {
@@ -132,12 +177,23 @@ void Shell::set_policy(std::unique_ptr<Policy> policy, py::object quota) {
 }
 
 void Shell::close() {
+    require_here();
     std::unique_ptr<Manager> closed;
-    if (home_.is_here()) {
-        const std::lock_guard lock(mutex_);
+    {
+        const Guard lock(*this);
+        if (manager_ != nullptr) {
+            const Engine& engine = manager_->engine();
+            remains_ = std::make_unique<Remains>(engine, readers_->least_after(engine.last_sequence()));
+        }
         closed = std::move(manager_);
+        *claims_ = {};
         if (waker_) waker_->end();
+        readers_->ring_all();
     }
+    without_gil([&] {
+        closed.reset();
+        return true;
+    });
     forget();
 }
 
@@ -165,14 +221,47 @@ void Shell::forget() {
     const py::object recorder = std::move(recorder_);
 }
 
-Shell::Turn::Turn(Shell& shell) : shell_(shell.recorder_ ? &shell : nullptr) {
+bool Shell::is_in_hook() const noexcept {
+    return std::find(in_hook_.begin(), in_hook_.end(), std::this_thread::get_id()) != in_hook_.end();
+}
+
+Shell::InHook::InHook(const Shell& shell) : shell_(shell) { shell_.in_hook_.push_back(std::this_thread::get_id()); }
+
+Shell::InHook::~InHook() {
+    auto& threads = shell_.in_hook_;
+    threads.erase(std::find(threads.begin(), threads.end(), std::this_thread::get_id()));
+}
+
+void Shell::postpone(std::shared_ptr<Unfinished> unfinished) {
+    if (std::find(postponed_.begin(), postponed_.end(), unfinished) == postponed_.end()) {
+        postponed_.push_back(std::move(unfinished));
+    }
+    // Whoever had the turn may have given it up just now.
+    finish_postponed();
+}
+
+// What cannot be finished is kept up by somebody's turn, who comes here after it.
+void Shell::finish_postponed() {
+    const auto is_idle = [](const std::shared_ptr<Unfinished>& one) { return !one->is_being_finished(); };
+    while (!is_in_turn() && !is_in_hook()) {
+        const auto place = std::find_if(postponed_.begin(), postponed_.end(), is_idle);
+        if (place == postponed_.end()) return;
+        const std::shared_ptr<Unfinished> one = *place;
+        if (!one->finish()) return;
+        std::erase(postponed_, one);
+    }
+}
+
+Shell::Turn::Turn(Shell& shell, bool may_wait) : shell_(shell.recorder_ ? &shell : nullptr) {
     if (shell_ == nullptr) return;
     shell_->require_here();
-    if (shell_->turn_holder_ == std::this_thread::get_id()) {
+    if (shell_->is_in_turn()) {
         throw std::runtime_error("the recorder of a manager must not change it, nor read across its records");
     }
-    const py::gil_scoped_release released;
-    shell_->turn_.lock();
+    if (!shell_->turn_.try_lock()) {
+        if (!may_wait) throw Busy();
+        wait_for(shell_->turn_, Gil::held);
+    }
     shell_->turn_holder_ = std::this_thread::get_id();
 }
 

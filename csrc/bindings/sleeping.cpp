@@ -1,4 +1,4 @@
-// What the Python layer sleeps on besides the descriptors of a manager: a bell of its own, and a timer.
+// What the Python layer sleeps on besides the descriptors of a manager: a bell, a timer, and others that it owns.
 #include <sys/timerfd.h>
 #include <unistd.h>
 
@@ -49,6 +49,11 @@ void set_timer(const Timer& timer, const py::object& ms) {
 }  // namespace
 
 void bind_sleeping(py::module_& module) {
+    bind_class<Descriptor>(module, "Descriptor",
+                           "A descriptor that is closed with this object, by no code that could be interrupted.")
+        .def(py::init([](int number) { return std::make_unique<Descriptor>(number); }), py::arg("number"),
+             py::pos_only())
+        .def("fileno", &Descriptor::number, "Return the descriptor.");
     bind_class<Bell>(module, "Bell",
                      "A descriptor that is readable from `ring` on, until `clear`. Mute in the child of a fork.")
         .def(py::init([] { return std::make_unique<Bell>(); }))

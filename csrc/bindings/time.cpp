@@ -1,3 +1,6 @@
+#include <algorithm>
+#include <utility>
+
 #include "bindings/arguments.hpp"
 #include "bindings/calls.hpp"
 #include "bindings/cursor.hpp"
@@ -12,26 +15,36 @@ py::object instant_or_none(Instant at) {
 }
 
 std::size_t advance(Shell& shell, const py::object& budget) {
-    const std::size_t most = to_limit(budget.ptr(), "budget");
-    const AdvanceResult result = shell.run<Gil::release>([&](Manager& manager, Instant now) {
-        const std::uint64_t before = manager.engine().last_sequence();
-        const AdvanceResult ended = manager.engine().advance(now, most);
+    std::size_t left = to_limit(budget.ptr(), "budget");
+    std::size_t ended = 0;
+    shell.in_slices([&](Manager& manager, Instant now, auto&& end_some) {
+        const Engine& engine = manager.engine();
+        const std::uint64_t before = engine.last_sequence();
+        const std::size_t part = std::min(left, Shell::slice);
+        const AdvanceResult result = end_some(part);
         Event first;
-        if (ended.ended > 0 && manager.engine().read(before, {&first, 1}).count > 0) {
+        if (ended == 0 && result.ended > 0 && engine.read(before, {&first, 1}).count > 0) {
             shell.tally().advanced.note(first.time, now);
         }
-        return ended;
+        ended += result.ended;
+        left -= part;
+        return result.more && left > 0;
     });
-    check(result.status);
-    return result.ended;
+    return ended;
 }
 
 py::object next_deadline(Shell& shell) {
-    return instant_or_none(shell.run<Gil::release>([](Manager& manager, Instant now) {
-        Instant deadline = no_deadline;
+    Instant deadline = no_deadline;
+    bool has_gil = true;  // in the first slice
+    shell.in_slices([&](Manager& manager, Instant now, auto&& end_some) {
+        const bool had_gil = std::exchange(has_gil, false);
+        if (end_some(Shell::slice).more) return true;
+        // It may look at all records of a slot of the wheel.
+        if (had_gil && manager.engine().most_owners(type::ALL) > Shell::slice) return true;
         check(manager.engine().next_deadline(now, deadline));
-        return deadline;
-    }));
+        return false;
+    });
+    return instant_or_none(deadline);
 }
 
 py::object wake_at(Shell& shell) { return instant_or_none(shell.lock().manager.engine().wake_at()); }

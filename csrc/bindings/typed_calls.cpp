@@ -1,71 +1,54 @@
 #include <array>
 
+#include "bindings/application.hpp"
 #include "bindings/arguments.hpp"
 #include "bindings/calls.hpp"
+#include "bindings/instances.hpp"
 
 namespace grantwheel::bindings {
 
 namespace {
 
-// The caller with what was given of it, or with what the policy says of its uid.
-Caller caller_of(const CallerArgument& given, const Manager& manager, std::int64_t uid, std::int64_t pid) {
-    return given.given ? given.as(uid, pid) : manager.caller(uid, pid);
+// What apply and renew are given: `uid, pid, mask, timeout_ms, persist, process, reason, cpu_level, caller`.
+Application to_application(const std::array<PyObject*, 9>& values) {
+    return {.uid = to_int64(values[0], "uid"),
+            .pid = to_int64(values[1], "pid"),
+            .caller = to_caller(values[8]),
+            .request = {.mask = to_mask(values[2], "mask"),
+                        .is_apply = true,
+                        .is_persist = to_bool(values[4], "persist", false),
+                        .is_process = to_bool(values[5], "process", false),
+                        .cpu_level = to_level(values[7], "cpu_level"),
+                        .timeout_ms = to_timeout(values[3], "timeout_ms"),
+                        .reason = to_text(values[6], "reason")}};
 }
-
-// What apply and renew are given.
-struct Application {
-    std::int64_t uid;
-    std::int64_t pid;
-    CallerArgument caller;
-    Request request;
-
-    // The values of `uid, pid, mask, timeout_ms, persist, process, reason, cpu_level, caller`.
-    explicit Application(const std::array<PyObject*, 9>& values)
-        : uid(to_int64(values[0], "uid")),
-          pid(to_int64(values[1], "pid")),
-          caller(to_caller(values[8])),
-          request{.mask = to_mask(values[2], "mask"),
-                  .is_apply = true,
-                  .is_persist = to_bool(values[4], "persist", false),
-                  .is_process = to_bool(values[5], "process", false),
-                  .cpu_level = to_level(values[7], "cpu_level"),
-                  .timeout_ms = to_timeout(values[3], "timeout_ms"),
-                  .reason = to_text(values[6], "reason")} {}
-    [[nodiscard]] Admission admit(const Manager& manager, Instant now) const {
-        return manager.admit(caller_of(caller, manager, uid, pid), request, now);
-    }
-};
 
 PyObject* apply(PyObject* self, PyObject* const* arguments, Py_ssize_t count, PyObject* keywords) {
     return fast_call(self, [&](Shell& shell) {
         static const Parameters<9, 4> parameters(
             "apply", {"uid", "pid", "mask", "timeout_ms", "persist", "process", "reason", "cpu_level", "caller"});
-        const Application call(parameters.read(arguments, count, keywords));
+        const Application call = to_application(parameters.read(arguments, count, keywords));
         return shell.change({call.uid, call.request.mask},
                             [&](const Manager& manager, Instant now) { return call.admit(manager, now); });
     });
 }
 
-// The types of an apply that are held already, by the records that it would go to.
-Mask held_of(const Engine& engine, const Command& command, Instant now) {
-    const Mask process_mask = command.is_process ? command.mask & type::CPU : 0;
-    Mask held = mask_or_throw(engine.mask({OwnerKind::app, command.uid}, now)) & ~process_mask;
-    if (process_mask != 0) {
-        RecordView record;
-        check(engine.find({OwnerKind::process, command.pid}, now, record));
-        if (record.uid == command.uid) held |= record.mask;  // else the pid is that of a dead process
+// Of an apply only what is held.
+class OnlyHeld final : public Shell::Clause {
+    [[nodiscard]] Mask left(const Engine& engine, const Command& command, Instant now) override {
+        return held_of(engine, command, now);
     }
-    return command.mask & held;
-}
+};
 
 PyObject* renew(PyObject* self, PyObject* const* arguments, Py_ssize_t count, PyObject* keywords) {
     return fast_call(self, [&](Shell& shell) {
         static const Parameters<9, 4> parameters(
             "renew", {"uid", "pid", "mask", "timeout_ms", "persist", "process", "reason", "cpu_level", "caller"});
-        const Application call(parameters.read(arguments, count, keywords));
+        const Application call = to_application(parameters.read(arguments, count, keywords));
+        OnlyHeld only_held;
         return shell.change(
             {call.uid, call.request.mask},
-            [&](const Manager& manager, Instant now) { return call.admit(manager, now); }, held_of);
+            [&](const Manager& manager, Instant now) { return call.admit(manager, now); }, &only_held);
     });
 }
 
@@ -172,10 +155,9 @@ void add_fast_method(ManagerClass& bound, PyMethodDef& definition) {
 }
 
 Shell& shell_of(PyObject* self) {
-    auto* const instance = reinterpret_cast<py::detail::instance*>(self);
-    void* const value = instance->simple_layout ? instance->simple_value_holder[0] : py::handle(self).cast<Shell*>();
-    if (value == nullptr) throw py::type_error("Manager.__init__() must be called when overriding __init__");
-    return *static_cast<Shell*>(value);
+    Shell* const shell = value_of<Shell>(self);
+    if (shell == nullptr) throw py::type_error("Manager.__init__() must be called when overriding __init__");
+    return *shell;
 }
 
 void bind_typed_calls(ManagerClass& bound) {

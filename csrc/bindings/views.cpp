@@ -25,13 +25,4 @@ void OwnedViews::add_uid(const Engine& engine, std::uint32_t uid, Instant now) {
     for (const Owner& owner : owners) add(engine, owner, now);
 }
 
-void OwnedViews::add_all(Engine& engine, const Owner* after, std::size_t limit, Instant now) {
-    now_ = now;
-    std::vector<Owner> owners(std::min(limit, engine.most_owners(type::ALL)));
-    std::size_t count = 0;
-    check(engine.owners(type::ALL, after, now, owners, count));
-    owners.resize(count);
-    for (const Owner& owner : owners) add(engine, owner, now);
-}
-
 }  // namespace grantwheel::bindings

@@ -18,8 +18,6 @@ public:
     void add(const Engine& engine, Owner owner, Instant now);
     // Adds the app record of a uid and its process records.
     void add_uid(const Engine& engine, std::uint32_t uid, Instant now);
-    // Adds the first `limit` records after an owner (null: from the start), in listing order.
-    void add_all(Engine& engine, const Owner* after, std::size_t limit, Instant now);
 
     [[nodiscard]] const std::vector<RecordView>& records() const noexcept { return records_; }
     [[nodiscard]] Instant now() const noexcept { return now_; }

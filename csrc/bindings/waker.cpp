@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 
 #include "bindings/errors.hpp"
 
@@ -18,17 +19,8 @@ unsigned Home::forks() noexcept {
     return count.load(std::memory_order_relaxed);
 }
 
-namespace {
-
-[[noreturn]] void throw_errno() {
-    PyErr_SetFromErrno(PyExc_OSError);
-    throw py::error_already_set();
-}
-
-}  // namespace
-
 Descriptor::Descriptor(int number) : number_(number) {
-    if (number_ < 0) throw_errno();
+    if (number_ < 0) throw FailedSystemCall{errno};
 }
 
 Descriptor::~Descriptor() {
@@ -69,21 +61,28 @@ void Waker::rouse(const Engine& engine, Instant now) noexcept {
 
 void Waker::ring() noexcept {
     for (const std::weak_ptr<Bell>& silent : silent_) {
-        if (const auto bell = silent.lock()) bell->ring();
+        const auto bell = silent.lock();
+        if (bell == nullptr) continue;
+        if (bell->listing.is_wanted) bell->ring();
+        bell->listing = {};
     }
     silent_.clear();
 }
 
 void Waker::keep(const std::shared_ptr<Bell>& bell, bool events_wait, bool has_seen_all) {
-    const auto is_this_or_gone = [&](const std::weak_ptr<Bell>& silent) {
-        const auto found = silent.lock();
-        return found == nullptr || found == bell;
-    };
-    std::erase_if(silent_, is_this_or_gone);
+    const bool is_wanted = !events_wait && !has_seen_all;
+    if (is_wanted && !bell->listing.is_listed) {
+        if (silent_.size() >= silent_at_most_) {
+            std::erase_if(silent_, [](const std::weak_ptr<Bell>& silent) { return silent.expired(); });
+            silent_at_most_ = std::max(silent_at_most_, 2 * silent_.size());
+        }
+        silent_.emplace_back(bell);
+        bell->listing.is_listed = true;
+    }
+    bell->listing.is_wanted = is_wanted;
     if (events_wait) {
         bell->ring();
     } else {
-        if (!has_seen_all) silent_.emplace_back(bell);
         bell->clear();
     }
 }
@@ -94,7 +93,7 @@ int Waker::joint_descriptor(const Bell& bell) {
     for (const int part : {alarm_descriptor(), bell.descriptor()}) {
         epoll_event wanted{};
         wanted.events = EPOLLIN;
-        if (::epoll_ctl(joint.number(), EPOLL_CTL_ADD, part, &wanted) != 0) throw_errno();
+        if (::epoll_ctl(joint.number(), EPOLL_CTL_ADD, part, &wanted) != 0) throw FailedSystemCall{errno};
     }
     joint_ = std::move(joint);
     return joint_.number();

@@ -20,7 +20,7 @@ namespace grantwheel::bindings {
 class Descriptor {
 public:
     Descriptor() = default;
-    // As a system call gave it. Sets OSError and throws when that has failed: needs the GIL.
+    // As a system call gave it. Throws FailedSystemCall when that has failed.
     explicit Descriptor(int number);
     ~Descriptor();
     Descriptor(const Descriptor&) = delete;
@@ -49,6 +49,12 @@ public:
     void ring() noexcept;
     void clear() noexcept;
     [[nodiscard]] bool is_rung() const noexcept { return is_rung_; }
+    // For the waker: whether it is on its list, and whether the next event is to ring it.
+    struct Listing {
+        bool is_listed = false;
+        bool is_wanted = false;
+    };
+    Listing listing{};
     [[nodiscard]] int descriptor() const noexcept { return descriptor_.number(); }
 
 private:
@@ -94,6 +100,8 @@ public:
 
     // Lets a bell tell whether events wait for its reader: at once if they do; else, unless it has seen its last one,
     // with the next event.
+    //
+    // Cost  does not depend on how many other bells there are.
     void keep(const std::shared_ptr<Bell>& bell, bool events_wait, bool has_seen_all);
 
     // One descriptor for the alarm and a bell. Pre: has_alarm(); the same bell each time.
@@ -109,7 +117,8 @@ private:
     std::uint64_t seen_;                       // the last event when somebody looked
     Instant alarm_at_ = no_deadline;           // as it was set last
     std::shared_ptr<Alarm> alarm_;             // null until it is needed
-    std::vector<std::weak_ptr<Bell>> silent_;  // those that the next event rings
+    std::vector<std::weak_ptr<Bell>> silent_;  // those that the next event rings, if they are wanted then
+    std::size_t silent_at_most_ = 64;          // when it is looked through for bells that have gone
     Descriptor joint_;
 };
 

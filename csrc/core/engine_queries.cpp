@@ -107,6 +107,24 @@ Status Engine::owners(Mask mask, const Owner* after, Instant now, std::span<Owne
     return Status::ok;
 }
 
+ScanResult Engine::scan(Mask mask, Instant now, std::size_t place, std::span<Owner> out) const noexcept {
+    ScanResult result;
+    result.status = parts_->check_time(now);
+    if (result.status != Status::ok) return result;
+    const Table& table = parts_->table;
+    const std::size_t end = table.end();
+    result.next = place + std::min(out.size(), end - std::min(place, end));
+    result.more = result.next < end;
+    for (Row row = static_cast<Row>(place); row < result.next; ++row) {
+        if ((table.mask(row) & mask) != 0 && (parts_->mask_at(row, now) & mask) != 0) {
+            out[result.count++] = table.owner(row);
+        }
+    }
+    return result;
+}
+
+std::size_t Engine::record_count(OwnerKind kind) const noexcept { return parts_->table.record_count(kind); }
+
 Status Engine::count(Mask type, Instant now, std::size_t& count) noexcept {
     count = 0;
     if (const Status status = parts_->begin(now); status != Status::ok) return status;

@@ -27,11 +27,11 @@ from ._core import (  # noqa: E402
     __version__,
 )
 from .caller import Caller  # noqa: E402
+from .events.subscription import Lateness, Subscription  # noqa: E402
 from .hold import Hold  # noqa: E402
 from .manager import Manager  # noqa: E402
 from .policy import Policy, Quota  # noqa: E402
-from .running import Runner, ThreadRunner  # noqa: E402
-from .subscription import Lateness, Subscription  # noqa: E402
+from .run.runner import Runner, ThreadRunner  # noqa: E402
 from .types import (  # noqa: E402
     BackgroundMode,
     Cause,

@@ -57,6 +57,9 @@ def refuse_to_pickle(self: object, _protocol: object = None, /) -> NoReturn:
 class EndsAtExit(Protocol):
     """What has to end before the interpreter does."""
 
+    @property
+    def _is_here(self) -> bool: ...
+
     def _end_at_exit(self, give_up: float) -> bool:
         """End, and wait until the instant of ``time.monotonic()`` at most. Returns whether it has ended."""
         ...
@@ -75,5 +78,5 @@ def _end_all() -> None:
     """End what still runs, while threads can still end. By now all threads that are no daemons have."""
     give_up = time.monotonic() + _EXIT_S
     for one in list(_ends):
-        if not one._end_at_exit(give_up):
+        if one._is_here and not one._end_at_exit(give_up):
             _log.warning("%r has not ended within %g s; the interpreter exits all the same", one, _EXIT_S)

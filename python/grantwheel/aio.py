@@ -4,13 +4,14 @@ Needs a loop with ``add_reader``, as those of asyncio on Linux and uvloop have i
 """
 
 import asyncio
-import os
-from collections.abc import Callable, Iterable
+import logging
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Literal, Self, overload
 
 from . import _core
-from .running import PAUSE_S, Cancellable, Runner, call, drive, join
-from .subscription import Lateness, Subscription, refuse_to_pickle
+from ._process import OfOneProcess
+from .events.subscription import Lateness, Subscription
+from .run.runner import Runner, Running, drive
 from .types import Event, EventKind
 
 if TYPE_CHECKING:
@@ -19,109 +20,61 @@ if TYPE_CHECKING:
 
 __all__ = ["BatchStream", "EventStream", "LoopRunner", "events", "running"]
 
+_log = logging.getLogger("grantwheel")
+_PAUSE_S = 1.0  # after an error that will be there the next time too
 
-class LoopRunner(Runner):
+
+class LoopRunner(Runner, _core.AsyncBlock):
     """Runs a manager on the running loop for the time of an ``async with`` block: what `running` returns."""
 
-    def __init__(self, manager: "Manager") -> None:
-        super().__init__(manager)
+    def __init__(self, manager: _core.Manager, running: Running) -> None:
+        super().__init__(manager, running)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._alarm = -1
-        self._readers: set[int] = set()
 
-    async def __aenter__(self) -> Self:
+    def _begin(self) -> None:
+        raise TypeError("aio.running is for 'async with'; Manager.running is for 'with'")
+
+    def _begin_on_loop(self) -> None:
         loop = asyncio.get_running_loop()
-        self._alarm = self._begin()
-        try:
-            loop.add_reader(self._alarm, self._drive)
-        except BaseException:
-            self._end()
-            raise
-        self._loop = loop
-        return self
+        alarm = _core.alarm_fileno(self._manager)
+        self._take()
+        self._loop, self._alarm = loop, alarm
+        self._follow()
 
-    async def __aexit__(self, *_: object) -> None:
-        loop, self._loop = self._loop, None
-        if loop is None or not self._is_on or self._pid != os.getpid():
-            return
-        for descriptor in (self._alarm, *self._readers):
-            loop.remove_reader(descriptor)
-        self._readers.clear()
-        subscriptions = self._end()
-        if subscriptions:
-            await asyncio.to_thread(join, subscriptions)
+    def _end(self) -> None:
+        self._leave()
 
-    def _drive(self) -> None:
-        """End a slice. The alarm stays readable while more is due, so the loop calls again after its other work."""
-        outcome = drive(self._manager)
-        if outcome == "go on" or self._loop is None:
-            return
-        self._loop.remove_reader(self._alarm)
-        if outcome == "pause":
-            self._loop.call_later(PAUSE_S, self._watch_again)
-
-    def _watch_again(self) -> None:
+    def _hold_on(self) -> None:
         if self._loop is not None:
             self._loop.add_reader(self._alarm, self._drive)
 
-    def _on_loop(self, function: Callable[[], object]) -> None:
-        """Call at once when this is the loop, else as soon as the loop can."""
-        if self._loop is None:
-            raise RuntimeError("the runner has not been started, or has stopped")
+    def _let_go(self) -> None:
+        if self._loop is not None and not self._loop.is_closed():
+            self._loop.remove_reader(self._alarm)
+
+    def _is_stranded(self) -> bool:
+        return self._loop is not None and self._loop.is_closed()
+
+    async def _rest(self) -> None:
+        """Wait until all is delivered: what is awaited at the end of the block."""
+        if self._is_here and not self._running.join(0.0):
+            await asyncio.to_thread(self._running.join)
+
+    def _drive(self) -> None:
+        """End a slice. The alarm stays readable while more is due, so the loop calls again after its other work."""
         try:
-            is_here = asyncio.get_running_loop() is self._loop
-        except RuntimeError:
-            is_here = False
-        if is_here:
-            function()
-        else:
-            self._loop.call_soon_threadsafe(function)
-
-    def add_reader(self, descriptor: int, callback: Callable[[], object]) -> None:
-        """Call back on the loop whenever a descriptor is readable, until `remove_reader`."""
-
-        def add() -> None:
+            if drive(self._manager):
+                return
+        except Exception:  # noqa: BLE001 - logged, and the runner goes on
+            _log.exception("a manager could not be driven; it is tried again in a second")
             if self._loop is not None:
-                self._loop.add_reader(descriptor, call, callback)
-                self._readers.add(descriptor)
+                self._loop.call_later(_PAUSE_S, self._watch_again)
+        self._let_go()
 
-        self._on_loop(add)
-
-    def remove_reader(self, descriptor: int) -> None:
-        """Do not watch a descriptor any more. It is fine if it was not watched. To be called before it is closed."""
-
-        def remove() -> None:
-            if self._loop is not None and descriptor in self._readers:
-                self._loop.remove_reader(descriptor)
-                self._readers.discard(descriptor)
-
-        if self._loop is not None:
-            self._on_loop(remove)
-
-    def call_later(self, delay_s: float, callback: Callable[[], object]) -> Cancellable:
-        """Call back once on the loop, after so many seconds."""
-        later = _LoopLater(callback)
-
-        def begin() -> None:
-            if self._loop is not None:
-                self._loop.call_later(delay_s, self._call, later)
-
-        self._on_loop(begin)
-        return later
-
-    def _call(self, later: "_LoopLater") -> None:
-        if self._loop is not None and later.callback is not None:
-            call(later.callback)
-
-
-class _LoopLater:
-    """One call that is to be made; may be cancelled from any thread."""
-
-    def __init__(self, callback: Callable[[], object]) -> None:
-        self.callback: Callable[[], object] | None = callback
-
-    def cancel(self) -> None:
-        self.callback = None
+    def _watch_again(self) -> None:
+        if self._is_on:
+            self._hold_on()
 
 
 def running(manager: "Manager") -> LoopRunner:
@@ -140,7 +93,7 @@ def running(manager: "Manager") -> LoopRunner:
     BusinessError
         From the block: 9800004, the manager is closed.
     """
-    return LoopRunner(manager)
+    return LoopRunner(manager, manager._running)
 
 
 def _wake(future: "asyncio.Future[None]") -> None:
@@ -148,21 +101,20 @@ def _wake(future: "asyncio.Future[None]") -> None:
         future.set_result(None)
 
 
-class _Stream:
+class _Stream(OfOneProcess):
     """What both streams have in common. For one task at a time."""
 
     _LIMIT: int
 
     def __init__(self, manager: "Manager", kinds: Iterable[EventKind | str] | None, uids: Iterable[int] | None) -> None:
-        self._subscription = Subscription(manager, self, kinds=kinds, uids=uids)
+        super().__init__()
+        self._subscription = Subscription(manager, None, kinds=kinds, uids=uids)
         self._in_hand: list[Event] = []  # newest first
         self._waits = False
         self._gave_way = True  # whether the loop has had its turn since the last read
 
-    __reduce_ex__ = refuse_to_pickle
-
     def __repr__(self) -> str:
-        return f"<{type(self).__name__}, missed {self.missed}>"
+        return f"<{type(self).__name__} of {self._subscription!r}>"
 
     def __aiter__(self) -> Self:
         return self

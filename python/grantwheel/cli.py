@@ -11,10 +11,12 @@ import math
 import os
 import sys
 from collections.abc import Callable, Sequence
+from typing import NoReturn
 
 from . import __version__, demo
+from ._text import printable
 from .demo.lines import FIELDS
-from .procfs import ProcfsError
+from .linux.procfs import ProcfsError
 
 _DONE, _FAILED, _INTERRUPTED, _UNREAD = 0, 1, 130, 141
 
@@ -52,10 +54,13 @@ exit codes:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
+    _fill_standard_descriptors()
     parser = _parser()
     options = parser.parse_args(arguments)
     if options.interval is not None and options.interval > options.seconds:
         parser.error(f"argument --interval: {options.interval:g} is longer than --seconds, {options.seconds:g}")
+    if sys.stdout is None:  # it was closed before Python began
+        return _fail("there is no standard output to write to")
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # a name that the terminal cannot show is no error
     try:
@@ -68,9 +73,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _UNREAD
     except OSError as error:
         _drop_output()
-        with contextlib.suppress(OSError):  # where the terminal is gone, so is this way out
-            print(f"grantwheel demo: the output cannot be written: {error}", file=sys.stderr)
-        return _FAILED
+        return _fail(f"the output cannot be written: {error}")
     return code
 
 
@@ -79,9 +82,24 @@ def _demo(options: argparse.Namespace) -> int:
         with demo.choose_view(options.seconds, json=options.json, plain=options.plain) as view:
             signal = demo.run(options.seconds, options.interval, view)
     except ProcfsError as error:
-        print(f"grantwheel demo: the processes cannot be read: {error}", file=sys.stderr)
-        return _FAILED
+        return _fail(f"the processes cannot be read: {error}")
     return _DONE if signal is None else 128 + signal
+
+
+def _fail(why: str) -> int:
+    if sys.stderr is not None:
+        with contextlib.suppress(OSError):  # where the terminal is gone, so is this way out
+            print(f"grantwheel demo: {printable(why)}", file=sys.stderr)
+    return _FAILED
+
+
+def _fill_standard_descriptors() -> None:
+    """Let nothing that is opened from now on get the number of a standard stream that was closed, and its output."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # the lowest number that is free: this one
 
 
 def _drop_output() -> None:
@@ -89,8 +107,14 @@ def _drop_output() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        """Exit with code 2; arguments that the message names cannot steer the terminal."""
+        super().error(printable(message))
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="grantwheel", description="Time-bounded grants of typed resources: who may use what, until when."
     )
     parser.add_argument("--version", action="version", version=f"grantwheel {__version__}")

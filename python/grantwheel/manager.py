@@ -1,35 +1,22 @@
 """The manager as users see it: the compiled one, with a policy that can be read back, subscriptions and the listing."""
 
 import os
-import threading
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Iterable
 
 from . import _core
+from ._process import refuse_to_pickle
 from .caller import Caller
-from .delivery import CallbackSubscription
-from .hold import Hold, Holds, Terms
+from .events.subscribers import Subscribers, require_subscriber
+from .events.subscription import Subscription
+from .hold import Hold, Holds
 from .listing import listing
 from .policy import Policy
-from .running import Runner, ThreadRunner
-from .subscription import UNKNOWN_SUBSCRIBER, Subscription, refuse_to_pickle
+from .run.loop import Loop
+from .run.runner import Runner, Running, ThreadRunner
+from .run.watches import Watches
 from .types import Clock, Command, Event, EventColumns, EventKind
 
-_NULL_SUBSCRIBER = 401
-_SUBSCRIBED_TWICE = 980000501
-
-
-def _identity(subscriber: object) -> Hashable:
-    """Return what tells subscribers apart: equality, or identity for what cannot be hashed."""
-    try:
-        hash(subscriber)
-    except TypeError:
-        return (_identity, id(subscriber))
-    return subscriber
-
-
-def _require_subscriber(manager: _core.Manager, subscriber: object) -> None:
-    if subscriber is None:
-        raise _core.refuse(manager, _NULL_SUBSCRIBER, "subscriber must be given, as any object but None.")
+_ALL_KINDS = 2**32 - 1
 
 
 class Manager(_core.Manager):
@@ -81,11 +68,12 @@ class Manager(_core.Manager):
         made_clock = _core.BootClock() if clock is None else clock
         # By position: by name pybind11 would look for names that it may have had no memory for.
         super().__init__(made_clock, max_records, max_strings, event_capacity, reserve, recorder)
-        self._subscriptions: dict[Hashable, Subscription] = {}
-        self._running = threading.RLock()  # over who runs it, and over which subscriptions have begun
-        self._runner: Runner | None = None
-        self._own = Subscription(self, self)
-        self._holds = Holds(self)
+        self._subscribers = Subscribers()
+        self._running = Running(self._subscribers)
+        self._loop = Loop()
+        self._watches = Watches(self, self._loop)
+        self._own = _core.Cursor(self, _ALL_KINDS, None)
+        self._holds = Holds(self, self._loop)
         self.set_policy(Policy() if policy is None else policy)
 
     __reduce_ex__ = refuse_to_pickle
@@ -114,6 +102,15 @@ class Manager(_core.Manager):
         super().set_policy(policy)
         self._policy = policy
 
+    def close(self) -> None:
+        """Give the memory back. Every later call is refused with 9800004, but for this one.
+
+        What has happened by now is still delivered to callbacks, and is there for readers to drain. Watches of
+        processes are cancelled.
+        """
+        super().close()
+        self._watches.cancel_all()
+
     def running(self) -> ThreadRunner:
         """Run the manager in a thread for the time of a ``with`` block: what is due ends by itself, at its deadline.
 
@@ -129,50 +126,12 @@ class Manager(_core.Manager):
         BusinessError
             From the block: 9800004, the manager is closed.
         """
-        return ThreadRunner(self)
+        return ThreadRunner(self, self._running, self._loop)
 
     @property
     def runner(self) -> Runner | None:
         """What runs the manager now, in a thread or on a loop; None when nothing does."""
-        return self._runner
-
-    def begin_running(self, runner: Runner) -> None:
-        """Make the manager a runner's, and let callbacks have their events: what the start of a runner does."""
-        self.last_sequence()  # refused when closed, or in the child of a fork, where the lock may never be free
-        with self._running:
-            if self._runner is not None:
-                raise RuntimeError("the manager is running already: one runner at a time")
-            self._runner = runner
-            subscriptions = list(self._subscriptions.values())
-            try:
-                for subscription in subscriptions:
-                    subscription.begin_delivery()
-            except BaseException:
-                self._runner = None
-                for subscription in subscriptions:
-                    subscription.finish_delivery(0)
-                raise
-
-    def end_running(self, runner: Runner) -> list[Subscription]:
-        """Take the manager from its runner; what has happened by now is still delivered: what the end of a runner does.
-
-        Returns
-        -------
-        list of Subscription
-            Those whose `Subscription.join_delivery` waits for that.
-        """
-        with self._running:
-            if self._runner is not runner:
-                return []
-            self._runner = None
-            try:
-                last = self.last_sequence()
-            except _core.ServiceOperationError:
-                last = 0  # closed: nothing can be read any more
-            subscriptions = list(self._subscriptions.values())
-            for subscription in subscriptions:
-                subscription.finish_delivery(last)
-            return subscriptions
+        return self._running.runner
 
     def fileno(self) -> int:
         """Return a descriptor that is readable when something is due or an event waits for `drain`.
@@ -189,7 +148,8 @@ class Manager(_core.Manager):
         OSError
             The process may not open more descriptors.
         """
-        return self._own.joint_fileno()
+        self._own.fileno(self)
+        return _core.joint_fileno(self, self._own)
 
     def subscribe(
         self,
@@ -234,26 +194,9 @@ class Manager(_core.Manager):
         TypeError
             ``batch`` or ``on_gap`` is given for what is not callable, or the subscriber is a coroutine function.
         """
-        _require_subscriber(self, subscriber)
+        require_subscriber(self, subscriber)
         self.require_native(caller=caller)
-        subscription: Subscription
-        if callable(subscriber):
-            subscription = CallbackSubscription(self, subscriber, kinds=kinds, uids=uids, batch=batch, on_gap=on_gap)
-        elif batch or on_gap is not None:
-            raise TypeError("batch and on_gap are for a subscriber that is callable")
-        else:
-            subscription = Subscription(self, subscriber, kinds=kinds, uids=uids)
-        key = _identity(subscriber)
-        with self._running:
-            if self._subscriptions.setdefault(key, subscription) is not subscription:
-                raise _core.refuse(self, _SUBSCRIBED_TWICE)
-            if self._runner is not None:
-                try:
-                    subscription.begin_delivery()
-                except BaseException:
-                    del self._subscriptions[key]
-                    raise
-        return subscription
+        return self._subscribers.add(self, subscriber, kinds=kinds, uids=uids, batch=batch, on_gap=on_gap)
 
     def unsubscribe(self, subscriber: object) -> None:
         """End the subscription of a subscriber.
@@ -266,12 +209,8 @@ class Manager(_core.Manager):
         BusinessError
             401: the subscriber is None. 9800005: it is not subscribed. 9800004: the manager is closed.
         """
-        _require_subscriber(self, subscriber)
-        last = self.last_sequence()
-        subscription = self._subscriptions.pop(_identity(subscriber), None)
-        if subscription is None:
-            raise _core.refuse(self, UNKNOWN_SUBSCRIBER)
-        subscription.end_at(last)
+        require_subscriber(self, subscriber)
+        self._subscribers.cancel(self, subscriber)
 
     def drain(self, limit: int | None = None) -> list[Event]:
         """Return the events since the last drain, or since the manager was made: its own subscription.
@@ -284,13 +223,13 @@ class Manager(_core.Manager):
         Raises
         ------
         BusinessError
-            9800004: the manager is closed.
+            9800004: the manager is closed, and all was drained.
         """
-        return self._own.drain(limit)
+        return self._own.read(self, limit)
 
     def drain_columns(self, limit: int | None = None) -> EventColumns:
         """Return the same as `drain`, as columns: for many events, without an object each."""
-        return self._own.drain_columns(limit)
+        return self._own.read_columns(self, limit)
 
     @property
     def missed(self) -> int:
@@ -315,6 +254,7 @@ class Manager(_core.Manager):
         process: bool = False,
         cpu_level: int = -1,
         caller: Caller | None = None,
+        on_lost: Callable[[Hold], object] | None = None,
     ) -> Hold:
         """Hold types for the time of a ``with`` or ``async with`` block.
 
@@ -334,18 +274,36 @@ class Manager(_core.Manager):
             How long the grants go on without a renewal, 1..2^32-1 ms.
         process, cpu_level, caller
             As in `apply`.
+        on_lost : callable
+            Called with the hold when a renewal finds that types have gone, or fails after one that came through:
+            `Hold.lost` and `Hold.failure` say what it is. By whoever renews: the thread of the manager, the event loop
+            of an ``async with``, or the caller of `renew_holds`. When it raises, that is logged.
 
         Returns
         -------
         Hold
             To be used in one ``with`` or ``async with`` statement. Its begin raises what `apply` raises; its end raises
             nothing: what cannot be released runs out, and that is logged.
+
+        Raises
+        ------
+        TypeError
+            An argument has the wrong type, or ``on_lost`` cannot be called, or would have to be awaited.
+        BusinessError
+            9800002: the reason or the bundle cannot be encoded. 9800004: the manager was made before a fork.
         """
-        if not isinstance(ttl_ms, int):
-            raise TypeError(f"ttl_ms must be an int, not {type(ttl_ms).__name__}")
-        uid = os.getuid() if uid is None else uid
-        pid = os.getpid() if pid is None else pid
-        return Hold(self._holds, Terms(mask, uid, pid, reason, ttl_ms, process, cpu_level, caller))
+        return self._holds.make(
+            self,
+            uid=os.getuid() if uid is None else uid,
+            pid=os.getpid() if pid is None else pid,
+            mask=mask,
+            ttl_ms=ttl_ms,
+            process=process,
+            reason=reason,
+            cpu_level=cpu_level,
+            caller=caller,
+            on_lost=on_lost,
+        )
 
     def renew_holds(self) -> int | None:
         """Renew every hold whose time has come: for a `ManualClock`, which nothing can sleep on.
@@ -356,5 +314,12 @@ class Manager(_core.Manager):
         -------
         int or None
             When to call again, in ms of the clock; None without holds.
+
+        Raises
+        ------
+        ValueError
+            The clock has run backwards or out of range.
+        BusinessError
+            9800004: the manager was made before a fork.
         """
         return self._holds.renew_due()

@@ -76,6 +76,16 @@ public:
     // Returns  Through `count`, how many were written.
     Status owners(Mask mask, const Owner* after, Instant now, std::span<Owner> out, std::size_t& count) noexcept;
 
+    // Looks at the next `out.size()` places of a scan, which begins at place 0, and writes the owners found there that hold
+    // any type of `mask` now, in no order: for lists that are made in steps. Changes nothing.
+    //
+    // Returns  `next` is where to go on, `more` whether there is anything. Whoever holds on from the first step to the last
+    //          is found once; who comes, goes or comes again in between may be found or not, or twice.
+    ScanResult scan(Mask mask, Instant now, std::size_t place, std::span<Owner> out) const noexcept;
+
+    // How many records there are of this kind; what is due and not yet freed counts.
+    [[nodiscard]] std::size_t record_count(OwnerKind kind) const noexcept;
+
     // How many owners hold a type now. Advances to now first.
     Status count(Mask type, Instant now, std::size_t& count) noexcept;
 

@@ -200,6 +200,13 @@ struct AdvanceResult {
     bool more = false;
 };
 
+struct ScanResult {
+    Status status = Status::ok;
+    std::size_t count = 0;
+    std::size_t next = 0;
+    bool more = false;
+};
+
 // Everything that could grow has a limit, set at construction.
 struct Limits {
     std::uint32_t max_records = 1'000'000;  // 1..2^31-1: app and process records together

@@ -3,7 +3,7 @@
 import contextlib
 
 from grantwheel import Manager, processes
-from grantwheel.procfs import Process
+from grantwheel.linux.procfs import Process
 
 
 class Deaths:

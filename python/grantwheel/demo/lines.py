@@ -3,7 +3,9 @@
 import json
 from collections.abc import Callable
 
-from .view import Entry, Frame, Summary, entry_line, printable, summary_lines
+from grantwheel._text import printable
+
+from .view import Entry, Frame, Summary, entry_line, summary_lines
 
 
 class TextLines:

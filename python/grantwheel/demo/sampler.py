@@ -17,7 +17,7 @@ from bisect import bisect_right
 from pathlib import Path
 from typing import NamedTuple
 
-from grantwheel.procfs import Process, read_open_files, read_processes, read_uid
+from grantwheel.linux.procfs import Process, read_open_files, read_processes, read_uid
 from grantwheel.types import ResourceType
 
 PROC = Path("/proc")

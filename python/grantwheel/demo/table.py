@@ -10,7 +10,9 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from .view import Entry, Frame, Summary, counted, counts_line, entry_line, printable, summary_lines, unread_words
+from grantwheel._text import printable
+
+from .view import Entry, Frame, Summary, counted, counts_line, entry_line, summary_lines, unread_words
 
 # How many of the newest events are shown, where there is room.
 EVENTS = 8

@@ -2,6 +2,7 @@
 
 from typing import NamedTuple, Protocol
 
+from grantwheel._text import printable
 from grantwheel.types import Cause, Event, EventKind, Record, ResourceType
 
 _ENDINGS = {
@@ -102,11 +103,6 @@ class View(Protocol):
 def type_names(mask: int) -> list[str]:
     """Return the names of the types in a mask."""
     return [str(kind.name) for kind in ResourceType(mask)]
-
-
-def printable(text: str) -> str:
-    """Return the text with everything that could steer a terminal replaced."""
-    return "".join(letter if letter.isprintable() else "?" for letter in text)
 
 
 def counted(number: int, word: str, words: str = "") -> str:

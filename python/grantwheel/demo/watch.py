@@ -4,7 +4,7 @@ import time
 from types import TracebackType
 
 from grantwheel import BusinessError, Cause, Event, EventKind, Manager, ResourceType
-from grantwheel.procfs import Process
+from grantwheel.linux.procfs import Process
 from grantwheel.types import Clock, OwnerKind
 
 from .deaths import Deaths

@@ -17,10 +17,10 @@ from typing import Protocol
 
 from grantwheel import _core
 from grantwheel._process import OfOneProcess
+from grantwheel._waiting import wait_until
 
 _log = logging.getLogger("grantwheel")
 _PAUSE_MS = 1000  # after an error that may be there the next time too
-_STEP_S = 0.0002  # between two looks at something that ends within a moment
 
 
 class Source(Protocol):
@@ -73,7 +73,7 @@ class Loop(OfOneProcess):
         self._busy: Source | None = None
 
     def add(self, source: Source) -> None:
-        """Wait for a source from now on.
+        """Wait for a source from now on. It is fine if it has been added before.
 
         Raises
         ------
@@ -85,9 +85,8 @@ class Loop(OfOneProcess):
             No thread can be started, or gevent has taken away what a thread waits with.
         """
         self._require_here()
-        place = self._places.get(0) or self._places.setdefault(0, _Place())
         try:
-            self._register(place, source, source.fileno())
+            self._register(source, source.fileno())
             if not self._claim.locked():
                 # A second one that was started at the same time finds the claim taken, and ends.
                 threading.Thread(target=self._run, name="grantwheel", daemon=True).start()
@@ -106,35 +105,40 @@ class Loop(OfOneProcess):
         was_paused = self._paused.pop(source, None) is not None
         was_there = self._unregister(source) or was_paused
         self._settle(source, wait_s)
+        self._unregister(source)  # it may just have been brought back after a pause
         return was_there
 
-    def _register(self, place: _Place, source: Source, descriptor: int) -> None:
+    def has(self, source: Source) -> bool:
+        """Whether a source is waited for, or will be again after a pause."""
+        return source in self._sources or source in self._paused
+
+    def _register(self, source: Source, descriptor: int) -> None:
+        place = self._places.get(0) or self._places.setdefault(0, _Place())
         self._by_descriptor[descriptor] = source
         self._sources[source] = descriptor
-        place.epoll.register(descriptor, select.EPOLLIN)
+        with contextlib.suppress(FileExistsError):  # it has been added before, or the thread was faster, in `_drop`
+            place.epoll.register(descriptor, select.EPOLLIN)
 
     def _unregister(self, source: Source) -> bool:
-        descriptor = self._sources.pop(source, None)
-        if descriptor is None:
-            return False
-        if self._by_descriptor.get(descriptor) is source:
-            del self._by_descriptor[descriptor]
+        """Forget a source. Whoever is interrupted in it may begin again."""
+        descriptor = self._sources.get(source)
         place = self._places.get(0)
-        if place is not None:
-            with contextlib.suppress(OSError):  # it was not registered yet, or not any more
-                place.epoll.unregister(descriptor)
-            if not self._is_needed():
-                place.bell.ring()
-        return True
+        if descriptor is not None:
+            if self._by_descriptor.get(descriptor) is source:
+                self._by_descriptor.pop(descriptor, None)
+            if place is not None:
+                self._drop(place, descriptor)
+        was_there = self._sources.pop(source, None) is not None
+        if place is not None and not self._is_needed():
+            place.bell.ring()
+        return was_there
 
     def _settle(self, source: Source, wait_s: float) -> None:
         thread = self._thread
         if thread is threading.current_thread():
             return
-        # A lock could not be waited for: what it guards may lie below in this very thread, if this is a handler.
         give_up = time.monotonic() + wait_s
-        while self._busy is source and time.monotonic() < give_up:
-            time.sleep(_STEP_S)
+        wait_until(lambda: self._busy is not source, give_up)
         if wait_s and thread is not None and not self._is_needed():
             thread.join(max(0.0, give_up - time.monotonic()))
 
@@ -160,20 +164,23 @@ class Loop(OfOneProcess):
                 place.bell.clear()
             elif descriptor == place.timer.fileno():
                 place.timer.clear()
-                self._resume(place)
+                self._resume()
             elif (source := self._source_of(descriptor)) is not None:
                 self._deal_with(place, source)
             else:
-                # Somebody was interrupted in taking it out, or has just done it, and may have opened another one since.
-                with contextlib.suppress(OSError):
-                    place.epoll.unregister(descriptor)
-                if self._source_of(descriptor) is not None:
-                    with contextlib.suppress(OSError):
-                        place.epoll.register(descriptor, select.EPOLLIN)
+                self._drop(place, descriptor)
 
     def _source_of(self, descriptor: int) -> Source | None:
         source = self._by_descriptor.get(descriptor)
         return source if source in self._sources else None
+
+    def _drop(self, place: _Place, descriptor: int) -> None:
+        """Wait for a descriptor no more, unless it has been closed meanwhile, and opened again for another source."""
+        with contextlib.suppress(OSError):
+            place.epoll.unregister(descriptor)
+        if self._source_of(descriptor) is not None:
+            with contextlib.suppress(OSError):
+                place.epoll.register(descriptor, select.EPOLLIN)
 
     def _deal_with(self, place: _Place, source: Source) -> None:
         self._busy = source
@@ -188,10 +195,13 @@ class Loop(OfOneProcess):
         finally:
             self._busy = None
 
-    def _resume(self, place: _Place) -> None:
+    def _resume(self) -> None:
         for source in list(self._paused):
+            self._busy = source
             if (descriptor := self._paused.pop(source, None)) is not None:
-                self._register(place, source, descriptor)
+                with contextlib.suppress(OSError):  # it may be being removed, and closed
+                    self._register(source, descriptor)
+            self._busy = None
 
     def _fail(self, error: BaseException) -> None:
         """Tell every source that nothing is waited for any more."""

@@ -2,18 +2,15 @@
 
 import contextlib
 import operator
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, NamedTuple, NoReturn, Self
+from collections.abc import Callable, Iterable
+from typing import NamedTuple, Self
 
-from . import _core
-from .types import Event, EventColumns, EventKind
-
-if TYPE_CHECKING:
-    from .manager import Manager
-
+from grantwheel import _core
+from grantwheel._process import OfOneProcess
+from grantwheel.types import Event, EventColumns, EventKind
 
 UNKNOWN_SUBSCRIBER = 980000502
-MAX_UID = 2**32 - 2
+_MAX_UID = 2**32 - 2
 _ALL_KINDS = 2**32 - 1
 
 
@@ -29,11 +26,6 @@ class Lateness(NamedTuple):
     counts: tuple[int, ...]
 
 
-def refuse_to_pickle(self: object, _protocol: object = None, /) -> NoReturn:
-    """Raise TypeError: for ``__reduce_ex__`` of what cannot be copied nor sent to another process."""
-    raise TypeError(f"cannot pickle or copy a {type(self).__name__}: it lives in this process and is one of a kind")
-
-
 def _to_kinds(kinds: Iterable[EventKind | str] | None) -> int:
     if kinds is None:
         return _ALL_KINDS
@@ -45,44 +37,47 @@ def _to_uids(uids: Iterable[int] | None) -> list[int] | None:
     if uids is None:
         return None
     wanted = sorted({operator.index(uid) for uid in uids})
-    if wanted and not 0 <= wanted[0] <= wanted[-1] <= MAX_UID:
+    if wanted and not 0 <= wanted[0] <= wanted[-1] <= _MAX_UID:
         raise ValueError("uids must be within 0..2^32-2")
     return wanted
 
 
-class Subscription:
+class Subscription(OfOneProcess):
     """A cursor on the events of a manager: every event from its start on, once and in order, at the reader's own pace.
 
     Nobody waits for a reader. One that falls behind by more than the manager's ``event_capacity`` loses the oldest
     events, which `missed` counts; `Manager.records` then gives the current state. Thread-safe. As a context manager it
     is cancelled at the end of the block, if it was not before.
+
+    What happened before the manager was closed is still there to be read; after that a closed manager refuses.
     """
 
     def __init__(
         self,
-        manager: "Manager",
+        manager: _core.Manager,
         subscriber: object,
         *,
         kinds: Iterable[EventKind | str] | None = None,
         uids: Iterable[int] | None = None,
+        forget: "Callable[[Subscription], bool]" = lambda _subscription: True,
     ) -> None:
+        super().__init__()
         self._manager = manager
         self._subscriber = subscriber
-        self._cancelled = False
+        self._forget = forget  # takes it off the list of subscribers; says whether it was there
+        self._is_cancelled = False
         self._cursor = _core.Cursor(manager, _to_kinds(kinds), _to_uids(uids))
 
     def __repr__(self) -> str:
-        state = ", cancelled" if self._cancelled else ""
+        state = ", cancelled" if self._is_cancelled else ""
         place = f"after event {self._cursor.after}, missed {self._cursor.missed}{state}"
         return f"<{type(self).__name__} of {self._subscriber!r} {place}>"
-
-    __reduce_ex__ = refuse_to_pickle
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if not self._cancelled:
+        if self._is_here and not self._is_cancelled:
             # A closed manager has no subscribers, and another thread may have been faster.
             with contextlib.suppress(_core.ServiceOperationError, _core.ContinuousTaskError):
                 self.cancel()
@@ -90,6 +85,7 @@ class Subscription:
     @property
     def subscriber(self) -> object:
         """What was given to `Manager.subscribe`."""
+        self._require_here()
         return self._subscriber
 
     @property
@@ -98,6 +94,7 @@ class Subscription:
 
         They count whatever their kinds and uids were: nobody knows any more.
         """
+        self._require_here()
         return self._cursor.missed
 
     @property
@@ -108,6 +105,7 @@ class Subscription:
     @property
     def lateness(self) -> Lateness:
         """How long after their instants the events were read. Not counted on a clock written in Python."""
+        self._require_here()
         return Lateness(*self._cursor.lateness)
 
     def fileno(self) -> int:
@@ -119,28 +117,23 @@ class Subscription:
         Raises
         ------
         BusinessError
-            9800004: the manager is closed.
+            9800004: the manager was closed before there was a descriptor.
         OSError
             The process may not open more descriptors.
         """
         return self._cursor.fileno(self._manager)
 
-    def joint_fileno(self) -> int:
-        """Return a descriptor that is readable while events wait or grants are due: what `Manager.fileno` does."""
-        self.fileno()
-        return _core.joint_fileno(self._manager, self._cursor)
-
     def drain(self, limit: int | None = None) -> list[Event]:
         """Return the events that have not been read yet, oldest first, at most ``limit`` of them.
 
         Does not drive the manager: what is due becomes an event by a call that meets it or by `Manager.advance`. After
-        `cancel` the events from before are still there to be read. When events were missed, the ones before the gap and
-        the ones after it come in different lists.
+        `cancel`, and after the manager was closed, the events from before are still there to be read. When events were
+        missed, the ones before the gap and the ones after it come in different lists.
 
         Raises
         ------
         BusinessError
-            9800004: the manager is closed.
+            9800004: the manager is closed, and all was read.
         """
         return self._cursor.read(self._manager, limit)
 
@@ -150,7 +143,7 @@ class Subscription:
         Raises
         ------
         BusinessError
-            9800004: the manager is closed.
+            9800004: the manager is closed, and all was read.
         """
         return self._cursor.read_columns(self._manager, limit)
 
@@ -165,20 +158,29 @@ class Subscription:
         BusinessError
             9800005: it is cancelled already. 9800004: the manager is closed.
         """
-        if self._cancelled:
+        self._manager.last_sequence()  # refused when it is closed, and in the child of a fork
+        # Ended first and taken off the list then: if this is interrupted in between, the next call goes on with it.
+        self._end()
+        if not self._forget(self):
             raise _core.refuse(self._manager, UNKNOWN_SUBSCRIBER)
-        self._manager.unsubscribe(self._subscriber)
+        self._settle()
 
-    def end_at(self, sequence: int) -> None:
-        """Let nothing after this event be read: what `Manager.unsubscribe` does."""
-        self._cursor.end_at(sequence)
-        self._cancelled = True
+    def _end(self) -> None:
+        """Let nothing be read that comes from now on. It is fine if it has ended."""
+        self._is_cancelled = True
+        self._cursor.end(self._manager)
 
-    def begin_delivery(self) -> None:
-        """Hear that the manager runs now: nothing to do for a reader that reads by itself."""
+    def _settle(self) -> None:
+        """Wait until nobody is being called any more."""
 
-    def finish_delivery(self, last: int) -> None:
-        """Hear that the manager runs no more, after this event."""
+    # What the list of subscribers tells it. A reader that reads by itself has nothing to do then.
 
-    def join_delivery(self, timeout: float | None = None) -> None:
-        """Wait until the delivery has finished."""
+    def _begin_delivery(self) -> None:
+        """Hear that the manager runs from now on."""
+
+    def _finish_delivery(self) -> None:
+        """Hear that the manager does not run any more."""
+
+    def _join_delivery(self, give_up: float | None) -> bool:  # noqa: ARG002
+        """Wait until all is delivered that is to be, or until an instant of ``time.monotonic()``. Whether it is."""
+        return True

@@ -1,0 +1,79 @@
+// Letting go of the GIL, and running Python, in threads that the interpreter may end.
+//
+// End of Python   Until 3.14 a daemon thread that takes the GIL while the interpreter goes down is ended by
+//                 pthread_exit, which unwinds its stack: a noexcept function on the way ends the process, and a destructor
+//                 would touch Python's objects without the GIL. So such a thread stays where it is, as it does from 3.14 on.
+#pragma once
+
+#include <pybind11/pybind11.h>
+
+#include <cxxabi.h>
+
+#include <utility>
+
+#include "bindings/polite_mutex.hpp"
+
+namespace grantwheel::bindings {
+
+namespace py = pybind11;
+
+// Whether a thread has the GIL.
+enum class Gil { held, released };
+
+[[noreturn]] void stay_for_ever() noexcept;
+
+// Calls what runs Python or takes the GIL: plain functions of CPython's, as nothing is left of Python's that a destructor
+// could touch.
+template <typename Work>
+decltype(auto) as_python(Work&& work) {
+#ifdef __GLIBCXX__
+    try {
+        return std::forward<Work>(work)();
+    } catch (const abi::__forced_unwind&) {
+        stay_for_ever();
+    }
+#else
+    return std::forward<Work>(work)();
+#endif
+}
+
+// Calls an object, and a method of one.
+template <typename... Arguments>
+py::object call(py::handle callable, const Arguments&... arguments) {
+    const py::tuple values = py::make_tuple(arguments...);
+    PyObject* const answer = as_python([&] { return PyObject_CallObject(callable.ptr(), values.ptr()); });
+    if (answer == nullptr) throw py::error_already_set();
+    return py::reinterpret_steal<py::object>(answer);
+}
+template <typename... Arguments>
+py::object call_method(py::handle object, const char* name, const Arguments&... arguments) {
+    PyObject* const method = as_python([&] { return PyObject_GetAttrString(object.ptr(), name); });
+    if (method == nullptr) throw py::error_already_set();
+    return call(py::reinterpret_steal<py::object>(method), arguments...);
+}
+
+// Does the work without the GIL. It must have given back all locks when it returns or throws.
+template <typename Work>
+auto without_gil(Work&& work) {
+    PyThreadState* const thread = PyEval_SaveThread();
+    const auto take_gil = [thread] { as_python([thread] { PyEval_RestoreThread(thread); }); };
+    try {
+        auto answer = work();
+        take_gil();
+        return answer;
+    } catch (...) {
+        take_gil();
+        throw;
+    }
+}
+
+// Lets another thread have the GIL that has waited for it for a while.
+inline void offer_gil() {
+    without_gil([] { return true; });
+}
+
+// Takes a mutex that another thread has, and waits for it without the GIL. When the interpreter is going down, whoever has
+// it may stay for ever: then Refusal after a second.
+void wait_for(PoliteMutex& mutex, Gil gil);
+
+}  // namespace grantwheel::bindings

@@ -1,0 +1,92 @@
+// What one block holds of the grants of its owners: applied for, renewed and released with all decisions made under the
+// lock of the manager, where no signal handler, finaliser or other thread can come in between.
+//
+// Begin    Applies, and counts itself in what was granted. A refusal leaves nothing.
+// Renew    Extends what it has still; once it has ended, nothing.
+// End      Releases what no other lease is there for. It may be cut off anywhere, and goes on when it is called again.
+//          Where the hook or the recorder is running on the same thread, the release follows when that returns.
+// Lost     What has gone meanwhile does not come back to it, nor to those who held it in common.
+#pragma once
+
+#include <pybind11/pybind11.h>
+
+#include <array>
+#include <memory>
+
+#include "bindings/application.hpp"
+#include "bindings/claims.hpp"
+#include "bindings/shell.hpp"
+
+namespace grantwheel::bindings {
+
+// What a lease asks for and has, which may outlive it until it has been released. With the GIL.
+class Share final : public Shell::Unfinished, public std::enable_shared_from_this<Share> {
+public:
+    enum class State { fresh, beginning, held, ending, ended };
+
+    // `reason` keeps the text of the application.
+    Share(Shell& shell, Application application, py::object reason)
+        : shell_(shell), application_(std::move(application)), reason_(std::move(reason)) {}
+
+    Mask begin();
+    Mask renew();
+    [[nodiscard]] Mask lost();
+    // Raises only what interrupts: what cannot be released runs out, and that is logged.
+    void end(bool may_wait);
+    [[nodiscard]] bool finish() override { return release(false); }
+    [[nodiscard]] bool is_being_finished() const noexcept override { return is_releasing_; }
+
+    [[nodiscard]] Mask granted() const noexcept { return granted_; }
+    [[nodiscard]] State state() const noexcept { return state_; }
+
+private:
+    class Begin;
+    class Renewal;
+    class Release;
+    class WhileReleasing;
+
+    [[nodiscard]] Claims::Key key_of(Mask type) const noexcept;
+    [[nodiscard]] Claims::Generation& generation_of(Mask type) noexcept;
+    // Of these types those that are there still, as far as anybody has looked; and those that it is to release.
+    [[nodiscard]] Mask alive(Mask types) noexcept;
+    [[nodiscard]] Mask free(Mask types) noexcept;
+    // The types that it has still, after a look.
+    [[nodiscard]] Mask look(const Engine& engine, Instant now);
+    Mask change(const Request& request, Shell::Clause& clause);
+    void count_off();
+    [[nodiscard]] bool count_off_after_look();
+    void count_off(Mask still) noexcept;
+    [[nodiscard]] bool release(bool may_wait);
+    // Asks, and releases. Returns false when it is another thread's turn.
+    [[nodiscard]] bool release(Mask types, bool may_wait);
+    void forget() noexcept;
+
+    Shell& shell_;
+    Application application_;
+    py::object reason_;
+    State state_ = State::fresh;
+    Mask granted_ = 0;
+    Mask lost_ = 0;  // at the end
+    bool is_releasing_ = false;
+    std::array<Claims::Generation, type_count> generations_{};
+};
+
+// The share of one block, while Python has it. Ends it with itself, wherever that happens, and waits for nobody then.
+class Lease {
+public:
+    Lease(py::object manager, std::shared_ptr<Share> share) : manager_(std::move(manager)), share_(std::move(share)) {}
+    ~Lease() { forget(); }
+    Lease(const Lease&) = delete;
+    Lease& operator=(const Lease&) = delete;
+
+    // Kept by the caller, as a call may go on when the lease has gone.
+    [[nodiscard]] std::shared_ptr<Share> share() const;
+    int traverse(visitproc visit, void* arg) const;
+    void forget() noexcept;
+
+private:
+    py::object manager_;
+    std::shared_ptr<Share> share_;  // null once it has let go
+};
+
+}  // namespace grantwheel::bindings

@@ -1,0 +1,38 @@
+// A mutex whose holder can let those go first who wait for it. A std::mutex that is given back and taken again at once
+// mostly goes to the same thread.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <mutex>
+
+namespace grantwheel::bindings {
+
+class PoliteMutex {
+public:
+    [[nodiscard]] bool try_lock() noexcept { return mutex_.try_lock(); }
+    void lock() {
+        came_.fetch_add(1, std::memory_order_relaxed);
+        mutex_.lock();
+        served_.fetch_add(1, std::memory_order_relaxed);
+        served_.notify_all();
+    }
+    void unlock() noexcept { mutex_.unlock(); }
+
+    // Waits until as many have had it as wait for it now. Pre: this thread does not hold it.
+    void let_others() const noexcept {
+        const std::uint32_t came = came_.load(std::memory_order_relaxed);
+        for (;;) {
+            const std::uint32_t served = served_.load(std::memory_order_relaxed);
+            if (static_cast<std::int32_t>(came - served) <= 0) return;
+            served_.wait(served, std::memory_order_relaxed);
+        }
+    }
+
+private:
+    std::mutex mutex_;
+    std::atomic<std::uint32_t> came_{0};    // those who had to wait
+    std::atomic<std::uint32_t> served_{0};  // those of them who have had it
+};
+
+}  // namespace grantwheel::bindings
