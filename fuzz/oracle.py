@@ -36,7 +36,12 @@ def field(given: Any, name: str) -> Any:
         return getattr(given, name, ABSENT)
     if isinstance(given, dict):
         return dict.get(given, name, ABSENT)
-    return given[name] if name in given else ABSENT  # noqa: SIM401 - `get` would hide what it raises
+    if name not in given:
+        return ABSENT
+    try:
+        return given[name]
+    except KeyError:  # it has gone since
+        return ABSENT
 
 
 def is_number(value: Any, largest: int = LARGEST) -> int | None:

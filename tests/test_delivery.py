@@ -18,7 +18,7 @@ import pytest
 from grantwheel import BusinessError, Event, Manager, Subscription, aio
 from intruding import soon
 from support import GPS, make_manager
-from waiting import wait_for
+from waiting import own_threads, wait_for
 
 
 def blink(manager: Manager, times: int = 1) -> None:
@@ -170,13 +170,13 @@ def test_a_thread_that_cannot_start_leaves_nothing(monkeypatch: pytest.MonkeyPat
         with runner:
             blink(manager)
     blink(manager)
-    threads = threading.active_count()
+    threads = len(own_threads())
 
     def fail(place: int) -> int:
         """Let the thread at this place fail, and return how many descriptors are open then."""
         assert soon(lambda: begin(place))
         assert manager.runner is None
-        wait_for(lambda: threading.active_count() == threads)
+        wait_for(lambda: len(own_threads()) == threads)
         gc.collect()
         return len(list(Path("/proc/self/fd").iterdir()))
 
@@ -444,7 +444,7 @@ def test_who_drains_takes_no_wake_up_away(end: str) -> None:
     """The thread is told that it may end, and the descriptor that it waits for is made unreadable at once."""
     for _ in range(50):
         manager, _ = make_manager()
-        before = threading.active_count()
+        before = len(own_threads())
         subscription = manager.subscribe(lambda _: None)
         runner = manager.running()
         runner.start()
@@ -452,7 +452,7 @@ def test_who_drains_takes_no_wake_up_away(end: str) -> None:
         calls[end]()
         subscription.drain()
         soon(runner.stop)
-        wait_for(lambda: threading.active_count() == before)  # noqa: B023
+        wait_for(lambda: len(own_threads()) == before)  # noqa: B023
 
 
 @pytest.mark.usefixtures("hasty")
@@ -461,7 +461,7 @@ def test_ends_of_all_kinds_at_once_leave_no_thread() -> None:
     seed = random.randrange(2**32)
     print(f"seed {seed}")
     chance = random.Random(seed)
-    threads = threading.active_count()
+    threads = len(own_threads())
     for _ in range(300):
         manager, _ = make_manager()
         events: list[Event] = []
@@ -479,4 +479,4 @@ def test_ends_of_all_kinds_at_once_leave_no_thread() -> None:
         soon(lambda: play(manager, subscriptions, chance.sample(calls, 4)))  # noqa: B023
         soon(runner.stop)
         assert numbers(events) == sorted(set(numbers(events)))
-        wait_for(lambda: threading.active_count() == threads)
+        wait_for(lambda: len(own_threads()) == threads)

@@ -15,7 +15,7 @@ from grantwheel.demo.table import EVENTS, LiveTable
 from grantwheel.demo.view import Counts, Summary, View
 
 HOSTILE = "\x1b[2J[red]:boom:\x7f\x9b\u202e"
-WITHOUT_CONTROLS = "?[2J[red]:boom:???"
+ESCAPED = r"\x1b[2J[red]:boom:\x7f\x9b\u202e"
 
 SUMMARY = Summary(
     elapsed_ms=10_049,
@@ -58,7 +58,7 @@ def test_text_lines(proc: FakeProc) -> None:
     stage.watch.report()
     view.frame(stage.watch.frame())
     assert lines == [
-        "one ?two",
+        "one \\x07two",
         "    1.00 s  granted  CPU    uid 1000   pid 42       work",
         "    1.00 s  granted  TIMER  uid 1000   app          work",
         "    1.00 s  granted  AUDIO  uid 1000   app          work",
@@ -176,14 +176,14 @@ def test_commands_cannot_steer_the_terminal_nor_rich(proc: FakeProc) -> None:
     stage = play(proc, view, HOSTILE)
     view.note(HOSTILE)
     text = "\n".join(drawn(view, stage))
-    assert text.count(WITHOUT_CONTROLS) == 7  # three rows, three events, and the note
+    assert text.count(ESCAPED[:18]) == 7  # three rows, three events, and the note; columns may end sooner
     assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u202e]", text)
 
     lines: list[str] = []
     stage.watch._view = TextLines(lines.append)
     stage.clock.advance(5000)
     stage.watch.report()
-    assert lines[0].endswith(WITHOUT_CONTROLS)
+    assert lines[0].endswith(ESCAPED)
 
 
 @pytest.mark.parametrize("width", [1, 5, 20, 40, 80, 300])

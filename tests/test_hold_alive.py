@@ -18,22 +18,12 @@ import pytest
 from grantwheel import Manager, MonotonicClock, Policy
 from grantwheel.hold import Hold
 from support import AUDIO, CPU, GPS
+from waiting import loop_threads, wait_for
 
 UID, PID = 1000, 42
 SECONDS = 60  # for what takes milliseconds
 
 THREAD = "grantwheel"
-
-
-def threads() -> list[threading.Thread]:
-    return [thread for thread in threading.enumerate() if thread.name == THREAD]
-
-
-def wait_until(holds: Callable[[], bool]) -> None:
-    end = time.monotonic() + SECONDS
-    while not holds():
-        assert time.monotonic() < end
-        time.sleep(0.002)
 
 
 def hold(manager: Manager, mask: int = GPS, ttl_ms: int = 30_000) -> Hold:
@@ -55,22 +45,22 @@ def test_a_thread_renews() -> None:
                 break
     assert not held.lost
     assert manager.app_mask(UID) == 0
-    assert threads() == []
+    assert loop_threads() == []
 
 
 def test_one_thread_serves_all_holds_and_none_is_left() -> None:
     manager = Manager(clock=MonotonicClock())
-    assert threads() == []
+    assert loop_threads() == []
     with hold(manager):
-        (thread,) = threads()
+        (thread,) = loop_threads()
         with hold(manager, AUDIO), hold(manager, GPS, ttl_ms=50):
-            assert threads() == [thread]
-        assert threads() == [thread]
+            assert loop_threads() == [thread]
+        assert loop_threads() == [thread]
         assert thread.daemon
-    assert threads() == []
+    assert loop_threads() == []
     with hold(manager):
-        assert len(threads()) == 1
-    assert threads() == []
+        assert len(loop_threads()) == 1
+    assert loop_threads() == []
 
 
 def test_a_shorter_hold_is_renewed_before_a_longer_one() -> None:
@@ -107,17 +97,17 @@ def test_a_clock_that_fails_does_not_end_the_thread(caplog: pytest.LogCaptureFix
     manager = Manager(clock=Clock())
     with hold(manager, ttl_ms=3):
         Clock.failing.set()
-        wait_until(lambda: "no clock" in caplog.text)
+        wait_for(lambda: "no clock" in caplog.text)
         Clock.failing.clear()
-        assert threads()
-    wait_until(lambda: threads() == [])
+        assert loop_threads()
+    wait_for(lambda: loop_threads() == [])
 
 
 def test_a_loop_renews_without_a_thread() -> None:
     async def main(ttl_ms: int) -> bool:
         manager = Manager()
         async with hold(manager, ttl_ms=ttl_ms) as held:
-            assert threads() == []
+            assert loop_threads() == []
             await asyncio.sleep(3 * ttl_ms / 1000)
             renewed = not held.lost and manager.stats()["renewed"] >= 3
         assert manager.app_mask(UID) == 0
@@ -205,7 +195,7 @@ def test_many_threads_hold_at_once() -> None:
         worker.join()
     assert wrong == []
     assert manager.records() == []
-    assert threads() == []
+    assert loop_threads() == []
     manager.validate()
 
 
@@ -228,7 +218,7 @@ def test_a_slow_hook_does_not_hold_up_the_end_for_long() -> None:
         assert asked.wait(SECONDS)
     assert manager.app_mask(UID) == 0
     go_on.set()
-    wait_until(lambda: threads() == [])
+    wait_for(lambda: loop_threads() == [])
     assert manager.app_mask(UID) == 0
     assert manager.stats()["granted"] == 1
 
@@ -250,7 +240,7 @@ def test_a_clock_that_jumps_is_noticed_within_a_second() -> None:
     manager = Manager(clock=clock)
     with hold(manager, ttl_ms=60_000) as held:
         clock.jumped_ms = 55_000
-        wait_until(lambda: manager.stats()["renewed"] == 1)
+        wait_for(lambda: manager.stats()["renewed"] == 1)
         assert not held.lost
 
 
@@ -286,7 +276,7 @@ def test_no_descriptor_and_no_thread_is_left_of_holds() -> None:
     for _ in range(3):
         asyncio.run(main())
     assert descriptors() == before
-    assert threads() == []
+    assert loop_threads() == []
 
 
 def test_holds_begin_and_end_in_threads_and_on_loops_at_once() -> None:
@@ -319,6 +309,6 @@ def test_holds_begin_and_end_in_threads_and_on_loops_at_once() -> None:
         worker.join()
     assert lost == []
     assert manager.records() == []
-    wait_until(lambda: threads() == [])
+    wait_for(lambda: loop_threads() == [])
     with hold(manager, ttl_ms=90):
-        wait_until(lambda: manager.stats()["renewed"] > 0)
+        wait_for(lambda: manager.stats()["renewed"] > 0)

@@ -9,7 +9,6 @@ import gc
 import random
 import signal
 import sys
-import threading
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -18,7 +17,7 @@ from grantwheel import Command, Manager, Policy
 from grantwheel.hold import Hold
 from interrupting import at_each_instruction, interrupt
 from support import AUDIO, CPU, GPS, Hook, make_manager
-from waiting import wait_for
+from waiting import loop_threads, wait_for
 
 UID, PID = 1000, 42
 
@@ -78,7 +77,7 @@ def test_an_interrupt_at_any_instruction_leaves_nothing(form: Callable[[Manager]
         assert is_all_over(manager), where
         plainly(manager)
         assert is_all_over(manager), where
-    wait_for(lambda: all(thread.name != "grantwheel" for thread in threading.enumerate()))
+    wait_for(lambda: loop_threads() == [])
 
 
 @FORMS

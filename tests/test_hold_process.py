@@ -14,13 +14,10 @@ import pytest
 from grantwheel import BusinessError, Manager, Policy
 from grantwheel.hold import Hold
 from support import CPU, GPS
+from waiting import loop_threads
 
 UID, PID = 1000, 42
 SECONDS = 60  # for what takes milliseconds
-
-
-def threads() -> list[threading.Thread]:
-    return [thread for thread in threading.enumerate() if thread.name == "grantwheel"]
 
 
 def hold(manager: Manager, mask: int = GPS) -> Hold:
@@ -125,7 +122,7 @@ def is_refused(manager: Manager, held: Hold) -> None:
         assert (refused.value.code, refused.value.detail) == (9800004, 980000402)
     assert "held" in repr(held)
     held.__exit__()
-    assert threads() == []
+    assert loop_threads() == []
 
 
 def test_in_the_child_of_a_fork_holds_are_refused_and_left_alone() -> None:

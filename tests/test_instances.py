@@ -40,6 +40,7 @@ PLAIN = {"AsyncBlock", "Block", "EfficiencyResourcesRequest"}
 BOUND = sorted(CLASSES.keys() - PLAIN)
 # What `object` does for everybody, without looking into the instance.
 OF_OBJECTS = {name for name in dir(object) if name not in ("__init__", "__reduce__", "__reduce_ex__")}
+OF_OBJECTS |= {"__slotnames__"}  # `copyreg` leaves it with every class of which it has copied an instance
 
 ARGUMENTS: tuple[tuple[Any, ...], ...] = ((), (1,), (1, 1), (1, 1, 1), (1, 1, 1, 1), (None,), ("x", None))
 

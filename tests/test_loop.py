@@ -17,7 +17,7 @@ import pytest
 from grantwheel import Manager, ManualClock, aio, processes
 from intruding import Scene, at_every_line
 from support import GPS, make_manager
-from waiting import wait_for
+from waiting import own_threads, wait_for
 
 OPEN_FILES = Path("/proc/self/fd")
 
@@ -28,10 +28,6 @@ class Interrupt(BaseException):
 
 def open_files() -> int:
     return len(list(OPEN_FILES.iterdir()))
-
-
-def own_threads() -> list[str]:
-    return [thread.name for thread in threading.enumerate() if thread.name.startswith("grantwheel")]
 
 
 def test_a_runner_a_hold_and_a_watch_share_a_thread() -> None:

@@ -21,26 +21,15 @@ import pytest
 from grantwheel import BusinessError, Cause, Command, Manager, processes
 from grantwheel.linux.procfs import Identity, read_identity
 from support import CPU, GPS, TIMER, check_error, refusal
+from waiting import loop_threads, wait_for
 
 SECONDS = 60
 TTL = 600_000
-THREAD = "grantwheel"
 PROC = Path("/proc")
 OPEN_FILES = PROC / "self" / "fd"
 
 # Sleeps, or does what its first argument says.
 SLEEPER = [sys.executable, "-I", "-S", "-c", "import time; time.sleep(600)"]
-
-
-def threads() -> list[threading.Thread]:
-    return [thread for thread in threading.enumerate() if thread.name == THREAD]
-
-
-def wait_until(holds: Callable[[], bool]) -> None:
-    end = time.monotonic() + SECONDS
-    while not holds():
-        assert time.monotonic() < end
-        time.sleep(0.001)
 
 
 @pytest.fixture
@@ -65,12 +54,13 @@ def nothing_is_left() -> Iterator[None]:
     descriptors = len(list(OPEN_FILES.iterdir()))
     yield
     gc.collect()
-    wait_until(lambda: threads() == [] and len(list(OPEN_FILES.iterdir())) <= descriptors)
+    wait_for(lambda: loop_threads() == [] and len(list(OPEN_FILES.iterdir())) <= descriptors)
 
 
 def test_a_watch_knows_its_process(start: Start) -> None:
     child = start()
-    watch = processes.watch(Manager(), child.pid)
+    manager = Manager()
+    watch = processes.watch(manager, child.pid)
     assert (watch.pid, watch.uid) == (child.pid, os.getuid())
     assert watch.start_ticks == read_identity(PROC, child.pid).start_ticks
     assert watch.state == "watching"
@@ -89,18 +79,18 @@ def test_a_death_ends_the_grants_of_the_process_and_the_last_one_those_of_the_ap
     manager.apply(uid, first.pid, GPS | TIMER, TTL)
     manager.drain()
     first.kill()
-    wait_until(lambda: watches[0].state == "died")
+    wait_for(lambda: watches[0].state == "died")
     assert (manager.process_mask(first.pid), manager.process_mask(second.pid)) == (0, CPU)
     assert manager.app_mask(uid) == GPS | TIMER
     second.terminate()
-    wait_until(lambda: watches[1].state == "died")
+    wait_for(lambda: watches[1].state == "died")
     assert manager.app_mask(uid) == TIMER
     assert [(event.cause, event.pid, event.mask) for event in manager.drain()] == [
         (Cause.PROCESS_DIED, first.pid, CPU),
         (Cause.PROCESS_DIED, second.pid, CPU),
         (Cause.APP_STOPPED, first.pid, GPS),
     ]
-    wait_until(lambda: threads() == [])  # it ends after it has told of the last death
+    wait_for(lambda: loop_threads() == [])  # it ends after it has told of the last death
 
 
 def kill_ms(manager: Manager, pid: int) -> float:
@@ -109,7 +99,7 @@ def kill_ms(manager: Manager, pid: int) -> float:
     last = manager.last_sequence()
     killed = time.monotonic()
     os.kill(pid, signal.SIGKILL)
-    wait_until(lambda: manager.last_sequence() > last)
+    wait_for(lambda: manager.last_sequence() > last)
     return (time.monotonic() - killed) * 1000
 
 
@@ -233,7 +223,7 @@ def test_a_closed_manager_watches_nothing(start: Start) -> None:
     other = processes.watch(manager, os.getpid())
     manager.close()
     child.kill()
-    wait_until(lambda: threads() == [])
+    wait_for(lambda: loop_threads() == [])
     assert (watch.state, other.state) == ("cancelled", "cancelled")
 
 
@@ -243,7 +233,7 @@ def test_a_cancelled_watch_tells_nothing(start: Start) -> None:
     watch = processes.watch(manager, child.pid)
     manager.apply(watch.uid, child.pid, CPU | GPS, TTL, process=True)
     watch.cancel()
-    assert threads() == []
+    assert loop_threads() == []
     watch.cancel()
     child.kill()
     child.wait()
@@ -256,7 +246,7 @@ def test_a_process_that_is_watched_twice_dies_once_for_its_app(start: Start) -> 
     watches = [processes.watch(manager, child.pid) for _ in range(2)]
     manager.apply(watches[0].uid, child.pid, CPU | GPS, TTL, process=True)
     child.kill()
-    wait_until(lambda: all(watch.state == "died" for watch in watches))
+    wait_for(lambda: all(watch.state == "died" for watch in watches))
     assert [event.cause for event in manager.drain()] == ["apply", "apply", "process_died", "app_stopped"]
 
 
@@ -267,7 +257,7 @@ def test_a_death_need_not_stop_the_app(start: Start) -> None:
     manager.apply(watch.uid, child.pid, GPS, TTL)
     manager.apply(watch.uid, child.pid, CPU, TTL, process=True)
     child.kill()
-    wait_until(lambda: watch.state == "died")
+    wait_for(lambda: watch.state == "died")
     assert [event.cause for event in manager.drain()] == ["apply", "apply", "process_died"]
     assert manager.app_mask(watch.uid) == GPS
 
@@ -280,14 +270,14 @@ def test_each_manager_has_its_own_watches(start: Start) -> None:
         manager.apply(watches[0].uid, child.pid, CPU, TTL, process=True)
     watches[0].cancel()
     child.kill()
-    wait_until(lambda: watches[1].state == "died")
+    wait_for(lambda: watches[1].state == "died")
     assert [manager.process_mask(child.pid) for manager in managers] == [CPU, 0]
 
 
 def test_a_manager_that_is_dropped_is_not_kept(start: Start) -> None:
     watch = processes.watch(Manager(), start().pid)
     gc.collect()
-    wait_until(lambda: threads() == [])
+    wait_for(lambda: loop_threads() == [])
     assert watch.state == "cancelled"
 
 
@@ -307,11 +297,11 @@ def test_a_death_that_could_not_be_recorded_is_told_again(
     watch = processes.watch(manager, child.pid)
     manager.apply(watch.uid, child.pid, CPU, TTL, process=True)
     child.kill()
-    wait_until(lambda: "failed; it is tried again" in caplog.text)
+    wait_for(lambda: "failed; it is tried again" in caplog.text)
     assert manager.process_mask(child.pid) == CPU
     assert watch.state == "watching"
     broken.clear()
-    wait_until(lambda: watch.state == "died")
+    wait_for(lambda: watch.state == "died")
     assert manager.process_mask(child.pid) == 0
     caplog.clear()  # what was logged refers to the manager, and so keeps its descriptors open
 
@@ -324,7 +314,7 @@ def test_a_watch_whose_death_could_not_be_told_can_be_cancelled(start: Start, ca
     child = start()
     watch = processes.watch(manager, child.pid)
     child.kill()
-    wait_until(lambda: "failed; it is tried again" in caplog.text)
+    wait_for(lambda: "failed; it is tried again" in caplog.text)
     watch.cancel()
     assert watch.state == "cancelled"
     caplog.clear()
@@ -370,13 +360,13 @@ def test_many_watched_processes_cost_nothing_while_they_live(start: Start) -> No
     manager = Manager()
     child = start()
     watches = [processes.watch(manager, child.pid) for _ in range(1000)]
-    (thread,) = threads()
+    (thread,) = loop_threads()
     time.sleep(0.05)  # until it sleeps
     before = switches(thread)
     time.sleep(0.3)
     assert switches(thread) - before <= 1
     child.kill()
-    wait_until(lambda: all(watch.state == "died" for watch in watches))
+    wait_for(lambda: all(watch.state == "died" for watch in watches))
 
 
 LIMITED = """
@@ -432,13 +422,13 @@ def test_watches_do_not_survive_a_fork(start: Start) -> None:
         code = 1
         try:
             codes = [refusal(call).detail for call in (watch.cancel, lambda: processes.watch(manager, os.getppid()))]
-            code = 0 if codes == [980000402] * 2 and threads() == [] else 2
+            code = 0 if codes == [980000402] * 2 and loop_threads() == [] else 2
         finally:
             os._exit(code)
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
     manager.apply(watch.uid, child.pid, CPU, TTL, process=True)
     child.kill()
-    wait_until(lambda: watch.state == "died")
+    wait_for(lambda: watch.state == "died")
     assert manager.process_mask(child.pid) == 0
 
 

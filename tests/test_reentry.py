@@ -3,7 +3,6 @@
 Whatever comes in: nothing hangs, no thread is left, nobody loses an event or has it twice, and nobody stays on a list.
 """
 
-import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -12,14 +11,14 @@ import pytest
 from grantwheel import BusinessError, Event, Manager
 from intruding import Scene, at_every_line
 from support import GPS, make_manager
-from waiting import wait_for
+from waiting import own_threads, wait_for
 
 
 class Stage:
     """A manager with a callback, a reader and a runner."""
 
     def __init__(self) -> None:
-        self.threads_before = threading.active_count()
+        self.threads_before = len(own_threads())
         self.manager, _ = make_manager()
         self.events: list[Event] = []
         self.callback = self.events.append
@@ -51,7 +50,7 @@ class Stage:
 
     def check_threads(self) -> None:
         """Look for threads that nobody has ended; this runs in one of its own."""
-        wait_for(lambda: threading.active_count() <= self.threads_before + 1)
+        wait_for(lambda: len(own_threads()) <= self.threads_before + 1)
 
     def check_all_was_delivered(self) -> None:
         assert self.manager.runner is None

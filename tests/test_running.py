@@ -15,7 +15,7 @@ import pytest
 
 from grantwheel import BootClock, Cause, Event, EventKind, Manager, ManualClock, MonotonicClock, _core
 from support import AUDIO, GPS, brief, check_error, make_manager, refusal
-from waiting import PATIENCE, is_readable, wait_for
+from waiting import PATIENCE, is_readable, own_threads, wait_for
 
 
 def test_what_is_due_ends_by_itself() -> None:
@@ -135,12 +135,12 @@ def test_a_runner_may_start_again() -> None:
 
 
 def test_no_thread_is_left() -> None:
-    before = threading.active_count()
+    before = len(own_threads())
     manager, _ = make_manager()
     manager.subscribe(list)
     with manager.running():
-        assert threading.active_count() == before + 2
-    assert threading.active_count() == before
+        assert len(own_threads()) == before + 2
+    assert len(own_threads()) == before
 
 
 def test_no_descriptor_is_left() -> None:
@@ -190,13 +190,13 @@ def test_a_closed_manager_cannot_run() -> None:
 
 
 def test_closing_ends_the_threads() -> None:
-    before = threading.active_count()
+    before = len(own_threads())
     manager, _ = make_manager()
     manager.subscribe(list)
     runner = manager.running()
     runner.start()
     manager.close()
-    wait_for(lambda: threading.active_count() == before)
+    wait_for(lambda: len(own_threads()) == before)
     runner.stop()
 
 

@@ -1,6 +1,7 @@
 """Waiting for what other threads do, for the tests that cannot do without threads."""
 
 import select
+import threading
 import time
 from collections.abc import Callable
 
@@ -19,3 +20,16 @@ def wait_for(condition: Callable[[], object]) -> None:
     while not condition():
         assert time.monotonic() < give_up
         time.sleep(0.001)
+
+
+def own_threads() -> list[threading.Thread]:
+    """The live threads of the package: loops of managers and deliveries to callbacks.
+
+    One that could not be started, because a signal handler raised meanwhile, stays in the list of the interpreter.
+    """
+    return [one for one in threading.enumerate() if one.name.startswith("grantwheel") and one.is_alive()]
+
+
+def loop_threads() -> list[threading.Thread]:
+    """Those that run the loop of a manager."""
+    return [one for one in own_threads() if one.name == "grantwheel"]

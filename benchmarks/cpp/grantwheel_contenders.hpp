@@ -26,7 +26,7 @@ public:
     [[nodiscard]] bool holds(std::uint32_t uid) const {
         return engine_->mask({grantwheel::OwnerKind::app, uid}, now_).mask != 0;
     }
-    [[nodiscard]] std::size_t count() const { return engine_->size(grantwheel::type::ALL); }
+    [[nodiscard]] std::size_t count() const { return engine_->most_owners(grantwheel::type::ALL); }
     void pass_time(std::uint64_t ms) { now_ += ms; }
     void end_due() { static_cast<void>(engine_->advance(now_, SIZE_MAX)); }
 

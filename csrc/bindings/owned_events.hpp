@@ -2,7 +2,7 @@
 #pragma once
 
 #include <algorithm>
-#include <deque>
+#include <list>
 #include <string>
 #include <vector>
 
@@ -25,7 +25,7 @@ public:
 
 private:
     std::vector<Event> events_;
-    std::deque<std::string> bundles_;
+    std::list<std::string> bundles_;  // which takes no memory while it is empty
 };
 
 // What a manager that was closed leaves to those who had not read everything.

@@ -150,6 +150,9 @@ class _Groups:
     def __init__(self) -> None:
         self._groups: dict[Hashable, dict[Watch, None]] = {}
 
+    def __len__(self) -> int:
+        return len(self._groups)
+
     def of(self, key: Hashable) -> list[Watch]:
         return list(self._groups.get(key, ()))
 
@@ -213,8 +216,8 @@ class Watches(OfOneProcess):
         return watch
 
     def cancel_all(self) -> None:
-        """End every watch."""
-        if self._is_here:
+        """End every watch. Without one it needs no memory: the end of a manager cannot fail half done."""
+        if self._of_pid and self._is_here:
             for watch in list(self._of_pid.all()):
                 watch.cancel()
 
