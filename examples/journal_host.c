@@ -52,7 +52,8 @@ static const char* kind_name(int32_t kind) {
     return kind >= 0 && kind < 4 ? names[kind] : "unknown";
 }
 
-/* One line for each command, the reason last. False when it could not be written: then it must not be carried out. */
+/* One line for each command, the reason last. The initial policy knows no bundles, levels and longest timeouts, so there
+ * are none to write. False when it could not be written: then it must not be carried out. */
 static int record(int journal, const gw_command* command, uint64_t now) {
     char line[LONGEST_LINE];
     const int size = snprintf(

@@ -67,6 +67,11 @@ public:
         }
     }
 
+    // One for each type, of less than 65,536 ms; 0 for some.
+    void timeouts(std::span<std::uint32_t, type_count> out) {
+        for (std::uint32_t& one : out) one = flag() ? static_cast<std::uint32_t>(number(2)) : 0;
+    }
+
     // A text of any length, most often a short one of few, and not always UTF-8.
     std::string text() {
         static constexpr const char* words[] = {"", "a", "b", "mail", "a reason of some length", "\xC3\xA9"};
@@ -77,6 +82,26 @@ public:
             case 3: return std::string(max_text_bytes - 3, 'x') + raw(below(6));
             default: return words[below(std::size(words))];
         }
+    }
+
+    // The limits of an engine: small ones, so that each is reached.
+    Limits limits() {
+        static constexpr std::uint32_t records[] = {1, 2, 3, 5, 8, 40, 1000, 40'000};
+        static constexpr std::uint32_t strings[] = {1, 2, 3, 5, 8, 100};
+        Limits limits{.max_records = one_of(records), .max_strings = one_of(strings), .event_capacity = 512};
+        const std::size_t ring = below(12);
+        if (ring < 8) limits.event_capacity = static_cast<std::uint32_t>(ring + 1);
+        // Memory that is taken in advance costs milliseconds, so only inputs of one length do it.
+        if (left() == 61) limits.reserve = limits.max_records;
+        return limits;
+    }
+
+    // The instant of the first call.
+    Instant start() {
+        static constexpr Instant starts[] = {
+            0,           1,      63, 4095, 0xFFFF'FFF0, Instant{1} << 40, max_now - 0x2'0000'0000, max_now - 20'000,
+            max_now - 2, max_now};
+        return one_of(starts);
     }
 
 private:

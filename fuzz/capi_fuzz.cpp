@@ -3,6 +3,8 @@
 // null pointers, structs too short or longer than the library's, strides, enumerators, instants, uids and texts.
 //
 // An input is four bytes of limits and then calls, each a byte and what it needs. `fuzz/seeds.py` writes some by name.
+#include <array>
+
 #include "capi_twins.hpp"
 
 namespace grantwheel::fuzz {
@@ -159,19 +161,25 @@ private:
         given.ask_quota = bytes_.byte();
         given.bundle = bundle.get();
         given.reason = reason.get();
+        if ((given.ask_quota & 8) != 0) {
+            given.capped = bytes_.mask();
+            bytes_.timeouts(given.caps_ms);
+        }
         const Structs<gw_command> block(bytes_, given);
         const bool is_kind = given.kind >= GW_COMMAND_APPLY && given.kind <= GW_COMMAND_ADMIN_RESET_PROCESS;
         const bool fits = given.cpu_level >= INT8_MIN && given.cpu_level <= INT8_MAX;
-        const Command command{.kind = static_cast<CommandKind>(given.kind),
-                              .is_persist = given.is_persist != 0,
-                              .is_process = given.is_process != 0,
-                              .cpu_level = static_cast<std::int8_t>(fits ? given.cpu_level : 99),
-                              .mask = given.mask,
-                              .uid = given.uid,
-                              .pid = given.pid,
-                              .timeout_ms = given.timeout_ms,
-                              .bundle = bundle.view(),
-                              .reason = reason.view()};
+        Command command{.kind = static_cast<CommandKind>(given.kind),
+                        .is_persist = given.is_persist != 0,
+                        .is_process = given.is_process != 0,
+                        .cpu_level = static_cast<std::int8_t>(fits ? given.cpu_level : 99),
+                        .mask = given.mask,
+                        .uid = given.uid,
+                        .pid = given.pid,
+                        .timeout_ms = given.timeout_ms,
+                        .bundle = bundle.view(),
+                        .reason = reason.view(),
+                        .capped = given.capped};
+        command.caps_ms = std::to_array(given.caps_ms);
         const bool valid = block.is_whole() && is_kind && bundle.is_valid() && reason.is_valid();
         const Instant at = instant();
         change(

@@ -2,6 +2,8 @@
 // functions, and the comparison of what can be seen afterwards.
 #pragma once
 
+#include <algorithm>
+#include <array>
 #include <tuple>
 
 #include "blocks.hpp"
@@ -334,7 +336,8 @@ protected:
     Bytes bytes_;
 
 private:
-    using Numbers = std::tuple<int, bool, bool, std::int32_t, Mask, std::uint32_t, std::uint32_t, std::uint32_t>;
+    using Numbers =
+        std::tuple<int, bool, bool, std::int32_t, Mask, std::uint32_t, std::uint32_t, std::uint32_t, Mask, Timeouts>;
     static Numbers numbers_of(const Command& from) {
         return {static_cast<int>(from.kind),
                 from.is_persist,
@@ -343,11 +346,21 @@ private:
                 from.mask,
                 from.uid,
                 from.pid,
-                from.timeout_ms};
+                from.timeout_ms,
+                from.capped,
+                test::caps_of(from.capped, from.caps_ms)};
     }
     static Numbers numbers_of(const gw_command& from) {
-        return {from.kind, from.is_persist != 0, from.is_process != 0, from.cpu_level, from.mask, from.uid,
-                from.pid,  from.timeout_ms};
+        return {from.kind,
+                from.is_persist != 0,
+                from.is_process != 0,
+                from.cpu_level,
+                from.mask,
+                from.uid,
+                from.pid,
+                from.timeout_ms,
+                from.capped,
+                test::caps_of(from.capped, from.caps_ms)};
     }
 
     void make() {
@@ -368,10 +381,14 @@ private:
         given.level_limit = bytes_.below(16) == 15 ? level() : static_cast<std::int32_t>(flags >> 1 & 3) - 1;
         given.is_known = (flags & 0x18) != 0x18 ? flags | 1 : 0;
         given.bundle = texts.emplace_back(bytes_).get();
+        given.refuses_longer = (flags & 0x60) == 0x60 ? flags : 0;
+        if ((flags & 0x20) != 0) bytes_.timeouts(given.timeout_max_ms);
         return given;
     }
     static BundleRule to_rule(const gw_bundle_rule& given) {
-        return {given.allowed, given.level_limit, given.is_known != 0};
+        BundleRule rule{given.allowed, given.level_limit, given.is_known != 0, given.refuses_longer != 0};
+        rule.timeout_max_ms = std::to_array(given.timeout_max_ms);
+        return rule;
     }
 
     // The quota. Each makes the calls that it may make, and others, which must be refused.

@@ -1,9 +1,10 @@
 // Bytes as a stream of calls on a manager, in step with the models of the tests. The limits are small, so that each is
 // reached; what is seen after a call is compared, and every invariant checked.
 //
-// An input is a configuration (five bytes, see `limits_of`, `start_of` and `Run`) and then calls, each a byte and what it needs:
-// how time goes on before it in the upper three bits, which call in the lower five.
-// `fuzz/seeds.py` writes some by name.
+// An input is a configuration (five bytes, see `Bytes::limits`, `Bytes::start` and `Run`) and then calls, each a byte and
+// what it needs: how time goes on before it in the upper three bits, which call in the lower five. `fuzz/seeds.py` writes
+// some by name.
+#include <algorithm>
 #include <memory>
 #include <new>
 #include <optional>
@@ -24,23 +25,6 @@ using test::ModelPolicy;
 using test::same;
 using test::same_status;
 
-Limits limits_of(Bytes& bytes) {
-    static constexpr std::uint32_t records[] = {1, 2, 3, 5, 8, 40, 1000, 40'000};
-    static constexpr std::uint32_t strings[] = {1, 2, 3, 5, 8, 100};
-    Limits limits{.max_records = bytes.one_of(records), .max_strings = bytes.one_of(strings), .event_capacity = 512};
-    const std::size_t ring = bytes.below(12);
-    if (ring < 8) limits.event_capacity = static_cast<std::uint32_t>(ring + 1);
-    // Memory that is taken in advance costs milliseconds, so only inputs of one length do it.
-    if (bytes.left() == 61) limits.reserve = limits.max_records;
-    return limits;
-}
-
-Instant start_of(Bytes& bytes) {
-    static constexpr Instant starts[] = {
-        0, 1, 63, 4095, 0xFFFF'FFF0, Instant{1} << 40, max_now - 0x2'0000'0000, max_now - 20'000, max_now - 2, max_now};
-    return bytes.one_of(starts);
-}
-
 // An admission that waits, with texts of its own.
 struct Held {
     std::string bundle;
@@ -50,9 +34,9 @@ struct Held {
 
 class Run {
 public:
-    explicit Run(Bytes bytes) : bytes_(bytes), limits_(limits_of(bytes_)), manager_(Manager::create(limits_)) {
+    explicit Run(Bytes bytes) : bytes_(bytes), limits_(bytes_.limits()), manager_(Manager::create(limits_)) {
         if (manager_ == nullptr) differ("no manager");
-        const Instant start = start_of(bytes_);
+        const Instant start = bytes_.start();
         eager_ = bytes_.below(4) == 3;
         both_.emplace(manager_->engine(), limits_, start, eager_);
     }
@@ -241,9 +225,12 @@ private:
 
     BundleRule rule() {
         const std::uint8_t flags = bytes_.byte();
-        return {.allowed = (flags & 1) != 0 ? type::ALL : bytes_.mask(),
-                .level_limit = static_cast<std::int32_t>(flags >> 1 & 3) - 1,
-                .known = (flags & 0x18) != 0x18};
+        BundleRule rule{.allowed = (flags & 1) != 0 ? type::ALL : bytes_.mask(),
+                        .level_limit = static_cast<std::int32_t>(flags >> 1 & 3) - 1,
+                        .known = (flags & 0x18) != 0x18,
+                        .refuses_longer = (flags & 0x60) == 0x60};
+        if ((flags & 0x20) != 0) bytes_.timeouts(rule.timeout_max_ms);
+        return rule;
     }
 
     void set_policy() {
@@ -286,7 +273,8 @@ private:
         const std::string bundle = bytes_.text();
         const BundleRule one = found.rule(bundle);
         const BundleRule other = expected.rule(bundle);
-        if (one.allowed != other.allowed || one.level_limit != other.level_limit || one.known != other.known)
+        if (one.allowed != other.allowed || one.level_limit != other.level_limit || one.known != other.known ||
+            one.refuses_longer != other.refuses_longer || one.timeout_max_ms != other.timeout_max_ms)
             differ("rule of a bundle");
         const std::int64_t uid = bytes_.uid();
         compare_callers(found.caller(uid, 7), expected.caller(uid, 7));
@@ -327,16 +315,21 @@ private:
         std::string reason;
         const Caller who = caller(bundle);
         const Request request = request_of(reason);
-        const Command command{.kind = static_cast<CommandKind>(bytes_.below(11)),
-                              .is_persist = request.is_persist,
-                              .is_process = request.is_process,
-                              .cpu_level = static_cast<std::int8_t>(request.cpu_level),
-                              .mask = request.mask,
-                              .uid = static_cast<std::uint32_t>(who.uid),
-                              .pid = static_cast<std::uint32_t>(who.pid),
-                              .timeout_ms = static_cast<std::uint32_t>(request.timeout_ms),
-                              .bundle = who.bundle,
-                              .reason = request.reason};
+        const std::size_t kind = bytes_.below(22);
+        Command command{.kind = static_cast<CommandKind>(kind % 11),
+                        .is_persist = request.is_persist,
+                        .is_process = request.is_process,
+                        .cpu_level = static_cast<std::int8_t>(request.cpu_level),
+                        .mask = request.mask,
+                        .uid = static_cast<std::uint32_t>(who.uid),
+                        .pid = static_cast<std::uint32_t>(who.pid),
+                        .timeout_ms = static_cast<std::uint32_t>(request.timeout_ms),
+                        .bundle = who.bundle,
+                        .reason = request.reason};
+        if (kind > 10) {
+            command.capped = bytes_.mask();
+            bytes_.timeouts(command.caps_ms);
+        }
         const Status status = Manager::check(command);
         same_status(status, ModelGate::check(command), "check");
         run_admission({status, false, command});
@@ -418,7 +411,8 @@ private:
         same(found.ask_quota, expected.ask_quota, "whether the quota is to be asked");
         const auto numbers = [](const Command& command) {
             return std::tuple(command.kind, command.is_persist, command.is_process, command.cpu_level, command.mask,
-                              command.uid, command.pid, command.timeout_ms, command.bundle, command.reason);
+                              command.uid, command.pid, command.timeout_ms, command.bundle, command.reason,
+                              command.capped, test::caps_of(command.capped, command.caps_ms));
         };
         if (numbers(found.command) != numbers(expected.command)) differ("command that was admitted");
     }

@@ -110,7 +110,7 @@ CALLS: list[tuple[str, Prepare]] = [
     ("BootClock", lambda w: partial(BootClock)),
     ("MonotonicClock", lambda w: partial(MonotonicClock)),
     ("Cursor", lambda w: partial(_core.Cursor, w.open, 3, [1, 2, 3])),
-    ("compiled Manager", lambda w: partial(_core.Manager, w.clock, 1_000, 200, 64, 0, None)),
+    ("compiled Manager", lambda w: partial(_core.Manager, w.clock, 1_000, 200, 64, 0, None, bytes(16))),
     ("set_policy", lambda w: partial(_core.Manager.set_policy, w.open, w.policy)),
     ("admin_reset_all", _of("admin_reset_all")),
     ("close", _of("close")),

@@ -1,6 +1,6 @@
 """Between the values of the package and those of the C ABI: callers, requests, policies, records and events."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from capi_library import NO_DEADLINE, array, clamped, lib, new, string
@@ -68,30 +68,45 @@ def mask_of(value: int) -> int:
     return clamped(value, 0, 2**32 - 1, 2**32 - 1)
 
 
-def allowed_types(numbers: Iterable[int]) -> int:
-    """The types that a list of allowed numbers stands for."""
-    given = set(numbers)
-    return ALL if 0 in given else sum(1 << (k - 1) for k in given if 1 <= k <= lib.GW_TYPE_COUNT)
+def mask_of_types(types: Iterable[int]) -> int:
+    """The mask of the types of a policy."""
+    return sum(int(bit) for bit in types)
+
+
+def timeouts_of(timeouts: Mapping[Any, int]) -> list[int]:
+    """The timeouts of a policy by the bit position of the type."""
+    return [timeouts.get(1 << position, 0) for position in range(lib.GW_TYPE_COUNT)]
 
 
 def policy_of(policy: Policy, **quota: Any) -> Any:
     """The gw_policy of a policy; ``quota`` are its functions."""
-    default = allowed_types(policy.default_allowed)
+    default = mask_of_types(policy.default_allowed)
+    usual = policy.default_timeout_max_ms
+    refuses = policy.over_timeout_max == "refuse"
     unknown = set(policy.unknown_bundles)
     rules = [
         new(
             "gw_bundle_rule",
-            allowed=allowed_types(policy.allowed[bundle]) if bundle in policy.allowed else default,
+            allowed=mask_of_types(policy.allowed[bundle]) if bundle in policy.allowed else default,
             level_limit=policy.cpu_level_max.get(bundle, -1),
             is_known=bundle not in unknown,
             bundle=bundle,
+            refuses_longer=refuses,
+            timeout_max_ms=timeouts_of(policy.timeout_max_ms.get(bundle, usual)),
         )
-        for bundle in sorted({*policy.allowed, *policy.cpu_level_max, *unknown})
+        for bundle in sorted({*policy.allowed, *policy.cpu_level_max, *policy.timeout_max_ms, *unknown})
     ]
     callers = [caller_of(caller, uid=uid) for uid, caller in policy.callers.items()]
     return new(
         "gw_policy",
-        default_rule=new("gw_bundle_rule", allowed=default, level_limit=-1, is_known=1),
+        default_rule=new(
+            "gw_bundle_rule",
+            allowed=default,
+            level_limit=-1,
+            is_known=1,
+            refuses_longer=refuses,
+            timeout_max_ms=timeouts_of(usual),
+        ),
         rules=array("gw_bundle_rule", rules),
         rule_count=len(rules),
         default_caller=caller_of(policy.default_caller),
@@ -115,6 +130,7 @@ def command_of(command: Any, now: int) -> Command:
         cpu_level=command.cpu_level,
         bundle=string(command.bundle),
         reason=string(command.reason),
+        caps_ms=tuple((bit, command.caps_ms[bit.bit_length() - 1]) for bit in ResourceType(command.capped)),
     )
 
 

@@ -95,8 +95,8 @@ def policy_of(policy: Row) -> tuple[grantwheel.Policy, QuotaLog | None]:
     quota = None
     if policy.get("quota") is not None:
         quota = QuotaLog(policy["quota"].get("deny_uids", ()))
-    made = grantwheel.Policy(
-        allowed={name: tuple(bundle["allowed"]) for name, bundle in bundles.items() if "allowed" in bundle},
+    made = grantwheel.Policy.from_config(
+        {name: tuple(bundle["allowed"]) for name, bundle in bundles.items() if "allowed" in bundle},
         default_allowed=tuple(policy.get("default_allowed", (0,))),
         unknown_bundles=tuple(name for name, bundle in bundles.items() if bundle.get("lookup_ok", True) is False),
         cpu_level_max={name: min(limit, HIGHEST_LEVEL) for name, limit in (policy.get("cpu_level_max") or {}).items()},
@@ -191,7 +191,8 @@ class PythonFace:
         self._manager.ready = ready
 
     def set_allowed(self, bundle: str, allowed: Sequence[int]) -> None:
-        self._policy = replace(self._policy, allowed={**self._policy.allowed, bundle: tuple(allowed)})
+        types = grantwheel.Policy.from_config({bundle: allowed}).allowed
+        self._policy = replace(self._policy, allowed={**self._policy.allowed, **types})
         self._manager.set_policy(self._policy)
 
     def subscribe(self, subscriber: str | None, caller: Row | None) -> Answer:

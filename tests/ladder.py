@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Any, Final
 
-from grantwheel import Caller, Policy
+from grantwheel import Caller, Policy, ResourceType
 from lockstep import MAX_NOW, NATIVE, Operation, Setup
 
 EDGES: Final = (1, 2, 3, 63, 64, 65, 4095, 4096, 4097, 2**18 - 1, 2**18, 2**24, 2**30, 2**31, 2**32 - 1)
@@ -234,13 +234,21 @@ REGISTERED: Final = {0: _trusted("mail"), 1: _trusted("music"), 2: PLAIN}
 POLICIES: Final = (
     Policy(cpu_level_max={"mail": 2, "music": 1}, callers=REGISTERED),
     Policy(
-        allowed={"mail": (1, 3, 3, 12, -4), "music": (2, 0), "maps": ()},
+        allowed={"mail": (1, 3, 3), "music": (2, 0), "maps": ()},
         default_allowed=(1, 4, 9),
         cpu_level_max={"mail": 0, "maps": 1},
         callers=REGISTERED,
     ),
     Policy(unknown_bundles=("music", "none"), allowed={"music": (0,), "mail": range(2, 9)}, cpu_level_max={"music": 2}),
     Policy(default_allowed=(), allowed={"mail": (1,)}, default_caller=EXTENSION),
+    Policy(
+        timeout_max_ms={"mail": {ResourceType.ALL: 5, ResourceType.GPS: 2}, "music": {}},
+        default_timeout_max_ms={ResourceType.CPU: 3, ResourceType.TIMER | ResourceType.SENSOR: 40},
+        callers=REGISTERED,
+    ),
+    Policy(
+        timeout_max_ms={"mail": {ResourceType.CPU: 8}}, over_timeout_max="refuse", allowed={"music": [ResourceType.CPU]}
+    ),
 )
 CALLERS: Final = (
     *(None, None, None, None, None),

@@ -7,7 +7,7 @@ Views are plain tuples with the fields of those that `grantwheel` returns, so th
 tuples (time, kind, cause, uid, pid, mask, bundle, cpu_level).
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from grantwheel import Caller, Policy
 from model_policy import (
@@ -76,7 +76,8 @@ class Model:
         who = self.gate.caller(uid, caller)
         invalid = not 0 <= timeout_ms <= MAX_TIMEOUT or (timeout_ms == 0 and not persist)
         effective = self.gate.admit_request(uid, pid, who, mask, reason, cpu_level, invalid)
-        if not process and not persist:
+        caps = self.gate.longest(who.bundle, effective, timeout_ms, persist)
+        if not process and (not persist or CPU in caps):
             self.gate.ask_quota(uid, who.bundle, effective, is_apply=True)
         self._commit()
         for_process = effective & CPU if process else 0
@@ -87,10 +88,10 @@ class Model:
             if reused is not None and reused.uid != uid:
                 self._remove(reused, ALL, now, "pid_reused")
             record = self.processes.get(pid) or Record(False, uid, pid, who.bundle)
-            self._merge(record, pid, who.bundle, for_process, now, timeout_ms, persist, reason, cpu_level)
+            self._merge(record, pid, who.bundle, for_process, now, timeout_ms, persist, reason, cpu_level, caps)
         if for_app:
             record = self.apps.get(uid) or Record(True, uid, pid, who.bundle)
-            self._merge(record, pid, who.bundle, for_app, now, timeout_ms, persist, reason, cpu_level)
+            self._merge(record, pid, who.bundle, for_app, now, timeout_ms, persist, reason, cpu_level, caps)
         return effective
 
     def release(
@@ -344,12 +345,14 @@ class Model:
         persist: bool,
         reason: str,
         level: int,
+        caps: Mapping[int, int],
     ) -> None:
         """Merge an apply into a record, put it into its table, and report what is new."""
-        new = record.merge(mask, now, timeout, persist, reason, level)
+        new = record.merge(mask, now, timeout, persist, reason, level, caps)
         (self.apps if record.is_app else self.processes)[record.key] = record
-        if not persist:
-            self._nothing_due_before = min(self._nothing_due_before, now + timeout)
+        self._nothing_due_before = min(
+            self._nothing_due_before, *(now + most for most in caps.values()), FOREVER if persist else now + timeout
+        )
         self._granted += new.bit_count()
         self._renewed += (mask & ~new).bit_count()
         if new:

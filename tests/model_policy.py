@@ -6,7 +6,6 @@ CPU = 1
 ALL = 511
 RETAINED = 4 | 8
 DEFAULT_LEVEL = -1
-EVERY_TYPE = 0
 
 MAX_UID = 2**32 - 2
 MAX_PID = 2**31 - 1
@@ -102,10 +101,18 @@ class Gate:
     def _judge_bundle(self, bundle: str) -> int:
         if bundle in self._policy.unknown_bundles:
             return 0
-        numbers = set(self._policy.allowed.get(bundle, self._policy.default_allowed))
-        if EVERY_TYPE in numbers:
-            return ALL
-        return sum(1 << (number - 1) for number in numbers if 1 <= number <= 9)
+        return sum(int(bit) for bit in self._policy.allowed.get(bundle, self._policy.default_allowed))
+
+    def longest(self, bundle: str, mask: int, timeout: int, persist: bool) -> dict[int, int]:
+        """The types of an apply that would last longer than the policy lets them, with the timeout that it has."""
+        if bundle in self._policy.timeout_max_ms:
+            timeouts = self._policy.timeout_max_ms[bundle]
+        else:
+            timeouts = self._policy.default_timeout_max_ms
+        capped = {int(bit): most for bit, most in timeouts.items() if bit & mask and (persist or timeout > most)}
+        if capped and self._policy.over_timeout_max == "refuse":
+            raise Refused(PERMISSION_DENIED)
+        return capped
 
     def check_level(self, bundle: str, mask: int, level: int) -> None:
         """Refuse a cpu level that the bundle may not name."""

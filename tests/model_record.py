@@ -1,5 +1,7 @@
 """The model, part two: one record, how an apply merges into it, and how it is shown."""
 
+from collections.abc import Mapping
+
 from model_policy import ALL, CPU, DEFAULT_LEVEL
 
 GrantTuple = tuple[int, bool, int, int | None, int | None, str]
@@ -46,21 +48,25 @@ class Record:
         """The types that are held."""
         return sum(self.grants)
 
-    def merge(self, mask: int, now: int, timeout: int, persist: bool, reason: str, level: int) -> int:
-        """Merge an apply into what is held (SPEC 7); answer the new types."""
-        deadline = FOREVER if persist else now + timeout
+    def merge(
+        self, mask: int, now: int, timeout: int, persist: bool, reason: str, level: int, caps: Mapping[int, int]
+    ) -> int:
+        """Merge an apply into what is held (SPEC 7), types of ``caps`` with these timeouts; answer the new types."""
         new = 0
         for bit in BITS_OF[mask]:
+            lasts = persist and bit not in caps
+            granted = caps.get(bit, timeout)
+            deadline = FOREVER if lasts else now + granted
             grant = self.grants.get(bit)
             if grant is None:
-                self.grants[bit] = Grant(persist, timeout, deadline, reason)
+                self.grants[bit] = Grant(lasts, granted, deadline, reason)
                 new |= bit
                 continue
             grant.reason = reason
-            grant.persist = grant.persist or persist
+            grant.persist = grant.persist or lasts
             if deadline > grant.deadline:
                 grant.deadline = deadline
-                grant.timeout = timeout
+                grant.timeout = granted
         if new & CPU or (mask & CPU and level != DEFAULT_LEVEL):
             self.level = level
         return new

@@ -19,7 +19,7 @@ TREE = sorted((ROOT / "csrc" / "include" / "grantwheel").iterdir())
 HEADERS = sorted((Path(grantwheel.get_include()) / "grantwheel").iterdir())
 HEADER = (Path(grantwheel.get_include()) / "grantwheel" / "grantwheel.h").read_text(encoding="utf-8")
 # They are the same as long as the ABI is, so that they need no size.
-SMALL_VALUES = {"gw_text", "gw_owner", "gw_result", "gw_grant"}
+SMALL_VALUES = {"gw_text", "gw_owner", "gw_result", "gw_grant", "gw_hash_key"}
 WARNINGS = ("-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Wshadow", "-Werror")
 
 

@@ -24,7 +24,7 @@ MAKERS: dict[str, Callable[[], Any]] = {
     "Descriptor": lambda: _core.Descriptor(os.dup(0)),
     "EfficiencyResourcesRequest": _core.EfficiencyResourcesRequest,
     "Lease": lambda: _core.Lease(grantwheel.Manager(), 1, 1, 1, 1000, False, "", -1, None),
-    "Manager": lambda: _core.Manager(_core.ManualClock(5), 10, 10, 10, 0, None),
+    "Manager": lambda: _core.Manager(_core.ManualClock(5), 10, 10, 10, 0, None, bytes(16)),
     "ManualClock": lambda: _core.ManualClock(5),
     "MonotonicClock": _core.MonotonicClock,
     "Schedule": _core.Schedule,
@@ -134,7 +134,7 @@ def test_a_subclass_that_uses_itself_too_early_gets_a_type_error(name: str) -> N
 
 def arguments_of(name: str) -> tuple[Any, ...]:
     if name == "Manager":
-        return (_core.ManualClock(5), 10, 10, 10, 0, None)
+        return (_core.ManualClock(5), 10, 10, 10, 0, None, bytes(16))
     if name == "Cursor":
         return (grantwheel.Manager(), 15, None)
     if name == "Descriptor":
@@ -182,7 +182,7 @@ def test_an_init_within_the_first_is_refused() -> None:
             return lambda: 5
 
     manager: Any = bare("Manager")
-    manager.__init__(Clock(), 10, 10, 10, 0, None)
+    manager.__init__(Clock(), 10, 10, 10, 0, None, bytes(16))
     assert seen
     assert manager.app_mask(1) == 0
 
@@ -190,7 +190,7 @@ def test_an_init_within_the_first_is_refused() -> None:
 def test_an_init_that_failed_may_be_called_again() -> None:
     manager: Any = bare("Manager")
     with pytest.raises(ValueError, match="max_records"):
-        manager.__init__(_core.ManualClock(5), 0, 10, 10, 0, None)
+        manager.__init__(_core.ManualClock(5), 0, 10, 10, 0, None, bytes(16))
     with pytest.raises(TypeError, match="__init__"):
         manager.app_mask(1)
     manager.__init__(*arguments_of("Manager"))

@@ -9,7 +9,6 @@ from typing import Any, SupportsIndex
 
 import pytest
 
-import grantwheel
 from grantwheel import (
     Caller,
     Manager,
@@ -18,12 +17,10 @@ from grantwheel import (
 )
 from support import (
     ALL,
-    AUDIO,
     COMMON_EVENT,
     CPU,
     GPS,
     MAIL,
-    MAPS,
     TIMER,
     check_error,
     check_refused,
@@ -117,67 +114,6 @@ def test_the_policy_may_change_while_running() -> None:
     assert manager.release(700, 71, GPS | CPU) == CPU
     manager.set_policy(Policy())
     assert manager.release(700, 71, GPS) == GPS
-
-
-def test_a_policy_is_read_when_it_is_set() -> None:
-    numbers = [6]
-    allowed = {"org.tide.mail": numbers}
-    manager, _ = make_manager(policy=Policy(allowed=allowed))
-    numbers.append(7)
-    allowed["org.tide.maps"] = []
-    assert manager.apply(700, 71, ALL, 40, caller=MAIL) == GPS
-    assert manager.apply(800, 81, ALL, 40, caller=MAPS) == ALL
-    manager.set_policy(manager.policy)
-    assert manager.apply(700, 71, ALL, 40, caller=MAIL) == GPS | AUDIO
-    check_refused(manager, lambda: manager.apply(800, 81, ALL, 40, caller=MAPS), 201, 201)
-
-
-def test_numbers_come_from_any_iterable() -> None:
-    some: Any
-    for some in ((6, 7), [7, 6, 6], {6, 7}, range(6, 8), iter((6, 7)), (n for n in (7, 6)), {6: "six", 7: "seven"}):
-        manager, _ = make_manager(policy=Policy(allowed={"org.tide.mail": some}))
-        assert manager.apply(700, 71, ALL, 40, caller=MAIL) == GPS | AUDIO
-
-
-@pytest.mark.parametrize(
-    ("fields", "error"),
-    [
-        ({"default_allowed": 7}, TypeError),
-        ({"default_allowed": ["GPS"]}, TypeError),
-        ({"default_allowed": [1.5]}, TypeError),
-        ({"default_allowed": None}, TypeError),
-        ({"allowed": {"b": [None]}}, TypeError),
-        ({"allowed": {7: [1]}}, TypeError),
-        ({"allowed": 7}, TypeError),
-        ({"unknown_bundles": [7]}, TypeError),
-        ({"unknown_bundles": 7}, TypeError),
-        ({"cpu_level_max": {"b": 3}}, ValueError),
-        ({"cpu_level_max": {"b": -1}}, ValueError),
-        ({"cpu_level_max": {"b": "1"}}, TypeError),
-        ({"callers": {700: "mail"}}, TypeError),
-        ({"callers": {700: None}}, TypeError),
-        ({"callers": {"700": MAIL}}, TypeError),
-        ({"callers": {-1: MAIL}}, grantwheel.CallerVerificationError),
-        ({"callers": {2**32 - 1: MAIL}}, grantwheel.CallerVerificationError),
-        ({"callers": {700: Caller(bundle="b" * 1025)}}, grantwheel.CallerVerificationError),
-        ({"callers": {700: Caller(bundle="\ud800")}}, grantwheel.ParcelOperationError),
-        ({"default_caller": None}, TypeError),
-        ({"default_caller": "mail"}, TypeError),
-        ({"allowed": {"\ud800": [1]}}, grantwheel.ParcelOperationError),
-        ({"allowed": {"b" * 1025: [1]}}, grantwheel.CallerVerificationError),
-        ({"quota": 7}, TypeError),
-    ],
-    ids=repr,
-)
-def test_a_bad_policy_leaves_the_old_one(fields: dict[str, Any], error: type[Exception]) -> None:
-    old = Policy(default_allowed=(6,))
-    manager, _ = make_manager(policy=old)
-    with pytest.raises(error):
-        manager.set_policy(Policy(**fields))
-    assert manager.policy is old
-    assert manager.apply(700, 71, ALL, 40) == GPS
-    with pytest.raises(error):
-        make_manager(policy=Policy(**fields))
 
 
 def test_a_large_policy() -> None:

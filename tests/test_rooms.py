@@ -54,8 +54,8 @@ UNWINDING = {"cxxabi.h"}
 FOR_CORE = STANDARD - CLOCKS - THREADS_AND_LOCKS - FILES_AND_STREAMS
 
 # Inside the core and its headers, by file name without ending: what each may include, besides its own header.
-WORDS = {"status", "types"}
-TOOLS = {"array", "bits", "block", "index", "record", "row_index", "rows", "text"}
+WORDS = {"macros", "status", "types"}
+TOOLS = {"array", "bits", "block", "hash", "index", "record", "row_index", "rows", "text"}
 PARTS = {"events", "strings", "table", "wheel"}
 # Headers for hosts and bindings, which the core does not include, and what each needs of the system.
 FOR_HOSTS = {"clock.hpp": "<ctime>", "pages.hpp": "<sys/mman.h>"}
@@ -64,7 +64,8 @@ FOR_C = {"grantwheel.h": {"<stddef.h>", "<stdint.h>", "grantwheel/status.h", "gr
 CORE_MAY_USE = {
     "version": set(),
     "status": WORDS,
-    "types": {"status"},
+    "macros": set(),
+    "types": {"macros", "status"},
     **dict.fromkeys(TOOLS, WORDS | TOOLS),
     "strings": WORDS | TOOLS,
     "events": WORDS | TOOLS | {"strings"},
@@ -95,13 +96,14 @@ FOUNDATION = words("_callback _core _process _telling _text _waiting")
 VALUES = words("caller policy types")
 PACKAGE_MAY_USE = {
     "_core": VALUES,  # the stub, for types
-    "_process": {"_core"},
+    "_process": {"_core", "_text"},
     "_waiting": set(),
     "_callback": set(),
-    "_telling": set(),
+    "_telling": {"_text"},
     "caller": set(),
     "types": set(),
-    "policy": {"caller", "types"},
+    "_policy_fields": {"caller", "types"},
+    "policy": words("_policy_fields caller types"),
     "_text": set(),
     "listing": words("_text types"),
     "linux": {"_core"},
@@ -340,9 +342,8 @@ def bodies(text: str) -> Iterator[tuple[int, int]]:
     for opening, line in enumerate(lines):
         head = lines[head_of(lines, opening)]
         start = head.lstrip()
-        if not line.endswith("{") or start.startswith(
-            ("namespace", "class", "struct", "union", "enum", "extern", "//")
-        ):
+        no_code = ("namespace", "class", "struct", "union", "enum", "extern", "//")
+        if not line.endswith("{") or start.startswith(no_code) or line.lstrip().startswith(no_code):
             continue
         closing = head[: len(head) - len(start)] + "}"
         last = next(index for index in range(opening + 1, len(lines)) if lines[index].startswith(closing))

@@ -1,3 +1,5 @@
+#include <bit>
+
 #include "bindings/arguments.hpp"
 #include "bindings/calls.hpp"
 
@@ -45,65 +47,81 @@ py::int_ admin_reset_process(Shell& shell, const py::object& pid, const py::obje
         {}, [&](const Manager& manager, Instant now) { return manager.admit_admin_reset_process(task, types, now); }));
 }
 
-// The set of types that a list of allowed numbers stands for: 0 all, k in 1..9 the type of index k-1, others nothing.
-Mask allowed_types(const py::handle& numbers) {
-    Mask mask = 0;
-    for (const py::handle number : numbers) {
-        const std::int64_t k = to_int64(number.ptr(), "an allowed type");
-        if (k == 0) return type::ALL;
-        if (k >= 1 && k <= type_count) mask |= Mask{1} << (k - 1);
-    }
+// The parts of a grantwheel.Policy, which has checked them; what would not fit all the same is refused.
+
+Mask allowed_types(const py::handle& types) {
+    const Mask mask = to_mask(types.ptr(), "allowed types of the policy");
+    if (mask > type::ALL) throw py::value_error("allowed types of the policy must be within 0..511");
     return mask;
 }
 
 std::int32_t level_limit(const py::handle& level) {
-    const std::int64_t limit = to_int64(level.ptr(), "a limit in cpu_level_max");
+    const std::int32_t limit = to_level(level.ptr(), "a limit in cpu_level_max");
     if (limit < 0 || limit > max_level) throw py::value_error("a limit in cpu_level_max must be within 0..2");
-    return static_cast<std::int32_t>(limit);
+    return limit;
 }
 
-// Reads a grantwheel.Policy.
-std::unique_ptr<Policy> to_policy(const py::object& given) {
-    auto policy = Policy::create();
-    if (policy == nullptr) throw Refusal(Status::out_of_memory);
+void set_timeouts(BundleRule& rule, const py::handle& given) {
+    rule.timeout_max_ms.fill(0);
+    const py::dict timeouts = py::reinterpret_borrow<py::object>(given);
+    for (const auto& [type, timeout] : timeouts) {
+        const Mask bit = to_mask(type.ptr(), "a type in timeout_max_ms");
+        const std::uint64_t most = to_timeout(timeout.ptr(), "a timeout in timeout_max_ms");
+        if (bit > type::ALL || !std::has_single_bit(bit))
+            throw py::value_error("timeout_max_ms must be by single types");
+        if (most == 0 || most > max_timeout)
+            throw py::value_error("a timeout in timeout_max_ms must be within 1..2^32-1");
+        rule.timeout_max_ms[std::countr_zero(bit)] = static_cast<std::uint32_t>(most);
+    }
+}
+
+void add_rules(Policy& policy, const py::object& given) {
     BundleRule common;
     common.allowed = allowed_types(given.attr("default_allowed"));
-    policy->set_default_rule(common);
+    common.refuses_longer = py::object(given.attr("over_timeout_max")).equal(py::str("refuse"));
+    set_timeouts(common, given.attr("default_timeout_max_ms"));
+    policy.set_default_rule(common);
 
     const py::dict allowed(given.attr("allowed"));
     const py::dict levels(given.attr("cpu_level_max"));
+    const py::dict timeouts(given.attr("timeout_max_ms"));
     const py::set unknown(given.attr("unknown_bundles"));
     py::set bundles;
-    for (const auto& [bundle, numbers] : allowed) bundles.add(bundle);
-    for (const auto& [bundle, level] : levels) bundles.add(bundle);
     for (const py::handle bundle : unknown) bundles.add(bundle);
+    for (const py::dict& fields : {allowed, levels, timeouts}) {
+        for (const auto& [bundle, field] : fields) bundles.add(bundle);
+    }
     for (const py::handle bundle : bundles) {
         BundleRule rule = common;
         if (allowed.contains(bundle)) rule.allowed = allowed_types(allowed[bundle]);
         if (levels.contains(bundle)) rule.level_limit = level_limit(levels[bundle]);
+        if (timeouts.contains(bundle)) set_timeouts(rule, timeouts[bundle]);
         rule.known = !unknown.contains(bundle);
-        check(policy->set_rule(to_text(bundle.ptr(), "a bundle of the policy"), rule));
+        check(policy.set_rule(to_text(bundle.ptr(), "a bundle of the policy"), rule));
     }
+}
+
+void add_callers(Policy& policy, const py::object& given) {
     const auto caller_of = [](const py::handle& value) {
         if (value.is_none()) throw py::type_error("a caller of the policy must be a Caller, not None");
         return to_caller(value.ptr());
     };
-    check(policy->set_default_caller(caller_of(given.attr("default_caller")).caller));
+    check(policy.set_default_caller(caller_of(given.attr("default_caller")).caller));
     const py::dict callers(given.attr("callers"));
     for (const auto& [uid, caller] : callers) {
         const std::int64_t user = to_int64(uid.ptr(), "a uid of the policy");
         if (user < 0 || user > max_uid) throw Refusal(Status::identity_invalid);
-        check(policy->set_caller(static_cast<std::uint32_t>(user), caller_of(caller).caller));
+        check(policy.set_caller(static_cast<std::uint32_t>(user), caller_of(caller).caller));
     }
-    return policy;
 }
 
 void set_policy(Shell& shell, const py::object& given) {
     const py::object quota = given.attr("quota");
-    if (!quota.is_none() && !(py::hasattr(quota, "check") && py::hasattr(quota, "settle"))) {
-        throw py::type_error("quota must have the methods check() and settle()");
-    }
-    shell.set_policy(to_policy(given), quota);
+    auto policy = Policy::create(shell.hash_key());
+    if (policy == nullptr) throw Refusal(Status::out_of_memory);
+    add_rules(*policy, given);
+    add_callers(*policy, given);
+    shell.set_policy(std::move(policy), quota);
 }
 
 }  // namespace

@@ -1,6 +1,9 @@
 // The module grantwheel._core: a table of contents.
 #include <pybind11/pybind11.h>
 
+#include <cstring>
+#include <string_view>
+
 #include "bindings/arguments.hpp"
 #include "bindings/calls.hpp"
 #include "bindings/clocks.hpp"
@@ -23,15 +26,22 @@ std::uint32_t to_limit(const py::object& value, const char* name) {
     return limit >= 0 && limit <= UINT32_MAX ? static_cast<std::uint32_t>(limit) : UINT32_MAX;
 }
 
+HashKey to_key(std::string_view bytes) {
+    HashKey key;
+    if (bytes.size() != sizeof key.words) throw py::value_error("hash_key must have 16 bytes");
+    std::memcpy(key.words, bytes.data(), sizeof key.words);
+    return key;
+}
+
 std::unique_ptr<Shell> make_shell(const py::object& clock, const py::object& max_records, const py::object& max_strings,
                                   const py::object& event_capacity, const py::object& reserve,
-                                  const py::object& recorder) {
+                                  const py::object& recorder, const py::bytes& hash_key) {
     Limits limits;
     limits.max_records = to_limit(max_records, "max_records");
     limits.max_strings = to_limit(max_strings, "max_strings");
     limits.event_capacity = to_limit(event_capacity, "event_capacity");
     limits.reserve = to_limit(reserve, "reserve");
-    return std::make_unique<Shell>(clock, limits, recorder);
+    return std::make_unique<Shell>(clock, limits, recorder, to_key(hash_key));
 }
 
 // The classes and the words of the module are kept once per process: they belong to the interpreter that made them.
@@ -56,7 +66,7 @@ PYBIND11_MODULE(_core_of_main, module) {
         module, "Manager", "A manager of grants behind one lock. grantwheel.Manager is what users see.",
         see_through<Shell>);
     manager.def(py::init(&make_shell), py::arg("clock"), py::arg("max_records"), py::arg("max_strings"),
-                py::arg("event_capacity"), py::arg("reserve"), py::arg("recorder"));
+                py::arg("event_capacity"), py::arg("reserve"), py::arg("recorder"), py::arg("hash_key"));
     bind_typed_calls(manager);
     bind_batches(manager);
     bind_documented_calls(manager);

@@ -14,7 +14,8 @@ constexpr const char* command_names[] = {"apply",           "release",         "
 
 }  // namespace
 
-Shell::Shell(py::object clock, const Limits& limits, py::object recorder) : clock_(std::move(clock)) {
+Shell::Shell(py::object clock, const Limits& limits, py::object recorder, const HashKey& key)
+    : key_(key), clock_(std::move(clock)) {
     if (const char* field = limits.first_invalid()) {
         throw py::value_error(std::string(field) +
                               " is out of range: limits are 1..2^31-1, and reserve at most max_records");
@@ -23,7 +24,7 @@ Shell::Shell(py::object clock, const Limits& limits, py::object recorder) : cloc
         if (PyCallable_Check(recorder.ptr()) == 0) throw py::type_error("recorder must be callable");
         recorder_ = std::move(recorder);
     }
-    manager_ = without_gil([&] { return Manager::create(limits); });
+    manager_ = without_gil([&] { return Manager::create(limits, key); });
     if (manager_ == nullptr) throw Refusal(Status::out_of_memory);
 }
 
@@ -57,6 +58,7 @@ bool Shell::keep(Admission& admission, Clause* clause, const Session& session) {
     if (clause == nullptr || admission.status != Status::ok) return true;  // to be refused
     const Mask mask = clause->left(session.manager.engine(), admission.command, session.now);
     admission.command.mask = mask;
+    admission.command.capped &= mask;
     admission.ask_quota = admission.ask_quota && (mask & type::CPU) != 0;
     return mask != 0;
 }
@@ -145,7 +147,7 @@ void Shell::record(const Command& command, Instant now) const {
                    {py::str(command_names[static_cast<std::size_t>(command.kind)]), py::int_(now),
                     py::int_(command.uid), py::int_(command.pid), py::int_(command.mask), py::int_(command.timeout_ms),
                     py::bool_(command.is_persist), py::bool_(command.is_process), py::int_(command.cpu_level),
-                    make_text(command.bundle), make_text(command.reason)});
+                    make_text(command.bundle), make_text(command.reason), make_caps(command)});
     try {
         static_cast<void>(call(recorder, words));
     } catch (py::error_already_set& error) {

@@ -73,7 +73,7 @@ public:
     };
 
     // Refusal when memory is not to be had; ValueError for a limit out of range.
-    Shell(py::object clock, const Limits& limits, py::object recorder);
+    Shell(py::object clock, const Limits& limits, py::object recorder, const HashKey& key);
     ~Shell();
 
     // Takes the lock. Refusal when closed. For what has nothing to do with time.
@@ -152,6 +152,8 @@ public:
         return clock_.is_python() ? no_deadline : clock_.read();
     }
 
+    // What the hashes of the manager are keyed with.
+    [[nodiscard]] const HashKey& hash_key() const noexcept { return key_; }
     [[nodiscard]] Tally& tally() noexcept { return tally_; }
     [[nodiscard]] const py::object& clock() const noexcept { return clock_.object(); }
     // For the garbage collector: the Python objects that are held, and letting go of them.
@@ -231,6 +233,7 @@ private:
 
     Home home_;
     PoliteMutex mutex_;
+    const HashKey key_;
     std::unique_ptr<Manager> manager_;  // null once closed
     std::unique_ptr<Remains> remains_;  // null before
     std::shared_ptr<Readers> readers_ = std::make_shared<Readers>();

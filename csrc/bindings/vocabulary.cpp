@@ -73,6 +73,16 @@ py::object make_text(std::string_view text) {
     return py::reinterpret_steal<py::object>(made);
 }
 
+py::object make_caps(const Command& command) {
+    py::tuple caps(std::popcount(command.capped));
+    std::size_t place = 0;
+    for (Mask left = command.capped; left != 0; left &= left - 1) {
+        const int type = std::countr_zero(left);
+        caps[place++] = py::make_tuple(vocabulary().types[type], py::int_(command.caps_ms[type]));
+    }
+    return caps;
+}
+
 py::object make_event(const Event& event, const py::object& bundle) {
     const Vocabulary& words = vocabulary();
     return make_named(words.Event, {py::int_(event.sequence), py::int_(event.time),

@@ -55,11 +55,15 @@ const char* gw_limits_first_invalid(const gw_limits* limits) noexcept {
 }
 
 gw_status gw_create(const gw_limits* limits, gw_manager** manager) noexcept {
+    return gw_create_keyed(limits, {}, manager);
+}
+
+gw_status gw_create_keyed(const gw_limits* limits, gw_hash_key key, gw_manager** manager) noexcept {
     const gw_limits usual = GW_LIMITS_INIT;
     if (limits == nullptr) limits = &usual;
     if (manager == nullptr || gw_limits_first_invalid(limits) != nullptr) return GW_ARGUMENT_INVALID;
     std::unique_ptr<gw_manager> handle(new (std::nothrow) gw_manager);
-    if (handle != nullptr) handle->manager = Manager::create(to_limits(*limits));
+    if (handle != nullptr) handle->manager = Manager::create(to_limits(*limits), {{key.words[0], key.words[1]}});
     if (handle == nullptr || handle->manager == nullptr) return GW_OUT_OF_MEMORY;
     *manager = handle.release();
     return GW_OK;

@@ -1,3 +1,4 @@
+#include <array>
 #include <memory>
 #include <utility>
 
@@ -12,7 +13,15 @@ namespace {
 // Without its bundle, which a default rule may have anything in.
 bool is_rule(const gw_bundle_rule* rule) noexcept { return is_whole(rule) && is_level(rule->level_limit); }
 
-BundleRule to_rule(const gw_bundle_rule& rule) noexcept { return {rule.allowed, rule.level_limit, rule.is_known != 0}; }
+BundleRule to_rule(const gw_bundle_rule& given) noexcept {
+    BundleRule rule;
+    rule.allowed = given.allowed;
+    rule.level_limit = given.level_limit;
+    rule.known = given.is_known != 0;
+    rule.refuses_longer = given.refuses_longer != 0;
+    rule.timeout_max_ms = std::to_array(given.timeout_max_ms);
+    return rule;
+}
 
 // Runs `add(element)` for each element until one is refused.
 template <typename Struct, typename Add>
@@ -51,7 +60,7 @@ Status add_callers(Policy& policy, const gw_policy& given) noexcept {
 }
 
 Status replace(gw_manager& handle, const gw_policy& given) noexcept {
-    auto policy = Policy::create();
+    auto policy = Policy::create(handle.manager->hash_key());
     if (policy == nullptr) return Status::out_of_memory;
     if (const Status status = add_rules(*policy, given); status != Status::ok) return status;
     if (const Status status = add_callers(*policy, given); status != Status::ok) return status;

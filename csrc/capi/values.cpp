@@ -61,6 +61,8 @@ void write(const Admission& admission, gw_command& out) noexcept {
     out.ask_quota = admission.ask_quota;
     out.bundle = to_text(command.bundle);
     out.reason = to_text(command.reason);
+    out.capped = command.capped;
+    std::copy(command.caps_ms.begin(), command.caps_ms.end(), out.caps_ms);
 }
 
 void write(const Caller& caller, gw_caller& out) noexcept {

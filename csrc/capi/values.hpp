@@ -1,6 +1,7 @@
 // From the structs of C to the values of C++ and back; thread-safe as values are. Nothing is copied but the structs.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <string_view>
@@ -93,6 +94,8 @@ inline Command to_command(const gw_command& given) noexcept {
     command.timeout_ms = given.timeout_ms;
     command.bundle = to_view(given.bundle);
     command.reason = to_view(given.reason);
+    command.capped = given.capped;
+    command.caps_ms = std::to_array(given.caps_ms);
     return command;
 }
 

@@ -16,9 +16,9 @@ const char* Limits::first_invalid() const noexcept {
 Engine::Engine(std::unique_ptr<Parts> parts) noexcept : parts_(std::move(parts)) {}
 Engine::~Engine() = default;
 
-std::unique_ptr<Engine> Engine::create(const Limits& limits) noexcept {
+std::unique_ptr<Engine> Engine::create(const Limits& limits, const HashKey& key) noexcept {
     if (limits.first_invalid() != nullptr) return nullptr;
-    std::unique_ptr<Parts> parts(new (std::nothrow) Parts);
+    std::unique_ptr<Parts> parts(new (std::nothrow) Parts(key));
     if (parts == nullptr || !parts->events.open(limits.event_capacity)) return nullptr;
     parts->limits = limits;
     if (!parts->table.reserve(limits.reserve) || !parts->reserve_places()) return nullptr;

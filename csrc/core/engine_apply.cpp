@@ -91,6 +91,7 @@ void Engine::Parts::grant(Row row, Mask mask, const Command& command, Texts text
 // Sets reason, deadline and timeout of each type. "Never" is the latest deadline of all, so that becoming
 // persistent is one more way to extend.
 void Engine::Parts::merge(Row row, Mask mask, const Command& command, TextId reason) noexcept {
+    if ((mask & command.capped) != 0) return merge_capped(row, mask, command, reason);
     Record& record = table.record(row);
     const Mask held = record.mask;
     const bool was_timed = record.is_timed();
@@ -117,6 +118,18 @@ void Engine::Parts::merge(Row row, Mask mask, const Command& command, TextId rea
     timed += std::size_t{record.is_timed()} - std::size_t{was_timed};
     // A new record may have come to a timer of the past.
     if (extended != 0 && (deadline < record.armed || record.armed <= now)) wheel.arm(table.records(), row, deadline);
+}
+
+// The same where types have timeouts of their own: the others first, then each of these.
+void Engine::Parts::merge_capped(Row row, Mask mask, const Command& command, TextId reason) noexcept {
+    Command part = command;
+    part.capped = 0;
+    merge(row, mask & ~command.capped, part, reason);
+    part.is_persist = false;
+    for_each_type(mask & command.capped, [&](int type) {
+        part.timeout_ms = command.caps_ms[type];
+        merge(row, type_bit(type), part, reason);
+    });
 }
 
 }  // namespace grantwheel

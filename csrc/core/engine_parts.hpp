@@ -18,11 +18,13 @@
 namespace grantwheel {
 
 struct Engine::Parts {
+    explicit Parts(const HashKey& key) noexcept : table(key), strings(key) {}
+
     Limits limits{};
-    Table table{};
+    Table table;
     Wheel wheel{};
     Events events{};
-    Strings strings{};
+    Strings strings;
     Instant now = 0;
     Array<std::uint64_t> scratch{};    // rows to be sorted, as `sort_key`; as many places as the table has rows
     Array<std::uint32_t> cpu_ended{};  // as Engine::cpu_ended says; one place more than the table has rows
@@ -116,6 +118,7 @@ private:
     Row add(OwnerKind kind, const Command& command, Texts texts) noexcept;
     void grant(Row row, Mask mask, const Command& command, Texts texts) noexcept;
     void merge(Row row, Mask mask, const Command& command, TextId reason) noexcept;
+    void merge_capped(Row row, Mask mask, const Command& command, TextId reason) noexcept;
 };
 
 }  // namespace grantwheel

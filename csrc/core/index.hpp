@@ -13,11 +13,6 @@
 
 namespace grantwheel {
 
-// Spreads a 32-bit key over the high bits of a hash.
-[[nodiscard]] constexpr std::uint32_t mix(std::uint32_t key) noexcept {
-    return static_cast<std::uint32_t>((key * 0x9E37'79B9'7F4A'7C15u) >> 32);
-}
-
 template <typename Entry>
 class Index {
 public:
@@ -75,6 +70,14 @@ public:
     }
 
     [[nodiscard]] std::size_t count() const noexcept { return count_; }
+    // For checks: how many others the look-ups of all entries pass, together.
+    [[nodiscard]] std::size_t passed() const noexcept {
+        std::size_t passed = 0;
+        for (std::size_t i = 0; i < entries_.size(); ++i) {
+            if (entries_[i].used()) passed += (i - place(entries_[i].hash())) & (entries_.size() - 1);
+        }
+        return passed;
+    }
     [[nodiscard]] const Array<Entry>& entries() const noexcept { return entries_; }
 
 private:

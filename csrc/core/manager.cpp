@@ -1,5 +1,6 @@
 #include "grantwheel/manager.hpp"
 
+#include "core/bits.hpp"
 #include "core/text.hpp"
 
 namespace grantwheel {
@@ -35,6 +36,24 @@ Status judge_level(const Request& request, const BundleRule& rule) noexcept {
     return request.cpu_level <= rule.level_limit ? Status::ok : Status::level_above_limit;
 }
 
+// The types of an apply for which the rule has a shorter timeout.
+Mask types_to_cap(const Request& request, const BundleRule& rule, Mask mask) noexcept {
+    Mask capped = 0;
+    for_each_type(mask, [&](int type) {
+        const std::uint32_t most = rule.timeout_max_ms[type];
+        if (most != 0 && (request.is_persist || request.timeout_ms > most)) capped |= type_bit(type);
+    });
+    return capped;
+}
+
+Admission refused(Status status) noexcept { return {status, false, {}}; }
+
+bool are_caps(const Command& command) noexcept {
+    bool are = command.capped <= type::ALL;
+    for_each_type(command.capped & type::ALL, [&](int type) { are = are && command.caps_ms[type] != 0; });
+    return are;
+}
+
 Mask allowed(const BundleRule& rule) noexcept { return rule.known ? rule.allowed & type::ALL : 0; }
 
 Command command_of(const Caller& caller, CommandKind kind, Mask mask) noexcept {
@@ -59,14 +78,14 @@ Admission admit_owner(Status time, CommandKind kind, std::int64_t uid, std::int6
 
 }  // namespace
 
-Manager::Manager(std::unique_ptr<Engine> engine, std::unique_ptr<Policy> policy) noexcept
-    : engine_(std::move(engine)), policy_(std::move(policy)) {}
+Manager::Manager(std::unique_ptr<Engine> engine, std::unique_ptr<Policy> policy, const HashKey& key) noexcept
+    : engine_(std::move(engine)), policy_(std::move(policy)), key_(key) {}
 
-std::unique_ptr<Manager> Manager::create(const Limits& limits) noexcept {
-    auto engine = Engine::create(limits);
-    auto policy = Policy::create();
+std::unique_ptr<Manager> Manager::create(const Limits& limits, const HashKey& key) noexcept {
+    auto engine = Engine::create(limits, key);
+    auto policy = Policy::create(key);
     if (engine == nullptr || policy == nullptr) return nullptr;
-    return std::unique_ptr<Manager>(new (std::nothrow) Manager(std::move(engine), std::move(policy)));
+    return std::unique_ptr<Manager>(new (std::nothrow) Manager(std::move(engine), std::move(policy), key));
 }
 
 Status Manager::set_policy(std::unique_ptr<Policy> policy) noexcept {
@@ -75,43 +94,42 @@ Status Manager::set_policy(std::unique_ptr<Policy> policy) noexcept {
     return Status::ok;
 }
 
-// The rules of a request, in order, as far as the types that are left of it.
-Status Manager::judge(const Caller& caller, const Request& request, Instant now, Mask& mask) const noexcept {
+// The rules of a request, in order, as far as the rule of its bundle.
+Status Manager::judge(const Caller& caller, const Request& request, Instant now) const noexcept {
     if (const Status status = engine_->check_time(now); status != Status::ok) return status;
     if (!is_utf8(request.reason) || !is_utf8(caller.bundle)) return Status::parcel_failed;
     if (!ready_) return Status::not_ready;
     if (const Status status = judge_request(request); status != Status::ok) return status;
     if (const Status status = judge_identity(caller); status != Status::ok) return status;
-    if (const Status status = judge_privilege(caller); status != Status::ok) return status;
-    const BundleRule& rule = policy_->rule(caller.bundle);
-    if (const Status status = judge_level(request, rule); status != Status::ok) return status;
-    mask = request.mask & allowed(rule);
-    return mask != 0 ? Status::ok : Status::permission_denied;
+    return judge_privilege(caller);
 }
 
 Admission Manager::admit(const Caller& caller, const Request& request, Instant now) const noexcept {
-    Admission admission;
-    Mask mask = 0;
-    admission.status = judge(caller, request, now, mask);
-    if (admission.status != Status::ok) return admission;
-    const bool persistent_apply = request.is_apply && request.is_persist;
+    if (const Status status = judge(caller, request, now); status != Status::ok) return refused(status);
+    const BundleRule& rule = policy_->rule(caller.bundle);
+    if (const Status status = judge_level(request, rule); status != Status::ok) return refused(status);
+    const Mask mask = request.mask & allowed(rule);
+    const Mask capped = request.is_apply ? types_to_cap(request, rule, mask) : 0;
+    if (mask == 0 || (capped != 0 && rule.refuses_longer)) return refused(Status::permission_denied);
     const bool has_cpu = (mask & type::CPU) != 0;
-    admission.ask_quota = has_cpu && !request.is_process && !persistent_apply && policy_->asks_quota();
-    admission.command = {.kind = request.is_apply ? CommandKind::apply : CommandKind::release,
-                         .is_persist = request.is_persist,
-                         .is_process = request.is_process,
-                         .cpu_level = static_cast<std::int8_t>(has_cpu ? request.cpu_level : default_level),
-                         .mask = mask,
-                         .uid = static_cast<std::uint32_t>(caller.uid),
-                         .pid = static_cast<std::uint32_t>(caller.pid),
-                         .timeout_ms = static_cast<std::uint32_t>(request.timeout_ms),
-                         .bundle = caller.bundle,
-                         .reason = request.reason};
-    return admission;
+    const bool persistent_cpu = request.is_apply && request.is_persist && (capped & type::CPU) == 0;
+    return {.status = Status::ok,
+            .ask_quota = has_cpu && !request.is_process && !persistent_cpu && policy_->asks_quota(),
+            .command = {.kind = request.is_apply ? CommandKind::apply : CommandKind::release,
+                        .is_persist = request.is_persist,
+                        .is_process = request.is_process,
+                        .cpu_level = static_cast<std::int8_t>(has_cpu ? request.cpu_level : default_level),
+                        .mask = mask,
+                        .uid = static_cast<std::uint32_t>(caller.uid),
+                        .pid = static_cast<std::uint32_t>(caller.pid),
+                        .timeout_ms = static_cast<std::uint32_t>(request.timeout_ms),
+                        .bundle = caller.bundle,
+                        .reason = request.reason,
+                        .capped = capped,
+                        .caps_ms = rule.timeout_max_ms}};
 }
 
 Admission Manager::admit_reset_all(const Caller& caller, Instant now) const noexcept {
-    const auto refused = [](Status status) { return Admission{status, false, {}}; };
     if (const Status status = engine_->check_time(now); status != Status::ok) return refused(status);
     if (!is_utf8(caller.bundle)) return refused(Status::parcel_failed);
     if (!ready_) return refused(Status::not_ready);
@@ -157,6 +175,7 @@ Status Manager::check(const Command& command) noexcept {
     if (!is_utf8(command.reason) || !is_utf8(command.bundle)) return Status::parcel_failed;
     if (command.kind > CommandKind::admin_reset_process) return Status::request_invalid;
     if (const Status status = judge_request(request); status != Status::ok) return status;
+    if (is_apply && !are_caps(command)) return Status::request_invalid;
     if (const Status status = judge_identity(caller); status != Status::ok) return status;
     return is_level(command.cpu_level) ? Status::ok : Status::level_invalid;
 }

@@ -1,5 +1,6 @@
 #include "grantwheel/policy.hpp"
 
+#include "core/hash.hpp"
 #include "core/index.hpp"
 #include "core/strings.hpp"
 #include "core/text.hpp"
@@ -15,16 +16,20 @@ struct CallerEntry {
     bool system_app = false;
     bool service_extension = false;
     bool native = false;
+    std::uint32_t stored_hash = 0;
     [[nodiscard]] bool used() const noexcept { return bundle != no_text; }
-    [[nodiscard]] std::uint32_t hash() const noexcept { return mix(uid); }
+    [[nodiscard]] std::uint32_t hash() const noexcept { return stored_hash; }
 };
 
 }  // namespace
 
 struct Policy::Parts {
-    Strings texts{};
+    explicit Parts(const HashKey& key) noexcept : texts(key), hash_of_uid(key) {}
+
+    Strings texts;
     Array<std::uint32_t> rule_of_text{};  // by text: the place of its rule in `rules`, 0 for none
     Array<BundleRule> rules{};            // the first is the default
+    NumberHash hash_of_uid;
     Index<CallerEntry> callers{};
     CallerEntry default_caller{};
     bool asks_quota = false;
@@ -40,21 +45,21 @@ struct Policy::Parts {
         if (!is_utf8(caller.bundle)) return Status::parcel_failed;
         const TextId bundle = keep(caller.bundle);
         if (bundle == no_text) return Status::out_of_memory;
-        entry = {uid, bundle, caller.system_app, caller.service_extension, caller.native};
+        entry = {uid, bundle, caller.system_app, caller.service_extension, caller.native, hash_of_uid(uid)};
         return Status::ok;
     }
     [[nodiscard]] const CallerEntry* find_caller(std::uint32_t uid) const noexcept {
-        return callers.find(mix(uid), [&](const CallerEntry& entry) { return entry.uid == uid; });
+        return callers.find(hash_of_uid(uid), [&](const CallerEntry& entry) { return entry.uid == uid; });
     }
 };
 
 Policy::Policy(std::unique_ptr<Parts> parts) noexcept : parts_(std::move(parts)) {}
 Policy::~Policy() = default;
 
-std::unique_ptr<Policy> Policy::create() noexcept {
-    std::unique_ptr<Parts> parts(new (std::nothrow) Parts);
+std::unique_ptr<Policy> Policy::create(const HashKey& key) noexcept {
+    std::unique_ptr<Parts> parts(new (std::nothrow) Parts(key));
     if (parts == nullptr || !parts->rules.resize(1, BundleRule{})) return nullptr;
-    parts->default_caller = {0, Strings::empty, true, false, true};
+    parts->default_caller = {0, Strings::empty, true, false, true, 0};
     return std::unique_ptr<Policy>(new (std::nothrow) Policy(std::move(parts)));
 }
 

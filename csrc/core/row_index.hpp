@@ -13,7 +13,7 @@
 // Growth   Lays the entries out anew in the order in which they lie, which is about that of their new places. With every
 //          doubling a home takes one bit of the hash more. Where rows take one bit more as well, the tag has one less, so
 //          that both together tell as much as before: then an entry alone tells where its entry goes.
-// Hashes   32 bits, well mixed in their high bits (`mix`). `hash_of(row)` tells that of an entry, and is asked where its
+// Hashes   32 bits, well mixed in their high bits. `hash_of(row)` tells that of an entry, and is asked where its
 //          entry does not.
 #pragma once
 
@@ -129,6 +129,16 @@ public:
     }
 
     [[nodiscard]] std::size_t count() const noexcept { return count_; }
+
+    // For checks: how many others the look-ups of all entries pass, together.
+    template <typename HashOf>
+    [[nodiscard]] std::size_t passed(HashOf&& hash_of) const noexcept {
+        std::size_t passed = 0;
+        for (std::size_t i = 0; i < entries_.size(); ++i) {
+            if (entries_[i] != unused) passed += distance(hash_of(entries_[i] & row_mask_), i);
+        }
+        return passed;
+    }
 
     // Calls `visit(row)` for each entry, in no order.
     template <typename Visit>

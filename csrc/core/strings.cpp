@@ -4,24 +4,6 @@
 
 namespace grantwheel {
 
-namespace {
-
-std::uint32_t hash_text(std::string_view text) noexcept {
-    constexpr std::uint64_t factor = 0x9FB2'1C65'1E98'DF25u;
-    std::uint64_t hash = text.size() * factor;
-    while (!text.empty()) {
-        std::uint64_t word = 0;
-        const std::size_t count = std::min(sizeof word, text.size());
-        std::memcpy(&word, text.data(), count);
-        hash = (hash ^ word) * factor;
-        hash ^= hash >> 32;
-        text.remove_prefix(count);
-    }
-    return static_cast<std::uint32_t>(hash * factor >> 32);
-}
-
-}  // namespace
-
 int Strings::size_of(std::size_t length) noexcept {
     return length <= unit ? 0 : static_cast<int>(std::bit_width(length - 1)) - 4;
 }
@@ -31,12 +13,12 @@ const Strings::Entry* Strings::find_entry(std::string_view wanted, std::uint32_t
 }
 
 TextId Strings::find_some(std::string_view text) const noexcept {
-    const Entry* entry = find_entry(text, hash_text(text));
+    const Entry* entry = find_entry(text, hash_(text));
     return entry == nullptr ? no_text : entry->id;
 }
 
 TextId Strings::find_or_add_some(std::string_view text) noexcept {
-    const std::uint32_t hash = hash_text(text);
+    const std::uint32_t hash = hash_(text);
     if (const Entry* entry = find_entry(text, hash)) return entry->id;
 
     const int size = size_of(text.size());
@@ -114,7 +96,7 @@ bool Strings::validate(const char** reason) const noexcept {
         used += kept.users != 0;
         if (kept.users == 0 && kept.pins == 0) return broken("strings: text without user or pin");
         const std::string_view content = text(static_cast<TextId>(id));
-        if (hash_text(content) != kept.hash) return broken("strings: hash of a text");
+        if (hash_(content) != kept.hash) return broken("strings: hash of a text");
         if (find(content) != id) return broken("strings: text not in the index");
     }
     if (alive != index_.count()) return broken("strings: size of the index");

@@ -11,6 +11,7 @@
 #include <string_view>
 
 #include "core/array.hpp"
+#include "core/hash.hpp"
 #include "core/index.hpp"
 #include "core/record.hpp"
 
@@ -20,6 +21,8 @@ inline constexpr TextId no_text = UINT32_MAX;
 
 class Strings {
 public:
+    explicit Strings(const HashKey& key = {}) noexcept : hash_(key) {}
+
     // The empty text; always there, never counted.
     static constexpr TextId empty = 0;
 
@@ -58,6 +61,7 @@ public:
     [[nodiscard]] std::size_t end() const noexcept { return texts_.size(); }
     [[nodiscard]] std::uint64_t users(TextId id) const noexcept { return texts_[id].users; }
     [[nodiscard]] std::uint32_t pins(TextId id) const noexcept { return texts_[id].pins; }
+    [[nodiscard]] std::size_t passed() const noexcept { return index_.passed(); }
     [[nodiscard]] bool validate(const char** reason) const noexcept;
 
 private:
@@ -87,6 +91,7 @@ private:
     [[nodiscard]] std::uint32_t take_block(int size) noexcept;
     void give_block(std::uint32_t block, int size) noexcept;
 
+    TextHash hash_;
     Array<Text> texts_;
     Array<TextId> free_texts_;
     Array<char> bytes_;

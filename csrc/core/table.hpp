@@ -11,7 +11,7 @@
 #include <cstdint>
 
 #include "core/bits.hpp"
-#include "core/index.hpp"
+#include "core/hash.hpp"
 #include "core/row_index.hpp"
 #include "core/rows.hpp"
 
@@ -19,6 +19,8 @@ namespace grantwheel {
 
 class Table {
 public:
+    explicit Table(const HashKey& key = {}) noexcept : hash_(key) {}
+
     // Makes room for that many more records of one uid, so that as many calls of `add` cannot fail, and for grants of these
     // types.
     [[nodiscard]] bool make_room(std::uint32_t uid, std::size_t apps, std::size_t processes, Mask mask) noexcept;
@@ -85,6 +87,8 @@ public:
         return grant_count_[at(kind)][type];
     }
 
+    // For checks: how many others the look-ups of all uids and pids pass in their indexes, together.
+    [[nodiscard]] std::size_t passed() const noexcept;
     // Whether rows, indexes, lists and counts agree; names what is wrong in `reason`.
     [[nodiscard]] bool validate(const char** reason) const noexcept;
 
@@ -102,10 +106,10 @@ private:
     [[nodiscard]] RowIndex::Place place_of_uid(std::uint32_t uid) const noexcept;
     [[nodiscard]] RowIndex::Place place_of_pid(std::uint32_t pid) const noexcept;
     [[nodiscard]] auto hash_of_uid() const noexcept {
-        return [this](Row row) { return mix(records_[row].uid()); };
+        return [this](Row row) { return hash_(records_[row].uid()); };
     }
     [[nodiscard]] auto hash_of_pid() const noexcept {
-        return [this](Row row) { return mix(records_[row].key); };
+        return [this](Row row) { return hash_(records_[row].key); };
     }
     [[nodiscard]] bool reserve_rows(std::size_t rows, Mask mask, bool linked) noexcept;
     [[nodiscard]] bool reserve_index(std::size_t uids, std::size_t pids, std::size_t rows) noexcept;
@@ -120,6 +124,7 @@ private:
     Mask reserved_mask_ = 0;  // whose array has memory for as many rows as there are
     Rows<Links> links_;
     bool is_linked_ = false;  // whether there are links; without, no uid has more than one record
+    NumberHash hash_;
     RowIndex uids_;
     RowIndex pids_;
     Row free_ = no_row;

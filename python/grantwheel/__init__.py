@@ -30,7 +30,7 @@ from .caller import Caller  # noqa: E402
 from .events.subscription import Lateness, Subscription  # noqa: E402
 from .hold import Hold  # noqa: E402
 from .manager import Manager  # noqa: E402
-from .policy import Policy, Quota  # noqa: E402
+from .policy import OverTimeoutMax, Policy, Quota  # noqa: E402
 from .run.runner import Runner, ThreadRunner  # noqa: E402
 from .types import (  # noqa: E402
     BackgroundMode,
@@ -77,6 +77,7 @@ __all__ = [
     "MemoryOperationError",
     "MonotonicClock",
     "NotSystemAppError",
+    "OverTimeoutMax",
     "OwnerKind",
     "ParameterError",
     "ParcelOperationError",

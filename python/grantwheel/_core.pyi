@@ -156,6 +156,7 @@ class Manager:
         event_capacity: int,
         reserve: int,
         recorder: Callable[[Command], object] | None,
+        hash_key: bytes,
     ) -> None: ...
     def apply(
         self,

@@ -11,6 +11,7 @@ import weakref
 from typing import NoReturn, Protocol
 
 from grantwheel import _core
+from grantwheel._text import shown
 
 _log = logging.getLogger("grantwheel")
 _NOT_CONNECTED = 980000402
@@ -79,4 +80,4 @@ def _end_all() -> None:
     give_up = time.monotonic() + _EXIT_S
     for one in list(_ends):
         if one._is_here and not one._end_at_exit(give_up):
-            _log.warning("%r has not ended within %g s; the interpreter exits all the same", one, _EXIT_S)
+            _log.warning("%s has not ended within %g s; the interpreter exits all the same", shown(one), _EXIT_S)

@@ -67,7 +67,7 @@ class Manager(_core.Manager):
     ) -> None:
         made_clock = _core.BootClock() if clock is None else clock
         # By position: by name pybind11 would look for names that it may have had no memory for.
-        super().__init__(made_clock, max_records, max_strings, event_capacity, reserve, recorder)
+        super().__init__(made_clock, max_records, max_strings, event_capacity, reserve, recorder, os.urandom(16))
         self._subscribers = Subscribers()
         self._running = Running(self._subscribers)
         self._loop = Loop()
@@ -89,13 +89,9 @@ class Manager(_core.Manager):
         Raises
         ------
         TypeError
-            It is no `Policy`, or something in it has the wrong type.
-        ValueError
-            A limit in ``cpu_level_max`` is not within 0..2.
+            It is no `Policy`.
         BusinessError
-            18700001: a uid is out of range, or a bundle name is longer than 1024 bytes. 9800002: a bundle name cannot
-            be encoded. 9800001: there is not enough memory. 9800004: the manager is closed. After any error the old
-            policy stays.
+            9800001: the memory is not to be had. 9800004: the manager is closed. After any error the old policy stays.
         """
         if not isinstance(policy, Policy):
             raise TypeError(f"policy must be a Policy, not {type(policy).__name__}")

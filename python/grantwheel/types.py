@@ -170,8 +170,9 @@ class Command(NamedTuple):
     """One change as a recorder gets it, fully decided: which call, when (ms), for whom, and what.
 
     ``kind`` is apply, release, reset_all, process_died, app_stopped, package_removed, admin_reset_all, admin_reset_app
-    or admin_reset_process; ``mask`` holds the types that the policy allows. Fields that play no part are 0, False or
-    empty.
+    or admin_reset_process; ``mask`` holds the types that the policy allows. ``caps_ms`` has the types that got a
+    timeout of the policy's instead of ``timeout_ms``, however ``persist`` is, each with that. Fields that play no part
+    are 0, False or empty.
     """
 
     kind: str
@@ -185,6 +186,7 @@ class Command(NamedTuple):
     cpu_level: int
     bundle: str
     reason: str
+    caps_ms: tuple[tuple[ResourceType, int], ...] = ()
 
 
 class EfficiencyResourcesInfo(NamedTuple):

@@ -43,7 +43,9 @@ static gw_status set_policy(world* all, uint32_t i, uint32_t* got) {
     gw_bundle_rule rules[5];
     gw_caller callers[APPS];
     for (uint32_t j = 0; j < 5; ++j) {
-        const gw_bundle_rule rule = {sizeof rule, GW_TYPE_ALL, 2, 1, text_of(i + j)};
+        gw_bundle_rule rule = GW_BUNDLE_RULE_INIT;
+        rule.level_limit = 2;
+        rule.bundle = text_of(i + j);
         rules[j] = rule;
     }
     for (uint32_t j = 0; j < APPS; ++j) {

@@ -59,3 +59,20 @@ TEST(a_manager_is_made_with_limits) {
     gw_destroy(manager);
     gw_destroy(NULL);
 }
+
+/* The key has no part in any answer. */
+TEST(managers_with_any_key_answer_the_same) {
+    const gw_hash_key keys[2] = {{{0, 0}}, {{UINT64_MAX, 12345}}};
+    for (int i = 0; i < 2; ++i) {
+        gw_manager* manager = NULL;
+        CHECK_EQUAL(gw_create_keyed(NULL, keys[i], &manager), GW_OK);
+        for (uint32_t uid = 0; uid < 100; ++uid) CHECK_EQUAL(apply(manager, uid, GW_TYPE_CPU, 50, 1), GW_OK);
+        gw_owner owners[3];
+        size_t count = 0;
+        CHECK_EQUAL(gw_owners(manager, GW_TYPE_ALL, NULL, 2, owners, 3, &count), GW_OK);
+        CHECK_EQUAL(count, 3);
+        for (uint32_t uid = 0; uid < 3; ++uid) CHECK_EQUAL(owners[uid].key, uid);
+        gw_destroy(manager);
+    }
+    CHECK_EQUAL(gw_create_keyed(NULL, keys[0], NULL), GW_ARGUMENT_INVALID);
+}

@@ -158,3 +158,42 @@ TEST(a_policy_that_is_refused_leaves_the_old_one) {
     CHECK_EQUAL(mask, GW_TYPE_GPS);
     gw_destroy(manager);
 }
+
+TEST(longer_timeouts_are_cut_or_refused) {
+    gw_manager* const manager = make_manager();
+    gw_bundle_rule rules[2] = {GW_BUNDLE_RULE_INIT, GW_BUNDLE_RULE_INIT};
+    rules[0].bundle = gw_text_of("mail");
+    rules[0].timeout_max_ms[5] = 40; /* of GW_TYPE_GPS */
+    rules[1] = rules[0];
+    rules[1].bundle = gw_text_of("post");
+    rules[1].refuses_longer = 1;
+    gw_policy policy = GW_POLICY_INIT;
+    policy.rules = rules;
+    policy.rule_count = 2;
+    CHECK_EQUAL(gw_set_policy(manager, &policy), GW_OK);
+
+    gw_caller caller = trusted(5, 6);
+    caller.bundle = gw_text_of("mail");
+    gw_request request = timed(GW_TYPE_GPS | GW_TYPE_CPU, 100);
+    gw_command command;
+    command.size = sizeof command;
+    CHECK_EQUAL(gw_admit(manager, &caller, &request, 0, &command), GW_OK);
+    CHECK_EQUAL(command.timeout_ms, 100);
+    CHECK_EQUAL(command.capped, GW_TYPE_GPS);
+    CHECK_EQUAL(command.caps_ms[5], 40);
+    CHECK_EQUAL(gw_execute(manager, &command, 0, NULL), GW_OK);
+    CHECK_EQUAL(held(manager, 5, 39), GW_TYPE_GPS | GW_TYPE_CPU);
+    CHECK_EQUAL(held(manager, 5, 40), GW_TYPE_CPU);
+    gw_record record;
+    record.size = sizeof record;
+    CHECK_EQUAL(gw_find(manager, app(5), 0, &record), GW_OK);
+    CHECK_EQUAL(record.grants[1].timeout_ms, 40);
+
+    command.caps_ms[5] = 0;
+    CHECK_EQUAL(gw_execute(manager, &command, 0, NULL), GW_REQUEST_INVALID);
+    caller.bundle = gw_text_of("post");
+    CHECK_EQUAL(gw_perform(manager, &caller, &request, 0, NULL), GW_PERMISSION_DENIED);
+    request.timeout_ms = 40;
+    CHECK_EQUAL(gw_perform(manager, &caller, &request, 0, NULL), GW_OK);
+    gw_destroy(manager);
+}

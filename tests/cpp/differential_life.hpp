@@ -138,7 +138,9 @@ private:
                 .pid = pid(),
                 .timeout_ms = static_cast<std::uint32_t>(std::clamp<std::uint64_t>(timeout, 1, max_timeout)),
                 .bundle = text(),
-                .reason = text()};
+                .reason = text(),
+                .capped = (word >> 3 & 7) == 0 ? static_cast<Mask>(word >> 6) & type::ALL : 0,
+                .cap_ms = 1 + static_cast<std::uint32_t>(word >> 16 & 0xFFFF) % 1000};
     }
     Call random_release(CommandKind kind) {
         return {.kind = kind, .is_process = dice_.one_in(2), .mask = mask(), .uid = uid(), .pid = pid()};

@@ -92,15 +92,20 @@ private:
             const std::uint64_t low_bits = 6 * (1 + random_.below(4));
             timeout = std::max(now + 1, (now + timeout) >> low_bits << low_bits) - now;
         }
-        return {.is_persist = random_.one_in(12),
-                .is_process = random_.one_in(2),
-                .cpu_level = static_cast<std::int8_t>(static_cast<int>(random_.below(4)) - 1),
-                .mask = mask(),
-                .uid = uid(),
-                .pid = pid(),
-                .timeout_ms = static_cast<std::uint32_t>(std::clamp<std::uint64_t>(timeout, 1, max_timeout)),
-                .bundle = texts_[random_.below(texts_.size())],
-                .reason = texts_[random_.below(texts_.size())]};
+        Command command{.is_persist = random_.one_in(12),
+                        .is_process = random_.one_in(2),
+                        .cpu_level = static_cast<std::int8_t>(static_cast<int>(random_.below(4)) - 1),
+                        .mask = mask(),
+                        .uid = uid(),
+                        .pid = pid(),
+                        .timeout_ms = static_cast<std::uint32_t>(std::clamp<std::uint64_t>(timeout, 1, max_timeout)),
+                        .bundle = texts_[random_.below(texts_.size())],
+                        .reason = texts_[random_.below(texts_.size())]};
+        if (random_.one_in(6)) command.capped = mask();
+        for (std::uint32_t& most : command.caps_ms) {
+            if (command.capped != 0) most = 1 + static_cast<std::uint32_t>(random_.magnitude(config_.timeout_bits));
+        }
+        return command;
     }
 
     void act() {

@@ -170,17 +170,20 @@ private:
         const auto [at, added] =
             records.try_emplace(owner, ModelRecord{command.uid, command.pid, std::string(command.bundle)});
         ModelRecord& record = at->second;
-        const Instant deadline = command.is_persist ? no_deadline : now + command.timeout_ms;
         Mask fresh = 0;
         for (Mask bit = 1; bit <= ALL; bit <<= 1) {
             if ((mask & bit) == 0) continue;
             const auto [place, is_new] = record.grants.try_emplace(bit, ModelGrant{.deadline = 0});
             ModelGrant& grant = place->second;
+            const bool is_capped = (command.capped & bit) != 0;
+            const bool is_persist = command.is_persist && !is_capped;
+            const std::uint32_t timeout = is_capped ? command.caps_ms[std::countr_zero(bit)] : command.timeout_ms;
+            const Instant deadline = is_persist ? no_deadline : now + timeout;
             grant.reason = command.reason;
-            grant.is_persist = grant.is_persist || command.is_persist;
+            grant.is_persist = grant.is_persist || is_persist;
             if (is_new || grant.deadline < deadline) {
                 grant.deadline = deadline;
-                grant.timeout_ms = command.timeout_ms;
+                grant.timeout_ms = timeout;
             }
             fresh |= is_new ? bit : 0;
             ++(is_new ? granted : renewed);

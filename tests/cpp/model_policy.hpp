@@ -122,7 +122,7 @@ public:
         if (has_cpu) admission.command.cpu_level = static_cast<std::int8_t>(request.cpu_level);
         admission.command.timeout_ms = static_cast<std::uint32_t>(request.timeout_ms);
         admission.command.reason = request.reason;
-        return admission;
+        return request.is_apply ? capped(admission, policy.rule(caller.bundle)) : admission;
     }
 
     [[nodiscard]] Admission admit_reset_all(const Caller& caller) const {
@@ -146,6 +146,10 @@ public:
         if (command.kind > CommandKind::admin_reset_process || !is_mask(command.mask)) return Status::request_invalid;
         if ((is_timed && command.timeout_ms == 0) || command.reason.size() > max_text_bytes)
             return Status::request_invalid;
+        for (int bit = 0; bit < 32 && command.kind == CommandKind::apply; ++bit) {
+            if ((command.capped >> bit & 1) != 0 && (bit >= type_count || command.caps_ms[bit] == 0))
+                return Status::request_invalid;
+        }
         if (!is_identity({.uid = command.uid, .pid = command.pid, .bundle = command.bundle}))
             return Status::identity_invalid;
         return command.cpu_level >= -1 && command.cpu_level <= 2 ? Status::ok : Status::level_invalid;
@@ -161,6 +165,21 @@ public:
 
 private:
     static Admission refusal(Status status) { return {.status = status}; }
+    // An apply with each type that would last longer cut to the longest, or refused.
+    [[nodiscard]] Admission capped(Admission admission, const BundleRule& rule) const {
+        Command& command = admission.command;
+        for (int type = 0; type < type_count; ++type) {
+            const std::uint64_t longest = rule.timeout_max_ms[type] == 0 ? UINT64_MAX : rule.timeout_max_ms[type];
+            const std::uint64_t wanted = command.is_persist ? UINT64_MAX : command.timeout_ms;
+            if ((command.mask >> type & 1) == 0 || wanted <= longest) continue;
+            command.capped |= Mask{1} << type;
+            command.caps_ms[type] = rule.timeout_max_ms[type];
+        }
+        if (command.capped != 0 && rule.refuses_longer) return refusal(Status::permission_denied);
+        const bool ends = !command.is_persist || (command.capped & CPU) != 0;
+        admission.ask_quota = policy.asks_quota() && (command.mask & CPU) != 0 && !command.is_process && ends;
+        return admission;
+    }
     static bool is_mask(Mask mask) { return mask >= 1 && mask <= ALL; }
     static bool is_identity(const Caller& caller) {
         return caller.uid >= 0 && caller.uid <= 0xFFFF'FFFE && caller.pid >= 0 && caller.pid <= 0x7FFF'FFFF &&

@@ -47,19 +47,24 @@ struct Call {
     std::uint32_t timeout_ms = 0;
     Place bundle = 0;
     Place reason = 0;
+    Mask capped = 0;
+    std::uint32_t cap_ms = 0;  // of all of these types
 };
 
 inline Command command_of(const Universe& universe, const Call& call) {
-    return {.kind = call.kind,
-            .is_persist = call.is_persist,
-            .is_process = call.is_process,
-            .cpu_level = call.cpu_level,
-            .mask = call.mask,
-            .uid = universe.uids[call.uid],
-            .pid = universe.pids[call.pid],
-            .timeout_ms = call.timeout_ms,
-            .bundle = universe.texts[call.bundle],
-            .reason = universe.texts[call.reason]};
+    Command command{.kind = call.kind,
+                    .is_persist = call.is_persist,
+                    .is_process = call.is_process,
+                    .cpu_level = call.cpu_level,
+                    .mask = call.mask,
+                    .uid = universe.uids[call.uid],
+                    .pid = universe.pids[call.pid],
+                    .timeout_ms = call.timeout_ms,
+                    .bundle = universe.texts[call.bundle],
+                    .reason = universe.texts[call.reason],
+                    .capped = call.capped};
+    command.caps_ms.fill(call.cap_ms);
+    return command;
 }
 
 struct QuickGrant {
@@ -198,16 +203,18 @@ private:
             if (!universe_.is_app(place)) processes_[call.uid].insert(place);
         }
         const Mask fresh = mask & ~record.mask;
-        const Instant deadline = call.is_persist ? no_deadline : now + call.timeout_ms;
         for_each_type(mask, [&](int type) {
             QuickGrant& grant = record.grants[type];
             const bool is_new = (fresh >> type & 1) != 0;
+            const bool is_capped = (call.capped >> type & 1) != 0;
+            const std::uint32_t timeout = is_capped ? call.cap_ms : call.timeout_ms;
+            const Instant deadline = call.is_persist && !is_capped ? no_deadline : now + timeout;
             use(call.reason);
             if (!is_new) drop(grant.reason);
             grant.reason = call.reason;
             if (is_new || grant.deadline < deadline) {
                 grant.deadline = deadline;
-                grant.timeout_ms = call.timeout_ms;
+                grant.timeout_ms = timeout;
             }
             ++(is_new ? granted : renewed);
         });

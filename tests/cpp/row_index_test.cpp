@@ -5,7 +5,6 @@
 #include <set>
 
 #include "allocations.hpp"
-#include "core/index.hpp"
 #include "support.hpp"
 
 namespace grantwheel::test {
@@ -15,7 +14,7 @@ namespace {
 using HashFunction = std::uint32_t (*)(std::uint32_t key);
 
 constexpr std::array<HashFunction, 7> hash_functions{
-    [](std::uint32_t key) { return mix(key); },                        // well mixed
+    [](std::uint32_t key) { return mixed(key); },                      // well mixed
     [](std::uint32_t) { return 0u; },                                  // all collide at the first entry
     [](std::uint32_t) { return UINT32_MAX; },                          // all collide at the last entry and wrap around
     [](std::uint32_t key) { return UINT32_MAX - (key % 3 << 27); },    // three homes close to the end

@@ -67,6 +67,11 @@ private:
     std::uint64_t state_;
 };
 
+// A hash that is well mixed in its high bits, and known to everybody.
+constexpr std::uint32_t mixed(std::uint32_t key) noexcept {
+    return static_cast<std::uint32_t>((key * 0x9E37'79B9'7F4A'7C15u) >> 32);
+}
+
 inline void check_valid(const Engine& engine) {
     const char* reason = "";
     if (!engine.validate(&reason)) BOOST_FAIL(reason);

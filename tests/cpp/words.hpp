@@ -3,6 +3,7 @@
 
 #include <array>
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -18,6 +19,13 @@ using type::RETAINED;
 using type::SENSOR;
 using type::TIMER;
 using type::WORK_SCHEDULER;
+
+// The timeouts of capped types; those of others mean nothing, and are 0 here.
+inline Timeouts caps_of(Mask capped, std::span<const std::uint32_t, type_count> caps_ms) {
+    Timeouts caps{};
+    for (std::size_t type = 0; type < caps.size(); ++type) caps[type] = (capped >> type & 1) != 0 ? caps_ms[type] : 0;
+    return caps;
+}
 
 inline std::string_view kind_name(EventKind kind) {
 #define GRANTWHEEL_NAME(name) std::string_view{#name},

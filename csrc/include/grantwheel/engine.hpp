@@ -15,6 +15,7 @@
 #include <memory>
 #include <span>
 
+#include "grantwheel/macros.hpp"
 #include "grantwheel/types.hpp"
 
 namespace grantwheel {
@@ -22,7 +23,7 @@ namespace grantwheel {
 class Engine {
 public:
     // An engine without grants, or null when `limits` are out of range or memory is not to be had.
-    [[nodiscard]] static std::unique_ptr<Engine> create(const Limits& limits) noexcept;
+    [[nodiscard]] static std::unique_ptr<Engine> create(const Limits& limits, const HashKey& key = {}) noexcept;
     ~Engine();
     Engine(const Engine&) = delete;
     Engine& operator=(const Engine&) = delete;

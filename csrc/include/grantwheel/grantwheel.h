@@ -134,6 +134,12 @@ typedef struct gw_limits {
 } gw_limits;
 #define GW_LIMITS_INIT {sizeof(gw_limits), 1000000, 65536, 65536, 0}
 
+/* What the hashes of a manager are keyed with, so that nobody can choose names and numbers that make its tables slow. A
+ * host whose callers it does not trust draws one at random and keeps it to itself; no answer depends on it. */
+typedef struct gw_hash_key {
+    uint64_t words[2];
+} gw_hash_key;
+
 /* Who calls. Nothing is checked when it is made: the call judges, which is why uid and pid are wider than what is
  * legal (0..2^32-2 and 0..2^31-1). */
 typedef struct gw_caller {
@@ -175,6 +181,8 @@ typedef struct gw_command {
     uint8_t ask_quota; /* written by an admission: the quota is to be asked before this is executed; not read */
     gw_text bundle;
     gw_text reason;
+    uint32_t capped;                 /* the types of an apply that get a timeout of their own, and are not persistent */
+    uint32_t caps_ms[GW_TYPE_COUNT]; /* that timeout, by the bit position of the type; of others it means nothing */
 } gw_command;
 
 /* One type that an owner holds. */
@@ -230,12 +238,14 @@ typedef struct gw_stats {
 /* What the policy says of one bundle. */
 typedef struct gw_bundle_rule {
     uint32_t size;
-    uint32_t allowed;    /* the types it may hold */
-    int32_t level_limit; /* the highest cpu level it may ask for; GW_LEVEL_DEFAULT: none */
-    uint8_t is_known;    /* an unknown bundle may hold nothing */
-    gw_text bundle;      /* not read in a default rule */
+    uint32_t allowed;       /* the types it may hold */
+    int32_t level_limit;    /* the highest cpu level it may ask for; GW_LEVEL_DEFAULT: none */
+    uint8_t is_known;       /* an unknown bundle may hold nothing */
+    gw_text bundle;         /* not read in a default rule */
+    uint8_t refuses_longer; /* what becomes of an apply for longer than that: refused, or cut to the longest */
+    uint32_t timeout_max_ms[GW_TYPE_COUNT]; /* the longest timeout by the bit position of the type; 0: no limit */
 } gw_bundle_rule;
-#define GW_BUNDLE_RULE_INIT {sizeof(gw_bundle_rule), GW_TYPE_ALL, GW_LEVEL_DEFAULT, 1, {NULL, 0}}
+#define GW_BUNDLE_RULE_INIT {sizeof(gw_bundle_rule), GW_TYPE_ALL, GW_LEVEL_DEFAULT, 1, {NULL, 0}, 0, {0}}
 
 /* A quota that rations CPU, as two functions of the host's. `check` answers 0 to refuse a command, which lives as long
  * as the call. `settle` hears that CPU has left the app record of `uid`, for whatever cause.
@@ -288,6 +298,8 @@ GW_API const char* gw_limits_first_invalid(const gw_limits* limits) GW_NOEXCEPT;
 /* Makes a manager without grants, ready, with the policy that trusts everyone. `limits` may be null: GW_LIMITS_INIT.
  * GW_ARGUMENT_INVALID for a limit out of range, GW_OUT_OF_MEMORY when memory is not to be had. */
 GW_API gw_status gw_create(const gw_limits* limits, gw_manager** manager) GW_NOEXCEPT;
+/* The same with a key for its hashes; without one it is all zeros. */
+GW_API gw_status gw_create_keyed(const gw_limits* limits, gw_hash_key key, gw_manager** manager) GW_NOEXCEPT;
 /* Frees it. Null is fine; inside a callback of the manager this does nothing. */
 GW_API void gw_destroy(gw_manager* manager) GW_NOEXCEPT;
 

@@ -13,6 +13,7 @@
 #include <memory>
 
 #include "grantwheel/engine.hpp"
+#include "grantwheel/macros.hpp"
 #include "grantwheel/policy.hpp"
 #include "grantwheel/types.hpp"
 
@@ -29,10 +30,11 @@ class Manager {
 public:
     // A ready manager without grants and with the default policy; null when `limits` are out of range or memory is not
     // to be had.
-    [[nodiscard]] static std::unique_ptr<Manager> create(const Limits& limits) noexcept;
+    [[nodiscard]] static std::unique_ptr<Manager> create(const Limits& limits, const HashKey& key = {}) noexcept;
 
     // Judges an apply or a release up to the quota hook. In this order: texts encodable, ready, mask, timeout
-    // and reason in range, identity, privilege, cpu level, allowed types.
+    // and reason in range, identity, privilege, cpu level, allowed types, longest timeouts. A persistent apply is longer
+    // than any timeout.
     Admission admit(const Caller& caller, const Request& request, Instant now) const noexcept;
     // Judges a reset of all types: texts encodable, ready, identity, privilege, allowed types.
     Admission admit_reset_all(const Caller& caller, Instant now) const noexcept;
@@ -70,6 +72,9 @@ public:
     // Replaces the policy, from the next call on. No grant is dropped by it. out_of_memory leaves the old one.
     [[nodiscard]] Status set_policy(std::unique_ptr<Policy> policy) noexcept;
 
+    // What its hashes are keyed with. A policy for it is best created with the same.
+    [[nodiscard]] const HashKey& hash_key() const noexcept { return key_; }
+
     [[nodiscard]] bool ready() const noexcept { return ready_; }
     void set_ready(bool ready) noexcept { ready_ = ready; }
 
@@ -78,11 +83,12 @@ public:
     [[nodiscard]] const Engine& engine() const noexcept { return *engine_; }
 
 private:
-    Manager(std::unique_ptr<Engine> engine, std::unique_ptr<Policy> policy) noexcept;
-    [[nodiscard]] Status judge(const Caller& caller, const Request& request, Instant now, Mask& mask) const noexcept;
+    Manager(std::unique_ptr<Engine> engine, std::unique_ptr<Policy> policy, const HashKey& key) noexcept;
+    [[nodiscard]] Status judge(const Caller& caller, const Request& request, Instant now) const noexcept;
 
     std::unique_ptr<Engine> engine_;
     std::unique_ptr<Policy> policy_;
+    HashKey key_;
     bool ready_ = true;
 };
 

@@ -1,4 +1,4 @@
-// Who may hold what: allowed types and cpu level limit by bundle, callers by uid, and whether a quota hook is asked.
+// Who may hold what: allowed types, cpu level limit and longest timeouts by bundle, callers by uid, and whether a quota hook is asked.
 // A value that is built once and then only read; not thread-safe while it is built.
 //
 // Default  Trusts everyone: every caller is a native system app without a bundle name, every bundle may hold every
@@ -9,6 +9,7 @@
 #include <memory>
 #include <string_view>
 
+#include "grantwheel/macros.hpp"
 #include "grantwheel/types.hpp"
 
 namespace grantwheel {
@@ -18,11 +19,14 @@ struct BundleRule {
     Mask allowed = type::ALL;
     std::int32_t level_limit = default_level;  // default_level: not configured
     bool known = true;                         // an unknown bundle may hold nothing
+    bool refuses_longer = false;               // what becomes of an apply for longer: refused, or cut to the longest
+    Timeouts timeout_max_ms{};                 // the longest timeout of each type; 0: no limit
 };
 
 class Policy {
 public:
-    [[nodiscard]] static std::unique_ptr<Policy> create() noexcept;
+    // A policy that says what the default does; null when memory is not to be had.
+    [[nodiscard]] static std::unique_ptr<Policy> create(const HashKey& key = {}) noexcept;
     ~Policy();
     Policy(const Policy&) = delete;
     Policy& operator=(const Policy&) = delete;

@@ -17,7 +17,8 @@
       "a pointer, a size or an enumerator is not valid, or a limit is out of range")                              \
     X(in_callback, IN_CALLBACK, -4, "a callback of a manager must not call what may change it")                   \
     X(permission_denied, PERMISSION_DENIED, 201,                                                                  \
-      "no requested type is allowed, the quota refused, or the caller is not native")                             \
+      "no requested type is allowed, the timeout is above the policy's, the quota refused, or the caller is not " \
+      "native")                                                                                                   \
     X(not_system_app, NOT_SYSTEM_APP, 202, "the caller must be a system app or a service extension")              \
     X(argument_count, ARGUMENT_COUNT, 9800401, "the call takes exactly one argument")                             \
     X(reason_invalid, REASON_INVALID, 9800402, "reason")                                                          \

@@ -5,10 +5,12 @@
 //          command as it is; a part of one must be copied first.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <string_view>
 
+#include "grantwheel/macros.hpp"
 #include "grantwheel/status.h"
 
 namespace grantwheel {
@@ -21,6 +23,8 @@ inline constexpr Instant no_deadline = UINT64_MAX;
 // A set of resource types, one bit each.
 using Mask = std::uint32_t;
 inline constexpr int type_count = 9;
+// Milliseconds by the index of a type.
+using Timeouts = std::array<std::uint32_t, type_count>;
 
 // X(name, bit position)
 #define GRANTWHEEL_TYPE_LIST(X) \
@@ -133,6 +137,8 @@ struct Command {
     std::uint32_t timeout_ms = 0;
     std::string_view bundle{};
     std::string_view reason{};
+    Mask capped = 0;     // the types of an apply that get a timeout of their own, and are not persistent
+    Timeouts caps_ms{};  // that timeout; of other types it means nothing
 };
 
 // X(name); the names are Python's too.
@@ -216,6 +222,13 @@ struct Limits {
 
     // The name of the first field that is out of range, or null.
     [[nodiscard]] const char* first_invalid() const noexcept;
+};
+
+// What the hashes of an engine and of a policy are keyed with, so that nobody can choose names and numbers that make its
+// tables slow. A host whose callers it does not trust draws one at random and keeps it to itself. No answer depends on
+// it; with the default, what a call costs is the same on every run.
+struct HashKey {
+    std::uint64_t words[2]{};
 };
 
 // Where the large blocks of an engine come from (2 MiB and more), when not from operator new: `take` answers null when

@@ -17,6 +17,7 @@ from typing import Protocol
 
 from grantwheel import _core
 from grantwheel._process import OfOneProcess
+from grantwheel._text import shown
 from grantwheel._waiting import wait_until
 
 _log = logging.getLogger("grantwheel")
@@ -187,7 +188,7 @@ class Loop(OfOneProcess):
         try:
             source.ready()
         except BaseException:  # noqa: BLE001 - SystemExit too: the other sources have to be dealt with
-            _log.exception("%r failed; it is tried again in a second", source)
+            _log.exception("%s failed; it is tried again in a second", shown(source))
             descriptor = self._sources.get(source)
             if descriptor is not None and self._unregister(source):
                 self._paused[source] = descriptor
