@@ -75,8 +75,7 @@ class World:
         except grantwheel.ServiceOperationError:
             return ("closed",)
         records = manager.records()
-        stats = manager.stats()
-        del stats["refused"]  # a refusal that could not be told was one nevertheless
+        stats = manager.stats()._replace(refused={})  # a refusal that could not be told was one nevertheless
         readers = [
             (one.missed, one.pending, one.lateness)
             for one in (self.reader, self.picky, self.listener)

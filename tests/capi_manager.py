@@ -6,6 +6,7 @@ recorder the calls are made in two steps, and this asks the quota and the record
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from types import SimpleNamespace
 from typing import Any
 
 from capi_library import NO_BUDGET, NO_DEADLINE, clamped, ffi, lib, new, string
@@ -376,26 +377,25 @@ class CapiManager:
             rows[record.kind].append(row)
         return Infos(rows[OwnerKind.APP], rows[OwnerKind.PROCESS])
 
-    def stats(self) -> dict[str, Any]:
-        """Return plain numbers."""
+    def stats(self) -> SimpleNamespace:
+        """Return plain numbers: those of `grantwheel.Stats` that the engine counts."""
         stats = new("gw_stats")
         check(lib.gw_get_stats(self._handle, self._clock.now(), stats))
-        names = [kind.name for kind in ResourceType]
-        return {
-            "app_records": stats.app_records,
-            "process_records": stats.process_records,
-            "app_grants": dict(zip(names, stats.app_grants, strict=True)),
-            "process_grants": dict(zip(names, stats.process_grants, strict=True)),
-            "granted": stats.granted,
-            "renewed": stats.renewed,
-            "ended": {
+        return SimpleNamespace(
+            app_records=stats.app_records,
+            process_records=stats.process_records,
+            app_grants=dict(zip(ResourceType, stats.app_grants, strict=True)),
+            process_grants=dict(zip(ResourceType, stats.process_grants, strict=True)),
+            granted=stats.granted,
+            renewed=stats.renewed,
+            ended={
                 cause: stats.ended[getattr(lib, f"GW_CAUSE_{cause.name}")]
                 for cause in Cause
                 if cause is not Cause.APPLY
             },
-            "strings": stats.strings,
-            "last_sequence": stats.last_sequence,
-        }
+            strings=stats.strings,
+            last_sequence=stats.last_sequence,
+        )
 
     def validate(self) -> None:
         """Check every invariant."""

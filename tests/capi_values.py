@@ -180,7 +180,7 @@ def documented_rows(record: Record) -> list[EfficiencyResourcesInfo]:
     """The rows of get all that a record gives."""
     return [
         EfficiencyResourcesInfo(
-            resourceTypes=int(grant.type),
+            resourceTypes=grant.type,
             timeout=grant.timeout_ms,
             remaining=grant.remaining_ms,
             isPersistent=grant.persist,

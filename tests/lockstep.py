@@ -259,7 +259,8 @@ class Lockstep:
         holders = [manager.holders(1 << index) for index in range(9)]
         counts = [manager.count(1 << index) for index in range(9)]
         infos = manager.infos(caller=NATIVE)
-        stats = {name: value for name, value in manager.stats().items() if name in STATISTICS}
+        numbers = manager.stats()
+        stats = {name: getattr(numbers, name) for name in STATISTICS}
         return manager.next_deadline(), manager.records(), holders, counts, infos, stats
 
     def _model_everything(self, now: int) -> object:

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 import grantwheel
-from grantwheel import BusinessError, Caller, EventKind, Manager, ManualClock, Policy
+from grantwheel import BusinessError, Caller, EventKind, Manager, ManualClock, Policy, ResourceType
 
-CPU, COMMON_EVENT, TIMER, WORK_SCHEDULER, BLUETOOTH, GPS, AUDIO, RUNNING_LOCK, SENSOR = (1 << i for i in range(9))
-ALL = 511
+CPU, COMMON_EVENT, TIMER, WORK_SCHEDULER, BLUETOOTH, GPS, AUDIO, RUNNING_LOCK, SENSOR = ResourceType
+ALL = ResourceType.ALL
 
 MAIL = Caller(uid=700, pid=71, bundle="org.tide.mail", system_app=True)
 MAPS = Caller(uid=800, pid=81, bundle="org.tide.maps", system_app=True)
@@ -106,9 +106,7 @@ def check_error(error: BusinessError, code: int, detail: int) -> None:
 
 def state(manager: Manager) -> tuple[Any, ...]:
     """Return all that a refused call must not change: every record, and the counters but for that of refusals."""
-    stats = manager.stats()
-    del stats["refused"]
-    return manager.records(), stats
+    return manager.records(), manager.stats()._replace(refused={})
 
 
 @contextmanager

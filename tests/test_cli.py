@@ -39,7 +39,12 @@ def test_version() -> None:
     assert (done.returncode, done.stdout, done.stderr) == (0, f"grantwheel {grantwheel.__version__}\n", "")
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["demo", "--help"]])
+def test_the_package_is_the_command_too() -> None:
+    done = subprocess.run([sys.executable, "-m", "grantwheel", "--version"], capture_output=True, text=True, check=True)
+    assert (done.stdout, done.stderr) == (f"grantwheel {grantwheel.__version__}\n", "")
+
+
+@pytest.mark.parametrize("arguments", [[], ["--help"], ["demo", "--help"]])
 def test_help(arguments: list[str]) -> None:
     done = run(*arguments)
     assert done.returncode == 0
@@ -50,7 +55,6 @@ def test_help(arguments: list[str]) -> None:
 @pytest.mark.parametrize(
     "arguments",
     [
-        [],
         ["nothing"],
         ["--wrong"],
         ["demo", "--seconds"],

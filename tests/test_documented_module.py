@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
-from grantwheel import BusinessError, CpuLevel, EfficiencyResourcesInfo, backgroundTaskManager
+from grantwheel import BusinessError, CpuLevel, EfficiencyResourcesInfo, ResourceType, backgroundTaskManager
 from support import check_error, refusal, request
 
 
@@ -24,7 +24,7 @@ def test_the_documented_snippet(capsys: pytest.CaptureFixture[str]) -> None:
         print(f"failed. code is {error.code} message is {error.message}")
     assert capsys.readouterr().out == ""
     row = EfficiencyResourcesInfo(
-        resourceTypes=1,
+        resourceTypes=ResourceType.CPU,
         timeout=0,
         remaining=None,
         isPersistent=True,

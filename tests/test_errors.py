@@ -289,7 +289,7 @@ manager.validate()
 resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
 later = manager.apply(uid, uid, 33, 1000, process=True, reason="%d" % uid)
 manager.validate()
-before["refused"][9800001] += 1
+before.refused[9800001] += 1
 print(json.dumps({"failed": failed, "same": before == after, "held": held, "released": released, "again": again,
                   "later": later}))
 """

@@ -33,7 +33,7 @@ def hold(manager: Manager, mask: int = GPS, ttl_ms: int = 30_000) -> Hold:
 def outlives_its_time(manager: Manager, held: Hold, ttl_ms: int, wait: Callable[[float], object]) -> bool:
     """Whether the grant is still there when it had run out without renewals; False when the machine was too busy."""
     wait(3 * ttl_ms / 1000)
-    renewed = manager.stats()["renewed"]
+    renewed = manager.stats().renewed
     return not held.lost and renewed >= 3
 
 
@@ -109,7 +109,7 @@ def test_a_loop_renews_without_a_thread() -> None:
         async with hold(manager, ttl_ms=ttl_ms) as held:
             assert loop_threads() == []
             await asyncio.sleep(3 * ttl_ms / 1000)
-            renewed = not held.lost and manager.stats()["renewed"] >= 3
+            renewed = not held.lost and manager.stats().renewed >= 3
         assert manager.app_mask(UID) == 0
         assert len(asyncio.all_tasks()) == 1
         return renewed
@@ -220,7 +220,7 @@ def test_a_slow_hook_does_not_hold_up_the_end_for_long() -> None:
     go_on.set()
     wait_for(lambda: loop_threads() == [])
     assert manager.app_mask(UID) == 0
-    assert manager.stats()["granted"] == 1
+    assert manager.stats().granted == 1
 
 
 def jumping_clock() -> Any:

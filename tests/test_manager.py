@@ -1,10 +1,12 @@
 """The manager as a whole: making one, its policy and readiness, closing it, and many threads."""
 
 import gc
+import re
 import threading
 import weakref
 from collections.abc import Callable
 from dataclasses import FrozenInstanceError, replace
+from datetime import UTC, datetime, timedelta
 from typing import Any, SupportsIndex
 
 import pytest
@@ -259,6 +261,40 @@ def test_many_threads_may_use_one_manager() -> None:
     assert errors == []
     manager.validate()
     assert [record.uid for record in manager.records()] == [1000]
-    assert manager.stats()["last_sequence"] == 4 * rounds * 4 + 1
+    assert manager.stats().last_sequence == 4 * rounds * 4 + 1
     clock.advance(50)
     assert manager.advance() == 0
+
+
+def test_the_end_of_a_block_closes() -> None:
+    with Manager() as manager:
+        assert manager.apply(1, 11, GPS, 60_000) == GPS
+    with pytest.raises(grantwheel.ServiceOperationError):
+        manager.app_mask(1)
+    with pytest.raises(KeyError), Manager() as manager:
+        raise KeyError
+    assert "closed" in repr(manager)
+
+
+def test_repr_tells_and_changes_nothing() -> None:
+    manager, clock = make_manager()
+    manager.apply(1, 11, GPS, 10)
+    clock.set(50)
+    assert re.fullmatch(r"<Manager on .*ManualClock.*, 1 events>", repr(manager))
+    assert manager.last_sequence() == 1  # what is due has not been ended by it
+
+
+def test_wall_time_of_an_instant() -> None:
+    manager, clock = make_manager()
+    clock.set(10_000)
+    before = datetime.now(UTC)
+    at, earlier = manager.wall_time(10_000), manager.wall_time(4_000)
+    after = datetime.now(UTC)
+    assert before - timedelta(milliseconds=1) < at <= after
+    assert timedelta(seconds=5.9) < at - earlier < timedelta(seconds=6) + (after - before)
+    assert at.microsecond % 1000 == 0
+    assert manager.wall_time(manager.clock.now() + 86_400_000) - at >= timedelta(hours=24)
+    with pytest.raises(OverflowError):
+        manager.wall_time(2**62)
+    with pytest.raises(TypeError):
+        manager.wall_time("soon")  # type: ignore[arg-type]

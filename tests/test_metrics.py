@@ -10,9 +10,9 @@ import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
 import grantwheel
-from grantwheel import Manager, Policy
+from grantwheel import LatenessCounts, Manager, Policy
 from grantwheel.metrics import Collector
-from support import AUDIO, CPU, GPS, MAIL, PLAIN, filled, make_manager, refusal, request
+from support import AUDIO, CPU, GPS, MAIL, PLAIN, TIMER, filled, make_manager, refusal, request
 
 UID, PID = 1000, 42
 CODES = (201, 202, 401, 9800001, 9800002, 9800003, 9800004, 9800005, 18700001, 18700002, 18700004)
@@ -20,7 +20,7 @@ CODES = (201, 202, 401, 9800001, 9800002, 9800003, 9800004, 9800005, 18700001, 1
 
 def refused(manager: Manager) -> dict[int, int]:
     """The codes that were counted at all."""
-    counts = manager.stats()["refused"]
+    counts = manager.stats().refused
     assert tuple(counts) == CODES
     return {code: count for code, count in counts.items() if count}
 
@@ -28,9 +28,9 @@ def refused(manager: Manager) -> dict[int, int]:
 def test_live_grants_by_type_and_owner_kind() -> None:
     manager, _ = filled()
     stats = manager.stats()
-    assert (stats["app_records"], stats["process_records"]) == (3, 2)
-    assert {name: count for name, count in stats["app_grants"].items() if count} == {"CPU": 1, "TIMER": 1, "GPS": 2}
-    assert {name: count for name, count in stats["process_grants"].items() if count} == {"CPU": 2}
+    assert (stats.app_records, stats.process_records) == (3, 2)
+    assert {resource: count for resource, count in stats.app_grants.items() if count} == {CPU: 1, TIMER: 1, GPS: 2}
+    assert {resource: count for resource, count in stats.process_grants.items() if count} == {CPU: 2}
 
 
 def test_released_are_those_that_somebody_let_go() -> None:
@@ -42,8 +42,8 @@ def test_released_are_those_that_somebody_let_go() -> None:
     manager.apply(UID, PID, GPS, 200)
     clock.set(300)
     stats = manager.stats()
-    assert (stats["granted"], stats["renewed"], stats["released"]) == (4, 1, 3)
-    assert {cause: count for cause, count in stats["ended"].items() if count} == {
+    assert (stats.granted, stats.renewed, stats.released) == (4, 1, 3)
+    assert {cause: count for cause, count in stats.ended.items() if count} == {
         "release": 1,
         "reset_all": 2,
         "expired": 1,
@@ -113,26 +113,26 @@ def test_missed_events_are_those_of_all_readers() -> None:
     reader = manager.subscribe("reader")
     for uid in range(10):
         manager.apply(uid, PID, GPS, 5)
-    assert manager.stats()["missed"] == 0  # nobody has come upon it
+    assert manager.stats().missed == 0  # nobody has come upon it
     assert len(reader.drain()) == 4
-    assert manager.stats()["missed"] == 6
+    assert manager.stats().missed == 6
     manager.drain()
     assert manager.missed == 6
-    assert manager.stats()["missed"] == 12
-    assert manager.stats()["last_sequence"] == 10
+    assert manager.stats().missed == 12
+    assert manager.stats().last_sequence == 10
 
 
 def test_lateness_of_an_advance_is_that_of_the_earliest_it_ended() -> None:
     manager, clock = make_manager()
     for uid, timeout in enumerate((10, 10, 12, 50, 60)):
         manager.apply(uid, PID, GPS, timeout)
-    assert manager.stats()["advance_lateness"] == {"counts": (0,) * 18, "sum_ms": 0, "max_ms": 0}
+    assert manager.stats().advance_lateness == LatenessCounts((0,) * 18, sum_ms=0, max_ms=0)
     for now in (10, 15, 20, 52, 60 + 2**16):
         clock.set(now)
         manager.advance()
     # 0 ms late; 3, the one of 12; nothing at 20; 2; 65536
-    counts = manager.stats()["advance_lateness"]
-    assert counts == {"counts": (1, 0, 2, *(0,) * 14, 1), "sum_ms": 5 + 2**16, "max_ms": 2**16}
+    counts = manager.stats().advance_lateness
+    assert counts == LatenessCounts((1, 0, 2, *(0,) * 14, 1), sum_ms=5 + 2**16, max_ms=2**16)
 
 
 def test_lateness_of_a_delivery() -> None:
@@ -142,10 +142,10 @@ def test_lateness_of_a_delivery() -> None:
     clock.set(13)
     manager.advance()
     assert len(reader.drain()) == 2
-    lateness = manager.stats()["delivery_lateness"]
-    assert lateness["sum_ms"] == 13 + 3
-    assert lateness["counts"] == reader.lateness.counts
-    assert sum(lateness["counts"]) == 2
+    lateness = manager.stats().delivery_lateness
+    assert lateness.sum_ms == 13 + 3
+    assert lateness.counts == reader.lateness.counts
+    assert sum(lateness.counts) == 2
 
 
 def samples(registry: CollectorRegistry) -> dict[str, float]:
@@ -163,18 +163,18 @@ def test_the_collector_gives_what_the_stats_say() -> None:
     found = samples(registry)
     stats = manager.stats()
     for kind in ("app", "process"):
-        assert found[f'grantwheel_records{{owner="{kind}"}}'] == stats[f"{kind}_records"]
-        for name, count in stats[f"{kind}_grants"].items():
-            assert found[f'grantwheel_grants{{owner="{kind}",type="{name}"}}'] == count
-    for cause, count in stats["ended"].items():
+        assert found[f'grantwheel_records{{owner="{kind}"}}'] == getattr(stats, f"{kind}_records")
+        for resource, count in getattr(stats, f"{kind}_grants").items():
+            assert found[f'grantwheel_grants{{owner="{kind}",type="{resource.name}"}}'] == count
+    for cause, count in stats.ended.items():
         assert found[f'grantwheel_ended_total{{cause="{cause}"}}'] == count
     for code in CODES:
         assert found[f'grantwheel_refused_total{{code="{code}"}}'] == (code == 18700001)
     for name in ("granted", "renewed"):
-        assert found[f"grantwheel_{name}_total"] == stats[name]
-    assert found["grantwheel_events_total"] == stats["last_sequence"] > 0
+        assert found[f"grantwheel_{name}_total"] == getattr(stats, name)
+    assert found["grantwheel_events_total"] == stats.last_sequence > 0
     assert found["grantwheel_events_missed_total"] == 0
-    assert found["grantwheel_strings"] == stats["strings"] > 0
+    assert found["grantwheel_strings"] == stats.strings > 0
     assert 'uid="' not in generate_latest(registry).decode()
 
 

@@ -9,6 +9,7 @@ from grantwheel import (
     CpuLevel,
     EfficiencyResourcesInfo,
     Grant,
+    Holders,
     Infos,
     OwnerKind,
     Record,
@@ -200,18 +201,19 @@ def test_stats_are_plain_numbers() -> None:
     manager.release(800, 81, GPS)
     clock.set(300)
     stats = manager.stats()
-    assert (stats["app_records"], stats["process_records"]) == (2, 0)
-    assert {name: count for name, count in stats["app_grants"].items() if count} == {
-        "CPU": 1,
-        "TIMER": 1,
-        "GPS": 1,
-        "AUDIO": 1,
+    assert (stats.app_records, stats.process_records) == (2, 0)
+    assert list(stats.app_grants) == list(ResourceType.ALL)
+    assert {resource: count for resource, count in stats.app_grants.items() if count} == {
+        ResourceType.CPU: 1,
+        ResourceType.TIMER: 1,
+        ResourceType.GPS: 1,
+        ResourceType.AUDIO: 1,
     }
-    assert not any(stats["process_grants"].values())
-    assert (stats["granted"], stats["renewed"]) == (7, 1)
-    assert {cause: count for cause, count in stats["ended"].items() if count} == {"release": 1, "expired": 2}
-    assert stats["last_sequence"] == manager.drain()[-1].sequence
-    assert stats["strings"] == 2  # beat and org.tide.mail
+    assert not any(stats.process_grants.values())
+    assert (stats.granted, stats.renewed) == (7, 1)
+    assert {cause: count for cause, count in stats.ended.items() if count} == {"release": 1, "expired": 2}
+    assert stats.last_sequence == manager.drain()[-1].sequence
+    assert stats.strings == 2  # beat and org.tide.mail
 
 
 def test_readers_change_nothing() -> None:
@@ -281,3 +283,23 @@ def test_administration_takes_types_by_mask() -> None:
     assert manager.find_app(700) is None
     assert manager.admin_reset_process(72, ALL) == CPU
     assert manager.admin_reset_process(72, ALL) == 0
+
+
+def test_masks_that_people_look_at_are_resource_types() -> None:
+    manager, _ = filled()
+    (info, *_), processes = manager.infos()
+    record = manager.find_app(700)
+    assert record is not None
+    rows = manager.get_all(caller=MAIL)
+    masks = [record.mask, info.mask, processes[0].mask, manager.drain()[0].mask, *(row.resourceTypes for row in rows)]
+    assert {type(mask) for mask in masks} == {ResourceType}
+    assert record.mask is ResourceType.CPU | ResourceType.TIMER
+    # Those of the fast calls are plain, as `&` of plain ones is many times as fast.
+    assert type(manager.app_mask(700)) is type(manager.apply(700, 71, GPS, 5, caller=MAIL)) is int
+
+
+def test_holders_have_names() -> None:
+    manager, _ = filled()
+    holders = manager.holders(ResourceType.CPU)
+    assert holders == Holders(apps=[700], processes=[72, 81])
+    assert (holders.apps, holders.processes) == tuple(holders)

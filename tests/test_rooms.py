@@ -79,6 +79,7 @@ CORE_MAY_USE = {
 # The modules behind the command and the fixtures for tests, and the ones among them that each may use. They use the
 # package as people do, and so not `_core`; no other module knows them.
 COMMANDS = {
+    "__main__": {"cli"},
     "cli": {"demo", "demo.lines"},
     "demo": words("demo.children demo.deaths demo.lines demo.sampler demo.stop demo.table demo.view demo.watch"),
     "demo.children": set(),

@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -83,6 +84,36 @@ def test_advance_gives_the_events_of_its_span(
     assert kinds == [(EventKind.APP_APPLY, uid) for uid in (1, 2, 3)] + [
         (EventKind.APP_RESET, uid) for uid in (1, 2, 3)
     ]
+
+
+def test_advance_renews_holds_on_its_way(
+    grantwheel_advance: testing.Advance, grantwheel_clock: ManualClock, grantwheel_manager: Manager
+) -> None:
+    grantwheel_manager.apply(2, 22, GPS, 95)
+    with grantwheel_manager.hold(CPU, uid=1, pid=11, ttl_ms=30) as held:
+        # Between two renewals something ends, and is told when it does.
+        assert [(event.time, event.uid) for event in grantwheel_advance(1_000)[1:]] == [(95, 2)]
+        assert not held.lost
+        assert grantwheel_clock.now() == 1_000
+        assert grantwheel_manager.find_app(1).grants[0].deadline_ms == 1_000 + 20  # type: ignore[union-attr]
+    assert grantwheel_advance(1_000) != []
+
+
+def test_advance_takes_a_timedelta(
+    grantwheel_advance: testing.Advance, grantwheel_clock: ManualClock, grantwheel_manager: Manager
+) -> None:
+    grantwheel_manager.apply(1, 11, GPS, 1_500)
+    assert [event.time for event in grantwheel_advance(timedelta(seconds=2))][1:] == [1_500]
+    assert grantwheel_clock.now() == 2_000
+    for length, error in (
+        (timedelta(microseconds=1), ValueError),
+        (-1, ValueError),
+        (1.5, TypeError),
+        (True, TypeError),
+    ):
+        with pytest.raises(error, match=r"^length must "):
+            grantwheel_advance(length)  # type: ignore[arg-type]
+    assert grantwheel_clock.now() == 2_000
 
 
 class TestUnderAPolicy:

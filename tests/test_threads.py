@@ -168,8 +168,8 @@ def check_sums(manager: Manager, events: list[Event]) -> None:
     for event in events:
         ended[event.cause] += event.mask.bit_count()
     stats = manager.stats()
-    assert stats["granted"] == ended.pop(Cause.APPLY)
-    assert {cause: count for cause, count in stats["ended"].items() if count} == dict(ended)
+    assert stats.granted == ended.pop(Cause.APPLY)
+    assert {cause: count for cause, count in stats.ended.items() if count} == dict(ended)
     manager.validate()
 
 
@@ -190,7 +190,7 @@ def test_every_kind_of_call_at_once(is_running: bool) -> None:
     check_sums(manager, events)
     if is_running:
         assert delivered == events[: len(delivered)]
-    refused = {code: count for code, count in manager.stats()["refused"].items() if count}
+    refused = {code: count for code, count in manager.stats().refused.items() if count}
     assert refused == dict(crowd.refused)
 
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "bindings/arguments.hpp"
+#include "bindings/explain.hpp"
 #include "grantwheel/manager.hpp"
 
 namespace grantwheel::bindings {
@@ -20,7 +21,7 @@ struct Application {
     [[nodiscard]] Admission admit(const Manager& manager, Instant now) const { return admit(manager, request, now); }
     // The same for another request of the caller's.
     [[nodiscard]] Admission admit(const Manager& manager, const Request& other, Instant now) const {
-        return manager.admit(caller_of(caller, manager, uid, pid), other, now);
+        return bindings::admit(manager, caller_of(caller, manager, uid, pid), other, now);
     }
 };
 

@@ -43,7 +43,7 @@ py::object make_class(const char* name, const char* documentation, PyObject* bas
 
 py::object Refusal::exception() const {
     const std::int32_t code = public_code(status_);
-    const std::string rule(status_text(status_));
+    const std::string rule(rule_.empty() ? status_text(status_) : rule_);
     if (code < 0) return py::reinterpret_borrow<py::object>(PyExc_ValueError)(rule);
     std::string message = message_of(code);
     if (!sentence_.empty()) message += " " + sentence_;
@@ -138,19 +138,19 @@ void bind_errors(py::module_& module) {
 
     module.def(
         "business_error",
-        [](int detail, const std::string& sentence) {
+        [](int detail, const std::string& sentence, const std::string& rule) {
             for (const auto status : {
 #define GRANTWHEEL_STATUS(name, NAME, inner, text) Status::name,
                      GRANTWHEEL_STATUS_LIST(GRANTWHEEL_STATUS)
 #undef GRANTWHEEL_STATUS
                  }) {
                 if (static_cast<int>(status) == detail && public_code(status) > 0)
-                    return Refusal(status, sentence).exception();
+                    return Refusal(status, sentence).with_rule(rule).exception();
             }
             throw py::value_error("detail must be an inner code of STATUSES");
         },
-        py::arg("detail"), py::arg("sentence") = "", py::pos_only(),
-        "Return the exception of an inner code, its message followed by a sentence.");
+        py::arg("detail"), py::arg("sentence") = "", py::arg("rule") = "", py::pos_only(),
+        "Return the exception of an inner code, its message followed by a sentence, with a rule in place of the general one.");
 
     // Of this module alone: a bad_alloc of another one is no refusal.
     py::register_local_exception_translator([](std::exception_ptr current) {

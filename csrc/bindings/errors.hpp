@@ -21,6 +21,12 @@ public:
     explicit Refusal(Status status, std::string sentence = {}, py::object cause = {})
         : status_(status), sentence_(std::move(sentence)), cause_(std::move(cause)) {}
 
+    // What stands for the general rule of its status, where more is known: the field, or the limit.
+    Refusal& with_rule(std::string rule) {
+        rule_ = std::move(rule);
+        return *this;
+    }
+
     // Sets it as the current Python exception: a BusinessError of the class of its public code, ValueError for an
     // instant.
     void restore() const;
@@ -31,6 +37,7 @@ public:
 private:
     Status status_;
     std::string sentence_;
+    std::string rule_{};
     py::object cause_;
 };
 

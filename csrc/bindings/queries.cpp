@@ -12,12 +12,6 @@ namespace grantwheel::bindings {
 
 namespace {
 
-constexpr const char* type_names[] = {
-#define GRANTWHEEL_TYPE(name, position) #name,
-    GRANTWHEEL_TYPE_LIST(GRANTWHEEL_TYPE)
-#undef GRANTWHEEL_TYPE
-};
-
 std::uint32_t to_key(const py::object& value, const char* name, std::int64_t most) {
     const std::int64_t key = to_int64(value.ptr(), name);
     if (key < 0 || key > most) throw Refusal(Status::identity_invalid);
@@ -87,7 +81,7 @@ PyMethodDef records_definition = {
     "BusinessError\n    9800004: closed."};
 
 // Here and below numbers become ints beforehand: pybind11 does not look whether it could make one for `append`, `=`.
-py::tuple holders(Shell& shell, const py::object& type) {
+py::object holders(Shell& shell, const py::object& type) {
     const Mask mask = to_one_type(type);
     Listing listing(mask);
     listing.find(shell);
@@ -97,7 +91,7 @@ py::tuple holders(Shell& shell, const py::object& type) {
         if (i % Shell::slice == Shell::slice - 1) offer_gil();
         lists[static_cast<std::size_t>(owners[i].kind)].append(py::int_(owners[i].key));
     }
-    return py::make_tuple(lists[0], lists[1]);
+    return make_named(vocabulary().Holders, {lists[0], lists[1]});
 }
 
 std::size_t count(Shell& shell, const py::object& type) {
@@ -113,7 +107,8 @@ std::size_t count(Shell& shell, const py::object& type) {
 
 py::dict by_type(const std::uint64_t (&counts)[type_count]) {
     py::dict result;
-    for (std::size_t type = 0; type < type_count; ++type) result[type_names[type]] = py::int_(counts[type]);
+    for (std::size_t type = 0; type < type_count; ++type)
+        result[vocabulary().masks[1 << type]] = py::int_(counts[type]);
     return result;
 }
 
@@ -125,17 +120,14 @@ py::dict by_code(const Refusals& refusals) {
     return result;
 }
 
-py::dict as_dict(const Histogram& histogram) {
+py::object make_lateness(const Histogram& histogram) {
     py::list counts;
     for (const std::uint64_t count : histogram.lateness.counts) counts.append(py::int_(count));
-    py::dict result;
-    result["counts"] = py::tuple(counts);
-    result["sum_ms"] = py::int_(histogram.sum);
-    result["max_ms"] = py::int_(histogram.lateness.most);
-    return result;
+    return make_named(vocabulary().LatenessCounts,
+                      {py::tuple(counts), py::int_(histogram.sum), py::int_(histogram.lateness.most)});
 }
 
-py::dict stats(Shell& shell) {
+py::object stats(Shell& shell) {
     std::uint64_t missed = 0;
     Histogram advanced;
     Histogram delivered;
@@ -148,28 +140,18 @@ py::dict stats(Shell& shell) {
         delivered = shell.tally().delivered;
         return false;
     });
+    const Vocabulary& words = vocabulary();
     py::dict ended;
     for (std::size_t cause = 1; cause < cause_count; ++cause) {
-        ended[vocabulary().causes[cause]] = py::int_(stats.ended[cause]);
+        ended[words.causes[cause]] = py::int_(stats.ended[cause]);
     }
     const std::uint64_t released =
         stats.ended[static_cast<std::size_t>(Cause::release)] + stats.ended[static_cast<std::size_t>(Cause::reset_all)];
-    py::dict result;
-    result["app_records"] = py::int_(stats.app_records);
-    result["process_records"] = py::int_(stats.process_records);
-    result["app_grants"] = by_type(stats.app_grants);
-    result["process_grants"] = by_type(stats.process_grants);
-    result["granted"] = py::int_(stats.granted);
-    result["renewed"] = py::int_(stats.renewed);
-    result["released"] = py::int_(released);
-    result["ended"] = ended;
-    result["strings"] = py::int_(stats.strings);
-    result["last_sequence"] = py::int_(stats.last_sequence);
-    result["missed"] = py::int_(missed);
-    result["refused"] = by_code(shell.tally().refusals);
-    result["advance_lateness"] = as_dict(advanced);
-    result["delivery_lateness"] = as_dict(delivered);
-    return result;
+    return make_named(words.Stats, {py::int_(stats.app_records), py::int_(stats.process_records),
+                                    by_type(stats.app_grants), by_type(stats.process_grants), py::int_(stats.granted),
+                                    py::int_(stats.renewed), py::int_(released), ended, by_code(shell.tally().refusals),
+                                    py::int_(stats.strings), py::int_(stats.last_sequence), py::int_(missed),
+                                    make_lateness(advanced), make_lateness(delivered)});
 }
 
 void validate(Shell& shell) {
@@ -190,12 +172,13 @@ void validate(Shell& shell) {
 void bind_queries(ManagerClass& bound, py::module_& module) {
     module.def(
         "refuse",
-        [error = py::object(module.attr("business_error"))](Shell& shell, int detail, const py::str& sentence) {
-            const py::object made = error(detail, sentence);
+        [error = py::object(module.attr("business_error"))](Shell& shell, int detail, const py::str& sentence,
+                                                            const py::str& rule) {
+            const py::object made = error(detail, sentence, rule);
             shell.tally().refusals.note(static_cast<Status>(detail));
             return made;
         },
-        py::arg("manager"), py::arg("detail"), py::arg("sentence") = "", py::pos_only(),
+        py::arg("manager"), py::arg("detail"), py::arg("sentence") = "", py::arg("rule") = "", py::pos_only(),
         "Return the same as `business_error`, as a refusal of the manager.");
     add_fast_method(bound, records_definition);
     bound
@@ -210,16 +193,16 @@ void bind_queries(ManagerClass& bound, py::module_& module) {
         .def(
             "holders", &holders, py::arg("resource_type"),
             "Return who holds a type now. Advances first. In a table of more than 1024 rows others may call meanwhile.\n\n"
-            "Returns\n-------\ntuple of two lists\n    The uids of apps and the pids of processes, each ascending.\n\n"
+            "Returns\n-------\nHolders\n    The uids of apps and the pids of processes, each ascending.\n\n"
             "Raises\n------\nValueError\n    Not one type, or the clock has run backwards or out of range.\n"
             "BusinessError\n    9800004: closed.")
         .def("count", &count, py::arg("resource_type"),
              "Return how many owners hold a type now. Advances first.\n\n"
              "Raises\n------\nValueError, BusinessError\n    As `holders`.")
-        .def(
-            "stats", &stats,
-            "Return plain numbers: records and grants that live now, by type; grants given, renewed, released and ended by\n"
-            "cause since the start; texts in use; events; refused calls; how late grants were ended and events delivered.")
+        .def("stats", &stats,
+             "Return the numbers of the manager, as Stats: what lives now, and what was counted since it was made.\n"
+             "Advances first.\n\n"
+             "Raises\n------\nValueError, BusinessError\n    As `holders`.")
         .def("validate", &validate,
              "Check every invariant of the engine; AssertionError names the first that is broken.\n\n"
              "Raises\n------\nBusinessError\n    9800001: no memory to look at all of it. 9800004: closed.");

@@ -28,6 +28,23 @@ Shell::Shell(py::object clock, const Limits& limits, py::object recorder, const 
     if (manager_ == nullptr) throw Refusal(Status::out_of_memory);
 }
 
+void Shell::name_limit(Refusal& refusal) noexcept try {
+    const Locked locked = lock();
+    const Engine& engine = locked.manager.engine();
+    const std::string records = "max_records (" + std::to_string(engine.limits().max_records) + ")";
+    const std::string strings = "max_strings (" + std::to_string(engine.limits().max_strings) + ")";
+    const bool has_records = engine.room_for_records() != 0;
+    const bool has_strings = engine.room_for_strings() != 0;
+    if (has_records && has_strings) {
+        static_cast<void>(
+            refusal.with_rule(records + " or " + strings + " is too small for it, or an allocation failed"));
+    } else {
+        static_cast<void>(refusal.with_rule((has_strings ? records : strings) + " is reached"));
+    }
+} catch (...) {
+    // The general words have to do: it was closed meanwhile, or there is no memory for more of them.
+}
+
 // What another thread of the parent was changing during a fork is not fit to be destroyed in the child, and what
 // wakes the parent is not to be rung there.
 Shell::~Shell() {

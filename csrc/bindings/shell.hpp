@@ -131,6 +131,8 @@ public:
     [[nodiscard]] bool is_here() const noexcept { return home_.is_here(); }
     // Refusal in the child of a fork.
     void require_here() const;
+    // Lets a refusal for want of room say which limit is reached, as far as that shows now.
+    void name_limit(Refusal& refusal) noexcept;
 
     // `quota` may be None.
     void set_policy(std::unique_ptr<Policy> policy, py::object quota);
@@ -255,8 +257,9 @@ template <typename Work>
 auto counted(Shell& shell, Work&& work) {
     try {
         return work();
-    } catch (const Refusal& refusal) {
+    } catch (Refusal& refusal) {
         shell.tally().refusals.note(refusal.status());
+        if (refusal.status() == Status::out_of_memory) shell.name_limit(refusal);
         throw;
     }
 }

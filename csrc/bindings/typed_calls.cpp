@@ -3,6 +3,7 @@
 #include "bindings/application.hpp"
 #include "bindings/arguments.hpp"
 #include "bindings/calls.hpp"
+#include "bindings/explain.hpp"
 #include "bindings/instances.hpp"
 
 namespace grantwheel::bindings {
@@ -65,7 +66,7 @@ PyObject* release(PyObject* self, PyObject* const* arguments, Py_ssize_t count, 
         request.cpu_level = to_level(level, "cpu_level");
         const CallerArgument caller = to_caller(who);
         return shell.change({user, request.mask}, [&](const Manager& manager, Instant now) {
-            return manager.admit(caller_of(caller, manager, user, task), request, now);
+            return admit(manager, caller_of(caller, manager, user, task), request, now);
         });
     });
 }

@@ -32,6 +32,9 @@ void use_vocabulary(const py::object& types, const py::object& caller) {
     words->Record = types.attr("Record");
     words->RecordInfo = types.attr("RecordInfo");
     words->Infos = types.attr("Infos");
+    words->Holders = types.attr("Holders");
+    words->Stats = types.attr("Stats");
+    words->LatenessCounts = types.attr("LatenessCounts");
     words->EfficiencyResourcesInfo = types.attr("EfficiencyResourcesInfo");
     words->Command = types.attr("Command");
     words->Caller = caller.attr("Caller");
@@ -41,7 +44,7 @@ void use_vocabulary(const py::object& types, const py::object& caller) {
         words->event_kinds[i] = types.attr("EventKind")(event_kind_names[i]);
     }
     for (std::size_t i = 0; i < std::size(cause_names); ++i) words->causes[i] = types.attr("Cause")(cause_names[i]);
-    for (int i = 0; i < type_count; ++i) words->types[i] = types.attr("ResourceType")(1 << i);
+    for (Mask mask = 0; mask <= type::ALL; ++mask) words->masks[mask] = types.attr("ResourceType")(mask);
     words->mapping_type = py::module_::import("collections.abc").attr("Mapping");
     delete std::exchange(stored(), words);
 }
@@ -78,7 +81,7 @@ py::object make_caps(const Command& command) {
     std::size_t place = 0;
     for (Mask left = command.capped; left != 0; left &= left - 1) {
         const int type = std::countr_zero(left);
-        caps[place++] = py::make_tuple(vocabulary().types[type], py::int_(command.caps_ms[type]));
+        caps[place++] = py::make_tuple(vocabulary().masks[std::size_t{1} << type], py::int_(command.caps_ms[type]));
     }
     return caps;
 }
@@ -88,7 +91,7 @@ py::object make_event(const Event& event, const py::object& bundle) {
     return make_named(words.Event, {py::int_(event.sequence), py::int_(event.time),
                                     words.event_kinds[static_cast<std::size_t>(event.kind)],
                                     words.causes[static_cast<std::size_t>(event.cause)], py::int_(event.uid),
-                                    py::int_(event.pid), py::int_(event.mask), bundle, py::int_(event.cpu_level)});
+                                    py::int_(event.pid), words.masks[event.mask], bundle, py::int_(event.cpu_level)});
 }
 
 py::object make_record(const RecordView& view, Instant now) {
@@ -102,17 +105,18 @@ py::object make_record(const RecordView& view, Instant now) {
             deadline = py::int_(grant.deadline);
             remaining = py::int_(grant.deadline - now);
         }
-        grants[i] = make_named(words.Grant, {words.types[std::countr_zero(grant.type)], py::bool_(grant.is_persist),
+        grants[i] = make_named(words.Grant, {words.masks[grant.type], py::bool_(grant.is_persist),
                                              py::int_(grant.timeout_ms), deadline, remaining, make_text(grant.reason)});
     }
     return make_named(words.Record, {words.owner_kinds[static_cast<std::size_t>(view.owner.kind)], py::int_(view.uid),
-                                     py::int_(view.pid), py::int_(view.mask), make_text(view.bundle),
+                                     py::int_(view.pid), words.masks[view.mask], make_text(view.bundle),
                                      py::int_(view.cpu_level), grants});
 }
 
 py::object make_record_info(const RecordView& view) {
-    return make_named(vocabulary().RecordInfo, {py::int_(view.uid), py::int_(view.pid), py::int_(view.mask),
-                                                make_text(view.bundle), py::int_(view.cpu_level)});
+    const Vocabulary& words = vocabulary();
+    return make_named(words.RecordInfo, {py::int_(view.uid), py::int_(view.pid), words.masks[view.mask],
+                                         make_text(view.bundle), py::int_(view.cpu_level)});
 }
 
 void append_documented_rows(py::list& rows, const RecordView& view, Instant now) {
@@ -120,11 +124,11 @@ void append_documented_rows(py::list& rows, const RecordView& view, Instant now)
         const GrantView& grant = view.grants[i];
         py::object remaining = py::none();
         if (!grant.is_persist) remaining = py::int_(grant.deadline - now);
-        rows.append(
-            make_named(vocabulary().EfficiencyResourcesInfo,
-                       {py::int_(grant.type), py::int_(grant.timeout_ms), remaining, py::bool_(grant.is_persist),
-                        py::bool_(view.owner.kind == OwnerKind::process), make_text(grant.reason), py::int_(view.uid),
-                        py::int_(view.pid), level_or_none(view, grant.type)}));
+        rows.append(make_named(
+            vocabulary().EfficiencyResourcesInfo,
+            {vocabulary().masks[grant.type], py::int_(grant.timeout_ms), remaining, py::bool_(grant.is_persist),
+             py::bool_(view.owner.kind == OwnerKind::process), make_text(grant.reason), py::int_(view.uid),
+             py::int_(view.pid), level_or_none(view, grant.type)}));
     }
 }
 

@@ -17,21 +17,23 @@ namespace py = pybind11;
 
 struct Vocabulary {
     // Named tuples.
-    py::object Event, EventColumns, Grant, Record, RecordInfo, Infos, EfficiencyResourcesInfo, Command;
+    py::object Event, EventColumns, Grant, Record, RecordInfo, Infos, Holders, Stats, LatenessCounts;
+    py::object EfficiencyResourcesInfo, Command;
     // What callers hand in, besides the request.
     py::object Caller;
     // Members of the enumerations, in the order of the C++ lists.
     py::object owner_kinds[2];
     py::object event_kinds[4];
     py::object causes[cause_count];
-    py::object types[type_count];
-    py::object mapping_type;  // collections.abc.Mapping
+    py::object masks[type::ALL + 1];  // ResourceType
+    py::object mapping_type;          // collections.abc.Mapping
 };
 
 // The words; ImportError as long as the package has not handed them over.
 [[nodiscard]] const Vocabulary& vocabulary();
 
-// The ints of all masks; they live as long as the process, as the module does.
+// The ints of all masks, for the fast calls: `&` of a ResourceType takes many times as long as that of an int. They live
+// as long as the process, as the module does.
 inline std::array<PyObject*, type::ALL + 1> mask_ints{};
 // A mask as an int of Python's. It was there before: what has been carried out can fail no more.
 [[nodiscard]] inline py::int_ mask_int(Mask mask) noexcept { return py::reinterpret_borrow<py::int_>(mask_ints[mask]); }

@@ -145,6 +145,14 @@ std::size_t Engine::most_owners(Mask mask) const noexcept {
     return std::min(grants, table.size());
 }
 
+const Limits& Engine::limits() const noexcept { return parts_->limits; }
+
+std::size_t Engine::room_for_records() const noexcept { return parts_->limits.max_records - parts_->table.size(); }
+
+std::size_t Engine::room_for_strings() const noexcept {
+    return parts_->limits.max_strings - parts_->strings.used_count();
+}
+
 Status Engine::stats(Instant now, Stats& stats) noexcept {
     stats = {};
     if (const Status status = parts_->begin(now); status != Status::ok) return status;

@@ -1,6 +1,12 @@
-"""grantwheel keeps time-bounded grants of typed resources: who may use what, until when."""
+"""grantwheel keeps time-bounded grants of typed resources: who may use what, until when.
 
+`grantwheel.aio`, `grantwheel.processes`, `grantwheel.metrics` and `grantwheel.testing` are imported when they are first
+asked for.
+"""
+
+import importlib as _importlib
 from pathlib import Path as _Path
+from types import ModuleType as _ModuleType
 
 from . import _core, caller, types
 
@@ -44,11 +50,14 @@ from .types import (  # noqa: E402
     EventColumns,
     EventKind,
     Grant,
+    Holders,
     Infos,
+    LatenessCounts,
     OwnerKind,
     Record,
     RecordInfo,
     ResourceType,
+    Stats,
 )
 
 __all__ = [
@@ -70,8 +79,10 @@ __all__ = [
     "EventKind",
     "Grant",
     "Hold",
+    "Holders",
     "Infos",
     "Lateness",
+    "LatenessCounts",
     "Manager",
     "ManualClock",
     "MemoryOperationError",
@@ -91,6 +102,7 @@ __all__ = [
     "ResourceType",
     "Runner",
     "ServiceOperationError",
+    "Stats",
     "Subscription",
     "ThreadRunner",
     "TransactionError",
@@ -116,3 +128,20 @@ def get_cmake_dir() -> str:
     C).
     """
     return str(_INSTALLED / "lib" / "cmake" / "grantwheel")
+
+
+# What not everybody needs, or what needs a package that not everybody has.
+_ON_DEMAND = frozenset({"aio", "metrics", "processes", "testing"})
+
+
+def __getattr__(name: str) -> _ModuleType:
+    if name not in _ON_DEMAND:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    try:
+        return _importlib.import_module(f"{__name__}.{name}")
+    except ImportError as error:  # hasattr() and the like expect no other error
+        raise AttributeError(f"module {__name__!r} cannot import {name!r}: {error}") from error
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_ON_DEMAND})

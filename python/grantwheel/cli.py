@@ -1,7 +1,7 @@
 """The command ``grantwheel``.
 
-Exit codes: 0 done, 1 it could not be done, 2 wrong usage, 128 + n ended by signal n (130 for Ctrl-C), 141 nobody reads
-the output.
+``grantwheel`` alone prints its help. Exit codes: 0 done, 1 it could not be done, 2 wrong usage, 128 + n ended by signal
+n (130 for Ctrl-C), 141 nobody reads the output.
 """
 
 import argparse
@@ -57,6 +57,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _fill_standard_descriptors()
     parser = _parser()
     options = parser.parse_args(arguments)
+    if options.command is None:  # who asks for nothing is told what there is
+        parser.print_help()
+        return _DONE
     if options.interval is not None and options.interval > options.seconds:
         parser.error(f"argument --interval: {options.interval:g} is longer than --seconds, {options.seconds:g}")
     if sys.stdout is None:  # it was closed before Python began
@@ -118,7 +121,7 @@ def _parser() -> argparse.ArgumentParser:
         prog="grantwheel", description="Time-bounded grants of typed resources: who may use what, until when."
     )
     parser.add_argument("--version", action="version", version=f"grantwheel {__version__}")
-    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    commands = parser.add_subparsers(title="commands", dest="command", metavar="COMMAND")
     command = commands.add_parser(
         "demo",
         help="grant the processes of this machine what they use, while they use it",

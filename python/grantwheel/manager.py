@@ -1,7 +1,10 @@
 """The manager as users see it: the compiled one, with a policy that can be read back, subscriptions and the listing."""
 
+import operator
 import os
 from collections.abc import Callable, Iterable
+from datetime import UTC, datetime, timedelta
+from typing import Self
 
 from . import _core
 from ._process import refuse_to_pickle
@@ -20,7 +23,7 @@ _ALL_KINDS = 2**32 - 1
 
 
 class Manager(_core.Manager):
-    """Keeps grants: who may use which types of resources, until when. Thread-safe.
+    """Keeps grants: who may use which types of resources, until when. Thread-safe. As a context manager it is closed.
 
     Time comes from the clock and from nowhere else; all times are milliseconds. What is due is gone for every reader at
     once; `advance` turns it into events.
@@ -319,3 +322,37 @@ class Manager(_core.Manager):
             9800004: the manager was made before a fork.
         """
         return self._holds.renew_due()
+
+    def wall_time(self, instant_ms: int) -> datetime:
+        """Return when an instant of the manager's clock was, or will be, by the calendar: in UTC, to the millisecond.
+
+        For the times of events and for deadlines. It is worked out from both clocks as they stand now, so that a wall
+        clock that is set moves the answer. Where a suspend lies between, it is wrong by the length of that with a
+        `MonotonicClock`. A `ManualClock` is taken to show the present.
+
+        Parameters
+        ----------
+        instant_ms : int
+            The instant, in ms of the clock.
+
+        Raises
+        ------
+        OverflowError
+            The calendar does not reach so far.
+        """
+        ago = timedelta(milliseconds=self.clock.now() - operator.index(instant_ms))
+        wall = datetime.now(UTC) - ago
+        return wall.replace(microsecond=wall.microsecond // 1000 * 1000)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        try:
+            state = f"{self.last_sequence()} events"
+        except _core.ServiceOperationError:
+            state = "closed, or of another process"
+        return f"<{type(self).__name__} on {self.clock!r}, {state}>"

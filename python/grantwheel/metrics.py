@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from itertools import accumulate
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 try:
     from prometheus_client import registry
@@ -16,12 +16,16 @@ except ImportError as error:
     raise ImportError("grantwheel.metrics needs prometheus_client: pip install 'grantwheel[prometheus]'") from error
 
 from . import _core
-from .types import OwnerKind
+from .types import LatenessCounts, OwnerKind, ResourceType, Stats
 
 if TYPE_CHECKING:
     from .manager import Manager
 
 __all__ = ["Collector"]
+
+
+def _name(resource: ResourceType) -> str:
+    return resource.name or str(int(resource))
 
 
 class Collector(registry.Collector):
@@ -50,45 +54,53 @@ class Collector(registry.Collector):
         yield from self._gauges(stats)
         yield from self._counters(stats)
         yield self._histogram(
-            "advance_lateness", "How late what was due was ended: one observation for each advance.", stats
+            "advance_lateness",
+            "How late what was due was ended: one observation for each advance.",
+            stats.advance_lateness,
         )
-        yield self._histogram("delivery_lateness", "How long after their instants events came to a reader.", stats)
+        yield self._histogram(
+            "delivery_lateness", "How long after their instants events came to a reader.", stats.delivery_lateness
+        )
 
-    def _gauges(self, stats: dict[str, Any]) -> Iterator[Metric]:
+    def _gauges(self, stats: Stats) -> Iterator[Metric]:
         grants = GaugeMetricFamily(self._name("grants"), "Grants that live now.", labels=["owner", "type"])
         records = GaugeMetricFamily(self._name("records"), "Records that live now.", labels=["owner"])
-        for owner in OwnerKind:
-            for type_name, count in stats[f"{owner}_grants"].items():
-                grants.add_metric([owner, type_name], count)
-            records.add_metric([owner], stats[f"{owner}_records"])
+        by_owner = {
+            OwnerKind.APP: (stats.app_records, stats.app_grants),
+            OwnerKind.PROCESS: (stats.process_records, stats.process_grants),
+        }
+        for owner, (record_count, counts) in by_owner.items():
+            for resource, count in counts.items():
+                grants.add_metric([owner, _name(resource)], count)
+            records.add_metric([owner], record_count)
         yield grants
         yield records
-        yield GaugeMetricFamily(self._name("strings"), "Texts in use.", value=stats["strings"])
+        yield GaugeMetricFamily(self._name("strings"), "Texts in use.", value=stats.strings)
 
-    def _counters(self, stats: dict[str, Any]) -> Iterator[Metric]:
+    def _counters(self, stats: Stats) -> Iterator[Metric]:
         def counter(name: str, documentation: str, count: int) -> Metric:
             return CounterMetricFamily(self._name(name), documentation, value=count)
 
-        yield counter("granted", "Grants that were given.", stats["granted"])
-        yield counter("renewed", "Grants that were applied for again while held.", stats["renewed"])
+        yield counter("granted", "Grants that were given.", stats.granted)
+        yield counter("renewed", "Grants that were applied for again while held.", stats.renewed)
         ended = CounterMetricFamily(self._name("ended"), "Grants that have ended.", labels=["cause"])
-        for cause, count in stats["ended"].items():
+        for cause, count in stats.ended.items():
             ended.add_metric([cause], count)
         yield ended
         refused = CounterMetricFamily(self._name("refused"), "Calls that were refused.", labels=["code"])
-        for code, count in stats["refused"].items():
+        for code, count in stats.refused.items():
             refused.add_metric([str(code)], count)
         yield refused
-        yield counter("events", "Events.", stats["last_sequence"])
-        yield counter("events_missed", "Events overwritten before a reader had them.", stats["missed"])
+        yield counter("events", "Events.", stats.last_sequence)
+        yield counter("events_missed", "Events overwritten before a reader had them.", stats.missed)
 
-    def _histogram(self, name: str, documentation: str, stats: dict[str, Any]) -> Metric:
-        counts = stats[name]["counts"]
+    def _histogram(self, name: str, documentation: str, lateness: LatenessCounts) -> Metric:
+        counts = lateness.counts
         # The counts are of whole ms below 1, 2, 4 and so on; the last one is of all others.
         bounds = [*(str(2**i / 1000) for i in range(len(counts) - 1)), "+Inf"]
         buckets = list(zip(bounds, accumulate(counts), strict=True))
         return HistogramMetricFamily(
-            self._name(f"{name}_seconds"), documentation, buckets=buckets, sum_value=stats[name]["sum_ms"] / 1000
+            self._name(f"{name}_seconds"), documentation, buckets=buckets, sum_value=lateness.sum_ms / 1000
         )
 
     def _name(self, name: str) -> str:

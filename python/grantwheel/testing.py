@@ -13,11 +13,13 @@ Needs pytest; nothing else in the package imports this module. It may be importe
 
 import contextlib
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from typing import TypeAlias
 
 import pytest
 
 from . import Event, Manager, ManualClock, Policy, ServiceOperationError, backgroundTaskManager
+from ._times import to_ms
 
 __all__ = [
     "Advance",
@@ -28,8 +30,8 @@ __all__ = [
     "grantwheel_policy",
 ]
 
-#: What the fixture `grantwheel_advance` gives: from milliseconds to the events of that span.
-Advance: TypeAlias = Callable[[int], list[Event]]
+#: What the fixture `grantwheel_advance` gives: from a length of time to the events of that span.
+Advance: TypeAlias = Callable[[int | timedelta], list[Event]]
 
 
 @pytest.fixture
@@ -123,10 +125,12 @@ def grantwheel_default_manager(grantwheel_manager: Manager) -> Iterator[Manager]
 
 @pytest.fixture
 def grantwheel_advance(grantwheel_manager: Manager, grantwheel_clock: ManualClock) -> Advance:
-    """Return a function that moves the clock on by milliseconds and returns the events of that span.
+    """Return a function that moves the clock on, by milliseconds or a timedelta, and returns the events of that span.
 
-    They are the events of what became due after the old instant and up to the new one, oldest first. The manager's own
-    subscription still has all of them to drain. The test fails if so many come at once that the oldest are lost.
+    The clock goes from one instant at which something happens to the next, the deadline of a grant or the renewal of
+    a hold, so that holds live on as on a real clock. The events are those of what became due after the old instant and
+    up to the new one, oldest first. The manager's own subscription has them to drain too, the newest of them if they
+    are many. The test fails if so many come at one instant that the oldest are lost.
 
     Examples
     --------
@@ -139,14 +143,29 @@ def grantwheel_advance(grantwheel_manager: Manager, grantwheel_clock: ManualCloc
     ...     assert (event.time, event.cause, event.uid) == (30_000, Cause.EXPIRED, 1000)
     """
 
-    def advance(ms: int) -> list[Event]:
+    def advance(length: int | timedelta) -> list[Event]:
+        ms = to_ms(length, "length")
+        if ms < 0:
+            raise ValueError(f"length must not be negative, as {ms} ms is")
+        end = grantwheel_clock.now() + ms
         grantwheel_manager.advance()  # what is due by now is not of this span
-        before = grantwheel_manager.last_sequence()
-        grantwheel_clock.advance(ms)
-        grantwheel_manager.advance()
-        events, missed, _ = grantwheel_manager.read(before)
-        if missed:
-            pytest.fail(f"{missed} events were overwritten before they were read: move the clock in smaller steps")
-        return events
+        last = grantwheel_manager.last_sequence()
+        found: list[Event] = []
+        while grantwheel_clock.now() < end:
+            _go_to_next(grantwheel_manager, grantwheel_clock, end)
+            events, missed, last = grantwheel_manager.read(last)
+            if missed:
+                pytest.fail(f"{missed} events of one instant were overwritten: they are more than event_capacity")
+            found += events
+        return found
 
     return advance
+
+
+def _go_to_next(manager: Manager, clock: ManualClock, end: int) -> None:
+    """Set the clock to the next instant at which a grant ends or a hold is renewed, or to the end; let it happen."""
+    now = clock.now()
+    happenings = (manager.renew_holds(), manager.next_deadline())
+    clock.set(min((at for at in happenings if at is not None and now < at < end), default=end))
+    manager.renew_holds()
+    manager.advance()

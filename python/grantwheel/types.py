@@ -103,7 +103,7 @@ class Event(NamedTuple):
     cause: Cause
     uid: int
     pid: int
-    mask: int
+    mask: ResourceType
     bundle: str
     cpu_level: int
 
@@ -143,7 +143,7 @@ class Record(NamedTuple):
     kind: OwnerKind
     uid: int
     pid: int
-    mask: int
+    mask: ResourceType
     bundle: str
     cpu_level: int
     grants: tuple[Grant, ...]
@@ -154,7 +154,7 @@ class RecordInfo(NamedTuple):
 
     uid: int
     pid: int
-    mask: int
+    mask: ResourceType
     bundle: str
     cpu_level: int
 
@@ -164,6 +164,51 @@ class Infos(NamedTuple):
 
     apps: list[RecordInfo]
     processes: list[RecordInfo]
+
+
+class Holders(NamedTuple):
+    """Who holds a type: the uids of apps and the pids of processes, ascending."""
+
+    apps: list[int]
+    processes: list[int]
+
+
+class LatenessCounts(NamedTuple):
+    """How late things were, in ms of the manager's clock.
+
+    ``counts`` has 18 places: below 1 ms, below 2, below 4 and so on, doubling up to 65,536; the last one is for all
+    others. ``sum_ms`` is the sum of all of them, ``max_ms`` the longest.
+    """
+
+    counts: tuple[int, ...]
+    sum_ms: int
+    max_ms: int
+
+
+class Stats(NamedTuple):
+    """The numbers of a manager. All but the live ones count since it was made.
+
+    Live: ``app_records`` and ``process_records``; ``app_grants`` and ``process_grants`` by type; ``strings``, the texts
+    in use. Counted: ``granted`` and ``renewed`` grants; those that ``ended``, by cause; ``released`` are the ones that
+    ended by `release` or `reset_all`; ``refused`` calls, by public code; ``last_sequence``, the number of the last
+    event; ``missed``, events that were overwritten before a reader had them, of all readers together; and how late
+    what was due was ended (``advance_lateness``) and events came to their readers (``delivery_lateness``).
+    """
+
+    app_records: int
+    process_records: int
+    app_grants: dict[ResourceType, int]
+    process_grants: dict[ResourceType, int]
+    granted: int
+    renewed: int
+    released: int
+    ended: dict[Cause, int]
+    refused: dict[int, int]
+    strings: int
+    last_sequence: int
+    missed: int
+    advance_lateness: LatenessCounts
+    delivery_lateness: LatenessCounts
 
 
 class Command(NamedTuple):
@@ -196,7 +241,7 @@ class EfficiencyResourcesInfo(NamedTuple):
     are the record's; ``cpuLevel`` stands on the CPU row only, and is ``None`` when the level is the default.
     """
 
-    resourceTypes: int  # noqa: N815 - the documented names
+    resourceTypes: ResourceType  # noqa: N815 - the documented names
     timeout: int
     remaining: int | None
     isPersistent: bool  # noqa: N815

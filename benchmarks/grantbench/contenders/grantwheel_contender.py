@@ -84,7 +84,7 @@ class GrantwheelContender(Contender):
         return self.manager.app_mask(uid)
 
     def count(self) -> int:
-        records: int = self.manager.stats()["app_records"]
+        records: int = self.manager.stats().app_records
         return records
 
     def end(self, budget: int) -> bool:

@@ -107,6 +107,11 @@ public:
     // Whether to keep `cpu_ended`. False, with nothing changed, when the memory for it is not to be had.
     [[nodiscard]] bool track_cpu_ended(bool track) noexcept;
 
+    // The limits, and how much room is left for records and texts: what is due and has not been ended counts as there.
+    [[nodiscard]] const Limits& limits() const noexcept;
+    [[nodiscard]] std::size_t room_for_records() const noexcept;
+    [[nodiscard]] std::size_t room_for_strings() const noexcept;
+
     // The uids whose app record lost CPU during the last call that could change anything, in order; empty unless
     // tracked. Valid until the next such call.
     [[nodiscard]] std::span<const std::uint32_t> cpu_ended() const noexcept;

@@ -49,7 +49,8 @@ class Subscribers(OfOneProcess):
         """Subscribe somebody, as `Manager.subscribe` says."""
         subscription = self._make(manager, subscriber, kinds=kinds, uids=uids, batch=batch, on_gap=on_gap)
         if self._by_subscriber.setdefault(_identity(subscriber), subscription) is not subscription:
-            raise _core.refuse(manager, _SUBSCRIBED_TWICE)
+            rule = f"this {type(subscriber).__name__} is subscribed already: keep the Subscription of the first call"
+            raise _core.refuse(manager, _SUBSCRIBED_TWICE, "", rule)
         try:
             self._follow(subscription)
         except BaseException:
