@@ -292,7 +292,7 @@ def test_a_refusal_of_a_hold_is_counted_as_those_of_calls_are() -> None:
     manager, _ = make_manager(policy=Policy(quota=hook))
     check_error(refusal(hold(manager).__enter__), 201, 201)
     check_error(refusal(lambda: manager.apply(UID, PID, CPU, TTL)), 201, 201)
-    assert manager.stats()["refused"][201] == 2
+    assert manager.stats().refused[201] == 2
 
 
 class TestLease:

@@ -16,6 +16,7 @@ from grantwheel import (
     Manager,
     ManualClock,
     Policy,
+    ServiceOperationError,
 )
 from support import (
     ALL,
@@ -269,7 +270,7 @@ def test_many_threads_may_use_one_manager() -> None:
 def test_the_end_of_a_block_closes() -> None:
     with Manager() as manager:
         assert manager.apply(1, 11, GPS, 60_000) == GPS
-    with pytest.raises(grantwheel.ServiceOperationError):
+    with pytest.raises(ServiceOperationError):
         manager.app_mask(1)
     with pytest.raises(KeyError), Manager() as manager:
         raise KeyError

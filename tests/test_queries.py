@@ -74,7 +74,7 @@ def test_views_have_the_types_of_the_package() -> None:
     assert type(infos.apps[0]) is RecordInfo
     row = manager.get_all(caller=MAIL)[0]
     assert type(row) is EfficiencyResourcesInfo
-    assert type(row.resourceTypes) is int
+    assert type(row.resourceTypes) is ResourceType
 
 
 def test_nobody_is_none() -> None:

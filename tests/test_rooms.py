@@ -100,6 +100,7 @@ PACKAGE_MAY_USE = {
     "_process": {"_core", "_text"},
     "_waiting": set(),
     "_callback": set(),
+    "_times": set(),
     "_telling": {"_text"},
     "caller": set(),
     "types": set(),

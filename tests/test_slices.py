@@ -188,7 +188,7 @@ def test_what_ends_on_the_way_is_settled_once() -> None:
     manager.apply_many(uids, uids, array("I", [CPU]) * size, array("I", [1]) * size)
     hook.calls.clear()
     clock.set(1)
-    assert manager.stats()["app_records"] == 0
+    assert manager.stats().app_records == 0
     assert sorted(hook.calls) == [("settle", uid) for uid in range(size)]
 
 

@@ -92,18 +92,18 @@ def test_advance_renews_holds_on_its_way(
     grantwheel_manager.apply(2, 22, GPS, 95)
     with grantwheel_manager.hold(CPU, uid=1, pid=11, ttl_ms=30) as held:
         # Between two renewals something ends, and is told when it does.
-        assert [(event.time, event.uid) for event in grantwheel_advance(1_000)[1:]] == [(95, 2)]
+        assert [(event.time, event.uid) for event in grantwheel_advance(1_000)] == [(95, 2)]
         assert not held.lost
         assert grantwheel_clock.now() == 1_000
-        assert grantwheel_manager.find_app(1).grants[0].deadline_ms == 1_000 + 20  # type: ignore[union-attr]
-    assert grantwheel_advance(1_000) != []
+        assert grantwheel_manager.find_app(1).grants[0].deadline_ms == 1_000 + 30  # type: ignore[union-attr]
+    assert grantwheel_advance(1_000) == []
 
 
 def test_advance_takes_a_timedelta(
     grantwheel_advance: testing.Advance, grantwheel_clock: ManualClock, grantwheel_manager: Manager
 ) -> None:
     grantwheel_manager.apply(1, 11, GPS, 1_500)
-    assert [event.time for event in grantwheel_advance(timedelta(seconds=2))][1:] == [1_500]
+    assert [event.time for event in grantwheel_advance(timedelta(seconds=2))] == [1_500]
     assert grantwheel_clock.now() == 2_000
     for length, error in (
         (timedelta(microseconds=1), ValueError),

@@ -197,7 +197,7 @@ PyObject* app_masks(PyObject* self, PyObject* const* arguments, Py_ssize_t count
     });
 }
 
-PyMethodDef definitions[] = {
+PyMethodDef batch_methods[] = {
     {"apply_many", as_c_function(apply_many), METH_FASTCALL | METH_KEYWORDS,
      "apply_many($self, uids, pids, masks, timeouts_ms, *, out=None)\n--\n\n"
      "Apply for many owners: as many calls of `apply`, at one instant, between which there is no other.\n\n"
@@ -222,7 +222,7 @@ PyMethodDef definitions[] = {
 }  // namespace
 
 void bind_batches(ManagerClass& bound) {
-    for (PyMethodDef& definition : definitions) add_fast_method(bound, definition);
+    for (PyMethodDef& definition : batch_methods) add_fast_method(bound, definition);
 }
 
 }  // namespace grantwheel::bindings

@@ -119,7 +119,7 @@ constexpr char get_all_name[] = "get_all";
 constexpr char infos_name[] = "infos";
 constexpr char require_native_name[] = "require_native";
 
-PyMethodDef definitions[] = {
+PyMethodDef documented_methods[] = {
     {"apply_request", as_c_function(apply_request), METH_FASTCALL | METH_KEYWORDS,
      "apply_request($self, /, *args, caller=None)\n--\n\n"
      "Apply or release as a documented request says (documented API: applyEfficiencyResources).\n\n"
@@ -154,7 +154,7 @@ PyMethodDef definitions[] = {
 }  // namespace
 
 void bind_documented_calls(ManagerClass& bound) {
-    for (PyMethodDef& definition : definitions) add_fast_method(bound, definition);
+    for (PyMethodDef& definition : documented_methods) add_fast_method(bound, definition);
 }
 
 }  // namespace grantwheel::bindings

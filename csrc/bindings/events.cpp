@@ -276,7 +276,7 @@ int bell_descriptor(Cursor& cursor, Shell& shell) {
 
 // Lets nothing be seen that comes from now on. What it ends with, and what the bell tells of that, is one step. Nothing
 // happens when it has ended.
-void end(Cursor& cursor, Shell& shell) {
+void end_reading(Cursor& cursor, Shell& shell) {
     const Shell::Guard lock(shell);
     if (cursor.until != UINT64_MAX) return;
     cursor.until = Ring(shell).last();
@@ -310,7 +310,7 @@ void bind_cursor(py::module_& module) {
              py::arg("is_delivery") = true, "Return the same as EventColumns.")
         .def("pending", &pending, py::arg("manager"), "Return how many events have not been dealt with.")
         .def("last", &last, py::arg("manager"), "Return the number of the last event that there is to read.")
-        .def("end", &end, py::arg("manager"),
+        .def("end", &end_reading, py::arg("manager"),
              "Let nothing be read that comes from now on, and wake whoever waits for events, once.")
         .def("hand_over", &hand_over, py::arg("manager"), py::arg("event_time"), "Count how late an event is now.")
         .def("fileno", &bell_descriptor, py::arg("manager"), "Return a descriptor that is readable while events wait.");

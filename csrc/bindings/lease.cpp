@@ -13,7 +13,7 @@ namespace grantwheel::bindings {
 namespace {
 
 // So often the end of a lease that nobody has any more is tried again when it is cut off.
-constexpr int most_attempts = 100;
+constexpr int most_attempts_to_end = 100;
 
 // What is being handled, as Python has it.
 py::error_already_set current_error() {
@@ -297,7 +297,7 @@ int Lease::traverse(visitproc visit, void* arg) const {
 void Lease::forget() noexcept {
     const std::shared_ptr<Share> share = std::move(share_);
     const py::object manager = std::move(manager_);
-    for (int attempt = 0; share && attempt < most_attempts; ++attempt) {
+    for (int attempt = 0; share && attempt < most_attempts_to_end; ++attempt) {
         const PyObject* const done = guarded([&] {
             share->end(false);
             return Py_None;

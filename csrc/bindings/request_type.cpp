@@ -61,7 +61,7 @@ PyObject* make(PyObject* type, PyObject* const* arguments, std::size_t flagged, 
 }
 
 // The same for subclasses, by way of __new__ and __init__.
-int initialise(PyObject* self, PyObject* arguments, PyObject* keywords) {
+int initialise_fields(PyObject* self, PyObject* arguments, PyObject* keywords) {
     const PyObject* const done = guarded([&] {
         refuse_positional(PyTuple_GET_SIZE(arguments));
         PyObject* name = nullptr;
@@ -166,7 +166,7 @@ void bind_request_type(py::module_& module) {
     PyType_Slot slots[] = {
         {Py_tp_doc, const_cast<char*>(documentation)},
         {Py_tp_new, reinterpret_cast<void*>(PyType_GenericNew)},
-        {Py_tp_init, reinterpret_cast<void*>(initialise)},
+        {Py_tp_init, reinterpret_cast<void*>(initialise_fields)},
         {Py_tp_traverse, reinterpret_cast<void*>(traverse)},
         {Py_tp_clear, reinterpret_cast<void*>(clear)},
         {Py_tp_dealloc, reinterpret_cast<void*>(deallocate)},

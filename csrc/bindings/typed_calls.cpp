@@ -99,7 +99,7 @@ PyObject* process_mask(PyObject* self, PyObject* pid) {
     return owner_mask(self, OwnerKind::process, pid, max_pid, "pid");
 }
 
-PyMethodDef definitions[] = {
+PyMethodDef typed_methods[] = {
     {"apply", as_c_function(apply), METH_FASTCALL | METH_KEYWORDS,
      "apply($self, uid, pid, mask, timeout_ms, *, persist=False, process=False, reason='', cpu_level=-1, caller=None)\n--\n\n"
      "Grant the types of a mask, or renew them: a deadline is extended, never shortened.\n\n"
@@ -162,7 +162,7 @@ Shell& shell_of(PyObject* self) {
 }
 
 void bind_typed_calls(ManagerClass& bound) {
-    for (PyMethodDef& definition : definitions) add_fast_method(bound, definition);
+    for (PyMethodDef& definition : typed_methods) add_fast_method(bound, definition);
 }
 
 }  // namespace grantwheel::bindings

@@ -5,11 +5,11 @@ namespace grantwheel::test {
 
 namespace {
 
-Command timed(std::uint32_t uid, std::uint32_t timeout = 100) {
+Command gps(std::uint32_t uid, std::uint32_t timeout = 100) {
     return {.mask = GPS, .uid = uid, .timeout_ms = timeout};
 }
 
-Command timed_process(std::uint32_t uid, std::uint32_t pid, Mask mask = CPU) {
+Command of_process(std::uint32_t uid, std::uint32_t pid, Mask mask = CPU) {
     return {.is_process = true, .mask = mask, .uid = uid, .pid = pid, .timeout_ms = 100};
 }
 
@@ -65,40 +65,40 @@ BOOST_AUTO_TEST_CASE(limits_out_of_range_are_named_and_refused) {
 
 BOOST_AUTO_TEST_CASE(one_record_more_than_the_limit_is_refused) {
     Host host({.max_records = 3, .event_capacity = 8});
-    host.run(0, timed(1));
-    host.run(0, timed(2));
-    host.run(0, timed_process(1, 5));
-    refuse(host, 0, timed(3));
-    refuse(host, 0, timed_process(1, 6));
+    host.run(0, gps(1));
+    host.run(0, gps(2));
+    host.run(0, of_process(1, 5));
+    refuse(host, 0, gps(3));
+    refuse(host, 0, of_process(1, 6));
     BOOST_CHECK_EQUAL(host.run(0, {.mask = ALL, .uid = 1, .timeout_ms = 100}), ALL);  // who is there may have more
     host.run(0, release(2, ALL));
-    host.run(0, timed(3));
-    refuse(host, 0, timed(2));
+    host.run(0, gps(3));
+    refuse(host, 0, gps(2));
 }
 
 BOOST_AUTO_TEST_CASE(a_request_for_two_records_gets_both_or_none) {
     Host host({.max_records = 3, .event_capacity = 8});
-    host.run(0, timed(1));
-    host.run(0, timed(2));
-    refuse(host, 0, timed_process(3, 5, CPU | GPS));
-    host.run(0, timed_process(2, 5, CPU | GPS));
+    host.run(0, gps(1));
+    host.run(0, gps(2));
+    refuse(host, 0, of_process(3, 5, CPU | GPS));
+    host.run(0, of_process(2, 5, CPU | GPS));
     host.run(0, release(1, ALL));
-    refuse(host, 0, timed_process(3, 6, CPU | GPS));
+    refuse(host, 0, of_process(3, 6, CPU | GPS));
     host.run(0, release(2, CPU));
-    host.run(0, timed_process(3, 6, CPU | GPS));
+    host.run(0, of_process(3, 6, CPU | GPS));
 }
 
 BOOST_AUTO_TEST_CASE(due_records_make_room_whoever_drives_expiry) {
     Host host({.max_records = 2, .event_capacity = 8});
-    host.run(0, timed(1, 10));
-    host.run(0, timed(2, 20));
-    refuse(host, 9, timed(3));
+    host.run(0, gps(1, 10));
+    host.run(0, gps(2, 20));
+    refuse(host, 9, gps(3));
     host.events();
-    host.run(10, timed(3, 100));
+    host.run(10, gps(3, 100));
     BOOST_CHECK_EQUAL(host.events(), "10 app_reset expired 1/0 32; 10 app_apply apply 3/0 32");
-    refuse(host, 19, timed(4));
-    host.run(20, timed(4, 100));
-    refuse(host, 20, timed(5));
+    refuse(host, 19, gps(4));
+    host.run(20, gps(4, 100));
+    refuse(host, 20, gps(5));
 }
 
 BOOST_AUTO_TEST_CASE(a_manager_that_nobody_drives_stays_bounded_and_goes_on) {
@@ -112,22 +112,22 @@ BOOST_AUTO_TEST_CASE(a_manager_that_nobody_drives_stays_bounded_and_goes_on) {
 
 BOOST_AUTO_TEST_CASE(renewed_records_do_not_make_room) {
     Host host({.max_records = 200, .event_capacity = 512});
-    for (std::uint32_t uid = 0; uid < 200; ++uid) host.run(0, timed(uid, 50));
-    for (std::uint32_t uid = 0; uid < 200; ++uid) host.run(40, timed(uid, 50));
+    for (std::uint32_t uid = 0; uid < 200; ++uid) host.run(0, gps(uid, 50));
+    for (std::uint32_t uid = 0; uid < 200; ++uid) host.run(40, gps(uid, 50));
     for (const Instant now : {Instant{60}, Instant{89}}) {
-        BOOST_CHECK_EQUAL(host.attempt(now, timed(1000)).status, Status::out_of_memory);
+        BOOST_CHECK_EQUAL(host.attempt(now, gps(1000)).status, Status::out_of_memory);
     }
     BOOST_CHECK_EQUAL(host->last_sequence(), 200u);
-    host.run(90, timed(1000));
+    host.run(90, gps(1000));
 }
 
 BOOST_AUTO_TEST_CASE(the_row_of_a_reused_pid_counts_as_free) {
     Host host({.max_records = 2, .event_capacity = 8});
-    host.run(0, timed(1));
-    host.run(0, timed_process(1, 5));
-    refuse(host, 0, timed_process(2, 5, CPU | GPS));
+    host.run(0, gps(1));
+    host.run(0, of_process(1, 5));
+    refuse(host, 0, of_process(2, 5, CPU | GPS));
     BOOST_CHECK_EQUAL(host.process_mask(0, 5), CPU);
-    BOOST_CHECK_EQUAL(host.run(0, timed_process(2, 5)), CPU);
+    BOOST_CHECK_EQUAL(host.run(0, of_process(2, 5)), CPU);
     BOOST_CHECK_EQUAL(host.process(0, 5), "2/5: 1@100 100");
 }
 
@@ -215,14 +215,14 @@ BOOST_AUTO_TEST_CASE(texts_of_any_length_up_to_the_limit_are_kept) {
 BOOST_AUTO_TEST_CASE(a_reserved_engine_starts_empty) {
     Host host({.max_records = 100, .event_capacity = 8, .reserve = 100});
     BOOST_CHECK_EQUAL(host.stats(0).app_records, 0u);
-    for (std::uint32_t uid = 0; uid < 100; ++uid) host.run(0, timed(uid));
-    refuse(host, 0, timed(100));
+    for (std::uint32_t uid = 0; uid < 100; ++uid) host.run(0, gps(uid));
+    refuse(host, 0, gps(100));
 }
 
 BOOST_AUTO_TEST_CASE(an_own_text_may_lose_its_last_grant_in_the_call_that_it_is_given_to) {
     Host host;
     const std::string reason(40, 'r');
-    Command command = timed(1);
+    Command command = gps(1);
     command.reason = reason;
     host.run(0, command);
     command.reason = reason_of(host, 0, 1);
@@ -236,13 +236,13 @@ BOOST_AUTO_TEST_CASE(an_own_text_may_move_while_room_is_made_for_another) {
     const std::string reason(40, 'r');
     const std::string others(40, 'o');
     const std::string bundle(1024, 'b');
-    Command command = timed(1, 1000);
+    Command command = gps(1, 1000);
     command.reason = reason;
     host.run(0, command);
-    Command ending = timed(2);
+    Command ending = gps(2);
     ending.reason = others;
     host.run(0, ending);
-    command = timed(3, 1000);
+    command = gps(3, 1000);
     command.reason = reason_of(host, 0, 1);
     command.bundle = bundle;  // a third text, until the second has gone with its grant
     host.run(100, command);

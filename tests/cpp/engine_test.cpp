@@ -7,14 +7,6 @@ namespace grantwheel::test {
 
 namespace {
 
-Command timed(std::uint32_t uid, Mask mask = GPS, std::uint32_t timeout = 100) {
-    return {.mask = mask, .uid = uid, .timeout_ms = timeout};
-}
-
-Command timed_process(std::uint32_t uid, std::uint32_t pid, std::uint32_t timeout = 100) {
-    return {.is_process = true, .mask = CPU, .uid = uid, .pid = pid, .timeout_ms = timeout};
-}
-
 std::string text(std::span<const Owner> owners) {
     std::string joined;
     for (const Owner owner : owners) joined += (owner.kind == OwnerKind::app ? " a" : " p") + std::to_string(owner.key);

@@ -7,14 +7,6 @@ namespace grantwheel::test {
 
 namespace {
 
-Command timed(std::uint32_t uid, Mask mask, std::uint32_t timeout) {
-    return {.mask = mask, .uid = uid, .timeout_ms = timeout};
-}
-
-Command timed_process(std::uint32_t uid, std::uint32_t pid, std::uint32_t timeout) {
-    return {.is_process = true, .mask = CPU, .uid = uid, .pid = pid, .timeout_ms = timeout};
-}
-
 constexpr std::uint32_t longest = 0xFFFF'FFFF;
 
 }  // namespace

@@ -1,4 +1,4 @@
-// That nothing but costs depends on the key of the hashes: engines with different keys, in step through random runs.
+// That nothing but costs depends on the key of the hashes: engines with different hash_keys, in step through random runs.
 #include "grantwheel/engine.hpp"
 #include "support.hpp"
 
@@ -6,7 +6,7 @@ namespace grantwheel::test {
 
 namespace {
 
-constexpr HashKey keys[] = {{}, {{1, 2}}, {{0x9E37'79B9'7F4A'7C15, 0xFFFF'FFFF'FFFF'FFFF}}};
+constexpr HashKey hash_keys[] = {{}, {{1, 2}}, {{0x9E37'79B9'7F4A'7C15, 0xFFFF'FFFF'FFFF'FFFF}}};
 
 std::string text_of(Random& random) { return std::string(random.below(40), static_cast<char>('a' + random.below(5))); }
 
@@ -53,10 +53,10 @@ std::string shown(Engine& engine, Instant now, std::uint64_t& seen) {
 }
 
 void run(std::uint64_t seed, const Limits& limits) {
-    constexpr std::size_t count = std::size(keys);
+    constexpr std::size_t count = std::size(hash_keys);
     std::array<std::unique_ptr<Engine>, count> engines;
     std::array<std::uint64_t, count> seen{};
-    for (std::size_t i = 0; i < count; ++i) engines[i] = Engine::create(limits, keys[i]);
+    for (std::size_t i = 0; i < count; ++i) engines[i] = Engine::create(limits, hash_keys[i]);
     Random random(seed);
     Instant now = 0;
     for (int step = 0; step < 4000; ++step) {

@@ -13,7 +13,7 @@ namespace {
 constexpr Instant latest = 1000;
 
 // A call to be judged, at first without a fault.
-struct Call {
+struct Judged {
     Instant now = latest;
     bool ready = true;
     std::string bundle{};
@@ -26,7 +26,7 @@ struct Call {
 // One way to make a call, and the status that it earns when nothing before it has earned one.
 struct Variation {
     Status status;
-    std::function<void(Call&)> apply;
+    std::function<void(Judged&)> apply;
 };
 // The checks in order; a call varies in each.
 using Checks = std::vector<std::vector<Variation>>;
@@ -37,33 +37,33 @@ const std::string& too_long() {
 }
 
 std::vector<Variation> times() {
-    return {{Status::ok, [](Call&) {}},
-            {Status::time_backwards, [](Call& call) { call.now = latest - 1; }},
-            {Status::time_out_of_range, [](Call& call) { call.now = max_now + 1; }}};
+    return {{Status::ok, [](Judged&) {}},
+            {Status::time_backwards, [](Judged& call) { call.now = latest - 1; }},
+            {Status::time_out_of_range, [](Judged& call) { call.now = max_now + 1; }}};
 }
 
 std::vector<Variation> readiness(Status status) {
-    return {{Status::ok, [](Call&) {}}, {status, [](Call& call) { call.ready = false; }}};
+    return {{Status::ok, [](Judged&) {}}, {status, [](Judged& call) { call.ready = false; }}};
 }
 
 std::vector<Variation> identities() {
-    return {{Status::ok, [](Call&) {}},
-            {Status::ok, [](Call& call) { call.caller.uid = call.caller.pid = 0; }},
+    return {{Status::ok, [](Judged&) {}},
+            {Status::ok, [](Judged& call) { call.caller.uid = call.caller.pid = 0; }},
             {Status::ok,
-             [](Call& call) {
+             [](Judged& call) {
                  call.caller.uid = max_uid;
                  call.caller.pid = max_pid;
              }},
-            {Status::identity_invalid, [](Call& call) { call.caller.uid = -1; }},
-            {Status::identity_invalid, [](Call& call) { call.caller.uid = max_uid + 1; }},
-            {Status::identity_invalid, [](Call& call) { call.caller.pid = -1; }},
-            {Status::identity_invalid, [](Call& call) { call.caller.pid = max_pid + 1; }},
-            {Status::identity_invalid, [](Call& call) { call.bundle += too_long(); }}};
+            {Status::identity_invalid, [](Judged& call) { call.caller.uid = -1; }},
+            {Status::identity_invalid, [](Judged& call) { call.caller.uid = max_uid + 1; }},
+            {Status::identity_invalid, [](Judged& call) { call.caller.pid = -1; }},
+            {Status::identity_invalid, [](Judged& call) { call.caller.pid = max_pid + 1; }},
+            {Status::identity_invalid, [](Judged& call) { call.bundle += too_long(); }}};
 }
 
 std::vector<Variation> privileges() {
     const auto flags = [](bool system_app, bool service_extension) {
-        return [=](Call& call) {
+        return [=](Judged& call) {
             call.caller.system_app = system_app;
             call.caller.service_extension = service_extension;
         };
@@ -71,43 +71,43 @@ std::vector<Variation> privileges() {
     return {{Status::ok, flags(true, false)},
             {Status::ok, flags(false, true)},
             {Status::not_system_app, flags(false, false)},
-            {Status::not_system_app, [](Call& call) {
+            {Status::not_system_app, [](Judged& call) {
                  call.caller.system_app = false;
                  call.caller.native = true;
              }}};
 }
 
 std::vector<Variation> encodings(Status status, bool with_reason) {
-    std::vector<Variation> all{{Status::ok, [](Call&) {}}, {status, [](Call& call) { call.bundle = "\xC0\x80"; }}};
-    if (with_reason) all.push_back({status, [](Call& call) { call.reason = "\xED\xA0\x80"; }});
+    std::vector<Variation> all{{Status::ok, [](Judged&) {}}, {status, [](Judged& call) { call.bundle = "\xC0\x80"; }}};
+    if (with_reason) all.push_back({status, [](Judged& call) { call.reason = "\xED\xA0\x80"; }});
     return all;
 }
 
 // `timed`: an apply that is not persistent.
 std::vector<Variation> requests(bool timed) {
-    return {{Status::ok, [](Call&) {}},
-            {Status::ok, [](Call& call) { call.request.timeout_ms = max_timeout; }},
-            {timed ? Status::request_invalid : Status::ok, [](Call& call) { call.request.timeout_ms = 0; }},
-            {Status::request_invalid, [](Call& call) { call.request.timeout_ms = max_timeout + 1; }},
-            {Status::request_invalid, [](Call& call) { call.request.mask = 0; }},
-            {Status::request_invalid, [](Call& call) { call.request.mask = 512; }},
-            {Status::request_invalid, [](Call& call) { call.request.mask = UINT32_MAX; }},
-            {Status::request_invalid, [](Call& call) { call.reason += too_long(); }}};
+    return {{Status::ok, [](Judged&) {}},
+            {Status::ok, [](Judged& call) { call.request.timeout_ms = max_timeout; }},
+            {timed ? Status::request_invalid : Status::ok, [](Judged& call) { call.request.timeout_ms = 0; }},
+            {Status::request_invalid, [](Judged& call) { call.request.timeout_ms = max_timeout + 1; }},
+            {Status::request_invalid, [](Judged& call) { call.request.mask = 0; }},
+            {Status::request_invalid, [](Judged& call) { call.request.mask = 512; }},
+            {Status::request_invalid, [](Judged& call) { call.request.mask = UINT32_MAX; }},
+            {Status::request_invalid, [](Judged& call) { call.reason += too_long(); }}};
 }
 
 std::vector<Variation> levels() {
     const auto set = [](std::int32_t level, std::int32_t limit, bool known) {
-        return [=](Call& call) {
+        return [=](Judged& call) {
             call.request.cpu_level = level;
             call.rule.level_limit = limit;
             call.rule.known = known;
         };
     };
-    return {{Status::ok, [](Call&) {}},
+    return {{Status::ok, [](Judged&) {}},
             {Status::ok, set(1, 1, true)},
             {Status::ok, set(default_level, default_level, true)},
             {Status::ok,
-             [set](Call& call) {  // the level of a request without CPU is not looked at
+             [set](Judged& call) {  // the level of a request without CPU is not looked at
                  set(99, default_level, true)(call);
                  call.request.mask &= ~CPU;
              }},
@@ -121,10 +121,10 @@ std::vector<Variation> levels() {
 }
 
 std::vector<Variation> allowances() {
-    return {{Status::ok, [](Call&) {}},
-            {Status::ok, [](Call& call) { call.rule.allowed = GPS | AUDIO; }},
-            {Status::ok, [](Call& call) { call.rule.allowed = ~TIMER; }},  // bits beyond the types mean nothing
-            {Status::permission_denied, [](Call& call) { call.rule.allowed = 0; }}};
+    return {{Status::ok, [](Judged&) {}},
+            {Status::ok, [](Judged& call) { call.rule.allowed = GPS | AUDIO; }},
+            {Status::ok, [](Judged& call) { call.rule.allowed = ~TIMER; }},  // bits beyond the types mean nothing
+            {Status::permission_denied, [](Judged& call) { call.rule.allowed = 0; }}};
 }
 
 std::unique_ptr<Manager> create(const Limits& limits = {.event_capacity = 64}) {
@@ -146,14 +146,14 @@ void set_rule(Manager& manager, const BundleRule& rule) {
 
 // Calls `judge(manager, call, expected)` for every combination of variations, in a manager whose time is `latest`.
 template <typename Judge>
-std::size_t for_every_call(const Checks& checks, const Call& base, Judge&& judge) {
+std::size_t for_every_call(const Checks& checks, const Judged& base, Judge&& judge) {
     const auto manager = create();
     BOOST_REQUIRE_EQUAL(manager->engine().advance(latest, SIZE_MAX).status, Status::ok);
     BundleRule rule;
     std::vector<std::size_t> chosen(checks.size(), 0);
     std::size_t count = 0;
     for (;;) {
-        Call call = base;
+        Judged call = base;
         Status expected = Status::ok;
         for (std::size_t i = 0; i < checks.size(); ++i) {
             const Variation& variation = checks[i][chosen[i]];
@@ -177,7 +177,7 @@ void check_status(Status found, Status expected) {
     if (found != expected) BOOST_FAIL("judged as " << found << ", expected " << expected);
 }
 
-void check_admission(const Admission& admission, const Call& call, Status expected) {
+void check_admission(const Admission& admission, const Judged& call, Status expected) {
     check_status(admission.status, expected);
     if (expected != Status::ok) return;
     const Command& command = admission.command;
@@ -199,7 +199,7 @@ BOOST_AUTO_TEST_CASE(an_apply_or_release_is_checked_in_order) {
     std::size_t count = 0;
     for (const bool is_release : {false, true}) {
         for (const bool is_persist : {false, true}) {
-            Call base;
+            Judged base;
             base.request.is_apply = !is_release;
             base.request.is_persist = is_persist;
             const Checks checks{times(),
@@ -217,7 +217,7 @@ BOOST_AUTO_TEST_CASE(an_apply_or_release_is_checked_in_order) {
                     for (std::size_t i = 0; i < checks.size(); ++i) {
                         if (i != left && i != right) varied[i] = {checks[i].front(), checks[i].back()};
                     }
-                    count += for_every_call(varied, base, [](Manager& judging, const Call& call, Status expected) {
+                    count += for_every_call(varied, base, [](Manager& judging, const Judged& call, Status expected) {
                         check_admission(judging.admit(call.caller, call.request, call.now), call, expected);
                     });
                 }
@@ -231,7 +231,7 @@ BOOST_AUTO_TEST_CASE(a_reset_of_all_types_is_checked_in_order) {
     const Checks checks{
         times(),     encodings(Status::parcel_failed, false), readiness(Status::not_ready), identities(), privileges(),
         allowances()};
-    for_every_call(checks, {}, [](Manager& judging, const Call& call, Status expected) {
+    for_every_call(checks, {}, [](Manager& judging, const Judged& call, Status expected) {
         const Admission admission = judging.admit_reset_all(call.caller, call.now);
         check_status(admission.status, expected);
         if (expected != Status::ok) return;
@@ -246,9 +246,9 @@ BOOST_AUTO_TEST_CASE(a_reset_of_all_types_is_checked_in_order) {
 BOOST_AUTO_TEST_CASE(a_query_is_checked_in_order_and_needs_no_allowed_type) {
     const Checks checks{times(), encodings(Status::query_parcel_failed, false), readiness(Status::query_not_ready),
                         identities(), privileges()};
-    Call base;
+    Judged base;
     base.rule.allowed = 0;
-    for_every_call(checks, base, [](Manager& judging, const Call& call, Status expected) {
+    for_every_call(checks, base, [](Manager& judging, const Judged& call, Status expected) {
         check_status(judging.admit_query(call.caller, call.now), expected);
     });
 }

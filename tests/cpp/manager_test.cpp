@@ -8,7 +8,7 @@ namespace grantwheel::test {
 
 namespace {
 
-std::unique_ptr<Manager> create(const Limits& limits = {.event_capacity = 64}) {
+std::unique_ptr<Manager> create_manager(const Limits& limits = {.event_capacity = 64}) {
     auto manager = Manager::create(limits);
     BOOST_REQUIRE(manager != nullptr);
     return manager;
@@ -18,7 +18,7 @@ constexpr Caller trusted{.uid = 1, .pid = 2, .bundle = "b", .system_app = true};
 
 // A manager whose policy has a quota hook.
 std::unique_ptr<Manager> create_with_quota() {
-    auto manager = create();
+    auto manager = create_manager();
     auto policy = Policy::create();
     BOOST_REQUIRE(policy != nullptr);
     policy->set_quota(true);
@@ -31,14 +31,14 @@ std::unique_ptr<Manager> create_with_quota() {
 BOOST_AUTO_TEST_SUITE(manager)
 
 BOOST_AUTO_TEST_CASE(only_native_callers_see_everyone) {
-    const auto judging = create();
+    const auto judging = create_manager();
     BOOST_CHECK_EQUAL(judging->admit_native({.native = true}), Status::ok);
     BOOST_CHECK_EQUAL(judging->admit_native({.system_app = true, .service_extension = true}),
                       Status::permission_denied);
 }
 
 BOOST_AUTO_TEST_CASE(deaths_and_administration_are_checked_for_identity_and_mask_only) {
-    const auto judging = create();
+    const auto judging = create_manager();
     judging->set_ready(false);
     auto policy = Policy::create();
     BOOST_REQUIRE(policy != nullptr);
@@ -73,7 +73,7 @@ BOOST_AUTO_TEST_CASE(deaths_and_administration_are_checked_for_identity_and_mask
 }
 
 BOOST_AUTO_TEST_CASE(deaths_and_administration_name_the_owner) {
-    const auto judging = create();
+    const auto judging = create_manager();
     const Command died = judging->admit_process_died(3, 4, 0).command;
     BOOST_CHECK(died.kind == CommandKind::process_died && died.uid == 3 && died.pid == 4);
     const Command stopped = judging->admit_app_stopped(3, 0).command;
@@ -89,7 +89,7 @@ BOOST_AUTO_TEST_CASE(deaths_and_administration_name_the_owner) {
 
 BOOST_AUTO_TEST_CASE(the_quota_is_asked_for_app_level_cpu_unless_persistent) {
     for (const bool asks : {false, true}) {
-        const auto judging = asks ? create_with_quota() : create();
+        const auto judging = asks ? create_with_quota() : create_manager();
         for (const bool is_apply : {false, true}) {
             for (const bool is_persist : {false, true}) {
                 for (const bool is_process : {false, true}) {
@@ -111,7 +111,7 @@ BOOST_AUTO_TEST_CASE(the_quota_is_asked_for_app_level_cpu_unless_persistent) {
 }
 
 BOOST_AUTO_TEST_CASE(the_quota_is_asked_after_the_filter) {
-    const auto judging = create();
+    const auto judging = create_manager();
     auto policy = Policy::create();
     BOOST_REQUIRE(policy != nullptr);
     policy->set_quota(true);
@@ -125,7 +125,7 @@ BOOST_AUTO_TEST_CASE(the_quota_is_asked_after_the_filter) {
 }
 
 BOOST_AUTO_TEST_CASE(an_admission_is_executed_as_it_was_decided_then) {
-    const auto judging = create();
+    const auto judging = create_manager();
     const Admission admission = judging->admit(trusted, {.mask = CPU | GPS, .timeout_ms = 100, .reason = "r"}, 0);
     BOOST_REQUIRE_EQUAL(admission.status, Status::ok);
     judging->set_ready(false);
@@ -145,7 +145,7 @@ BOOST_AUTO_TEST_CASE(an_admission_is_executed_as_it_was_decided_then) {
 }
 
 BOOST_AUTO_TEST_CASE(a_refused_admission_is_answered_with_its_status_and_changes_nothing) {
-    const auto judging = create();
+    const auto judging = create_manager();
     BOOST_REQUIRE_EQUAL(judging->request(trusted, {.mask = GPS, .timeout_ms = 10}, 0).status, Status::ok);
     for (const Request& request : {Request{.mask = 0}, Request{.mask = GPS, .timeout_ms = 0}}) {
         const Result result = judging->request(trusted, request, 5);
@@ -158,7 +158,7 @@ BOOST_AUTO_TEST_CASE(a_refused_admission_is_answered_with_its_status_and_changes
 }
 
 BOOST_AUTO_TEST_CASE(a_partly_allowed_request_succeeds_in_part) {
-    const auto judging = create();
+    const auto judging = create_manager();
     auto policy = Policy::create();
     BOOST_REQUIRE(policy != nullptr);
     BOOST_REQUIRE_EQUAL(policy->set_rule("b", {.allowed = GPS | AUDIO}), Status::ok);
@@ -170,7 +170,7 @@ BOOST_AUTO_TEST_CASE(a_partly_allowed_request_succeeds_in_part) {
 }
 
 BOOST_AUTO_TEST_CASE(a_type_taken_away_by_the_policy_stays_held_until_it_ends) {
-    const auto judging = create();
+    const auto judging = create_manager();
     BOOST_CHECK_EQUAL(judging->request(trusted, {.mask = GPS | CPU, .timeout_ms = 10}, 0).mask, GPS | CPU);
     auto policy = Policy::create();
     BOOST_REQUIRE(policy != nullptr);
@@ -216,7 +216,7 @@ BOOST_AUTO_TEST_CASE(without_memory_there_is_no_manager_and_the_old_policy_stays
     BOOST_CHECK_GT(passed, 5u);
     BOOST_CHECK(Manager::create({.max_records = 0}) == nullptr);
 
-    const auto judging = create();
+    const auto judging = create_manager();
     BOOST_CHECK_EQUAL(judging->set_policy(nullptr), Status::out_of_memory);
     BOOST_REQUIRE_EQUAL(judging->request(trusted, {.mask = CPU, .timeout_ms = 10}, 0).status, Status::ok);
     auto policy = Policy::create();
@@ -235,7 +235,7 @@ BOOST_AUTO_TEST_CASE(without_memory_there_is_no_manager_and_the_old_policy_stays
 }
 
 BOOST_AUTO_TEST_CASE(callers_come_from_the_policy) {
-    const auto judging = create();
+    const auto judging = create_manager();
     auto policy = Policy::create();
     BOOST_REQUIRE(policy != nullptr);
     BOOST_REQUIRE_EQUAL(policy->set_caller(7, {.bundle = "seven", .system_app = true}), Status::ok);

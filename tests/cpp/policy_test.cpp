@@ -7,7 +7,7 @@ namespace grantwheel::test {
 
 namespace {
 
-std::unique_ptr<Policy> create() {
+std::unique_ptr<Policy> create_policy() {
     auto policy = Policy::create();
     REQUIRE_QUIETLY(policy != nullptr);
     return policy;
@@ -31,7 +31,7 @@ std::string describe(const Caller& caller) {
 BOOST_AUTO_TEST_SUITE(policy)
 
 BOOST_AUTO_TEST_CASE(the_default_trusts_everyone) {
-    const auto policy = create();
+    const auto policy = create_policy();
     BOOST_CHECK_EQUAL(describe(policy->rule("")), "511 -1");
     BOOST_CHECK_EQUAL(describe(policy->rule("any")), "511 -1");
     BOOST_CHECK_EQUAL(describe(policy->caller(5, 6)), "5/6  system native");
@@ -39,7 +39,7 @@ BOOST_AUTO_TEST_CASE(the_default_trusts_everyone) {
 }
 
 BOOST_AUTO_TEST_CASE(a_bundle_without_a_rule_has_the_default_one) {
-    const auto policy = create();
+    const auto policy = create_policy();
     policy->set_default_rule({.allowed = CPU, .level_limit = 1, .known = false});
     BOOST_CHECK_EQUAL(describe(policy->rule("any")), "1 1 unknown");
     REQUIRE_EQUAL_QUIETLY(policy->set_rule("own", {.allowed = GPS}), Status::ok);
@@ -52,7 +52,7 @@ BOOST_AUTO_TEST_CASE(a_bundle_without_a_rule_has_the_default_one) {
 }
 
 BOOST_AUTO_TEST_CASE(the_last_rule_of_a_bundle_counts) {
-    const auto policy = create();
+    const auto policy = create_policy();
     REQUIRE_EQUAL_QUIETLY(policy->set_rule("own", {.allowed = GPS}), Status::ok);
     REQUIRE_EQUAL_QUIETLY(policy->set_rule("other", {.allowed = 0}), Status::ok);
     REQUIRE_EQUAL_QUIETLY(policy->set_rule("own", {.allowed = CPU, .level_limit = 2}), Status::ok);
@@ -61,14 +61,14 @@ BOOST_AUTO_TEST_CASE(the_last_rule_of_a_bundle_counts) {
 }
 
 BOOST_AUTO_TEST_CASE(the_empty_bundle_may_have_a_rule) {
-    const auto policy = create();
+    const auto policy = create_policy();
     REQUIRE_EQUAL_QUIETLY(policy->set_rule("", {.allowed = GPS}), Status::ok);
     BOOST_CHECK_EQUAL(describe(policy->rule("")), "32 -1");
     BOOST_CHECK_EQUAL(describe(policy->rule("any")), "511 -1");
 }
 
 BOOST_AUTO_TEST_CASE(callers_are_found_by_uid_and_take_the_uid_and_pid_of_the_call) {
-    const auto policy = create();
+    const auto policy = create_policy();
     REQUIRE_EQUAL_QUIETLY(
         policy->set_default_caller({.uid = 77, .pid = 78, .bundle = "default", .service_extension = true}), Status::ok);
     REQUIRE_EQUAL_QUIETLY(policy->set_caller(0, {.bundle = "zero"}), Status::ok);
@@ -81,7 +81,7 @@ BOOST_AUTO_TEST_CASE(callers_are_found_by_uid_and_take_the_uid_and_pid_of_the_ca
 }
 
 BOOST_AUTO_TEST_CASE(a_uid_out_of_range_has_the_default_caller) {
-    const auto policy = create();
+    const auto policy = create_policy();
     for (std::uint32_t uid = 0; uid < 100; ++uid) REQUIRE_EQUAL_QUIETLY(policy->set_caller(uid, {}), Status::ok);
     for (const std::int64_t uid :
          {std::int64_t{-1}, max_uid + 1, max_uid + 2, std::int64_t{1} << 40, INT64_MIN, INT64_MAX}) {
@@ -90,7 +90,7 @@ BOOST_AUTO_TEST_CASE(a_uid_out_of_range_has_the_default_caller) {
 }
 
 BOOST_AUTO_TEST_CASE(keeps_texts_of_its_own) {
-    const auto policy = create();
+    const auto policy = create_policy();
     for (std::uint32_t i = 0; i < 300; ++i) {
         const std::string bundle = "bundle " + std::to_string(i);
         REQUIRE_EQUAL_QUIETLY(policy->set_caller(i, {.bundle = bundle}), Status::ok);
@@ -104,7 +104,7 @@ BOOST_AUTO_TEST_CASE(keeps_texts_of_its_own) {
 }
 
 BOOST_AUTO_TEST_CASE(texts_that_are_too_long_or_not_utf8_are_refused) {
-    const auto policy = create();
+    const auto policy = create_policy();
     const std::string longest(max_text_bytes, 'b');
     const std::string longer(max_text_bytes + 1, 'b');
     BOOST_CHECK_EQUAL(policy->set_rule(longest, {.allowed = 1}), Status::ok);
@@ -132,7 +132,7 @@ BOOST_AUTO_TEST_CASE(a_failed_allocation_changes_nothing) {
         auto policy = Policy::create();
         if (policy == nullptr) {
             failed = true;
-            policy = create();
+            policy = create_policy();
         }
         const auto again = [&](auto&& build, auto&& look) {
             const std::string before = look();

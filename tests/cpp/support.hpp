@@ -160,4 +160,13 @@ private:
     std::uint64_t last_ = 0;
 };
 
+// Applies for a time.
+inline Command timed(std::uint32_t uid, Mask mask = GPS, std::uint32_t timeout = 100) {
+    return {.mask = mask, .uid = uid, .timeout_ms = timeout};
+}
+
+inline Command timed_process(std::uint32_t uid, std::uint32_t pid, std::uint32_t timeout = 100) {
+    return {.is_process = true, .mask = CPU, .uid = uid, .pid = pid, .timeout_ms = timeout};
+}
+
 }  // namespace grantwheel::test
