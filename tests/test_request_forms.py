@@ -143,7 +143,7 @@ def test_a_request_compares_and_shows_its_present_fields() -> None:
     assert first != EfficiencyResourcesRequest(resourceTypes=CPU, isApply=True, timeOut=0)
     mapping: object = {"resourceTypes": CPU, "isApply": True}
     assert first != mapping
-    assert repr(first) == "EfficiencyResourcesRequest(resourceTypes=1, isApply=True)"
+    assert repr(first) == f"EfficiencyResourcesRequest(resourceTypes={CPU!r}, isApply=True)"
 
 
 def test_a_request_may_be_changed_and_used_again(manager: Manager) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from forking import Say, in_child
-from grantwheel import Caller, Cause, Event, EventKind, Manager, ManualClock
+from grantwheel import Caller, Cause, Event, EventKind, Manager, ManualClock, ResourceType
 from support import (
     ALL,
     AUDIO,
@@ -64,7 +64,8 @@ def test_events_have_the_types_of_the_package(manager: Manager) -> None:
         assert type(event) is Event
         assert type(event.kind) is EventKind
         assert type(event.cause) is Cause
-        assert all(type(number) is int for number in (event.sequence, event.time, event.uid, event.mask))
+        assert all(type(number) is int for number in (event.sequence, event.time, event.uid))
+        assert type(event.mask) is ResourceType
 
 
 def test_every_cause_names_itself() -> None:

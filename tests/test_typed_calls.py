@@ -254,7 +254,7 @@ def test_arguments_may_be_named(manager: Manager) -> None:
 
 def test_integers_of_every_kind(manager: Manager) -> None:
     mask: Any
-    for mask in (ResourceType.GPS, ResourceType.GPS | ResourceType.CPU, Indexed(GPS)):
+    for mask in (ResourceType.GPS, ResourceType.GPS | ResourceType.CPU, Indexed(int(GPS))):
         assert manager.apply(700, 71, mask, 40) == int(getattr(mask, "value", mask))
     assert manager.apply(700, 71, CPU, 40, cpu_level=CpuLevel.LARGE_CPU) == CPU
     assert type(manager.apply(700, 71, ResourceType.GPS, 40)) is int

@@ -37,6 +37,8 @@ OnLost = Callable[["Hold"], object]
 class Hold(_core.AsyncBlock, OfOneProcess):
     """A grant for the time of a block: ``with manager.hold(...) as held``, or ``async with``; see `Manager.hold`."""
 
+    _renewals: Renewals | None = None  # where it is renewed; here too, for one that was never made whole
+
     def __init__(
         self,
         holds: "Holds",
@@ -53,7 +55,6 @@ class Hold(_core.AsyncBlock, OfOneProcess):
         self._on_lost = on_lost
         self._told = 0  # what it has been told to be lost
         self._failure: Exception | None = None
-        self._renewals: Renewals | None = None  # where it is renewed
 
     def __repr__(self) -> str:
         return f"<Hold of {self._about}, {self._lease.state}>"
