@@ -98,7 +98,7 @@ def main() -> None:
     manager.admin_reset_all()  # midnight: what is still held ends
     ledger.read(manager)
 
-    print(f"a day of {options.apps} apps: {manager.last_sequence()} events, {manager.missed} missed\n")
+    print(f"a day of {options.apps} apps: {manager.last_sequence} events, {manager.missed} missed\n")
     ledger.print()
     manager.close()
 

@@ -84,7 +84,7 @@ CALLS: list[tuple[str, Prepare]] = [
     ("records, a page", lambda w: partial(w.open.records, after=w.open.find_app(1_000), limit=3)),
     ("infos", _of("infos", caller=MAIL)),
     ("next_deadline", _of("next_deadline")),
-    ("wake_at", _of("wake_at")),
+    ("wake_at", lambda w: partial(getattr, w.open, "wake_at")),
     ("a request", lambda w: partial(EfficiencyResourcesRequest, resourceTypes=GPS, isApply=True, reason="why")),
     ("repr of a request", lambda w: partial(repr, REQUEST)),
     ("apply_request", _of("apply_request", REQUEST, caller=MAIL)),

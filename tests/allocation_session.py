@@ -206,7 +206,7 @@ STEPS: list[tuple[str, Step]] = [
     ("infos", lambda w: w.open.infos(caller=MAIL)),
     ("admin_list", lambda w: w.open.admin_list()),
     ("next_deadline", lambda w: w.open.next_deadline()),
-    ("wake_at", lambda w: w.open.wake_at()),
+    ("wake_at", lambda w: w.open.wake_at),
     ("EfficiencyResourcesRequest", lambda w: _request(resourceTypes=GPS, isApply=True, timeOut=9_000, reason="why")),
     ("repr of a request", lambda w: repr(REQUEST)),
     ("apply_request", lambda w: w.open.apply_request(REQUEST, caller=MAIL)),

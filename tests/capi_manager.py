@@ -57,7 +57,7 @@ class Reader:
 
     def __init__(self, manager: "CapiManager") -> None:
         self._manager = manager
-        self._after = manager.last_sequence()
+        self._after = manager.last_sequence
         self.missed = 0
 
     def drain(self, limit: int | None = None) -> list[Event]:
@@ -289,6 +289,7 @@ class CapiManager:
         check(lib.gw_next_deadline(self._handle, self._clock.now(), deadline))
         return None if deadline[0] == NO_DEADLINE else int(deadline[0])
 
+    @property
     def wake_at(self) -> int | None:
         """Return an instant not later than the earliest deadline."""
         wake = int(lib.gw_wake_at(self._handle))
@@ -404,13 +405,14 @@ class CapiManager:
 
     # Events
 
+    @property
     def last_sequence(self) -> int:
         """Return the number of the newest event."""
         return int(lib.gw_last_sequence(self._handle))
 
     def read(self, after: int, limit: int | None = None) -> tuple[list[Event], int]:
         """Return the events after a number, and how many were overwritten before them."""
-        there = self.last_sequence() - max(after, lib.gw_first_sequence(self._handle) - 1)
+        there = self.last_sequence - max(after, lib.gw_first_sequence(self._handle) - 1)
         capacity = there if limit is None else min(limit, there)
         events = ffi.new("gw_event[]", max(capacity, 1))
         events[0].size = ffi.sizeof("gw_event")

@@ -73,7 +73,7 @@ def mask_of_types(types: Iterable[int]) -> int:
     return sum(int(bit) for bit in types)
 
 
-def timeouts_of(timeouts: Mapping[Any, int]) -> list[int]:
+def timeouts_of(timeouts: Mapping[Any, Any]) -> list[int]:
     """The timeouts of a policy by the bit position of the type."""
     return [timeouts.get(1 << position, 0) for position in range(lib.GW_TYPE_COUNT)]
 

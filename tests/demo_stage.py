@@ -109,7 +109,7 @@ class Stage:
         self.manager = Manager(clock=self.clock, policy=policy or Policy())
         self.sampler = Sampler(proc.path)
         self.view = Kept(frame_ms)
-        self.watch = Watch(self.manager, self.sampler, self.clock, ttl_ms=TTL, view=self.view)
+        self.watch = Watch(self.manager, self.sampler, self.clock, timeout_ms=TTL, view=self.view)
 
     def look(self, after_ms: int = 0) -> list[str]:
         """Look when this time has passed, and return what the view was shown."""

@@ -192,7 +192,7 @@ class Lockstep:
 
     def _compare_wake(self, *, advanced: bool) -> None:
         """Check that a driver who sleeps until `wake_at` is never late, and does not spin."""
-        wake = self.manager.wake_at()
+        wake = self.manager.wake_at
         first = self.model.next_deadline(self.now)
         if self._events.waiting:
             first = min(queue[0][0] for queue in self._events.waiting.values())

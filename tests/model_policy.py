@@ -1,5 +1,7 @@
 """The model, part one: who may ask for what (the rules for callers, allowed types, cpu levels and the quota hook)."""
 
+from typing import Any
+
 from grantwheel import Caller, Policy
 
 CPU = 1
@@ -105,10 +107,8 @@ class Gate:
 
     def longest(self, bundle: str, mask: int, timeout: int, persist: bool) -> dict[int, int]:
         """The types of an apply that would last longer than the policy lets them, with the timeout that it has."""
-        if bundle in self._policy.timeout_max_ms:
-            timeouts = self._policy.timeout_max_ms[bundle]
-        else:
-            timeouts = self._policy.default_timeout_max_ms
+        policy = self._policy
+        timeouts: dict[Any, Any] = dict(policy.timeout_max_ms.get(bundle, policy.default_timeout_max_ms))  # ints by now
         capped = {int(bit): most for bit, most in timeouts.items() if bit & mask and (persist or timeout > most)}
         if capped and self._policy.over_timeout_max == "refuse":
             raise Refused(PERMISSION_DENIED)

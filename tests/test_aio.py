@@ -85,13 +85,13 @@ def test_other_work_goes_on_between_slices() -> None:
 
         async def turn() -> None:
             while True:
-                turns.append(manager.last_sequence())
+                turns.append(manager.last_sequence)
                 await asyncio.sleep(0)
 
         async with aio.running(manager):
             other = asyncio.create_task(turn())
             clock.set(10)
-            await wait_for(lambda: manager.last_sequence() == 40_000)
+            await wait_for(lambda: manager.last_sequence == 40_000)
             other.cancel()
             await asyncio.gather(other, return_exceptions=True)
         assert len(set(turns)) > 10

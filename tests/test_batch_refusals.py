@@ -61,7 +61,7 @@ def test_a_clock_that_steps_back_while_check_is_asked_refuses_the_whole_batch(ba
         manager.apply_many(NUMBERS, NUMBERS, array("i", [CPU]) * 4, NUMBERS)
     clock.set(10)
     assert [record.uid for record in manager.records()] == [700]
-    assert manager.last_sequence() == 1
+    assert manager.last_sequence == 1
 
 
 def test_a_batch_with_a_hook_is_of_one_instant() -> None:

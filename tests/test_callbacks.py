@@ -168,7 +168,7 @@ def test_a_slow_one_delays_nobody_and_gets_a_gap() -> None:
         assert entered.wait(PATIENCE)
         for _ in range(50):
             blink(manager, 100, uid=800)
-            wait_for(lambda: len(fast) == manager.last_sequence())
+            wait_for(lambda: len(fast) == manager.last_sequence)
         assert subscription.pending == 10_000
         go_on.set()
     assert fast == list(range(1, 10_002))
@@ -427,12 +427,12 @@ def test_many_expiries_under_load() -> None:
                 thread.start()
             for thread in threads:
                 thread.join()
-            wait_for(lambda: manager.wake_at() is None)
+            wait_for(lambda: manager.wake_at is None)
     finally:
         logging.getLogger("grantwheel").removeFilter(quiet)
     manager.validate()
     assert manager.records() == []
-    last = manager.last_sequence()
+    last = manager.last_sequence
     assert (subscription.missed, len(good), len(bad)) == (0, last, last)
     check_stream(good, [], last)
     check_stream(slow, slow_gaps, last)

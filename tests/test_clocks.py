@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import time
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -35,6 +36,29 @@ def test_a_manual_clock_stands_still_until_it_is_told() -> None:
     clock.set(3)
     assert clock.now() == 3
     assert ManualClock().now() == 0
+
+
+def test_a_manual_clock_goes_on_by_a_timedelta() -> None:
+    clock = ManualClock(5)
+    clock.advance(timedelta(seconds=2))
+    assert clock.now() == 2_005
+    length: Any
+    for length, error in (
+        (timedelta(milliseconds=-1), ValueError),
+        (timedelta(microseconds=1), ValueError),
+        (1.5, TypeError),
+        (True, TypeError),
+        ("1", TypeError),
+    ):
+        with pytest.raises(error, match=r"^ms must "):
+            clock.advance(length)
+    assert clock.now() == 2_005
+
+
+def test_clocks_show_themselves() -> None:
+    assert repr(ManualClock(5)) == "ManualClock(5)"
+    assert (repr(BootClock()), repr(MonotonicClock())) == ("BootClock()", "MonotonicClock()")
+    assert repr(type("Mine", (ManualClock,), {})(7)) == "Mine(7)"
 
 
 @pytest.mark.parametrize("value", [-1, LATEST + 1, 2**63, 2**64, -(2**70)])
@@ -262,7 +286,7 @@ def test_advance_by_slices_ends_everything_in_order(budget: int | None) -> None:
         order = [(e.time, e.kind != "process_reset", e.pid if e.kind == "process_reset" else e.uid) for e in events]
         assert order == sorted(order)
         ended += [(event.time, event.uid) for event in events]
-        if manager.wake_at() is None:
+        if manager.wake_at is None:
             break
     assert [time for time, _ in ended] == sorted(time for time, _ in ended)
     deadlines = [1 + uid * 37 % 100 for uid in range(200)]
@@ -272,19 +296,16 @@ def test_advance_by_slices_ends_everything_in_order(budget: int | None) -> None:
 
 def test_wake_at_is_never_late() -> None:
     manager, clock = make_manager()
-    assert manager.wake_at() is None
     manager.apply(700, 71, GPS, 100_000)
     manager.apply(800, 81, GPS, 70)
     manager.apply(800, 81, GPS, 50_000)
     manager.apply(900, 91, GPS, 0, persist=True)
-    naps = 0
-    while (wake := manager.wake_at()) is not None:
+    for naps, wake in enumerate(iter(lambda: manager.wake_at, None)):
         exact = manager.next_deadline()
         assert exact is not None
         assert wake <= exact
         clock.set(max(clock.now(), wake))
         manager.advance()
-        naps += 1
         assert naps < 100
     assert clock.now() == 100_000
     assert [record.uid for record in manager.records()] == [900]

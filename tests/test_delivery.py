@@ -185,7 +185,7 @@ def test_a_thread_that_cannot_start_leaves_nothing(monkeypatch: pytest.MonkeyPat
         assert fail(place) == fail(place)
     assert not soon(lambda: begin(3))
     soon(runner.stop)
-    assert numbers(first) == numbers(second) == list(range(1, manager.last_sequence() + 1))
+    assert numbers(first) == numbers(second) == list(range(1, manager.last_sequence + 1))
 
 
 class BrokenHandler(logging.Handler):

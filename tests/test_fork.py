@@ -137,7 +137,7 @@ def busy(manager: Manager) -> Iterator[Manager]:
     threads = [threading.Thread(target=work) for work in (change, follow)]
     for thread in threads:
         thread.start()
-    wait_for(lambda: manager.last_sequence() > 0)
+    wait_for(lambda: manager.last_sequence > 0)
     yield manager
     is_over.set()
     for thread in threads:

@@ -26,22 +26,22 @@ SECONDS = 60  # for what takes milliseconds
 THREAD = "grantwheel"
 
 
-def hold(manager: Manager, mask: int = GPS, ttl_ms: int = 30_000) -> Hold:
-    return manager.hold(mask, uid=UID, pid=PID, ttl_ms=ttl_ms)
+def hold(manager: Manager, mask: int = GPS, timeout_ms: int = 30_000) -> Hold:
+    return manager.hold(mask, uid=UID, pid=PID, timeout_ms=timeout_ms)
 
 
-def outlives_its_time(manager: Manager, held: Hold, ttl_ms: int, wait: Callable[[float], object]) -> bool:
+def outlives_its_time(manager: Manager, held: Hold, timeout_ms: int, wait: Callable[[float], object]) -> bool:
     """Whether the grant is still there when it had run out without renewals; False when the machine was too busy."""
-    wait(3 * ttl_ms / 1000)
+    wait(3 * timeout_ms / 1000)
     renewed = manager.stats().renewed
     return not held.lost and renewed >= 3
 
 
 def test_a_thread_renews() -> None:
-    for ttl_ms in (90, 900, 9000):
+    for timeout_ms in (90, 900, 9000):
         manager = Manager()
-        with hold(manager, ttl_ms=ttl_ms) as held:
-            if outlives_its_time(manager, held, ttl_ms, time.sleep):
+        with hold(manager, timeout_ms=timeout_ms) as held:
+            if outlives_its_time(manager, held, timeout_ms, time.sleep):
                 break
     assert not held.lost
     assert manager.app_mask(UID) == 0
@@ -53,7 +53,7 @@ def test_one_thread_serves_all_holds_and_none_is_left() -> None:
     assert loop_threads() == []
     with hold(manager):
         (thread,) = loop_threads()
-        with hold(manager, AUDIO), hold(manager, GPS, ttl_ms=50):
+        with hold(manager, AUDIO), hold(manager, GPS, timeout_ms=50):
             assert loop_threads() == [thread]
         assert loop_threads() == [thread]
         assert thread.daemon
@@ -64,10 +64,10 @@ def test_one_thread_serves_all_holds_and_none_is_left() -> None:
 
 
 def test_a_shorter_hold_is_renewed_before_a_longer_one() -> None:
-    for ttl_ms in (90, 900, 9000):
+    for timeout_ms in (90, 900, 9000):
         manager = Manager()
-        with hold(manager, ttl_ms=3_600_000), hold(manager, AUDIO, ttl_ms=ttl_ms) as held:
-            if outlives_its_time(manager, held, ttl_ms, time.sleep):
+        with hold(manager, timeout_ms=3_600_000), hold(manager, AUDIO, timeout_ms=timeout_ms) as held:
+            if outlives_its_time(manager, held, timeout_ms, time.sleep):
                 break
     assert not held.lost
 
@@ -77,10 +77,10 @@ def test_a_clock_written_in_python_is_slept_on_too() -> None:
         def now(self) -> int:
             return time.monotonic_ns() // 1_000_000
 
-    for ttl_ms in (90, 900, 9000):
+    for timeout_ms in (90, 900, 9000):
         manager = Manager(clock=Clock())
-        with hold(manager, ttl_ms=ttl_ms) as held:
-            if outlives_its_time(manager, held, ttl_ms, time.sleep):
+        with hold(manager, timeout_ms=timeout_ms) as held:
+            if outlives_its_time(manager, held, timeout_ms, time.sleep):
                 break
     assert not held.lost
 
@@ -95,7 +95,7 @@ def test_a_clock_that_fails_does_not_end_the_thread(caplog: pytest.LogCaptureFix
             return time.monotonic_ns() // 1_000_000
 
     manager = Manager(clock=Clock())
-    with hold(manager, ttl_ms=3):
+    with hold(manager, timeout_ms=3):
         Clock.failing.set()
         wait_for(lambda: "no clock" in caplog.text)
         Clock.failing.clear()
@@ -104,17 +104,17 @@ def test_a_clock_that_fails_does_not_end_the_thread(caplog: pytest.LogCaptureFix
 
 
 def test_a_loop_renews_without_a_thread() -> None:
-    async def main(ttl_ms: int) -> bool:
+    async def main(timeout_ms: int) -> bool:
         manager = Manager()
-        async with hold(manager, ttl_ms=ttl_ms) as held:
+        async with hold(manager, timeout_ms=timeout_ms) as held:
             assert loop_threads() == []
-            await asyncio.sleep(3 * ttl_ms / 1000)
+            await asyncio.sleep(3 * timeout_ms / 1000)
             renewed = not held.lost and manager.stats().renewed >= 3
         assert manager.app_mask(UID) == 0
         assert len(asyncio.all_tasks()) == 1
         return renewed
 
-    assert any(asyncio.run(main(ttl_ms)) for ttl_ms in (90, 900, 9000))
+    assert any(asyncio.run(main(timeout_ms)) for timeout_ms in (90, 900, 9000))
 
 
 def test_a_cancelled_task_releases() -> None:
@@ -163,7 +163,7 @@ def test_tasks_and_threads_share_a_grant() -> None:
 def test_a_loop_that_stalls_loses_the_hold_and_says_so() -> None:
     async def main() -> None:
         manager = Manager()
-        async with hold(manager, ttl_ms=50) as held:
+        async with hold(manager, timeout_ms=50) as held:
             time.sleep(0.2)
             assert held.lost == GPS
             await asyncio.sleep(0.05)
@@ -183,7 +183,7 @@ def test_many_threads_hold_at_once() -> None:
         choices = random.Random(seed + number)
         for _ in range(300):
             mask = choices.choice(masks)
-            with hold(manager, mask, ttl_ms=choices.choice([600_000, 900_000])) as held:
+            with hold(manager, mask, timeout_ms=choices.choice([600_000, 900_000])) as held:
                 if manager.app_mask(UID) & mask != mask or held.lost:
                     wrong.append(f"{mask} lost {held.lost!r}")
                 manager.renew_holds()
@@ -214,7 +214,7 @@ def test_a_slow_hook_does_not_hold_up_the_end_for_long() -> None:
             pass
 
     manager = Manager(policy=Policy(quota=Slow()))
-    with hold(manager, CPU, ttl_ms=600):
+    with hold(manager, CPU, timeout_ms=600):
         assert asked.wait(SECONDS)
     assert manager.app_mask(UID) == 0
     go_on.set()
@@ -238,7 +238,7 @@ def jumping_clock() -> Any:
 def test_a_clock_that_jumps_is_noticed_within_a_second() -> None:
     clock = jumping_clock()
     manager = Manager(clock=clock)
-    with hold(manager, ttl_ms=60_000) as held:
+    with hold(manager, timeout_ms=60_000) as held:
         clock.jumped_ms = 55_000
         wait_for(lambda: manager.stats().renewed == 1)
         assert not held.lost
@@ -248,7 +248,7 @@ def test_a_clock_that_jumps_is_noticed_by_a_loop_too() -> None:
     async def main() -> None:
         clock = jumping_clock()
         manager = Manager(clock=clock)
-        async with hold(manager, ttl_ms=60_000) as held:
+        async with hold(manager, timeout_ms=60_000) as held:
             clock.jumped_ms = 55_000
             end = time.monotonic() + SECONDS
             while manager.stats().renewed < 1 and time.monotonic() < end:
@@ -310,5 +310,5 @@ def test_holds_begin_and_end_in_threads_and_on_loops_at_once() -> None:
     assert lost == []
     assert manager.records() == []
     wait_for(lambda: loop_threads() == [])
-    with hold(manager, ttl_ms=90):
+    with hold(manager, timeout_ms=90):
         wait_for(lambda: manager.stats().renewed > 0)

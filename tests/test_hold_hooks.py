@@ -18,7 +18,7 @@ TTL = 30_000
 
 
 def hold(manager: Manager, mask: int = CPU, **terms: Any) -> Hold:
-    return manager.hold(mask, **{"uid": UID, "pid": PID, "ttl_ms": TTL, **terms})
+    return manager.hold(mask, **{"uid": UID, "pid": PID, "timeout_ms": TTL, **terms})
 
 
 class Doing(Hook):

@@ -22,8 +22,8 @@ from waiting import loop_threads, wait_for
 UID, PID = 1000, 42
 
 
-def hold(manager: Manager, mask: int = GPS, ttl_ms: int = 600_000) -> Hold:
-    return manager.hold(mask, uid=UID, pid=PID, ttl_ms=ttl_ms)
+def hold(manager: Manager, mask: int = GPS, timeout_ms: int = 600_000) -> Hold:
+    return manager.hold(mask, uid=UID, pid=PID, timeout_ms=timeout_ms)
 
 
 def plainly(manager: Manager, mask: int = GPS) -> None:
@@ -150,7 +150,7 @@ def test_renewals_at_any_instruction_are_renewals_once() -> None:
     def work() -> None:
         manager.renew_holds()
 
-    with hold(manager, ttl_ms=300), hold(manager, AUDIO, ttl_ms=300):
+    with hold(manager, timeout_ms=300), hold(manager, AUDIO, timeout_ms=300):
         for where in at_each_instruction(manager.renew_holds, work):
             assert manager.renew_holds() == clock.now() + 100, where
             assert [grant.remaining_ms for grant in manager.records()[0].grants] == [300, 300], where

@@ -32,7 +32,7 @@ class Listening:
 
 
 def hold(manager: Manager, mask: int = GPS, on_lost: Callable[[Hold], object] | None = None, **terms: Any) -> Hold:
-    return manager.hold(mask, on_lost=on_lost, **{"uid": UID, "pid": PID, "ttl_ms": TTL, **terms})
+    return manager.hold(mask, on_lost=on_lost, **{"uid": UID, "pid": PID, "timeout_ms": TTL, **terms})
 
 
 def later(manager: Manager, clock: ManualClock) -> None:
@@ -165,7 +165,7 @@ def test_it_may_end_its_hold_and_begin_another() -> None:
 def test_the_thread_calls_it() -> None:
     manager = Manager()
     heard = Listening()
-    with hold(manager, GPS, heard, ttl_ms=300):
+    with hold(manager, GPS, heard, timeout_ms=300):
         manager.release(UID, PID, GPS)
         wait_for(lambda: heard.news)
     assert heard.news == [(ResourceType.GPS, None)]
@@ -177,7 +177,7 @@ def test_the_loop_calls_it() -> None:
         loop = asyncio.get_running_loop()
         lost = loop.create_future()
         async with hold(
-            manager, GPS, lambda held: lost.set_result((held.lost, asyncio.get_running_loop())), ttl_ms=300
+            manager, GPS, lambda held: lost.set_result((held.lost, asyncio.get_running_loop())), timeout_ms=300
         ):
             manager.release(UID, PID, GPS)
             assert await lost == (ResourceType.GPS, loop)

@@ -21,7 +21,7 @@ SECONDS = 60  # for what takes milliseconds
 
 
 def hold(manager: Manager, mask: int = GPS) -> Hold:
-    return manager.hold(mask, uid=UID, pid=PID, ttl_ms=600_000)
+    return manager.hold(mask, uid=UID, pid=PID, timeout_ms=600_000)
 
 
 def test_the_exit_of_the_interpreter_ends_holds() -> None:
@@ -30,7 +30,7 @@ import threading, grantwheel
 manager = grantwheel.Manager(recorder=lambda command: print(command.kind, command.mask, flush=True))
 
 def hold():
-    with manager.hold(32, ttl_ms=90):
+    with manager.hold(32, timeout_ms=90):
         inside.set()
         threading.Event().wait()
 

@@ -143,7 +143,7 @@ def test_a_child_that_lets_go_does_not_disturb_its_parent() -> None:
         runner.start()
         in_child(child)
         manager.apply(1, 1, GPS, 1)
-        wait_for(lambda: manager.last_sequence() == 2)
+        wait_for(lambda: manager.last_sequence == 2)
         runner.stop()
         """)
     assert lines == ["child 0", "apply", "expired"]
@@ -158,7 +158,7 @@ def test_a_child_may_leave_the_block_of_its_parent() -> None:
                 sys.exit(0)
             os.wait()
             manager.apply(1, 1, GPS, 1)
-            wait_for(lambda: manager.last_sequence() == 2)
+            wait_for(lambda: manager.last_sequence == 2)
         """)
     assert lines == ["apply", "expired"]
     assert errors == ""
@@ -228,7 +228,7 @@ def test_a_runner_goes_on_for_the_threads_that_outlive_the_main_thread() -> None
         def work():
             threading.main_thread().join()
             manager.apply(1, 1, GPS, 1)
-            wait_for(lambda: manager.last_sequence() == 2)
+            wait_for(lambda: manager.last_sequence == 2)
 
         threading.Thread(target=work).start()
         """)
@@ -305,7 +305,7 @@ def test_signals_disturb_nothing() -> None:
         with manager.running():
             for uid in range(300):
                 manager.apply(uid, 1, GPS, 1 + uid % 100)
-            wait_for(lambda: manager.wake_at() is None and len(caught) > 10)
+            wait_for(lambda: manager.wake_at is None and len(caught) > 10)
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
@@ -402,7 +402,7 @@ def test_the_lock_is_free_while_python_runs() -> None:
     with manager.running():
         manager.apply(700, 71, 1, 10)
         clock.set(10)
-        wait_for(lambda: manager.last_sequence() == 2)
+        wait_for(lambda: manager.last_sequence == 2)
     assert len(done) == 5
 
 

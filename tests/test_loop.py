@@ -67,7 +67,7 @@ def test_a_failure_of_the_thread_is_shown_and_raised(
     with manager.running():
         manager.apply(1, 1, GPS, 5)
         clock.advance(5)
-    assert manager.last_sequence() == 2
+    assert manager.last_sequence == 2
 
 
 def test_a_thread_that_cannot_be_started_leaves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -142,10 +142,10 @@ def test_an_interrupt_at_every_line_of_running() -> None:
         def check() -> None:
             assert manager.runner is None
             wait_for(lambda: own_threads() == [])
-            assert heard == list(range(1, manager.last_sequence() + 1))
+            assert heard == list(range(1, manager.last_sequence + 1))
             with manager.running():
                 manager.apply(2, 2, GPS, 5)
-            assert heard[-1] == manager.last_sequence()
+            assert heard[-1] == manager.last_sequence
 
         return Scene(play, interrupt, check)
 

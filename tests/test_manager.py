@@ -189,7 +189,7 @@ def test_closing_ends_every_call() -> None:
         lambda: setattr(manager, "ready", False),
         manager.advance,
         manager.next_deadline,
-        manager.wake_at,
+        lambda: manager.wake_at,
         lambda: manager.subscribe("t"),
         lambda: manager.unsubscribe("nobody"),
         lambda: manager.unsubscribe("s"),
@@ -282,7 +282,7 @@ def test_repr_tells_and_changes_nothing() -> None:
     manager.apply(1, 11, GPS, 10)
     clock.set(50)
     assert re.fullmatch(r"<Manager on .*ManualClock.*, 1 events>", repr(manager))
-    assert manager.last_sequence() == 1  # what is due has not been ended by it
+    assert manager.last_sequence == 1  # what is due has not been ended by it
 
 
 def test_wall_time_of_an_instant() -> None:

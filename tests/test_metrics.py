@@ -103,7 +103,7 @@ def test_what_is_not_refused_by_the_documented_rules_is_not_counted() -> None:
     with pytest.raises(ValueError, match="now must not be before"):
         manager.apply(UID, PID, GPS, 5)
     with pytest.raises(TypeError):
-        manager.apply(UID, PID, GPS, None)  # type: ignore[arg-type]
+        manager.apply(UID, PID, GPS, None)
     clock.set(10)
     assert refused(manager) == {}
 

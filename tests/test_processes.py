@@ -96,10 +96,10 @@ def test_a_death_ends_the_grants_of_the_process_and_the_last_one_those_of_the_ap
 def kill_ms(manager: Manager, pid: int) -> float:
     """How long after its kill the event of a watched process is there, in ms."""
     manager.apply(processes.watch(manager, pid).uid, pid, CPU, TTL, process=True)
-    last = manager.last_sequence()
+    last = manager.last_sequence
     killed = time.monotonic()
     os.kill(pid, signal.SIGKILL)
-    wait_for(lambda: manager.last_sequence() > last)
+    wait_for(lambda: manager.last_sequence > last)
     return (time.monotonic() - killed) * 1000
 
 

@@ -56,7 +56,7 @@ class Stage:
         assert self.manager.runner is None
         with self.manager.running():
             self.blink()
-        assert [event.sequence for event in self.events] == list(range(1, self.manager.last_sequence() + 1))
+        assert [event.sequence for event in self.events] == list(range(1, self.manager.last_sequence + 1))
         assert (self.subscription.pending, self.subscription.missed) == (0, 0)
         self.check_threads()
 

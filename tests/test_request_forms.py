@@ -137,6 +137,28 @@ def test_a_request_checks_nothing_when_it_is_made() -> None:
     assert made.timeOut is made
 
 
+def test_a_request_is_made_of_a_mapping() -> None:
+    fields: dict[str, Any] = {"resourceTypes": CPU, "isApply": True, "timeOut": 5, "reason": "why"}
+    made = EfficiencyResourcesRequest.of(fields)
+    assert made == EfficiencyResourcesRequest(**fields)
+    assert EfficiencyResourcesRequest.of(MappingProxyType(fields), strict=True) == made
+    misspelt: dict[Any, Any] = {**fields, "isPersistent": True, 3: 4}
+    assert EfficiencyResourcesRequest.of(misspelt) == made
+    with pytest.raises(TypeError, match="has no field 'isPersistent'"):
+        EfficiencyResourcesRequest.of(misspelt, strict=True)
+    given: Any
+    for given in (None, 3, "isApply", [("isApply", True)], made):
+        with pytest.raises(TypeError, match=r"^mapping must be a mapping, not"):
+            EfficiencyResourcesRequest.of(given)
+    with pytest.raises(TypeError, match="strict"):
+        EfficiencyResourcesRequest.of(fields, strict=1)  # type: ignore[arg-type]
+
+    class Request(EfficiencyResourcesRequest):
+        pass
+
+    assert type(Request.of(fields)) is Request
+
+
 def test_a_request_compares_and_shows_its_present_fields() -> None:
     first = EfficiencyResourcesRequest(resourceTypes=CPU, isApply=True)
     assert first == EfficiencyResourcesRequest(isApply=True, resourceTypes=CPU)

@@ -27,7 +27,7 @@ def test_what_is_due_ends_by_itself() -> None:
         manager.apply(700, 71, GPS, 40)
         clock.set(39)
         clock.set(40)
-        wait_for(lambda: manager.last_sequence() == 2)
+        wait_for(lambda: manager.last_sequence == 2)
     assert manager.runner is None
     assert [(event.time, event.cause) for event in manager.drain()] == [(0, Cause.APPLY), (40, Cause.EXPIRED)]
 
@@ -39,7 +39,7 @@ def test_an_earlier_deadline_wakes_the_runner() -> None:
         manager.apply(800, 81, GPS, 500)
         manager.apply(900, 91, GPS, 10)
         clock.set(10)
-        wait_for(lambda: manager.last_sequence() == 4)
+        wait_for(lambda: manager.last_sequence == 4)
         assert manager.drain()[-1].uid == 900
 
 
@@ -51,9 +51,9 @@ def test_a_renewal_puts_the_end_off() -> None:
         clock.set(10)
         manager.apply(800, 81, GPS, 1)
         clock.set(11)
-        wait_for(lambda: manager.last_sequence() == 3)
+        wait_for(lambda: manager.last_sequence == 3)
         clock.set(30)
-        wait_for(lambda: manager.last_sequence() == 4)
+        wait_for(lambda: manager.last_sequence == 4)
     assert [(event.uid, event.time) for event in manager.drain()[2:]] == [(800, 11), (700, 30)]
 
 
@@ -63,7 +63,7 @@ def test_more_is_due_than_one_slice_takes() -> None:
         manager.apply(uid, 1, GPS, 10 + uid % 3)
     with manager.running():
         clock.set(1000)
-        wait_for(lambda: manager.last_sequence() == 10_000)
+        wait_for(lambda: manager.last_sequence == 10_000)
     events = manager.drain()[5000:]
     times = [event.time for event in events]
     assert times == sorted(times)
@@ -131,7 +131,7 @@ def test_a_runner_may_start_again() -> None:
         clock.advance(10)
         runner.stop()
         runner.stop()
-        assert manager.last_sequence() == 2 * (number + 1)
+        assert manager.last_sequence == 2 * (number + 1)
 
 
 def test_no_thread_is_left() -> None:
@@ -314,5 +314,5 @@ def test_a_clock_that_is_set_back_is_logged_and_goes_on(caplog: pytest.LogCaptur
         wait_for(lambda: caplog.records)
         assert "the alarm of a manager failed" in caplog.text
         clock.set(100)
-        wait_for(lambda: manager.last_sequence() == 2)
+        wait_for(lambda: manager.last_sequence == 2)
     assert brief(manager.drain())[-1] == (EventKind.APP_RESET, 700, 71, GPS)

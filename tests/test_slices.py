@@ -102,7 +102,7 @@ def wait_for_the_lock(manager: Manager) -> None:
     while thread.is_alive():
         manager.app_mask(1)
         manager.apply(1, 1, GPS, 10)
-        manager.last_sequence()
+        _ = manager.last_sequence
 
 
 # These are one step: nothing can come in between. But nobody waits for the GIL.
@@ -211,9 +211,9 @@ def test_what_has_ended_is_settled_though_the_manager_is_closed_in_the_middle() 
 
         thread = threading.Thread(target=count)
         thread.start()
-        while manager.last_sequence() == MANY:
+        while manager.last_sequence == MANY:
             pass
-        ended = manager.last_sequence() - MANY
+        ended = manager.last_sequence - MANY
         manager.close()
         thread.join()
         del reader

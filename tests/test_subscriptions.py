@@ -450,7 +450,7 @@ def test_garbage_may_be_collected_while_a_descriptor_is_refused(is_joint: bool) 
         for threshold in range(20):
             gc.disable()
             gc.collect()
-            Finaliser(lambda: calls.append(manager.last_sequence()))
+            Finaliser(lambda: calls.append(manager.last_sequence))
             gc.set_threshold(threshold + 1)  # so many objects later
             gc.enable()
             check_no_descriptor(manager.fileno if is_joint else reader.fileno)

@@ -90,7 +90,7 @@ def test_advance_renews_holds_on_its_way(
     grantwheel_advance: testing.Advance, grantwheel_clock: ManualClock, grantwheel_manager: Manager
 ) -> None:
     grantwheel_manager.apply(2, 22, GPS, 95)
-    with grantwheel_manager.hold(CPU, uid=1, pid=11, ttl_ms=30) as held:
+    with grantwheel_manager.hold(CPU, uid=1, pid=11, timeout_ms=30) as held:
         # Between two renewals something ends, and is told when it does.
         assert [(event.time, event.uid) for event in grantwheel_advance(1_000)] == [(95, 2)]
         assert not held.lost

@@ -99,7 +99,7 @@ class Crowd:
     def go_on(self, dice: random.Random) -> None:
         self.clock.advance(dice.randrange(3))
         self.manager.advance(dice.randrange(1, 50))
-        self.manager.wake_at()
+        _ = self.manager.wake_at
         self.manager.next_deadline()
 
     def look(self, dice: random.Random) -> None:
@@ -154,7 +154,7 @@ def held_after(events: list[Event]) -> tuple[dict[int, int], dict[int, int]]:
 
 def check_sums(manager: Manager, events: list[Event]) -> None:
     """Check that events, counters and records tell the same story."""
-    assert [event.sequence for event in events] == list(range(1, manager.last_sequence() + 1))
+    assert [event.sequence for event in events] == list(range(1, manager.last_sequence + 1))
     times = [event.time for event in events if event.cause != Cause.EXPIRED]
     assert times == sorted(times)
     apps, processes = held_after(events)
@@ -239,7 +239,7 @@ def test_a_close_ends_everybody(attempt: int) -> None:
         return work
 
     def close() -> None:
-        wait_for(lambda: manager.last_sequence() > 300)
+        wait_for(lambda: manager.last_sequence > 300)
         manager.close()
 
     runner = manager.running()
@@ -336,7 +336,7 @@ def test_managers_of_the_c_abi_have_nothing_in_common() -> None:
 
     at_once(*[partial(work, number) for number in range(4)])
     assert shared.records() == []
-    assert shared.last_sequence() == 4 * 10 * 20 * 2
+    assert shared.last_sequence == 4 * 10 * 20 * 2
     shared.validate()
 
 

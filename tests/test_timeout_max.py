@@ -78,12 +78,12 @@ def test_a_renewal_is_cut_and_refused_as_an_apply_is() -> None:
 
 def test_a_hold_lasts_no_longer_without_a_renewal() -> None:
     manager, clock = make_manager(policy=CAPPING)
-    with manager.hold(GPS, uid=700, pid=71, ttl_ms=300):
+    with manager.hold(GPS, uid=700, pid=71, timeout_ms=300):
         assert grants(manager) == {GPS: (100, 100)}
         clock.set(100)
         assert manager.app_mask(700) == 0
     manager.set_policy(REFUSING)
-    check_refused(manager, lambda: manager.hold(GPS, uid=700, pid=71, ttl_ms=300).__enter__(), 201, 201)
+    check_refused(manager, lambda: manager.hold(GPS, uid=700, pid=71, timeout_ms=300).__enter__(), 201, 201)
 
 
 def test_a_release_is_never_too_long() -> None:

@@ -252,6 +252,20 @@ def test_arguments_may_be_named(manager: Manager) -> None:
     assert manager.reset_all(pid=71, uid=700) == GPS | TIMER
 
 
+def test_what_is_persistent_needs_no_timeout(manager: Manager) -> None:
+    assert manager.apply(701, 71, GPS, persist=True) == GPS
+    assert manager.renew(701, 71, GPS, persist=True) == GPS
+    assert manager.apply(701, 71, CPU, None, persist=True) == CPU
+    record = manager.find_app(701)
+    assert record is not None
+    assert [(grant.persist, grant.timeout_ms) for grant in record.grants] == [(True, 0), (True, 0)]
+    with unchanged(manager):
+        for call in (manager.apply, manager.renew):
+            for arguments in ((701, 71, GPS), (701, 71, GPS, None)):
+                with pytest.raises(TypeError, match=r"^timeout_ms must be given, unless persist is True$"):
+                    call(*arguments)
+
+
 def test_integers_of_every_kind(manager: Manager) -> None:
     mask: Any
     for mask in (ResourceType.GPS, ResourceType.GPS | ResourceType.CPU, Indexed(int(GPS))):

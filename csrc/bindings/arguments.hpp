@@ -40,8 +40,8 @@ public:
     [[nodiscard]] std::array<PyObject*, size> read(PyObject* const* arguments, Py_ssize_t count,
                                                    PyObject* keywords) const {
         std::array<PyObject*, size> values{};
-        if (keywords == nullptr && count == static_cast<Py_ssize_t>(required)) {
-            std::copy_n(arguments, required, values.begin());
+        if (keywords == nullptr && count == static_cast<Py_ssize_t>(positional)) {
+            std::copy_n(arguments, positional, values.begin());
         } else {
             read_arguments({function_, names_, required, positional}, arguments, count, keywords, values);
         }

@@ -82,18 +82,18 @@ struct DoneObject {
 
 PyTypeObject* done_type = nullptr;  // lives as long as the process, as the module does
 
-PyObject*& value_of(PyObject* done) noexcept { return reinterpret_cast<DoneObject*>(done)->value; }
+PyObject*& done_value(PyObject* done) noexcept { return reinterpret_cast<DoneObject*>(done)->value; }
 
 PyObject* make_done(PyObject* value) {
     PyObject* const done = PyType_GenericAlloc(done_type, 0);
     if (done == nullptr) throw py::error_already_set();
-    value_of(done) = Py_NewRef(value);
+    done_value(done) = Py_NewRef(value);
     return done;
 }
 
 // Not with the value itself, of which CPython would take a tuple apart.
 PyObject* finish(PyObject* done) {
-    PyObject* const stop = PyObject_CallOneArg(PyExc_StopIteration, value_of(done));
+    PyObject* const stop = PyObject_CallOneArg(PyExc_StopIteration, done_value(done));
     if (stop != nullptr) {
         PyErr_SetObject(PyExc_StopIteration, stop);
         Py_DECREF(stop);
@@ -103,12 +103,12 @@ PyObject* finish(PyObject* done) {
 
 int traverse_done(PyObject* done, visitproc visit, void* arg) {
     Py_VISIT(Py_TYPE(done));
-    Py_VISIT(value_of(done));
+    Py_VISIT(done_value(done));
     return 0;
 }
 
 int clear_done(PyObject* done) {
-    Py_CLEAR(value_of(done));
+    Py_CLEAR(done_value(done));
     return 0;
 }
 

@@ -2,6 +2,8 @@
 
 #include <sys/timerfd.h>
 
+#include <type_traits>
+
 #include "bindings/gil.hpp"
 #include "bindings/instances.hpp"
 
@@ -138,12 +140,34 @@ std::shared_ptr<Alarm> ClockReader::make_alarm() const {
                           " cannot be slept on: use BootClock, MonotonicClock or ManualClock, or drive it by hand");
 }
 
+namespace {
+
+// A length of time as ms: an int, or a timedelta.
+Instant to_length(const py::object& given) {
+    if (PyLong_Check(given.ptr()) != 0) return to_instant(given, "ms");
+    return to_instant(py::module_::import("grantwheel._times").attr("to_ms")(given, "ms"), "ms");
+}
+
+// How it is made, or what it shows; of one that `__new__` alone has made its class.
+template <typename Clock>
+py::str represent(const py::object& clock) {
+    const py::object name = py::type::of(clock).attr("__name__");
+    const Clock* const value = value_of<Clock>(clock.ptr());
+    if (value == nullptr) return py::str("<{} without a value>").format(name);
+    if constexpr (std::is_same_v<Clock, ManualClock>) return py::str("{}({})").format(name, value->now());
+    return py::str("{}()").format(name);
+}
+
+}  // namespace
+
 void bind_clocks(py::module_& module) {
     bind_class<BootClock>(module, "BootClock", "Milliseconds since boot, time in suspend included.")
         .def(py::init([] { return std::make_unique<BootClock>(); }))
+        .def("__repr__", &represent<BootClock>)
         .def("now", [](const BootClock&) { return boot_now(); }, "Return the milliseconds since boot.");
     bind_class<MonotonicClock>(module, "MonotonicClock", "Milliseconds since boot, time in suspend left out.")
         .def(py::init([] { return std::make_unique<MonotonicClock>(); }))
+        .def("__repr__", &represent<MonotonicClock>)
         .def("now", [](const MonotonicClock&) { return monotonic_now(); }, "Return the milliseconds since boot.");
     bind_class<ManualClock>(module, "ManualClock",
                             "A clock that stands still until it is told: virtual time for tests and simulations.\n\n"
@@ -151,6 +175,7 @@ void bind_clocks(py::module_& module) {
         .def(py::init(
                  [](const py::object& start) { return std::make_unique<ManualClock>(to_instant(start, "start_ms")); }),
              py::arg("start_ms") = 0)
+        .def("__repr__", &represent<ManualClock>)
         .def("now", &ManualClock::now, "Return the milliseconds that it shows.")
         .def(
             "set", [](ManualClock& clock, const py::object& ms) { clock.set(to_instant(ms, "ms")); }, py::arg("ms"),
@@ -158,11 +183,11 @@ void bind_clocks(py::module_& module) {
         .def(
             "advance",
             [](ManualClock& clock, const py::object& ms) {
-                const Instant now = clock.now() + to_instant(ms, "ms");
+                const Instant now = clock.now() + to_length(ms);
                 if (now > max_now) throw py::value_error("ms must not lead beyond 2^62");
                 clock.set(now);
             },
-            py::arg("ms"), "Go on by this many milliseconds, at least 0.");
+            py::arg("ms"), "Go on by this many milliseconds, at least 0, or by a timedelta of whole ones.");
 }
 
 }  // namespace grantwheel::bindings

@@ -326,7 +326,7 @@ void bind_events(ManagerClass& bound, py::module_& module) {
              "number to go on). Any number of readers.")
         .def("read_columns", &read<ColumnsOfEvents>, py::arg("after"), py::arg("limit") = py::none(),
              py::arg("until") = UINT64_MAX, "Return the same as `read` with the events as EventColumns.")
-        .def("last_sequence", &last_sequence, "Return the number of the newest event; 0 before the first.");
+        .def_property_readonly("last_sequence", &last_sequence, "The number of the newest event; 0 before the first.");
 }
 
 }  // namespace grantwheel::bindings

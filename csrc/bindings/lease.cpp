@@ -310,7 +310,7 @@ void Lease::forget() noexcept {
 namespace {
 
 std::unique_ptr<Lease> make_lease(const py::object& manager, const py::object& uid, const py::object& pid,
-                                  const py::object& mask, const py::object& ttl_ms, const py::object& process,
+                                  const py::object& mask, const py::object& timeout_ms, const py::object& process,
                                   const py::object& reason, const py::object& cpu_level, const py::object& caller) {
     Shell& shell = manager.cast<Shell&>();
     Application application{.uid = to_int64(uid.ptr(), "uid"),
@@ -320,7 +320,7 @@ std::unique_ptr<Lease> make_lease(const py::object& manager, const py::object& u
                                         .is_apply = true,
                                         .is_process = to_bool(process.ptr(), "process", false),
                                         .cpu_level = to_level(cpu_level.ptr(), "cpu_level"),
-                                        .timeout_ms = to_timeout(ttl_ms.ptr(), "ttl_ms"),
+                                        .timeout_ms = to_timeout(timeout_ms.ptr(), "timeout_ms"),
                                         .reason = to_text(reason.ptr(), "reason")}};
     return std::make_unique<Lease>(manager, std::make_shared<Share>(shell, std::move(application), reason));
 }
@@ -331,7 +331,7 @@ void bind_leases(py::module_& module) {
     bind_class<Lease>(module, "Lease", "What one block holds of the grants of its owners. Ends with itself.",
                       see_through<Lease>)
         .def(py::init(&make_lease), py::arg("manager"), py::arg("uid"), py::arg("pid"), py::arg("mask"),
-             py::arg("ttl_ms"), py::arg("process"), py::arg("reason"), py::arg("cpu_level"), py::arg("caller"),
+             py::arg("timeout_ms"), py::arg("process"), py::arg("reason"), py::arg("cpu_level"), py::arg("caller"),
              py::pos_only())
         .def(
             "begin", [](const Lease& lease) { return mask_int(lease.share()->begin()); },

@@ -7,6 +7,8 @@
 #include <string>
 #include <utility>
 
+#include "bindings/arguments.hpp"
+#include "bindings/calls.hpp"
 #include "bindings/errors.hpp"
 
 namespace grantwheel::bindings {
@@ -120,6 +122,37 @@ PyObject* compare(PyObject* self, PyObject* other, int operation) {
     });
 }
 
+bool is_field(PyObject* name) {
+    for (PyObject* const known : interned_names) {
+        if (PyUnicode_Check(name) != 0 && PyUnicode_Compare(known, name) == 0) return true;
+    }
+    return false;
+}
+
+// The classmethod `of(mapping, *, strict=False)`.
+PyObject* of(PyObject* type, PyObject* const* arguments, Py_ssize_t count, PyObject* keywords) {
+    return guarded([&] {
+        static const Parameters<2, 1> parameters("of", {"mapping", "strict"});
+        const auto [given, strict] = parameters.read(arguments, count, keywords);
+        const bool is_strict = to_bool(strict, "strict", false);
+        if (PyMapping_Check(given) == 0 || !py::hasattr(given, "keys")) {
+            throw py::type_error(std::string("mapping must be a mapping, not ") + Py_TYPE(given)->tp_name);
+        }
+        py::dict fields;
+        fields.attr("update")(py::handle(given));
+        const py::object made = py::handle(type)();
+        for (const auto& [name, value] : fields) {
+            if (is_field(name.ptr())) {
+                py::setattr(made, name, value);
+            } else if (is_strict) {
+                PyErr_Format(PyExc_TypeError, "EfficiencyResourcesRequest has no field %R", name.ptr());
+                throw py::error_already_set();
+            }
+        }
+        return py::object(made).release().ptr();
+    });
+}
+
 // The form of object state that copy and pickle set by setattr.
 PyObject* state(PyObject* self, PyObject*) {
     return guarded([&] { return py::make_tuple(py::none(), present_fields(self)).release().ptr(); });
@@ -160,6 +193,12 @@ PyObject* request_field(PyObject* request, Field field) noexcept {
 void bind_request_type(py::module_& module) {
     static auto members = make_members(std::make_index_sequence<field_count>{});
     static PyMethodDef methods[] = {
+        {"of", as_c_function(of), METH_CLASS | METH_FASTCALL | METH_KEYWORDS,
+         "of(mapping, *, strict=False)\n--\n\n"
+         "Make a request of the fields of a mapping; keys that name none are left out, as the documented calls do it.\n\n"
+         "Parameters\n----------\n"
+         "mapping : mapping\n    The fields by name.\n"
+         "strict : bool\n    Raise TypeError for a key that names no field: it is most often a misspelt one."},
         {"__getstate__", state, METH_NOARGS, "Return what copy and pickle need."},
         {nullptr, nullptr, 0, nullptr},
     };

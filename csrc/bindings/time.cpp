@@ -81,9 +81,10 @@ void bind_time(ManagerClass& bound, py::module_& module) {
             "next_deadline", &next_deadline,
             "Return the earliest deadline of all grants held now, exactly, in ms of the clock; None when none is timed.\n\n"
             "Advances first.")
-        .def("wake_at", &wake_at,
-             "Return an instant not later than the next deadline, in ms of the clock; None when no grant is timed.\n\n"
-             "A driver may sleep until then. Cheap, and not exact; already past when something waits for `advance`.");
+        .def_property_readonly(
+            "wake_at", &wake_at,
+            "An instant not later than the next deadline, in ms of the clock; None when no grant is timed.\n\n"
+            "A driver may sleep until then. Cheap, and not exact; already past when something waits for `advance`.");
 }
 
 }  // namespace grantwheel::bindings

@@ -10,23 +10,27 @@ namespace grantwheel::bindings {
 
 namespace {
 
-// What apply and renew are given: `uid, pid, mask, timeout_ms, persist, process, reason, cpu_level, caller`.
+// What apply and renew are given: `uid, pid, mask, timeout_ms, persist, process, reason, cpu_level, caller`. What is
+// persistent needs no timeout.
 Application to_application(const std::array<PyObject*, 9>& values) {
+    const bool is_persist = to_bool(values[4], "persist", false);
+    const bool has_timeout = values[3] != nullptr && values[3] != Py_None;
+    if (!has_timeout && !is_persist) throw py::type_error("timeout_ms must be given, unless persist is True");
     return {.uid = to_int64(values[0], "uid"),
             .pid = to_int64(values[1], "pid"),
             .caller = to_caller(values[8]),
             .request = {.mask = to_mask(values[2], "mask"),
                         .is_apply = true,
-                        .is_persist = to_bool(values[4], "persist", false),
+                        .is_persist = is_persist,
                         .is_process = to_bool(values[5], "process", false),
                         .cpu_level = to_level(values[7], "cpu_level"),
-                        .timeout_ms = to_timeout(values[3], "timeout_ms"),
+                        .timeout_ms = has_timeout ? to_timeout(values[3], "timeout_ms") : 0,
                         .reason = to_text(values[6], "reason")}};
 }
 
 PyObject* apply(PyObject* self, PyObject* const* arguments, Py_ssize_t count, PyObject* keywords) {
     return fast_call(self, [&](Shell& shell) {
-        static const Parameters<9, 4> parameters(
+        static const Parameters<9, 3, 4> parameters(
             "apply", {"uid", "pid", "mask", "timeout_ms", "persist", "process", "reason", "cpu_level", "caller"});
         const Application call = to_application(parameters.read(arguments, count, keywords));
         return shell.change({call.uid, call.request.mask},
@@ -43,7 +47,7 @@ class OnlyHeld final : public Shell::Clause {
 
 PyObject* renew(PyObject* self, PyObject* const* arguments, Py_ssize_t count, PyObject* keywords) {
     return fast_call(self, [&](Shell& shell) {
-        static const Parameters<9, 4> parameters(
+        static const Parameters<9, 3, 4> parameters(
             "renew", {"uid", "pid", "mask", "timeout_ms", "persist", "process", "reason", "cpu_level", "caller"});
         const Application call = to_application(parameters.read(arguments, count, keywords));
         OnlyHeld only_held;
@@ -101,12 +105,12 @@ PyObject* process_mask(PyObject* self, PyObject* pid) {
 
 PyMethodDef typed_methods[] = {
     {"apply", as_c_function(apply), METH_FASTCALL | METH_KEYWORDS,
-     "apply($self, uid, pid, mask, timeout_ms, *, persist=False, process=False, reason='', cpu_level=-1, caller=None)\n--\n\n"
+     "apply($self, uid, pid, mask, timeout_ms=None, *, persist=False, process=False, reason='', cpu_level=-1, caller=None)\n--\n\n"
      "Grant the types of a mask, or renew them: a deadline is extended, never shortened.\n\n"
      "Parameters\n----------\n"
      "uid, pid : int\n    The caller: 0..2^32-2 and 0..2^31-1.\n"
      "mask : int\n    The types, 1..511.\n"
-     "timeout_ms : int\n    How long, in ms, 0..2^32-1; not 0 unless `persist`.\n"
+     "timeout_ms : int\n    How long, in ms, 1..2^32-1; with `persist` it may be left out.\n"
      "persist : bool\n    Grant without a deadline, until released.\n"
      "process : bool\n    Grant CPU to the process; the other types always go to the app.\n"
      "reason : str\n    Why, at most 1024 bytes of UTF-8.\n"
@@ -118,7 +122,7 @@ PyMethodDef typed_methods[] = {
      "TypeError\n    An argument has the wrong type.\n"
      "ValueError\n    The clock has run backwards or out of range."},
     {"renew", as_c_function(renew), METH_FASTCALL | METH_KEYWORDS,
-     "renew($self, uid, pid, mask, timeout_ms, *, persist=False, process=False, reason='', cpu_level=-1, caller=None)\n--\n\n"
+     "renew($self, uid, pid, mask, timeout_ms=None, *, persist=False, process=False, reason='', cpu_level=-1, caller=None)\n--\n\n"
      "Apply for those types of a mask that are held: what has ended is not granted again.\n\n"
      "Parameters are those of `apply`.\n\n"
      "Returns\n-------\nint\n    The types that were renewed; 0 when none is held.\n\n"

@@ -1,6 +1,7 @@
 """The compiled engine. What users see is in the package `grantwheel`; this is its foundation."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import timedelta
 from types import ModuleType
 from typing import Any, Final, Self, SupportsIndex
 
@@ -62,7 +63,7 @@ class ManualClock:
     def __init__(self, start_ms: int = 0) -> None: ...
     def now(self) -> int: ...
     def set(self, ms: int) -> None: ...
-    def advance(self, ms: int) -> None: ...
+    def advance(self, ms: int | timedelta) -> None: ...
 
 class Cursor:
     def __init__(self, manager: Manager, kinds: int, uids: list[int] | None) -> None: ...
@@ -100,7 +101,7 @@ class Lease:
         uid: int,
         pid: int,
         mask: int,
-        ttl_ms: int,
+        timeout_ms: int,
         process: bool,
         reason: str,
         cpu_level: int,
@@ -156,6 +157,8 @@ class EfficiencyResourcesRequest:
         isProcess: Any = ...,
         cpuLevel: Any = ...,
     ) -> None: ...
+    @classmethod
+    def of(cls, mapping: Mapping[str, Any], *, strict: bool = False) -> Self: ...
 
 class Manager:
     def __init__(
@@ -173,7 +176,7 @@ class Manager:
         uid: SupportsIndex,
         pid: SupportsIndex,
         mask: SupportsIndex,
-        timeout_ms: SupportsIndex,
+        timeout_ms: SupportsIndex | None = None,
         *,
         persist: bool = False,
         process: bool = False,
@@ -186,7 +189,7 @@ class Manager:
         uid: SupportsIndex,
         pid: SupportsIndex,
         mask: SupportsIndex,
-        timeout_ms: SupportsIndex,
+        timeout_ms: SupportsIndex | None = None,
         *,
         persist: bool = False,
         process: bool = False,
@@ -241,6 +244,7 @@ class Manager:
     def close(self) -> None: ...
     def advance(self, budget: SupportsIndex | None = None) -> int: ...
     def next_deadline(self) -> int | None: ...
+    @property
     def wake_at(self) -> int | None: ...
     def find_app(self, uid: SupportsIndex) -> Record | None: ...
     def find_process(self, pid: SupportsIndex) -> Record | None: ...
@@ -254,5 +258,6 @@ class Manager:
     def read_columns(
         self, after: int, limit: SupportsIndex | None = None, until: int = ...
     ) -> tuple[EventColumns, int, int]: ...
+    @property
     def last_sequence(self) -> int: ...
     def validate(self) -> None: ...

@@ -3,9 +3,11 @@
 import operator
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
+from datetime import timedelta
 from enum import Enum, StrEnum
 from typing import Any, TypeVar
 
+from ._times import to_ms
 from .caller import Caller
 from .types import EfficiencyResourcesCpuLevel, ResourceType
 
@@ -42,7 +44,9 @@ def timeouts(value: object, name: str) -> dict[ResourceType, int]:
     """Return the shortest timeout that is given for each single type, ascending."""
     shortest: dict[ResourceType, int] = {}
     for key, given in _mapping(value, name, "types").items():
-        timeout = _within(given, f"{name}[{key!r}]", 1, _MAX_TIMEOUT, "ms")
+        place = f"{name}[{key!r}]"
+        length = to_ms(given, place) if isinstance(given, timedelta) else given
+        timeout = _within(length, place, 1, _MAX_TIMEOUT, "ms")
         for single in _types_of(key, f"a key of {name}"):
             shortest[single] = min(timeout, shortest.get(single, timeout))
     return dict(sorted(shortest.items()))

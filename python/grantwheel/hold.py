@@ -6,15 +6,19 @@ decided in `_core.Lease`, under the manager's own lock. Here is what lives aroun
 """
 
 import contextlib
+import functools
+import inspect
 import logging
 import operator
 import weakref
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
 
 from . import _core
 from ._callback import refuse_coroutine, require_plain
 from ._process import OfOneProcess, end_at_exit
+from ._times import to_ms
 from ._waiting import wait_until
 from .caller import Caller
 from .run.loop import Loop
@@ -32,6 +36,8 @@ _CLOSED = 980000402  # the inner code of a closed manager
 
 
 OnLost = Callable[["Hold"], object]
+_Arguments = ParamSpec("_Arguments")
+_Result = TypeVar("_Result")
 
 
 class Hold(_core.AsyncBlock, OfOneProcess):
@@ -43,16 +49,18 @@ class Hold(_core.AsyncBlock, OfOneProcess):
         self,
         holds: "Holds",
         lease: _core.Lease,
-        ttl_ms: int,
+        timeout_ms: int,
         about: str,
         on_lost: "OnLost | None",
+        again: "Callable[[], Hold]",
     ) -> None:
         super().__init__()
         self._holds = holds
         self._lease = lease
-        self._interval_ms = max(ttl_ms // _PARTS, 1)
+        self._interval_ms = max(timeout_ms // _PARTS, 1)
         self._about = about
         self._on_lost = on_lost
+        self._again = again  # makes another one like this
         self._told = 0  # what it has been told to be lost
         self._failure: Exception | None = None
 
@@ -91,6 +99,38 @@ class Hold(_core.AsyncBlock, OfOneProcess):
         """Why the last renewal failed; None when it came through. The next one is tried all the same."""
         self._require_here()
         return self._failure
+
+    def __call__(self, function: Callable[_Arguments, _Result], /) -> Callable[_Arguments, _Result]:
+        """Hold for the time of each call of a function, plain or ``async def``: ``@manager.hold(...)`` before it.
+
+        Each call has a hold of its own, with the uid and pid of the process that has decorated it.
+
+        Raises
+        ------
+        TypeError
+            It is a generator function, whose call only begins it: hold inside it. The same from a call that returns a
+            coroutine, though the function is not ``async def``.
+        """
+        self._require_here()
+        again = self._again
+        if inspect.iscoroutinefunction(function):
+
+            @functools.wraps(function)
+            async def held_async(*args: _Arguments.args, **kwargs: _Arguments.kwargs) -> Any:
+                async with again():
+                    return await function(*args, **kwargs)
+
+            return cast("Callable[_Arguments, _Result]", held_async)
+        require_plain(function, "what a hold decorates", "Hold inside it.")
+
+        @functools.wraps(function)
+        def held(*args: _Arguments.args, **kwargs: _Arguments.kwargs) -> _Result:
+            with again():
+                result = function(*args, **kwargs)
+                refuse_coroutine(result, "what a hold decorates")
+                return result
+
+        return held
 
     def _begin(self) -> None:
         self._require_here()
@@ -209,7 +249,7 @@ class Holds(OfOneProcess):
         uid: int,
         pid: int,
         mask: int,
-        ttl_ms: int,
+        timeout_ms: int | timedelta,
         process: bool,
         reason: str,
         cpu_level: int,
@@ -218,11 +258,25 @@ class Holds(OfOneProcess):
     ) -> Hold:
         """Make a hold; see `Manager.hold`."""
         self._require_here()
+        timeout = to_ms(timeout_ms, "timeout_ms")
         if on_lost is not None:
             require_plain(on_lost, "on_lost", "It may create a task that awaits")
-        lease = _core.Lease(manager, uid, pid, mask, ttl_ms, process, reason, cpu_level, caller)
+        lease = _core.Lease(manager, uid, pid, mask, timeout, process, reason, cpu_level, caller)
         about = f"{ResourceType(operator.index(mask))!r} for uid {uid} pid {pid}"
-        return Hold(self, lease, ttl_ms, about, on_lost)
+        again = functools.partial(
+            self.make,
+            manager,
+            uid=uid,
+            pid=pid,
+            mask=mask,
+            timeout_ms=timeout,
+            process=process,
+            reason=reason,
+            cpu_level=cpu_level,
+            caller=caller,
+            on_lost=on_lost,
+        )
+        return Hold(self, lease, timeout, about, on_lost, again)
 
     def on_loop(self, loop: "asyncio.AbstractEventLoop") -> Renewals:
         """Return where the holds of an event loop are renewed."""

@@ -249,16 +249,16 @@ class Manager(_core.Manager):
         uid: int | None = None,
         pid: int | None = None,
         reason: str = "",
-        ttl_ms: int = 30_000,
+        timeout_ms: int | timedelta = 30_000,
         process: bool = False,
         cpu_level: int = -1,
         caller: Caller | None = None,
         on_lost: Callable[[Hold], object] | None = None,
     ) -> Hold:
-        """Hold types for the time of a ``with`` or ``async with`` block.
+        """Hold types for the time of a ``with`` or ``async with`` block, or of each call of a function.
 
-        Applies when the block begins, renews each time that a third of ``ttl_ms`` has passed, and releases at its end,
-        however it ends. Holds of one owner and type may overlap: the last one out releases. What goes meanwhile,
+        Applies when the block begins, renews each time that a third of ``timeout_ms`` has passed, and releases at its
+        end, however it ends. Holds of one owner and type may overlap: the last one out releases. What goes meanwhile,
         because it was released by others or its owner stopped, is not granted again: `Hold.lost` tells.
 
         Parameters
@@ -269,7 +269,7 @@ class Manager(_core.Manager):
             Who holds them. Default: this process.
         reason : str
             Why, at most 1024 bytes of UTF-8.
-        ttl_ms : int
+        timeout_ms : int or timedelta
             How long the grants go on without a renewal, 1..2^32-1 ms.
         process, cpu_level, caller
             As in `apply`.
@@ -281,8 +281,8 @@ class Manager(_core.Manager):
         Returns
         -------
         Hold
-            To be used in one ``with`` or ``async with`` statement. Its begin raises what `apply` raises; its end raises
-            nothing: what cannot be released runs out, and that is logged.
+            To be used in one ``with`` or ``async with`` statement, or as a decorator. Its begin raises what `apply`
+            raises; its end raises nothing: what cannot be released runs out, and that is logged.
 
         Raises
         ------
@@ -296,7 +296,7 @@ class Manager(_core.Manager):
             uid=os.getuid() if uid is None else uid,
             pid=os.getpid() if pid is None else pid,
             mask=mask,
-            ttl_ms=ttl_ms,
+            timeout_ms=timeout_ms,
             process=process,
             reason=reason,
             cpu_level=cpu_level,
@@ -352,7 +352,7 @@ class Manager(_core.Manager):
 
     def __repr__(self) -> str:
         try:
-            state = f"{self.last_sequence()} events"
+            state = f"{self.last_sequence} events"
         except _core.ServiceOperationError:
             state = "closed, or of another process"
         return f"<{type(self).__name__} on {self.clock!r}, {state}>"

@@ -2,14 +2,16 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 from enum import StrEnum
-from typing import Any, Protocol, Self, runtime_checkable
+from typing import Any, Protocol, Self, TypeAlias, runtime_checkable
 
 from . import _policy_fields as fields
 from .caller import Caller
 from .types import ResourceType
 
 EVERY_TYPE = 0
+TimeoutsByType: TypeAlias = Mapping[ResourceType, int | timedelta] | Mapping[int, int | timedelta]
 
 
 @runtime_checkable
@@ -58,9 +60,9 @@ class Policy:
         Bundles that the policy does not know: they may hold nothing and ask for no cpu level.
     cpu_level_max : mapping of str to int
         The highest cpu level, 0..2, that a bundle may ask for. A bundle without an entry may not name a level.
-    timeout_max_ms : mapping of str to mapping of ResourceType or int to int
+    timeout_max_ms : mapping of str to mapping of ResourceType or int to int or timedelta
         The longest timeout, 1..2^32-1 ms, by bundle and type. Where a type is named twice, the shorter one counts.
-    default_timeout_max_ms : mapping of ResourceType or int to int
+    default_timeout_max_ms : mapping of ResourceType or int to int or timedelta
         Those of every bundle without an entry. Default: no limit.
     over_timeout_max : OverTimeoutMax or str
         What becomes of an apply for longer, a persistent one included: ``"cap"``, the default, grants the longest
@@ -82,8 +84,8 @@ class Policy:
     default_allowed: Iterable[ResourceType | int] = (EVERY_TYPE,)
     unknown_bundles: Iterable[str] = ()
     cpu_level_max: Mapping[str, int] = field(default_factory=dict)
-    timeout_max_ms: Mapping[str, Mapping[ResourceType, int] | Mapping[int, int]] = field(default_factory=dict)
-    default_timeout_max_ms: Mapping[ResourceType, int] | Mapping[int, int] = field(default_factory=dict)
+    timeout_max_ms: Mapping[str, TimeoutsByType] = field(default_factory=dict)
+    default_timeout_max_ms: TimeoutsByType = field(default_factory=dict)
     over_timeout_max: OverTimeoutMax | str = OverTimeoutMax.CAP
     callers: Mapping[int, Caller] = field(default_factory=dict)
     default_caller: Caller = field(default_factory=lambda: Caller(system_app=True, native=True))

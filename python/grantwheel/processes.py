@@ -66,5 +66,5 @@ def watch(manager: "Manager", pid: int, *, start_ticks: int | None = None, stops
         raise ValueError("pid must be within 1..2^31-1")
     if start_ticks is not None:
         start_ticks = _to_int(start_ticks, "start_ticks")
-    manager.last_sequence()  # refused when it is closed, and in the child of a fork
+    _ = manager.last_sequence  # refused when it is closed, and in the child of a fork
     return manager._watches.begin(pid, start_ticks, stops_app=stops_app)

@@ -149,7 +149,7 @@ def grantwheel_advance(grantwheel_manager: Manager, grantwheel_clock: ManualCloc
             raise ValueError(f"length must not be negative, as {ms} ms is")
         end = grantwheel_clock.now() + ms
         grantwheel_manager.advance()  # what is due by now is not of this span
-        last = grantwheel_manager.last_sequence()
+        last = grantwheel_manager.last_sequence
         found: list[Event] = []
         while grantwheel_clock.now() < end:
             _go_to_next(grantwheel_manager, grantwheel_clock, end)

@@ -5,9 +5,7 @@ namespace grantwheel::test {
 
 namespace {
 
-Command gps(std::uint32_t uid, std::uint32_t timeout = 100) {
-    return {.mask = GPS, .uid = uid, .timeout_ms = timeout};
-}
+Command gps(std::uint32_t uid, std::uint32_t timeout = 100) { return {.mask = GPS, .uid = uid, .timeout_ms = timeout}; }
 
 Command of_process(std::uint32_t uid, std::uint32_t pid, Mask mask = CPU) {
     return {.is_process = true, .mask = mask, .uid = uid, .pid = pid, .timeout_ms = 100};

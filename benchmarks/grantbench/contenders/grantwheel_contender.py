@@ -89,7 +89,7 @@ class GrantwheelContender(Contender):
 
     def end(self, budget: int) -> bool:
         self.manager.advance(budget)
-        wake_at = self.manager.wake_at()
+        wake_at = self.manager.wake_at
         return wake_at is not None and wake_at <= self.clock.now()
 
     def end_all(self) -> object:

@@ -68,14 +68,14 @@ def run(seconds: float, interval: float | None, view: View, *, proc: Path = PROC
         if interval is None:
             interval = default_interval(seconds, sampler.ns / 1e9)
         interval_ms = round(interval * 1000)
-        ttl_ms = 2 * interval_ms + interval_ms // 4
-        watch = Watch(manager, sampler, clock, ttl_ms=ttl_ms, view=view, deaths=deaths)
+        timeout_ms = 2 * interval_ms + interval_ms // 4
+        watch = Watch(manager, sampler, clock, timeout_ms=timeout_ms, view=view, deaths=deaths)
         start_ms = clock.now()
         end_ms = start_ms + round(seconds * 1000)
         view.note(f"Watching {counted(sampler.processes, 'process', 'processes')} for {seconds:g} s.")
         view.note(
-            f"Grants last {ttl_ms / 1000:g} s and are renewed: CPU while it is used, TIMER and AUDIO while a timer or "
-            "a sound device is open."
+            f"Grants last {timeout_ms / 1000:g} s and are renewed: CPU while it is used, TIMER and AUDIO while a timer "
+            "or a sound device is open."
         )
 
         def after_look(sample: Sample) -> None:

@@ -48,7 +48,7 @@ class Watch:
         Where the processes come from.
     clock : Clock
         The manager's clock.
-    ttl_ms : int
+    timeout_ms : int
         How long a grant lasts unless it is renewed.
     view : View
         What the events are shown on.
@@ -62,7 +62,7 @@ class Watch:
         sampler: Sampler,
         clock: Clock,
         *,
-        ttl_ms: int,
+        timeout_ms: int,
         view: View,
         deaths: Deaths | None = None,
     ) -> None:
@@ -71,7 +71,7 @@ class Watch:
         self._sampler = sampler
         self._clock = clock
         self._start = clock.now()
-        self._ttl_ms = ttl_ms
+        self._ttl_ms = timeout_ms
         self._view = view
         self._deaths_at_once = deaths
         self._busy = 0
@@ -103,7 +103,7 @@ class Watch:
             self._manager.advance()
         self._show_events()
         with self.engine:
-            return self._manager.wake_at()
+            return self._manager.wake_at
 
     def frame(self) -> Frame:
         """Return the present state. Reading it for a view is no part of the engine's work here, and is not timed."""

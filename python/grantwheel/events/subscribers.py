@@ -90,7 +90,7 @@ class Subscribers(OfOneProcess):
         """End the subscription of somebody, as `Manager.unsubscribe` says."""
         subscription = self._by_subscriber.get(_identity(subscriber))
         if subscription is None:
-            manager.last_sequence()  # refused when it is closed, and in the child of a fork
+            _ = manager.last_sequence  # refused when it is closed, and in the child of a fork
             raise _core.refuse(manager, UNKNOWN_SUBSCRIBER)
         subscription.cancel()
 

@@ -158,7 +158,7 @@ class Subscription(OfOneProcess):
         BusinessError
             9800005: it is cancelled already. 9800004: the manager is closed.
         """
-        self._manager.last_sequence()  # refused when it is closed, and in the child of a fork
+        _ = self._manager.last_sequence  # refused when it is closed, and in the child of a fork
         # Ended first and taken off the list then: if this is interrupted in between, the next call goes on with it.
         self._end()
         if not self._forget(self):

@@ -30,7 +30,7 @@ def _settle(manager: _core.Manager) -> None:
     """End all that is due by now, in slices."""
     try:
         now = manager.clock.now()
-        while (wake := manager.wake_at()) is not None and wake <= now and drive(manager):
+        while (wake := manager.wake_at) is not None and wake <= now and drive(manager):
             pass
     except _core.ServiceOperationError:
         pass  # closed: nothing is due any more
