@@ -46,7 +46,7 @@ MUTANTS: Final = (
     Mutant("engine_apply.cpp", "> limits.max_strings", ">= limits.max_strings", "limit of texts"),
     Mutant(
         "engine_apply.cpp",
-        "> limits.max_strings) {\n        if (!end_some()) ",
+        "> limits.max_strings) {\n        if (!end_one()) ",
         "> limits.max_strings) {\n        ",
         "what is due is freed before a limit is told",
     ),
@@ -59,12 +59,12 @@ MUTANTS: Final = (
     Mutant("engine_parts.hpp", "return places >= table.capacity();", "return true;", "whether there are places"),
     Mutant(
         "engine.cpp",
-        "if (!scratch.reserve(rows) || !wheel.reserve(rows)) return false;",
-        "places = rows;\n    if (!scratch.reserve(rows) || !wheel.reserve(rows)) return false;",
+        "if (!scratch.reserve(rows) || !due.reserve(rows) || !wheel.reserve(rows)) return false;",
+        "places = rows;\n    if (!scratch.reserve(rows) || !due.reserve(rows) || !wheel.reserve(rows)) return false;",
         "places are there when all of them are",
     ),
-    Mutant("engine.cpp", "if (!scratch.reserve(rows) || !wheel", "if (!wheel", "places for sorting"),
-    Mutant("engine.cpp", "scratch.reserve(rows) || !wheel.reserve(rows))", "scratch.reserve(rows))", "room for timers"),
+    Mutant("engine.cpp", "if (!scratch.reserve(rows) || !due", "if (!due", "places for sorting"),
+    Mutant("engine.cpp", " || !wheel.reserve(rows)) return", ") return", "room for timers"),
     Mutant(
         "engine.cpp",
         "if (tracks_cpu_ended && !cpu_ended.reserve(rows + 1)) return false;",
@@ -78,12 +78,11 @@ MUTANTS: Final = (
     Mutant("engine_time.cpp", "at <= now ? at : no_deadline", "at < now ? at : no_deadline", "due at its deadline"),
     Mutant("engine_time.cpp", ".deadline == at)", ".deadline <= now)", "an event per instant"),
     Mutant("engine_time.cpp", "process_at <= app_at", "process_at < app_at", "processes before apps in a settle"),
-    Mutant("engine_time.cpp", "std::sort(scratch.begin(), scratch.end());", "", "order of what ends at one instant"),
     Mutant(
         "engine_time.cpp", "? earliest(row) : no_deadline;", "? no_deadline : no_deadline;", "re-arming what is left"
     ),
     Mutant("engine_time.cpp", "first = std::min(first, at);", "first = at;", "next_deadline is the earliest"),
-    Mutant("engine_time.cpp", "result.more = true;", "result.more = false;", "more is left after a budget"),
+    Mutant("engine_time.cpp", "result.more = !due.empty();", "result.more = false;", "more is left after a budget"),
     Mutant("engine.cpp", "? slot.start : no_deadline", "? slot.start + 1 : no_deadline", "wake_at is not late"),
     Mutant("engine.cpp", "if (at < now)", "if (at + 1 < now)", "time runs backwards by 1 ms"),
     Mutant("engine.cpp", "at > max_now ?", "at > max_now + 1 ?", "the last instant"),
@@ -107,7 +106,7 @@ MUTANTS: Final = (
     # taking types away, and events
     Mutant("engine.cpp", "record.cpu_level = default_level;", "", "level without CPU"),
     Mutant("engine.cpp", "timed -= std::size_t{was_timed} - std::size_t{record.is_timed()};", "", "timed records"),
-    Mutant("engine.cpp", "parts_->timed != 0 && ", "", "wake_at of timers that fire for nothing"),
+    Mutant("engine.cpp", "if (parts_->timed == 0) return no_deadline;", "", "wake_at of timers that fire for nothing"),
     Mutant("engine.cpp", "if (is_app && tracks_cpu_ended)", "if (tracks_cpu_ended)", "only apps have a quota"),
     Mutant("engine.cpp", "strings.unpin(event.bundle);", "", "texts of overwritten events"),
     Mutant("engine.cpp", "strings.drop(record.bundle);", "", "bundle of a record that goes"),
@@ -220,6 +219,19 @@ MUTANTS: Final = (
     Mutant("rows.hpp", "while (capacity() < count)", "if (capacity() < count)", "several chunks at once"),
     Mutant("rows.hpp", "return chunk == 0 ?", "return chunk != 0 ?", "which chunks are large blocks"),
     Mutant("rows.hpp", "free_block(chunks_[i], chunk_bytes, backing(i));", "{}", "chunks are given back"),
+    # the canonical order
+    Mutant("sorter.cpp", "std::sort(keys_.begin() + start_", "if (false) std::sort(keys_.begin() + start_", "runs in order"),
+    Mutant("sorter.cpp", "key(child + 1) < key(child)", "key(child + 1) > key(child)", "the first of all runs"),
+    Mutant("sorter.cpp", "if (runs_.size() == 0) break;", "", "the end of the last run"),
+    Mutant("sorter.cpp", "page_keys_.first += count;", "page_keys_.first += 1;", "what was taken of a page"),
+    Mutant("engine_time.cpp", "slot.level == 0 && slot.start == ending", "false", "what is due comes together first"),
+    Mutant("engine_time.cpp", "if (!is_popped(row)) continue;", "", "a row that was dealt with meanwhile"),
+    Mutant(
+        "engine_time.cpp", "is_popped(row) && table.mask(row) != 0", "is_popped(row)", "a row that was freed meanwhile"
+    ),
+    Mutant("engine_parts.hpp", "advance({.endings = 1})", "advance({.endings = 2})", "one record at a time at a limit"),
+    Mutant("engine.cpp", "if (!parts_->due.empty()) return parts_->ending;", "", "wake_at of what is being ended"),
+    Mutant("engine.cpp", "!due.reserve(rows) || ", "", "places for what is due"),
     # the documented calls
     Mutant(
         "manager.cpp",

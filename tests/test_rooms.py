@@ -55,7 +55,7 @@ FOR_CORE = STANDARD - CLOCKS - THREADS_AND_LOCKS - FILES_AND_STREAMS
 
 # Inside the core and its headers, by file name without ending: what each may include, besides its own header.
 WORDS = {"macros", "status", "types"}
-TOOLS = {"array", "bits", "block", "hash", "index", "record", "row_index", "rows", "text"}
+TOOLS = {"array", "bits", "block", "hash", "index", "record", "row_index", "rows", "sorter", "text"}
 PARTS = {"events", "strings", "table", "wheel"}
 # Headers for hosts and bindings, which the core does not include, and what each needs of the system.
 FOR_HOSTS = {"clock.hpp": "<ctime>", "pages.hpp": "<sys/mman.h>"}

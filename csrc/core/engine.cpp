@@ -50,7 +50,7 @@ Result Engine::execute(const Command& command, Instant now) noexcept {
 
 AdvanceResult Engine::advance(Instant now, std::size_t budget) noexcept {
     if (const Status status = parts_->begin(now); status != Status::ok) return {status, 0, false};
-    return parts_->advance(budget);
+    return parts_->advance({.endings = budget, .looks = budget});
 }
 
 Status Engine::next_deadline(Instant now, Instant& deadline) noexcept {
@@ -61,7 +61,9 @@ Status Engine::next_deadline(Instant now, Instant& deadline) noexcept {
 
 Instant Engine::wake_at() const noexcept {
     Wheel::Slot slot;
-    return parts_->timed != 0 && parts_->wheel.first(slot) ? slot.start : no_deadline;
+    if (parts_->timed == 0) return no_deadline;
+    if (!parts_->due.empty()) return parts_->ending;
+    return parts_->wheel.first(slot) ? slot.start : no_deadline;
 }
 
 bool Engine::track_cpu_ended(bool track) noexcept {
@@ -91,7 +93,7 @@ Status Engine::Parts::begin(Instant at) noexcept {
 
 bool Engine::Parts::reserve_places() noexcept {
     const std::size_t rows = table.capacity();
-    if (!scratch.reserve(rows) || !wheel.reserve(rows)) return false;
+    if (!scratch.reserve(rows) || !due.reserve(rows) || !wheel.reserve(rows)) return false;
     if (tracks_cpu_ended && !cpu_ended.reserve(rows + 1)) return false;
     places = rows;
     return true;

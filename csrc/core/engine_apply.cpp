@@ -47,7 +47,7 @@ bool Engine::Parts::make_room(const Command& command, bool adds_app, bool adds_p
     const std::size_t processes = std::size_t{adds_process} - std::size_t{reused};
     const std::size_t more = std::size_t{adds_app} + processes;
     while (table.size() + more > limits.max_records) {
-        if (!end_some()) return false;
+        if (!end_one()) return false;
     }
     if (table.has_room(adds_app, processes, command.mask) && has_places()) return true;
     return table.make_room(command.uid, adds_app, processes, command.mask) && reserve_places();
@@ -67,7 +67,7 @@ bool Engine::Parts::take_texts(const Command& command, bool tells, bool adds, Te
         strings.pin(texts.bundle);
     }
     while (strings.used_count() + std::size_t{adds && !strings.used(texts.bundle)} > limits.max_strings) {
-        if (!end_some()) return false;
+        if (!end_one()) return false;
     }
     return true;
 }

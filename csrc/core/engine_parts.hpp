@@ -10,6 +10,7 @@
 
 #include "core/array.hpp"
 #include "core/events.hpp"
+#include "core/sorter.hpp"
 #include "core/strings.hpp"
 #include "core/table.hpp"
 #include "core/wheel.hpp"
@@ -23,6 +24,9 @@ struct Engine::Parts {
     Limits limits{};
     Table table;
     Wheel wheel{};
+    // What is being ended: its rows are in no slot, but their timers still say its instant.
+    Sorter due{};
+    Instant ending = 0;
     Events events{};
     Strings strings;
     Instant now = 0;
@@ -59,10 +63,21 @@ struct Engine::Parts {
     void settle_pair(Row& process, Row& app) noexcept {
         if (fires(process) || fires(app)) settle_fired_pair(process, app);
     }
-    AdvanceResult advance(std::size_t budget) noexcept;
-    // Ends some of what is due; false when nothing is.
-    bool end_some() noexcept;
+    // How much an advance may do: how many records it may end, and at how many others look, to re-arm or move them or
+    // to put them in order.
+    struct Budget {
+        std::size_t endings = SIZE_MAX;
+        std::size_t looks = SIZE_MAX;
+    };
+    AdvanceResult advance(Budget budget) noexcept;
+    void advance() noexcept { static_cast<void>(advance(Budget{})); }
+    // Ends the first record of all that are due; false when none is.
+    bool end_one() noexcept { return advance({.endings = 1}).records != 0; }
     [[nodiscard]] Instant next_deadline() noexcept;
+    // Whether the row is still as it was when it was taken out of its slot, to be ended.
+    [[nodiscard]] bool is_popped(Row row) const noexcept {
+        return table.record(row).slot == no_slot && table.record(row).armed == ending;
+    }
 
     // engine_queries.cpp. What of a record is not due at an instant.
     [[nodiscard]] Mask mask_at(Row row, Instant at) const noexcept;
@@ -104,7 +119,8 @@ private:
     void pop_rows(const Wheel::Slot& slot, std::size_t& budget) noexcept;
     template <typename Visit>
     void for_each_popped(Visit&& visit) noexcept;
-    std::size_t end_slot(const Wheel::Slot& slot, std::size_t& budget) noexcept;
+    void gather(const Wheel::Slot& slot, std::size_t& budget) noexcept;
+    void end_due(Budget& budget) noexcept;
     void empty_slot(const Wheel::Slot& slot, std::size_t& budget) noexcept;
 
     // What an apply needs before it changes anything.

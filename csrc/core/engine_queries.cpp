@@ -96,7 +96,7 @@ Status Engine::owners_of(std::uint32_t uid, Instant now, std::span<Owner> out, s
 Status Engine::owners(Mask mask, const Owner* after, Instant now, std::span<Owner> out, std::size_t& count) noexcept {
     count = 0;
     if (const Status status = parts_->begin(now); status != Status::ok) return status;
-    parts_->advance(SIZE_MAX);
+    parts_->advance();
     const Table& table = parts_->table;
     FirstOwners first(out);
     table.for_each_holder(mask & type::ALL, [&](Row row) {
@@ -128,7 +128,7 @@ std::size_t Engine::record_count(OwnerKind kind) const noexcept { return parts_-
 Status Engine::count(Mask type, Instant now, std::size_t& count) noexcept {
     count = 0;
     if (const Status status = parts_->begin(now); status != Status::ok) return status;
-    parts_->advance(SIZE_MAX);
+    parts_->advance();
     const Table& table = parts_->table;
     for_each_type(type & type::ALL, [&](int index) {
         count += table.grant_count(OwnerKind::app, index) + table.grant_count(OwnerKind::process, index);
@@ -156,7 +156,7 @@ std::size_t Engine::room_for_strings() const noexcept {
 Status Engine::stats(Instant now, Stats& stats) noexcept {
     stats = {};
     if (const Status status = parts_->begin(now); status != Status::ok) return status;
-    parts_->advance(SIZE_MAX);
+    parts_->advance();
     const Parts& parts = *parts_;
     stats.app_records = parts.table.record_count(OwnerKind::app);
     stats.process_records = parts.table.record_count(OwnerKind::process);

@@ -67,7 +67,7 @@ Mask Engine::Parts::process_died(std::uint32_t uid, std::uint32_t pid) noexcept 
 
 // All app records, then all process records, keys ascending, after everything that is due.
 Mask Engine::Parts::admin_reset_all() noexcept {
-    advance(SIZE_MAX);
+    advance();
     scratch.clear();
     table.for_each_holder(type::ALL, [&](Row row) { scratch.push(sort_key(row)); });
     std::sort(scratch.begin(), scratch.end());

@@ -26,12 +26,12 @@ Instant Engine::Parts::due_at(Row row) const noexcept {
 
 bool Engine::Parts::expire(Row row, Instant at) noexcept {
     const Mask held = table.mask(row);
-    Mask due = 0;
+    Mask over = 0;
     for_each_type(held, [&](int type) {
-        if (table.grant(row, type).deadline == at) due |= type_bit(type);
+        if (table.grant(row, type).deadline == at) over |= type_bit(type);
     });
-    remove_types(row, due, Cause::expired, at);
-    return due != held;
+    remove_types(row, over, Cause::expired, at);
+    return over != held;
 }
 
 // Afterwards the timer of the record does not lie in the past: nothing is due, and its deadlines can be changed.
@@ -60,22 +60,33 @@ void Engine::Parts::settle_fired_pair(Row& process, Row& app) noexcept {
     if (app != no_row && !settle(app)) app = no_row;
 }
 
-AdvanceResult Engine::Parts::advance(std::size_t budget) noexcept {
+// What is due at an instant is put in order once all of it has come together, and ends before the wheel goes on.
+AdvanceResult Engine::Parts::advance(Budget budget) noexcept {
+    const std::uint64_t grants_before = ended[static_cast<std::size_t>(Cause::expired)];
+    const std::uint64_t events_before = events.last();
     AdvanceResult result;
-    Wheel::Slot slot;
-    while (wheel.first(slot) && slot.start <= now) {
-        if (budget == 0) {
-            result.more = true;
-            return result;
-        }
-        wheel.enter(slot.start);
-        if (slot.level == 0) {
-            result.ended += end_slot(slot, budget);
+    for (Wheel::Slot slot;;) {
+        const bool found = wheel.first(slot) && slot.start <= now;
+        const bool comes_together = found && slot.level == 0 && slot.start == ending;
+        if (due.empty() || comes_together) {
+            if (!found) break;
+            result.more = budget.looks == 0;
+            if (result.more) break;
+            wheel.enter(slot.start);
+            if (slot.level == 0) {
+                gather(slot, budget.looks);
+            } else {
+                empty_slot(slot, budget.looks);
+            }
         } else {
-            empty_slot(slot, budget);
+            end_due(budget);
+            result.more = !due.empty();
+            if (result.more) break;
         }
     }
-    wheel.enter(now);
+    if (!result.more) wheel.enter(now);
+    result.ended = static_cast<std::size_t>(ended[static_cast<std::size_t>(Cause::expired)] - grants_before);
+    result.records = static_cast<std::size_t>(events.last() - events_before);
     return result;
 }
 
@@ -94,31 +105,45 @@ void Engine::Parts::for_each_popped(Visit&& visit) noexcept {
     }
 }
 
-// Ends what is due at the one instant of a slot of the lowest level, in order, and re-arms the timers that fire for
-// nothing. Answers the number of grants ended.
-std::size_t Engine::Parts::end_slot(const Wheel::Slot& slot, std::size_t& budget) noexcept {
+// Takes rows of a slot of the lowest level to those that are due at its instant, and re-arms the timers that fire for
+// nothing.
+void Engine::Parts::gather(const Wheel::Slot& slot, std::size_t& budget) noexcept {
     pop_rows(slot, budget);
-    std::size_t due = 0;
+    if (due.empty()) due.open();
+    ending = slot.start;
     for_each_popped([&](Row row) {
         if (const Instant at = earliest(row); at != slot.start) {
             wheel.arm(table.records(), row, at);
         } else {
-            scratch[due++] = sort_key(row);
+            due.add(sort_key(row));
         }
     });
-    static_cast<void>(scratch.resize(due, 0));
-    std::sort(scratch.begin(), scratch.end());
-    const std::uint64_t before = ended[static_cast<std::size_t>(Cause::expired)];
-    for (std::size_t i = 0; i < due; ++i) {
-        if (i + ahead < due) {
-            table.prefetch_index(owner_of(scratch[i + ahead]));
-            prefetch_all(row_of(scratch[i + ahead]));
+}
+
+// Ends what is due, in order. A row whose timer has been set anew meanwhile has been dealt with, and one that is free has
+// lost its record.
+void Engine::Parts::end_due(Budget& budget) noexcept {
+    while (!due.empty()) {
+        const std::span<const std::uint64_t> page = due.page();
+        std::size_t i = 0;
+        for (; i < page.size(); ++i) {
+            if (i + ahead < page.size()) {
+                table.prefetch_index(owner_of(page[i + ahead]));
+                prefetch_all(row_of(page[i + ahead]));
+            }
+            const Row row = row_of(page[i]);
+            const bool ends = is_popped(row) && table.mask(row) != 0;
+            std::size_t& left = ends ? budget.endings : budget.looks;
+            if (left == 0) break;
+            --left;
+            if (!is_popped(row)) continue;
+            const Instant at = ends && expire(row, ending) ? earliest(row) : no_deadline;
+            wheel.arm(table.records(), row, at);
         }
-        const Row row = row_of(scratch[i]);
-        const Instant at = expire(row, slot.start) ? earliest(row) : no_deadline;
-        wheel.arm(table.records(), row, at);
+        const bool stopped = i < page.size();
+        due.drop(i);
+        if (stopped) return;
     }
-    return static_cast<std::size_t>(ended[static_cast<std::size_t>(Cause::expired)] - before);
 }
 
 // Moves the timers of a slot of a higher level to where they belong now that it has been entered.
@@ -127,19 +152,10 @@ void Engine::Parts::empty_slot(const Wheel::Slot& slot, std::size_t& budget) noe
     for_each_popped([&](Row row) { wheel.arm(table.records(), row, earliest(row)); });
 }
 
-bool Engine::Parts::end_some() noexcept {
-    constexpr std::size_t slice = 64;
-    for (;;) {
-        const AdvanceResult result = advance(slice);
-        if (result.ended != 0) return true;
-        if (!result.more) return false;
-    }
-}
-
 // After an advance every timer lies in the future. The first occupied slot then has the answer, once the timers that
 // have been left behind in it are where they belong; when they all belong elsewhere, the next slot is the first.
 Instant Engine::Parts::next_deadline() noexcept {
-    advance(SIZE_MAX);
+    advance();
     Wheel::Slot slot;
     while (wheel.first(slot)) {
         std::size_t budget = SIZE_MAX;

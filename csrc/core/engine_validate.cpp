@@ -41,10 +41,13 @@ const char* first_broken_timer(const Engine::Parts& parts) noexcept {
         armed += record.armed != no_deadline;
     }
     if (timed != parts.timed) return "engine: number of records with a deadline";
+    std::size_t waiting = 0;
+    parts.due.for_each([&](std::uint64_t key) { waiting += parts.is_popped(Engine::Parts::row_of(key)); });
+    if (!parts.due.empty() && parts.ending > parts.now) return "engine: what ends before its time";
     std::size_t timers = 0;
     const char* reason = nullptr;
     if (!parts.wheel.validate(parts.table.records(), timers, &reason)) return reason;
-    return timers == armed ? nullptr : "engine: number of timers";
+    return timers + waiting == armed ? nullptr : "engine: number of timers";
 }
 
 }  // namespace

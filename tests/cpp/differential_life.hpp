@@ -187,7 +187,7 @@ private:
         same(static_cast<std::uint64_t>(found.status), static_cast<std::uint64_t>(expected.status), "status");
         same(found.mask, expected.mask, "mask of the answer");
         outcome_.add(static_cast<std::uint64_t>(found.status) << 32 | found.mask);
-        // A limit is told only after everything that is due has been. What makes room is freed in any order.
+        // A limit is told only after everything that is due has been. What makes room begins anew with the first of all.
         if (found.status != Status::ok) {
             ++outcome_.refused;
             extent = Extent::all;
@@ -258,6 +258,7 @@ private:
     std::uint64_t compare_with_gaps();
     void compare_event(const Event& found, const QuickEvent& expected);
     void note(const QuickEvent& event);
+    [[nodiscard]] bool touches(Place record) const;
     void take_acts();
     void compare_wake() const;
     void compare_owner(Place record);

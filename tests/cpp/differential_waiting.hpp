@@ -33,6 +33,8 @@ public:
         head_ = 0;
     }
     [[nodiscard]] bool empty() const { return head_ == entries_.size(); }
+    // The first of all that wait; null when none does.
+    [[nodiscard]] const QuickEvent* first() const { return empty() ? nullptr : &entries_[head_].event; }
     // The instant of the first of all; no_deadline when none waits.
     [[nodiscard]] Instant earliest() const { return empty() ? no_deadline : entries_[head_].event.time; }
 

@@ -81,13 +81,14 @@ public:
     template <typename Call>
     void execute(const Command& command, Call&& call) {
         const Result expected = model_.execute(command, now_);
+        last_command_ = command;
         const Owner app{OwnerKind::app, command.uid};
         const Owner process{OwnerKind::process, command.pid};
         const bool is_apply = command.kind == CommandKind::apply;
         Extent extent = command.kind == CommandKind::admin_reset_all ? Extent::all : Extent::touched;
         const Result found = call();
         same_status(found.status, expected.status, "status of the answer");
-        // A limit is told only after everything that is due has been. What makes room is freed in any order.
+        // A limit is told only after everything that is due has been. What makes room begins anew with the first of all.
         if (found.status != Status::ok) {
             ++refusals_;
             extent = Extent::all;
@@ -264,6 +265,16 @@ private:
         return std::tuple(event.time, event.owner.kind == OwnerKind::app, event.owner.key);
     }
 
+    [[nodiscard]] bool is_touched(Owner owner) const {
+        return owner == Owner{OwnerKind::app, last_command_.uid} ||
+               owner == Owner{OwnerKind::process, last_command_.pid};
+    }
+    [[nodiscard]] bool is_first(const ModelEvent& found) const {
+        const auto place = place_of(found);
+        return std::none_of(waiting_.begin(), waiting_.end(),
+                            [&](const auto& each) { return place_of(each.second.front()) < place; });
+    }
+
     std::uint64_t compare_events(Extent extent, bool in_order = true) {
         const std::vector<std::uint32_t> ended(engine_.cpu_ended().begin(), engine_.cpu_ended().end());
         std::vector<Event> out(limits_.event_capacity);
@@ -321,6 +332,8 @@ private:
             const auto queue = waiting_.find(found.owner);
             if (is_act ? queue != waiting_.end() : acted) differ("told before what was due: " + describe(event));
             if (!is_act && queue == waiting_.end()) differ("nothing of this record is due: " + describe(event));
+            if (!is_act && !in_order && !is_touched(found.owner) && !is_first(found)) differ("not the first of all");
+            if (!is_act && extent == Extent::some && !is_first(found)) differ("not the first of a slice");
             std::deque<ModelEvent>& expected = is_act ? acts : queue->second;
             if (expected.empty() || expected.front() != found) differ("not the next event: " + describe(event));
             expected.pop_front();
@@ -383,6 +396,7 @@ private:
     Model model_;
     Instant now_;
     std::uint64_t last_ = 0;
+    Command last_command_{};  // its owners count
     std::uint64_t refusals_ = 0;
     std::uint64_t gaps_ = 0;
     std::map<Owner, std::deque<ModelEvent>> waiting_;

@@ -39,9 +39,11 @@ public:
     // Ends every grant whose deadline `now` has reached, and says so in events: by deadline, at equal deadlines process
     // records before app records, keys ascending.
     //
-    // Bound    At most `budget` records ended, re-armed or moved; `more` is set when due ones remain: call again.
-    // Cost     O(occupied slots passed + records ended, re-armed and moved). Never allocates.
-    // Returns  The number of grants ended.
+    // Bound    At most `budget` records ended, and as many looked at: re-armed, moved or put in order. So a call may end
+    //          nothing yet; `more` is set when there is more to do: call again. However it is sliced, and whatever other
+    //          calls come in between, the order is the same.
+    // Cost     O(occupied slots passed + log(due at once) for each record). Never allocates.
+    // Returns  The numbers of grants and of records ended.
     AdvanceResult advance(Instant now, std::size_t budget) noexcept;
 
     // The earliest deadline of all grants that are held now, exactly; no_deadline when there is none. Advances to now.

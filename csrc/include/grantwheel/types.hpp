@@ -202,8 +202,9 @@ struct RecordView {
 
 struct AdvanceResult {
     Status status = Status::ok;
-    std::size_t ended = 0;
+    std::size_t ended = 0;  // grants
     bool more = false;
+    std::size_t records = 0;  // that lost them, with an event each
 };
 
 struct ScanResult {
