@@ -271,8 +271,8 @@ def plain(answer: object) -> object:
         answer, ManualClock | grantwheel.BootClock | grantwheel.MonotonicClock | _core.Manager | _core.Cursor
     ):
         return type(answer)
-    if isinstance(answer, dict):
-        return {name: value for name, value in answer.items() if name != "refused"}
+    if isinstance(answer, grantwheel.Stats):
+        return answer._replace(refused={})
     if isinstance(answer, BusinessError | ValueError | TypeError):
         return type(answer).__name__, str(answer)
     return answer

@@ -220,7 +220,9 @@ MUTANTS: Final = (
     Mutant("rows.hpp", "return chunk == 0 ?", "return chunk != 0 ?", "which chunks are large blocks"),
     Mutant("rows.hpp", "free_block(chunks_[i], chunk_bytes, backing(i));", "{}", "chunks are given back"),
     # the canonical order
-    Mutant("sorter.cpp", "std::sort(keys_.begin() + start_", "if (false) std::sort(keys_.begin() + start_", "runs in order"),
+    Mutant(
+        "sorter.cpp", "std::sort(keys_.begin() + start_", "if (false) std::sort(keys_.begin() + start_", "runs in order"
+    ),
     Mutant("sorter.cpp", "key(child + 1) < key(child)", "key(child + 1) > key(child)", "the first of all runs"),
     Mutant("sorter.cpp", "if (runs_.size() == 0) break;", "", "the end of the last run"),
     Mutant("sorter.cpp", "page_keys_.first += count;", "page_keys_.first += 1;", "what was taken of a page"),

@@ -51,7 +51,7 @@ assert manager.advance() == 1
 assert [event.kind for event in manager.drain()] == ["app_apply", "app_reset"]
 manager.validate()
 try:
-    manager.apply(1000, 42, 0, 1)
+    manager.apply(1000, 42, 1, 1, cpu_level=5)
 except grantwheel.BusinessError as error:
     print(error)
 print(grantwheel.__file__)

@@ -71,7 +71,7 @@ void set_timeouts(BundleRule& rule, const py::handle& given) {
             throw py::value_error("timeout_max_ms must be by single types");
         if (most == 0 || most > max_timeout)
             throw py::value_error("a timeout in timeout_max_ms must be within 1..2^32-1");
-        rule.timeout_max_ms[std::countr_zero(bit)] = static_cast<std::uint32_t>(most);
+        rule.timeout_max_ms[static_cast<std::size_t>(std::countr_zero(bit))] = static_cast<std::uint32_t>(most);
     }
 }
 

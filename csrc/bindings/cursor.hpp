@@ -58,7 +58,7 @@ struct Cursor;
 class Readers {
 public:
     void enter(Cursor& cursor);
-    void leave(Cursor& cursor) noexcept;
+    void leave(const Cursor& cursor) noexcept;
 
     // Under the lock of the manager: the last event that all of them have dealt with; `last` when there are none.
     [[nodiscard]] std::uint64_t least_after(std::uint64_t last) const noexcept;
@@ -101,7 +101,7 @@ inline void Readers::enter(Cursor& cursor) {
     cursors_.push_back(&cursor);
 }
 
-inline void Readers::leave(Cursor& cursor) noexcept {
+inline void Readers::leave(const Cursor& cursor) noexcept {
     const std::lock_guard lock(mutex_);
     Cursor* const last = cursors_.back();
     cursors_[cursor.place] = last;

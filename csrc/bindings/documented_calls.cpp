@@ -78,9 +78,9 @@ py::object get_all(Shell& shell, PyObject* who) {
             return true;
         });
         py::list rows;
-        std::size_t count = 0;
+        GilOffers gil;
         for (const RecordView& view : views.records()) {
-            if (++count % Shell::slice == 0) offer_gil();
+            gil.offer();
             append_documented_rows(rows, view, views.now());
         }
         return rows;

@@ -33,7 +33,7 @@ void stay_for_ever() noexcept {
 }
 
 // Until it has the GIL again nobody else can have the mutex; but those who want it wait without the GIL, or have none.
-void wait_for(PoliteMutex& mutex, Gil gil) {
+GRANTWHEEL_CATCHES_END void wait_for(PoliteMutex& mutex, Gil gil) {
     if (gil == Gil::released) return mutex.lock();
     if (is_python_ending()) return wait_at_the_end(mutex);
     PyThreadState* const thread = PyEval_SaveThread();

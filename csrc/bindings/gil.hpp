@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "bindings/polite_mutex.hpp"
+#include "grantwheel/clock.hpp"
 
 namespace grantwheel::bindings {
 
@@ -22,10 +23,18 @@ enum class Gil { held, released };
 
 [[noreturn]] void stay_for_ever() noexcept;
 
+// For functions that catch the end of a thread: it has no value that a reference could be bound to, which the sanitizers
+// of undefined behaviour, that come with the one of addresses here, would mind.
+#ifdef __SANITIZE_ADDRESS__
+#define GRANTWHEEL_CATCHES_END __attribute__((noinline, no_sanitize("null")))
+#else
+#define GRANTWHEEL_CATCHES_END
+#endif
+
 // Calls what runs Python or takes the GIL: plain functions of CPython's, as nothing is left of Python's that a destructor
 // could touch.
 template <typename Work>
-decltype(auto) as_python(Work&& work) {
+GRANTWHEEL_CATCHES_END decltype(auto) as_python(Work&& work) {
 #ifdef __GLIBCXX__
     try {
         return std::forward<Work>(work)();
@@ -67,10 +76,22 @@ auto without_gil(Work&& work) {
     }
 }
 
-// Lets another thread have the GIL that has waited for it for a while.
-inline void offer_gil() {
-    without_gil([] { return true; });
-}
+// Lets other threads have the GIL now and then, in long work with it. Not at every chance: who waits asks for it when it
+// has not been let go of for the switch interval of the interpreter, 5 ms by default, and is put off by each time that it
+// was.
+class GilOffers {
+public:
+    void offer() {
+        if (monotonic_now() - last_ < interval_ms) return;
+        without_gil([] { return true; });
+        last_ = monotonic_now();
+    }
+
+private:
+    static constexpr Instant interval_ms = 6;
+
+    Instant last_ = monotonic_now();
+};
 
 // Takes a mutex that another thread has, and waits for it without the GIL. When the interpreter is going down, whoever has
 // it may stay for ever: then Refusal after a second.

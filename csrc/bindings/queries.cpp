@@ -87,8 +87,9 @@ py::object holders(Shell& shell, const py::object& type) {
     listing.find(shell);
     const std::vector<Owner> owners = listing.take_owners();
     py::list lists[2];
+    GilOffers gil;
     for (std::size_t i = 0; i < owners.size(); ++i) {
-        if (i % Shell::slice == Shell::slice - 1) offer_gil();
+        if (i % Shell::slice == Shell::slice - 1) gil.offer();
         lists[static_cast<std::size_t>(owners[i].kind)].append(py::int_(owners[i].key));
     }
     return make_named(vocabulary().Holders, {lists[0], lists[1]});

@@ -81,7 +81,8 @@ py::object make_caps(const Command& command) {
     std::size_t place = 0;
     for (Mask left = command.capped; left != 0; left &= left - 1) {
         const int type = std::countr_zero(left);
-        caps[place++] = py::make_tuple(vocabulary().masks[std::size_t{1} << type], py::int_(command.caps_ms[type]));
+        caps[place++] = py::make_tuple(vocabulary().masks[std::size_t{1} << type],
+                                       py::int_(command.caps_ms[static_cast<std::size_t>(type)]));
     }
     return caps;
 }

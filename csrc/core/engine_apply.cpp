@@ -127,7 +127,7 @@ void Engine::Parts::merge_capped(Row row, Mask mask, const Command& command, Tex
     merge(row, mask & ~command.capped, part, reason);
     part.is_persist = false;
     for_each_type(mask & command.capped, [&](int type) {
-        part.timeout_ms = command.caps_ms[type];
+        part.timeout_ms = command.caps_ms[static_cast<std::size_t>(type)];
         merge(row, type_bit(type), part, reason);
     });
 }

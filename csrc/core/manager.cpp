@@ -40,7 +40,7 @@ Status judge_level(const Request& request, const BundleRule& rule) noexcept {
 Mask types_to_cap(const Request& request, const BundleRule& rule, Mask mask) noexcept {
     Mask capped = 0;
     for_each_type(mask, [&](int type) {
-        const std::uint32_t most = rule.timeout_max_ms[type];
+        const std::uint32_t most = rule.timeout_max_ms[static_cast<std::size_t>(type)];
         if (most != 0 && (request.is_persist || request.timeout_ms > most)) capped |= type_bit(type);
     });
     return capped;
@@ -50,7 +50,8 @@ Admission refused(Status status) noexcept { return {status, false, {}}; }
 
 bool are_caps(const Command& command) noexcept {
     bool are = command.capped <= type::ALL;
-    for_each_type(command.capped & type::ALL, [&](int type) { are = are && command.caps_ms[type] != 0; });
+    for_each_type(command.capped & type::ALL,
+                  [&](int type) { are = are && command.caps_ms[static_cast<std::size_t>(type)] != 0; });
     return are;
 }
 

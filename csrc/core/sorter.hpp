@@ -50,7 +50,7 @@ private:
     Array<std::uint64_t> keys_;
     Array<Run> runs_;  // once all have come, a heap: the one with the least key first
     Run page_keys_{};  // of `page_`
-    std::uint64_t page_[page_size];
+    std::uint64_t page_[page_size]{};
     std::size_t start_ = 0;  // of the run that is not yet sorted
     std::size_t left_ = 0;
     bool is_open_ = false;

@@ -190,9 +190,9 @@ class Stats(NamedTuple):
 
     Live: ``app_records`` and ``process_records``; ``app_grants`` and ``process_grants`` by type; ``strings``, the texts
     in use. Counted: ``granted`` and ``renewed`` grants; those that ``ended``, by cause; ``released`` are the ones that
-    ended by `release` or `reset_all`; ``refused`` calls, by public code; ``last_sequence``, the number of the last
-    event; ``missed``, events that were overwritten before a reader had them, of all readers together; and how late
-    what was due was ended (``advance_lateness``) and events came to their readers (``delivery_lateness``).
+    ended by `Manager.release` or `Manager.reset_all`; ``refused`` calls, by public code; ``last_sequence``, the number
+    of the last event; ``missed``, events that were overwritten before a reader had them, of all readers together; and
+    how late what was due was ended (``advance_lateness``) and events came to their readers (``delivery_lateness``).
     """
 
     app_records: int

@@ -177,7 +177,8 @@ private:
             ModelGrant& grant = place->second;
             const bool is_capped = (command.capped & bit) != 0;
             const bool is_persist = command.is_persist && !is_capped;
-            const std::uint32_t timeout = is_capped ? command.caps_ms[std::countr_zero(bit)] : command.timeout_ms;
+            const std::uint32_t timeout =
+                is_capped ? command.caps_ms[static_cast<std::size_t>(std::countr_zero(bit))] : command.timeout_ms;
             const Instant deadline = is_persist ? no_deadline : now + timeout;
             grant.reason = command.reason;
             grant.is_persist = grant.is_persist || is_persist;

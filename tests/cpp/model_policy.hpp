@@ -146,8 +146,8 @@ public:
         if (command.kind > CommandKind::admin_reset_process || !is_mask(command.mask)) return Status::request_invalid;
         if ((is_timed && command.timeout_ms == 0) || command.reason.size() > max_text_bytes)
             return Status::request_invalid;
-        for (int bit = 0; bit < 32 && command.kind == CommandKind::apply; ++bit) {
-            if ((command.capped >> bit & 1) != 0 && (bit >= type_count || command.caps_ms[bit] == 0))
+        for (std::size_t bit = 0; bit < 32 && command.kind == CommandKind::apply; ++bit) {
+            if ((command.capped >> bit & 1) != 0 && (bit >= command.caps_ms.size() || command.caps_ms[bit] == 0))
                 return Status::request_invalid;
         }
         if (!is_identity({.uid = command.uid, .pid = command.pid, .bundle = command.bundle}))
@@ -168,7 +168,7 @@ private:
     // An apply with each type that would last longer cut to the longest, or refused.
     [[nodiscard]] Admission capped(Admission admission, const BundleRule& rule) const {
         Command& command = admission.command;
-        for (int type = 0; type < type_count; ++type) {
+        for (std::size_t type = 0; type < rule.timeout_max_ms.size(); ++type) {
             const std::uint64_t longest = rule.timeout_max_ms[type] == 0 ? UINT64_MAX : rule.timeout_max_ms[type];
             const std::uint64_t wanted = command.is_persist ? UINT64_MAX : command.timeout_ms;
             if ((command.mask >> type & 1) == 0 || wanted <= longest) continue;

@@ -34,21 +34,20 @@ class WatchState(StrEnum):
 
 
 class _End:
-    """The end of a process, as a source of the loop: its pidfd, and the watch that it is for."""
+    """The end of a process, as a source of the loop: its pidfd, and the watch that it is for.
+
+    The pidfd is closed with it: so not while any thread is in a call about it.
+    """
 
     def __init__(self, pid: int) -> None:
         self.watch: Watch | None = None
-        self._pidfd: _core.Descriptor | None = open_process(pid)
-        self._number = self._pidfd.fileno()
+        self._pidfd = open_process(pid)
 
     def __repr__(self) -> str:
         return repr(self.watch)
 
     def fileno(self) -> int:
-        return self._number
-
-    def close(self) -> None:
-        self._pidfd = None
+        return self._pidfd.fileno()
 
     def ready(self) -> None:
         if self.watch is not None:
@@ -66,7 +65,7 @@ class Watch(OfOneProcess):
         super().__init__()
         self._watches = watches
         self._pid = pid
-        self._end = end
+        self._end: _End | None = end  # None once it is over
         self._identity = identity
         self._stops_app = stops_app
         self._state = WatchState.WATCHING
@@ -110,14 +109,16 @@ class Watch(OfOneProcess):
             9800004: this is the child of a fork.
         """
         self._require_here()
-        self._watches._loop.remove(self._end, wait_s=_WAIT_S)
+        if (end := self._end) is not None:
+            self._watches._loop.remove(end, wait_s=_WAIT_S)
         self._finish(WatchState.CANCELLED)
 
     def _look(self) -> None:
         """Tell the end, if it has come."""
+        end = self._end
         if self._state is not WatchState.WATCHING:
             self._finish(self._state)  # somebody was interrupted in that
-        elif has_ended(self._end.fileno()):
+        elif end is not None and has_ended(end.fileno()):
             self._tell()
 
     def _tell(self) -> None:
@@ -138,10 +139,13 @@ class Watch(OfOneProcess):
     def _finish(self, state: WatchState) -> None:
         if self._state is WatchState.WATCHING:
             self._state = state
-        self._watches._loop.remove(self._end)
+        end = self._end
+        if end is not None:
+            self._watches._loop.remove(end)
         self._watches._leave(self)
-        self._end.close()
-        self._end.watch = None  # no circle is left, which would keep the descriptors of the loop open for a while
+        if end is not None:
+            end.watch = None  # no circle is left, which would keep the descriptors open for a while
+        self._end = None
 
 
 class _Groups:
