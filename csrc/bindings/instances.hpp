@@ -38,6 +38,9 @@ inline PyObject* make_instance(PyTypeObject* type, PyObject*, PyObject*) {
 template <typename Class>
 [[nodiscard]] Class* value_of(PyObject* self) {
     auto* const instance = reinterpret_cast<py::detail::instance*>(self);
+    if (instance->simple_layout) {  // of one bound class; looking it up would take most of a short call
+        return instance->simple_holder_constructed ? static_cast<Class*>(instance->simple_value_holder[0]) : nullptr;
+    }
     const auto value = instance->get_value_and_holder(py::detail::get_type_info(typeid(Class)), false);
     if (value.inst == nullptr || !value.holder_constructed()) return nullptr;
     return value.template value_ptr<Class>();
