@@ -13,7 +13,7 @@ import operator
 import weakref
 from collections.abc import Callable
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, ParamSpec, TypeVar, cast
 
 from . import _core
 from ._callback import refuse_coroutine, require_plain
@@ -40,27 +40,33 @@ _Arguments = ParamSpec("_Arguments")
 _Result = TypeVar("_Result")
 
 
+class _Asked(NamedTuple):
+    """What a lease is made of."""
+
+    manager: _core.Manager
+    uid: int
+    pid: int
+    mask: int
+    timeout_ms: int
+    process: bool
+    reason: str
+    cpu_level: int
+    caller: Caller | None
+
+
 class Hold(_core.AsyncBlock, OfOneProcess):
     """A grant for the time of a block: ``with manager.hold(...) as held``, or ``async with``; see `Manager.hold`."""
 
     _renewals: Renewals | None = None  # where it is renewed; here too, for one that was never made whole
 
-    def __init__(
-        self,
-        holds: "Holds",
-        lease: _core.Lease,
-        timeout_ms: int,
-        about: str,
-        on_lost: "OnLost | None",
-        again: "Callable[[], Hold]",
-    ) -> None:
+    def __init__(self, holds: "Holds", asked: "_Asked", on_lost: "OnLost | None") -> None:
         super().__init__()
         self._holds = holds
-        self._lease = lease
-        self._interval_ms = max(timeout_ms // _PARTS, 1)
-        self._about = about
+        self._asked = asked
+        self._lease = _core.Lease(*asked)
+        self._interval_ms = max(asked.timeout_ms // _PARTS, 1)
+        self._about = f"{ResourceType(operator.index(asked.mask))!r} for uid {asked.uid} pid {asked.pid}"
         self._on_lost = on_lost
-        self._again = again  # makes another one like this
         self._told = 0  # what it has been told to be lost
         self._failure: Exception | None = None
 
@@ -112,7 +118,7 @@ class Hold(_core.AsyncBlock, OfOneProcess):
             coroutine, though the function is not ``async def``.
         """
         self._require_here()
-        again = self._again
+        again = functools.partial(Hold, self._holds, self._asked, self._on_lost)
         if inspect.iscoroutinefunction(function):
 
             @functools.wraps(function)
@@ -261,22 +267,7 @@ class Holds(OfOneProcess):
         timeout = to_ms(timeout_ms, "timeout_ms")
         if on_lost is not None:
             require_plain(on_lost, "on_lost", "It may create a task that awaits")
-        lease = _core.Lease(manager, uid, pid, mask, timeout, process, reason, cpu_level, caller)
-        about = f"{ResourceType(operator.index(mask))!r} for uid {uid} pid {pid}"
-        again = functools.partial(
-            self.make,
-            manager,
-            uid=uid,
-            pid=pid,
-            mask=mask,
-            timeout_ms=timeout,
-            process=process,
-            reason=reason,
-            cpu_level=cpu_level,
-            caller=caller,
-            on_lost=on_lost,
-        )
-        return Hold(self, lease, timeout, about, on_lost, again)
+        return Hold(self, _Asked(manager, uid, pid, mask, timeout, process, reason, cpu_level, caller), on_lost)
 
     def on_loop(self, loop: "asyncio.AbstractEventLoop") -> Renewals:
         """Return where the holds of an event loop are renewed."""

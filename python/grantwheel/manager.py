@@ -94,7 +94,7 @@ class Manager(_core.Manager):
         TypeError
             It is no `Policy`.
         BusinessError
-            9800001: the memory is not to be had. 9800004: the manager is closed. After any error the old policy stays.
+            9800001: there is not enough memory. 9800004: the manager is closed. After any error the old policy stays.
         """
         if not isinstance(policy, Policy):
             raise TypeError(f"policy must be a Policy, not {type(policy).__name__}")

@@ -71,7 +71,7 @@ class Watch:
         self._sampler = sampler
         self._clock = clock
         self._start = clock.now()
-        self._ttl_ms = timeout_ms
+        self._timeout_ms = timeout_ms
         self._view = view
         self._deaths_at_once = deaths
         self._busy = 0
@@ -198,7 +198,7 @@ class Watch:
         own = kind is ResourceType.CPU  # the process's own; all else is the app's
         try:
             with self.engine:
-                self._manager.apply(uid, process.pid, kind, self._ttl_ms, process=own, reason=process.command)
+                self._manager.apply(uid, process.pid, kind, self._timeout_ms, process=own, reason=process.command)
         except BusinessError as error:
             self._refusals += 1
             self._view.note(f"refused uid {uid} pid {process.pid}: {error}")
