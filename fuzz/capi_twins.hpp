@@ -338,20 +338,10 @@ protected:
 private:
     using Numbers =
         std::tuple<int, bool, bool, std::int32_t, Mask, std::uint32_t, std::uint32_t, std::uint32_t, Mask, Timeouts>;
-    static Numbers numbers_of(const Command& from) {
+    // Of a Command or a gw_command.
+    template <typename From>
+    static Numbers numbers_of(const From& from) {
         return {static_cast<int>(from.kind),
-                from.is_persist,
-                from.is_process,
-                from.cpu_level,
-                from.mask,
-                from.uid,
-                from.pid,
-                from.timeout_ms,
-                from.capped,
-                test::caps_of(from.capped, from.caps_ms)};
-    }
-    static Numbers numbers_of(const gw_command& from) {
-        return {from.kind,
                 from.is_persist != 0,
                 from.is_process != 0,
                 from.cpu_level,

@@ -13,17 +13,6 @@ namespace {
     throw py::type_error(std::string(name) + " must be " + expected + ", not " + Py_TYPE(value)->tp_name);
 }
 
-std::size_t place_of(const Signature& signature, PyObject* keyword) {
-    const auto names = signature.names;
-    for (std::size_t i = 0; i < names.size(); ++i) {
-        if (names[i] == keyword) return i;
-    }
-    for (std::size_t i = 0; i < names.size(); ++i) {
-        if (PyUnicode_Compare(names[i], keyword) == 0) return i;
-    }
-    return names.size();
-}
-
 // The attributes of a Caller, with their names interned for the life of the process.
 struct CallerAttributes {
     PyObject* uid = interned("uid");
@@ -41,6 +30,17 @@ py::object attribute(PyObject* object, PyObject* name) {
 }
 
 }  // namespace
+
+std::size_t place_of(std::span<PyObject* const> names, PyObject* name) noexcept {
+    for (std::size_t i = 0; i < names.size(); ++i) {
+        if (names[i] == name) return i;
+    }
+    if (PyUnicode_Check(name) == 0) return names.size();
+    for (std::size_t i = 0; i < names.size(); ++i) {
+        if (PyUnicode_Compare(names[i], name) == 0) return i;
+    }
+    return names.size();
+}
 
 py::object to_index(PyObject* value) {
     if (PyLong_Check(value)) return py::reinterpret_borrow<py::object>(value);
@@ -63,7 +63,7 @@ void read_arguments(const Signature& signature, PyObject* const* arguments, Py_s
     const Py_ssize_t keyword_count = keywords == nullptr ? 0 : PyTuple_GET_SIZE(keywords);
     for (Py_ssize_t i = 0; i < keyword_count; ++i) {
         PyObject* const keyword = PyTuple_GET_ITEM(keywords, i);
-        const std::size_t place = place_of(signature, keyword);
+        const std::size_t place = place_of(signature.names, keyword);
         if (place == signature.names.size()) {
             PyErr_Format(PyExc_TypeError, "%s() got an unexpected keyword argument %R", signature.function, keyword);
             throw py::error_already_set();

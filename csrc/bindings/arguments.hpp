@@ -15,6 +15,9 @@
 
 namespace grantwheel::bindings {
 
+// Which of the names an object is; their number when it is none. Most are the same object.
+[[nodiscard]] std::size_t place_of(std::span<PyObject* const> names, PyObject* name) noexcept;
+
 // What a fast call takes, as Parameters keep it.
 struct Signature {
     const char* function;

@@ -28,19 +28,15 @@ PyObject* interned_names[field_count]{};  // so do these
 
 RequestObject* as_request(PyObject* object) noexcept { return reinterpret_cast<RequestObject*>(object); }
 
-std::size_t place_of(PyObject* name) {
-    for (std::size_t i = 0; i < field_count; ++i) {
-        if (interned_names[i] == name) return i;
-    }
-    for (std::size_t i = 0; i < field_count; ++i) {
-        if (PyUnicode_Compare(interned_names[i], name) == 0) return i;
-    }
+[[noreturn]] void refuse_name(PyObject* name) {
     PyErr_Format(PyExc_TypeError, "EfficiencyResourcesRequest has no field %R", name);
     throw py::error_already_set();
 }
 
 void set_field(PyObject* self, PyObject* name, PyObject* value) {
-    PyObject*& field = as_request(self)->fields[place_of(name)];
+    const std::size_t place = place_of(interned_names, name);
+    if (place == field_count) refuse_name(name);
+    PyObject*& field = as_request(self)->fields[place];
     PyObject* const old = field;
     field = Py_NewRef(value);
     Py_XDECREF(old);
@@ -122,13 +118,6 @@ PyObject* compare(PyObject* self, PyObject* other, int operation) {
     });
 }
 
-bool is_field(PyObject* name) {
-    for (PyObject* const known : interned_names) {
-        if (PyUnicode_Check(name) != 0 && PyUnicode_Compare(known, name) == 0) return true;
-    }
-    return false;
-}
-
 // The classmethod `of(mapping, *, strict=False)`.
 PyObject* of(PyObject* type, PyObject* const* arguments, Py_ssize_t count, PyObject* keywords) {
     return guarded([&] {
@@ -142,14 +131,13 @@ PyObject* of(PyObject* type, PyObject* const* arguments, Py_ssize_t count, PyObj
         fields.attr("update")(py::handle(given));
         const py::object made = py::handle(type)();
         for (const auto& [name, value] : fields) {
-            if (is_field(name.ptr())) {
+            if (place_of(interned_names, name.ptr()) != field_count) {
                 py::setattr(made, name, value);
             } else if (is_strict) {
-                PyErr_Format(PyExc_TypeError, "EfficiencyResourcesRequest has no field %R", name.ptr());
-                throw py::error_already_set();
+                refuse_name(name.ptr());
             }
         }
-        return py::object(made).release().ptr();
+        return Py_NewRef(made.ptr());
     });
 }
 
