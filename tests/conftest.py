@@ -20,6 +20,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--differential-steps", type=int, default=1_000_000, metavar="N", help="steps of the differential run, in total"
     )
+    parser.addoption("--storm-seconds", type=float, default=3, metavar="S", help="how long test_storm.py goes on")
     which = parser.getgroup("grantwheel")
     which.addoption("--long", action="store_true", help="run the tests that take long too")
     which.addoption("--only-long", action="store_true", help="run the tests that take long, and no others")

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from grantwheel import Manager, ManualClock, Policy
+from grantwheel import Manager, ManualClock, Policy, _core
 from grantwheel.demo.sampler import Sampler
 from grantwheel.demo.view import Entry, Frame, Summary, entry_line
 from grantwheel.demo.watch import Watch
@@ -27,10 +27,10 @@ class FakeProc:
         self.scanned: list[int] = []  # the pids whose open files were read or refused
         (path / "meminfo").write_text("not a process\n")
         (path / "self").mkdir()
-        self._scandir, self._open = os.scandir, os.open
+        self._scandir, self._read = os.scandir, _core.read_start
         # Refused by hand: the tests may run as root, whom no file mode keeps out.
         monkeypatch.setattr("grantwheel.linux.procfs.os.scandir", self._refusing_scandir)
-        monkeypatch.setattr("grantwheel.linux.procfs.os.open", self._refusing_open)
+        monkeypatch.setattr(_core, "read_start", self._refusing_read)
 
     def put(
         self, pid: int, *, uid: int = 1000, start: int = 5, ticks: int = 0, command: str = "work", state: str = "S"
@@ -69,9 +69,9 @@ class FakeProc:
         self._refuse(path)
         return self._scandir(path)
 
-    def _refusing_open(self, path: Any, flags: int) -> int:
+    def _refusing_read(self, path: str) -> bytes:
         self._refuse(path)
-        return self._open(path, flags)
+        return self._read(path)
 
 
 class Kept:

@@ -122,6 +122,23 @@ def test_an_exception_of_settle_is_unraisable(monkeypatch: pytest.MonkeyPatch) -
     assert manager.records() == []
 
 
+def test_an_interrupt_in_settle_is_not_lost() -> None:
+    class Interrupted(Hook):
+        def settle(self, uid: int, /) -> None:
+            super().settle(uid)
+            if uid == 1:
+                raise KeyboardInterrupt
+
+    hook = Interrupted()
+    manager = with_hook(hook)
+    for uid in (1, 2):
+        manager.apply(uid, uid, CPU, 40)
+    with pytest.raises(KeyboardInterrupt):
+        manager.admin_reset_all()
+    assert manager.count(CPU) == 0
+    assert [call for call in hook.calls if call[0] == "settle"] == [("settle", 1), ("settle", 2)]
+
+
 def test_whatever_ends_app_cpu_is_settled_once() -> None:
     hook = Hook()
     manager, clock = make_manager(policy=Policy(quota=hook))

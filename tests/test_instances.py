@@ -3,7 +3,6 @@
 import copy
 import gc
 import inspect
-import os
 import pickle
 import weakref
 from collections.abc import Callable
@@ -21,8 +20,9 @@ MAKERS: dict[str, Callable[[], Any]] = {
     "Block": _core.Block,
     "BootClock": _core.BootClock,
     "Cursor": lambda: _core.Cursor(grantwheel.Manager(), 15, None),
-    "Descriptor": lambda: _core.Descriptor(os.dup(0)),
+    "Descriptor": lambda: _core.Descriptor(0),
     "EfficiencyResourcesRequest": _core.EfficiencyResourcesRequest,
+    "Groups": _core.Groups,
     "Lease": lambda: _core.Lease(grantwheel.Manager(), 1, 1, 1, 1000, False, "", -1, None),
     "Manager": lambda: _core.Manager(_core.ManualClock(5), 10, 10, 10, 0, None, bytes(16)),
     "ManualClock": lambda: _core.ManualClock(5),
@@ -138,7 +138,7 @@ def arguments_of(name: str) -> tuple[Any, ...]:
     if name == "Cursor":
         return (grantwheel.Manager(), 15, None)
     if name == "Descriptor":
-        return (os.dup(0),)
+        return (0,)
     if name == "Lease":
         return (grantwheel.Manager(), 1, 1, 1, 1000, False, "", -1, None)
     return ()

@@ -14,7 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from grantwheel import Manager, ManualClock, aio, processes
+from grantwheel import Manager, ManualClock, _core, aio, processes
+from interrupting import at_each_instruction, interrupt
 from intruding import Scene, at_every_line
 from support import GPS, make_manager
 from waiting import own_threads, wait_for
@@ -180,6 +181,37 @@ def test_an_interrupt_at_every_line_of_watching() -> None:
     child.communicate()
 
 
+@pytest.mark.long
+def test_an_interrupt_at_any_instruction_leaves_no_descriptor(monkeypatch: pytest.MonkeyPatch) -> None:
+    """When the manager is closed, that is: a watch that has begun goes on, whoever was told of it."""
+    monkeypatch.setattr(sys, "unraisablehook", lambda _: None)  # Python ignores what comes in finalisers
+
+    def watch(manager: Manager) -> None:
+        processes.watch(manager, os.getpid()).cancel()
+
+    def run(manager: Manager) -> None:
+        with manager.subscribe(print), manager.running():
+            pass
+
+    def whole(work: Callable[[Manager], None]) -> None:
+        manager = Manager()
+        try:
+            work(manager)
+        finally:
+            for _ in range(2):  # there is one interrupt
+                with contextlib.suppress(KeyboardInterrupt):
+                    manager.close()
+
+    gc.freeze()  # what is there already need not be looked through each time
+    for work in (watch, run):
+        before = len(list(OPEN_FILES.iterdir()))
+        for where in at_each_instruction(interrupt, lambda: whole(work)):  # noqa: B023
+            wait_for(lambda: own_threads() == [])
+            gc.collect()
+            assert len(list(OPEN_FILES.iterdir())) == before, where
+    gc.unfreeze()
+
+
 def test_a_runner_may_be_asked_for_again_at_every_line() -> None:
     """A signal handler that finds the manager running, or not, wherever it comes in."""
 
@@ -282,7 +314,7 @@ def test_a_forbidden_system_call_says_what_to_do(monkeypatch: pytest.MonkeyPatch
     def forbid(pid: int) -> int:
         raise PermissionError(1, "Operation not permitted")
 
-    monkeypatch.setattr(os, "pidfd_open", forbid)
+    monkeypatch.setattr(_core, "open_process", forbid)
     with pytest.raises(PermissionError, match=r"pidfd_open.*seccomp.*Manager\.process_died"):
         processes.watch(Manager(), os.getpid())
 

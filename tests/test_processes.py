@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from grantwheel import BusinessError, Cause, Command, Manager, processes
+from grantwheel import BusinessError, Cause, Command, Manager, _core, processes
 from grantwheel.linux.procfs import Identity, read_identity
 from support import CPU, GPS, TIMER, check_error, refusal
 from waiting import loop_threads, wait_for
@@ -194,10 +194,7 @@ def test_a_kernel_without_pidfds_is_told(monkeypatch: pytest.MonkeyPatch) -> Non
     def missing(pid: int) -> int:
         raise OSError(errno.ENOSYS, "Function not implemented")
 
-    monkeypatch.setattr(os, "pidfd_open", missing)
-    with pytest.raises(OSError, match=r"from Linux 5\.3 on"):
-        processes.watch(Manager(), os.getpid())
-    monkeypatch.delattr(os, "pidfd_open")
+    monkeypatch.setattr(_core, "open_process", missing)
     with pytest.raises(OSError, match=r"from Linux 5\.3 on"):
         processes.watch(Manager(), os.getpid())
 

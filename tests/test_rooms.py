@@ -47,8 +47,8 @@ FILES_AND_STREAMS = words("""
 CPYTHON = {"Python.h", "structmember.h"}
 # What tells the bindings which process they run in: it is the caller of the documented calls.
 THIS_PROCESS = {"unistd.h", "pthread.h"}
-# What the bindings wake those with who sleep until a manager has something for them.
-DESCRIPTORS = {"sys/epoll.h", "sys/eventfd.h", "sys/timerfd.h"}
+# What the bindings wake those with who sleep until a manager has something for them, or a process has ended.
+DESCRIPTORS = {"fcntl.h", "sys/epoll.h", "sys/eventfd.h", "sys/syscall.h", "sys/timerfd.h"}
 # What the unwinding of a thread that the interpreter ends is called.
 UNWINDING = {"cxxabi.h"}
 FOR_CORE = STANDARD - CLOCKS - THREADS_AND_LOCKS - FILES_AND_STREAMS

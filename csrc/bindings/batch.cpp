@@ -4,15 +4,6 @@
 
 namespace grantwheel::bindings {
 
-namespace {
-
-// An interrupt does not part a batch: it is raised in this thread after the call.
-void raise_afterwards(const py::error_already_set& interrupt) {
-    static_cast<void>(PyThreadState_SetAsyncExc(PyThread_get_thread_ident(), interrupt.type().ptr()));
-}
-
-}  // namespace
-
 void Shell::ask_quota(Batch& batch) const {
     for (Admission& row : batch.rows()) {
         if (Batch::is_refused(row) || !row.ask_quota) continue;

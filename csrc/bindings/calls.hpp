@@ -42,6 +42,8 @@ void bind_events(ManagerClass& bound, py::module_& module);   // read, read_colu
 void bind_sleeping(py::module_& module);                      // Bell, Timer
 void bind_blocks(py::module_& module);                        // Block, AsyncBlock
 void bind_leases(py::module_& module);                        // Lease
+void bind_descriptors(py::module_& module);                   // Descriptor, and what gives one
 void bind_schedules(py::module_& module);                     // Schedule
+void bind_groups(py::module_& module);                        // Groups
 
 }  // namespace grantwheel::bindings

@@ -54,6 +54,16 @@ struct FailedSystemCall {
 // Sets what is being handled as the current Python exception. Must be called in a catch block, with the GIL.
 void restore_current_exception() noexcept;
 
+// Whether an exception comes from outside, as Ctrl-C does, and has to go on to whoever waits for it. SystemExit does not:
+// it is a hook that has raised it, which has no say in when a thread exits.
+[[nodiscard]] inline bool is_interrupt(const py::error_already_set& error) {
+    return !error.matches(PyExc_Exception) && !error.matches(PyExc_SystemExit);
+}
+// Has an interrupt that came in the middle of something raised in this thread soon after the call.
+inline void raise_afterwards(const py::error_already_set& interrupt) {
+    static_cast<void>(PyThreadState_SetAsyncExc(PyThread_get_thread_ident(), interrupt.type().ptr()));
+}
+
 // Runs the body of a C function of CPython's; exceptions become Python's, and the answer null.
 template <typename Body>
 PyObject* guarded(Body&& body) noexcept {

@@ -21,12 +21,6 @@ py::error_already_set current_error() {
     return {};
 }
 
-// Whether it comes from outside, as Ctrl-C does, and has to go on to whoever waits for it. SystemExit does not: it is
-// the hook that has raised it, and the end of a block raises nothing.
-bool is_interrupt(const py::error_already_set& error) {
-    return !error.matches(PyExc_Exception) && !error.matches(PyExc_SystemExit);
-}
-
 void warn(const char* text, Mask mask, const py::error_already_set& error) {
     const py::object types = py::module_::import("grantwheel.types").attr("ResourceType")(mask);
     py::module_::import("logging")

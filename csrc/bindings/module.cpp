@@ -74,10 +74,12 @@ PYBIND11_MODULE(_core_of_main, module) {
     bind_queries(manager, module);
     bind_events(manager, module);
     bind_time(manager, module);
+    bind_descriptors(module);
     bind_sleeping(module);
     bind_blocks(module);
     bind_leases(module);
     bind_schedules(module);
+    bind_groups(module);
     refuse_second_init(module);
 }
 

@@ -8,23 +8,38 @@
 #include "bindings/calls.hpp"
 #include "bindings/clocks.hpp"
 #include "bindings/instances.hpp"
+#include "bindings/timer.hpp"
 
 namespace grantwheel::bindings {
 
 namespace {
 
 // Objects with the instants at which they are due. It does not keep them alive, and runs no Python while it changes.
+// One that goes is forgotten by no code that could be interrupted.
 class Schedule {
 public:
+    Schedule() : forget_(py::cpp_function([this](const py::handle reference) { forget(reference); })) {}
+
+    // For who sleeps until one is due: goes off at once when one goes, as nobody may have to be waited for any more.
+    [[nodiscard]] const py::object& timer() {
+        if (!timer_) {
+            py::object made = py::type::of<Timer>()();
+            if (!timer_) timer_ = std::move(made);  // else a finaliser was faster
+        }
+        return timer_;
+    }
+
     // Due at an instant, and then each time that an interval has passed. Replaces what was said of it before.
     void add(const py::object& one, Instant due, Instant interval) {
-        const py::weakref reference(one);
+        const py::weakref reference(one, forget_);
         discard(one);
         const Key key{due, ++last_serial_};
         entries_.emplace(key, Entry{one.ptr(), reference, interval});
         try {
             keys_[one.ptr()] = key;
+            keys_[reference.ptr()] = key;
         } catch (...) {
+            keys_.erase(one.ptr());
             entries_.erase(key);
             throw;
         }
@@ -32,9 +47,7 @@ public:
 
     void discard(const py::object& one) {
         const auto place = keys_.find(one.ptr());
-        if (place == keys_.end()) return;
-        entries_.erase(place->second);
-        keys_.erase(place);
+        if (place != keys_.end()) drop(entries_.find(place->second));
     }
 
     // One that is due, which is then due again an interval after `now`; None when there is none.
@@ -48,7 +61,7 @@ public:
             }
             auto node = entries_.extract(first);
             node.key() = {now + node.mapped().interval, ++last_serial_};
-            keys_.at(one.ptr()) = node.key();
+            keys_.at(one.ptr()) = keys_.at(node.mapped().reference.ptr()) = node.key();
             entries_.insert(std::move(node));
             return one;
         }
@@ -92,15 +105,24 @@ private:
         const auto one = py::reinterpret_steal<py::object>(PyObject_CallNoArgs(entry.reference.ptr()));
         return one.is_none() ? py::object() : one;
     }
-    // Pre: it is not alive. Its address may be another one's by now.
     void drop(Entries::iterator place) {
-        const auto key = keys_.find(place->second.address);
-        if (key != keys_.end() && key->second == place->first) keys_.erase(key);
+        const Entry entry = place->second;  // whose reference goes when nothing is half done any more
+        keys_.erase(entry.address);
+        keys_.erase(entry.reference.ptr());
         entries_.erase(place);
+    }
+    // What Python calls when an object of a reference goes.
+    void forget(const py::handle reference) {
+        const auto place = keys_.find(reference.ptr());
+        if (place == keys_.end()) return;
+        drop(entries_.find(place->second));
+        if (timer_) value_of<Timer>(timer_.ptr())->set(0);
     }
 
     Entries entries_;
-    std::map<PyObject*, Key> keys_;
+    std::map<PyObject*, Key> keys_;  // of an object, and of the reference to it
+    py::object forget_;
+    py::object timer_;  // null until somebody sleeps
     std::uint64_t last_serial_ = 0;
 };
 
@@ -117,6 +139,8 @@ void bind_schedules(py::module_& module) {
             py::arg("one"), py::arg("due_ms"), py::arg("interval_ms"), py::pos_only(),
             "Have something due at an instant, and each time that an interval has passed since it was taken.")
         .def("discard", &Schedule::discard, py::arg("one"), py::pos_only(), "Forget something, if it is known.")
+        .def("timer", &Schedule::timer,
+             "Return the timer for who sleeps until one is due: it goes off when one goes that was not discarded.")
         .def(
             "take",
             [](Schedule& schedule, const py::object& now_ms) { return schedule.take(to_instant(now_ms, "now_ms")); },

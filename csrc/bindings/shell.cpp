@@ -1,6 +1,7 @@
 #include "bindings/shell.hpp"
 
 #include <algorithm>
+#include <optional>
 
 #include "bindings/vocabulary.hpp"
 
@@ -175,17 +176,23 @@ void Shell::record(const Command& command, Instant now) const {
 
 void Shell::settle(const py::object& quota, const Ended& ended) {
     if (!quota) return;
+    std::optional<py::error_already_set> interrupt;
     for (const std::uint32_t uid : ended) {
         const InHook in_hook(*this);
         try {
             static_cast<void>(call_method(quota, "settle", uid));
         } catch (py::error_already_set& error) {
-            error.discard_as_unraisable("settle() of the quota");
+            if (is_interrupt(error)) {
+                interrupt = error;  // the others are told first
+            } else {
+                error.discard_as_unraisable("settle() of the quota");
+            }
         } catch (...) {
             restore_current_exception();
             PyErr_WriteUnraisable(quota.ptr());
         }
     }
+    if (interrupt) raise_afterwards(*interrupt);
     finish_postponed();
 }
 

@@ -57,13 +57,12 @@ class _Asked(NamedTuple):
 class Hold(_core.AsyncBlock, OfOneProcess):
     """A grant for the time of a block: ``with manager.hold(...) as held``, or ``async with``; see `Manager.hold`."""
 
-    _renewals: Renewals | None = None  # where it is renewed; here too, for one that was never made whole
-
     def __init__(self, holds: "Holds", asked: "_Asked", on_lost: "OnLost | None") -> None:
         super().__init__()
         self._holds = holds
         self._asked = asked
-        self._lease = _core.Lease(*asked)
+        self._lease = _core.Lease(*asked)  # which releases when it goes, and no interrupt can keep it from that
+        self._renewals: Renewals | None = None  # where it is renewed, once it has begun; they forget it when it goes
         self._interval_ms = max(asked.timeout_ms // _PARTS, 1)
         self._about = f"{ResourceType(operator.index(asked.mask))!r} for uid {asked.uid} pid {asked.pid}"
         self._on_lost = on_lost
@@ -159,11 +158,6 @@ class Hold(_core.AsyncBlock, OfOneProcess):
             self._lease.end()
             if self._renewals is not None:
                 self._renewals.leave(self)
-
-    def __del__(self) -> None:
-        # The lease releases when it goes, which no interrupt can keep it from. This only lets the thread end in time.
-        if self._is_here and self._renewals is not None:
-            self._renewals.discard(self)
 
     def _renew(self) -> bool:
         """Renew what it has still, and tell of what it has not. Returns whether there is anything left."""

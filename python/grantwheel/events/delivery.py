@@ -6,7 +6,6 @@ Whoever changes what a thread looks at changes it first and rings then; the thre
 
 import inspect
 import logging
-import os
 import select
 import threading
 import time
@@ -131,7 +130,7 @@ class CallbackSubscription(Subscription):
     def _start(self) -> None:
         name = getattr(self._subscriber, "__qualname__", type(self._subscriber).__qualname__)
         bell = _core.Bell()
-        events = _core.Descriptor(os.dup(self.fileno()))
+        events = _core.Descriptor(self.fileno())
         # A daemon, because it has to go on while the threads that are none end. The exit waits for it.
         thread = threading.Thread(
             target=_deliver,

@@ -2,7 +2,6 @@
 
 import contextlib
 import errno
-import os
 import resource
 import select
 from collections.abc import Callable
@@ -31,9 +30,9 @@ def open_process(pid: int) -> _core.Descriptor:
         The kernel is older than Linux 5.3 (``ENOSYS``), or no more files may be opened (``EMFILE``).
     """
     try:
-        return _with_descriptors(lambda: _core.Descriptor(os.pidfd_open(pid)))
-    except (AttributeError, OSError) as error:
-        reason = getattr(error, "errno", None) or errno.ENOSYS
+        return _with_descriptors(lambda: _core.open_process(pid))
+    except OSError as error:
+        reason = error.errno
         if reason == errno.ENOSYS:
             raise OSError(errno.ENOSYS, "processes can be watched with pidfd_open, from Linux 5.3 on") from error
         if reason == errno.ESRCH:

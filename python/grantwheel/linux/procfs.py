@@ -9,8 +9,7 @@ from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
-# Larger than any stat line, and than the head of a status file down to its uids.
-_ENOUGH = 4096
+from grantwheel import _core
 
 
 class ProcfsError(Exception):
@@ -40,6 +39,7 @@ class Reading(NamedTuple):
     refused: int
 
 
+# The start of a file is longer than any stat line, and than the head of a status file down to its uids.
 # Paths are plain strings below: they are made thousands of times a second, and a Path costs as much as the system call.
 
 
@@ -74,7 +74,7 @@ def read_processes(proc: Path) -> Reading:
 def read_uid(proc: Path, pid: int) -> int | None:
     """Return the real uid of a process, or None when it cannot be read."""
     try:
-        return _uid_of(_read(f"{proc}/{pid}/status"))
+        return _uid_of(_core.read_start(f"{proc}/{pid}/status"))
     except OSError:
         return None
 
@@ -88,8 +88,8 @@ def read_identity(proc: Path, pid: int) -> Identity:
         As it comes: ``FileNotFoundError`` or ``ProcessLookupError`` when it has gone, ``PermissionError`` when the
         reader may not see it.
     """
-    stat = _read(f"{proc}/{pid}/stat")
-    uid = _uid_of(_read(f"{proc}/{pid}/status"))
+    stat = _core.read_start(f"{proc}/{pid}/stat")
+    uid = _uid_of(_core.read_start(f"{proc}/{pid}/status"))
     fields = stat[stat.rfind(b")") + 1 :].split()
     if uid is None or len(fields) < 20:
         raise ProcessLookupError(errno.ESRCH, f"there is no process {pid} in {proc}")
@@ -119,14 +119,6 @@ def read_open_files(proc: Path, pid: int, limit: int) -> list[str]:
     return found
 
 
-def _read(path: str) -> bytes:
-    file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        return os.read(file, _ENOUGH)
-    finally:
-        os.close(file)
-
-
 def _uid_of(status: bytes) -> int | None:
     for line in status.splitlines():
         if line.startswith(b"Uid:"):
@@ -135,7 +127,7 @@ def _uid_of(status: bytes) -> int | None:
 
 
 def _read_process(path: str, pid: int) -> Process | None:
-    stat = _read(path)
+    stat = _core.read_start(path)
     # "pid (command) state ...": the command may hold blanks and brackets itself.
     opening, closing = stat.find(b"("), stat.rfind(b")")
     fields = stat[closing + 1 :].split()

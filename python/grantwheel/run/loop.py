@@ -115,8 +115,8 @@ class Loop(OfOneProcess):
 
     def _register(self, source: Source, descriptor: int) -> None:
         place = self._places.get(0) or self._places.setdefault(0, _Place())
+        self._sources[source] = descriptor  # first: by this it is found again by who has to take it back
         self._by_descriptor[descriptor] = source
-        self._sources[source] = descriptor
         with contextlib.suppress(FileExistsError):  # it has been added before, or the thread was faster, in `_drop`
             place.epoll.register(descriptor, select.EPOLLIN)
 

@@ -81,12 +81,11 @@ class _Sleeping(Renewals):
 
     def __init__(self, clock: Clock) -> None:
         super().__init__(clock)
-        self._timers: dict[int, _core.Timer] = {}  # the only one is under 0, once it is needed
         self._wakes_at = _NEVER  # the timer goes off by then
 
     @property
     def _timer(self) -> _core.Timer:
-        return self._timers.get(0) or self._timers.setdefault(0, _core.Timer())
+        return self._schedule.timer()
 
     def fileno(self) -> int:
         return self._timer.fileno()

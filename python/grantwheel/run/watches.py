@@ -8,7 +8,7 @@ import errno
 import threading
 import time
 import weakref
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable
 from enum import StrEnum
 
 from grantwheel import _core
@@ -142,44 +142,9 @@ class Watch(OfOneProcess):
         end = self._end
         if end is not None:
             self._watches._loop.remove(end)
-        self._watches._leave(self)
-        if end is not None:
             end.watch = None  # no circle is left, which would keep the descriptors open for a while
         self._end = None
-
-
-class _Groups:
-    """Watches by what they have in common. Groups that are empty are not kept."""
-
-    def __init__(self) -> None:
-        self._groups: dict[Hashable, dict[Watch, None]] = {}
-
-    def __len__(self) -> int:
-        return len(self._groups)
-
-    def of(self, key: Hashable) -> list[Watch]:
-        return list(self._groups.get(key, ()))
-
-    def enter(self, key: Hashable, watch: Watch) -> None:
-        while True:
-            group = self._groups.setdefault(key, {})
-            group[watch] = None
-            if self._groups.get(key) is group:  # else it was empty, and has just been dropped
-                return
-
-    def leave(self, key: Hashable, watch: Watch) -> None:
-        group = self._groups.get(key)
-        if group is None:
-            return
-        group.pop(watch, None)
-        if not group and self._groups.get(key) is group:
-            del self._groups[key]
-            for late in list(group):  # it has just come, and found the group there
-                self.enter(key, late)
-
-    def all(self) -> Iterator[Watch]:
-        for group in list(self._groups.values()):
-            yield from list(group)
+        self._watches._leave(self)  # last: until then it is found by whoever has to go on with this
 
 
 class Watches(OfOneProcess):
@@ -187,11 +152,11 @@ class Watches(OfOneProcess):
 
     def __init__(self, manager: _core.Manager, loop: Loop) -> None:
         super().__init__()
-        self._manager: Callable[[], _core.Manager | None] = weakref.ref(manager, self._forget_manager)
         self._loop = loop
-        self._of_uid = _Groups()
-        self._of_pid = _Groups()
+        self._of_uid = _core.Groups()
+        self._of_pid = _core.Groups()
         self._stopping: dict[int, int] = {}  # uids whose app may be being stopped, with the thread that does it
+        self._manager: Callable[[], _core.Manager | None] = weakref.ref(manager, self._forget_manager)
 
     def begin(self, pid: int, start_ticks: int | None, *, stops_app: bool) -> Watch:
         """Begin a watch, as `grantwheel.processes.watch` says."""
@@ -205,10 +170,11 @@ class Watches(OfOneProcess):
                 errno.ESRCH,
                 f"process {pid} started at {identity.start_ticks}, and is not the one of {start_ticks}",
             )
-        watch = end.watch = Watch(self, pid, end, identity, stops_app=stops_app)
+        watch = Watch(self, pid, end, identity, stops_app=stops_app)
         try:
-            self._of_uid.enter(identity.uid, watch)
-            self._of_pid.enter(pid, watch)
+            end.watch = watch
+            self._of_uid.add(identity.uid, watch)
+            self._of_pid.add(pid, watch)
             self._loop.add(end)
             end_at_exit(self)
         except BaseException:
@@ -221,8 +187,8 @@ class Watches(OfOneProcess):
 
     def cancel_all(self) -> None:
         """End every watch. Without one it needs no memory: the end of a manager cannot fail half done."""
-        if self._of_pid and self._is_here:
-            for watch in list(self._of_pid.all()):
+        if len(self._of_pid) and self._is_here:
+            for watch in self._of_pid.all():
                 watch.cancel()
 
     def _tell(self, watch: Watch) -> bool:
@@ -244,13 +210,13 @@ class Watches(OfOneProcess):
         return True
 
     def _leave(self, watch: Watch) -> None:
-        self._of_uid.leave(watch._identity.uid, watch)
-        self._of_pid.leave(watch._pid, watch)
+        self._of_uid.discard(watch._identity.uid, watch)
+        self._of_pid.discard(watch._pid, watch)
 
     def _forget_manager(self, _manager: object) -> None:
         self._manager = _nobody  # the reference leads back here, and would keep the loop until the next collection
         if self._is_here:
-            for watch in list(self._of_pid.all()):
+            for watch in self._of_pid.all():
                 watch._finish(WatchState.CANCELLED)
 
     def _end_at_exit(self, _give_up: float) -> bool:
