@@ -399,7 +399,7 @@ private:
         std::uint32_t mask = 0;
         std::uint64_t deadline = 0;
         const gw_caller caller{sizeof caller, 1, 0, 0, 1, 1, {nullptr, 0}};
-        const gw_request request{sizeof request, 1, 1, 0, 0, -1, 5, {nullptr, 0}};
+        const gw_request request{sizeof request, 1, 1, 0, 0, 0, -1, 5, {nullptr, 0}};
         gw_destroy(handle_);
         require(gw_perform(handle_, &caller, &request, now_, &mask) == GW_IN_CALLBACK, "gw_perform in a callback");
         require(gw_advance(handle_, now_, 9, nullptr, nullptr) == GW_IN_CALLBACK, "gw_advance in a callback");

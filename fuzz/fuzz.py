@@ -17,7 +17,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 FUZZ = ROOT / "fuzz"
 BUILD = ROOT / "build" / "fuzz"
-IN_CPP = ("manager_fuzz", "capi_fuzz")
+IN_CPP = ("log_fuzz", "manager_fuzz", "capi_fuzz")
 IN_PYTHON = "request_fuzz"
 NEWEST, OLDEST = 25, 13  # of the names clang++-N that are looked for
 

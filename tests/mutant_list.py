@@ -30,16 +30,30 @@ MUTANTS: Final = (
     Mutant("engine_apply.cpp", "grant.timeout_ms = command.timeout_ms;", "", "merge: the timeout of an extension"),
     Mutant("engine_apply.cpp", "if (command.is_persist) record", "record", "merge: timed is not persistent"),
     Mutant("engine_apply.cpp", ".uid() != command.uid;", ".uid() > command.uid;", "a reused pid"),
-    Mutant("engine_apply.cpp", "(fresh & type::CPU) != 0 ||", "(mask & type::CPU) != 0 ||", "level kept by a renewal"),
+    Mutant(
+        "engine_apply.cpp",
+        "(fresh & rules.levelled) != 0 ||",
+        "(mask & rules.levelled) != 0 ||",
+        "level kept by a renewal",
+    ),
+    Mutant("engine_apply.cpp", "command.only_held ? renew", "false ? renew", "a renewal grants nothing anew"),
+    Mutant("engine_apply.cpp", "    settle_pair(process, app);\n    Command held", "    Command held", "a renewal of the due"),
+    Mutant("engine_apply.cpp", "held.mask |= process_mask &", "held.mask = process_mask &", "renewal of app and process"),
+    Mutant(
+        "engine_apply.cpp",
+        "process != no_row && table.record(process).uid() == command.uid)",
+        "process != no_row)",
+        "a renewal of another uid's process",
+    ),
     Mutant("engine_apply.cpp", "tells = adds ||", "tells = adds &&", "the bundle of an event"),
     Mutant("engine_apply.cpp", "++(is_held ? renewed : granted);", "++(is_held ? granted : renewed);", "renewals"),
     # longest timeouts
     Mutant("manager.cpp", "request.timeout_ms > most", "request.timeout_ms >= most", "the longest timeout itself"),
     Mutant("manager.cpp", "(request.is_persist || request.timeout_ms", "(request.timeout_ms", "persistent is longer"),
     Mutant("manager.cpp", "request.is_apply ? types_to_cap(", "true ? types_to_cap(", "releases have no timeout"),
-    Mutant("manager.cpp", " && (capped & type::CPU) == 0;", ";", "the quota is asked about what is cut"),
+    Mutant("manager.cpp", " && (capped & rules.levelled) == 0;", ";", "the quota is asked about what is cut"),
     Mutant("engine_apply.cpp", "part.is_persist = false;", "", "what is cut is timed"),
-    Mutant("engine_apply.cpp", "part.timeout_ms = command.caps_ms[type];", "", "a timeout for each type"),
+    Mutant("engine_apply.cpp", "part.timeout_ms = command.caps_ms[static_cast<std::size_t>(type)];", "", "a timeout for each type"),
     Mutant("engine_apply.cpp", "merge(row, mask & ~command.capped,", "merge(row, mask,", "the others are not cut"),
     # limits
     Mutant("engine_apply.cpp", "more > limits.max_records", "more >= limits.max_records", "limit of records"),
@@ -53,7 +67,7 @@ MUTANTS: Final = (
     Mutant("engine_apply.cpp", "if (texts.reason == no_text) {", "{", "a reason that is held is not taken again"),
     Mutant("engine_apply.cpp", "} - std::size_t{reused};", "};", "the row of a reused pid counts as free"),
     # memory for an apply
-    Mutant("engine_apply.cpp", "(adds || !table.has_types(command.mask)) &&", "adds &&", "a type that is new to all"),
+    Mutant("engine_apply.cpp", "adds || !table.has_types(command.mask);", "adds;", "a type that is new to all"),
     Mutant("engine_apply.cpp", " && has_places()) return true;", ") return true;", "places after they failed"),
     Mutant("engine_apply.cpp", "command.mask) && reserve_places();", "command.mask);", "places for new rows"),
     Mutant("engine_parts.hpp", "return places >= table.capacity();", "return true;", "whether there are places"),
@@ -102,7 +116,7 @@ MUTANTS: Final = (
     Mutant(
         "engine_release.cpp", "std::rotate(scratch.begin(), first_app, scratch.end());", "", "apps before processes"
     ),
-    Mutant("engine.cpp", "type::ALL & ~type::RETAINED, Cause::app", "type::ALL, Cause::app", "retained types survive"),
+    Mutant("engine.cpp", "rules.mortal(), Cause::app", "rules.all, Cause::app", "retained types survive"),
     # taking types away, and events
     Mutant("engine.cpp", "record.cpu_level = default_level;", "", "level without CPU"),
     Mutant("engine.cpp", "timed -= std::size_t{was_timed} - std::size_t{record.is_timed()};", "", "timed records"),
@@ -115,7 +129,10 @@ MUTANTS: Final = (
     Mutant("events.cpp", "ring_.push({});", "ring_.push({.bundle = 1});", "which text was overwritten"),
     Mutant("events.cpp", "++next_ == capacity_", "++next_ + 1 == capacity_", "the last place of the ring"),
     Mutant(
-        "events.hpp", "last_ < capacity_ ? 1", "last_ <= capacity_ + 1 ? 1", "the oldest event, at the first overwrite"
+        "events.hpp",
+        "last_ - before_ < capacity_ ?",
+        "last_ - before_ <= capacity_ + 1 ?",
+        "the oldest event, at the first overwrite",
     ),
     Mutant("engine_queries.cpp", "result.missed = events.first() - sequence;", "", "number of missed events"),
     # queries
@@ -149,7 +166,7 @@ MUTANTS: Final = (
     Mutant("table.cpp", "uids_.replace(place_of_uid(uid), next);", "", "a uid whose first record went"),
     Mutant("table.cpp", "mask | reserved_mask_, [", "mask, [", "arrays of types held before grow too"),
     Mutant("table.cpp", "reserved_mask_ |= mask;", "", "which types have memory"),
-    Mutant("table.cpp", "if (!reserved || ", "types_ |= types;\n    if (!reserved || ", "types whose memory failed"),
+    Mutant("table.cpp", "if (!reserved || ", "reserved_mask_ |= mask;\n    if (!reserved || ", "types whose memory failed"),
     Mutant("table.cpp", "(first_of(uid) == no_row ? 1 : 0)", "0", "room in the index for a new uid"),
     Mutant("table.cpp", "pids_.count() + processes, rows)", "pids_.count(), rows)", "room in the index for pids"),
     Mutant("table.cpp", "mask & reserved_mask_, [", "mask, [", "asking for the grants of a type without memory"),
@@ -219,6 +236,24 @@ MUTANTS: Final = (
     Mutant("rows.hpp", "while (capacity() < count)", "if (capacity() < count)", "several chunks at once"),
     Mutant("rows.hpp", "return chunk == 0 ?", "return chunk != 0 ?", "which chunks are large blocks"),
     Mutant("rows.hpp", "free_block(chunks_[i], chunk_bytes, backing(i));", "{}", "chunks are given back"),
+    # the log
+    Mutant(
+        "checksum.cpp",
+        "filled + bytes.size() < stripe",
+        "filled + bytes.size() <= stripe",
+        "a hash of whole stripes",
+    ),
+    Mutant("bytes.hpp", "value <= most ? value : fail()", "value", "a byte above what it may be"),
+    Mutant("bytes.hpp", "(next == 0 && shift != 0) || ", "", "a number in a longer form"),
+    Mutant("bytes.hpp", " || value > most ? fail()", " ? fail()", "a number above what it may be"),
+    Mutant("bytes.hpp", "bits << shift >> shift != bits", "false", "a number of more than 64 bits"),
+    Mutant("op.cpp", "!= check_of(bytes.first(head + body))) return", "== 0) return", "the check of an op"),
+    Mutant("op.cpp", "reader.left() < body + check_size", "reader.left() < body", "an op without its check"),
+    Mutant("op.cpp", "out.size() < framed + check_size", "out.size() < framed", "room for the check"),
+    Mutant("op.cpp", " || reader.left() != 0) return", ") return", "bytes that an op has too many"),
+    Mutant("op.cpp", "if (op.ended == 0) reader.fail();", "", "an advance that ended nothing"),
+    Mutant("op.cpp", "Manager::check(op.command) == Status::ok", "true", "a command that no one may execute"),
+    # the canonical order
     # the canonical order
     Mutant(
         "sorter.cpp", "std::sort(keys_.begin() + start_", "if (false) std::sort(keys_.begin() + start_", "runs in order"
@@ -234,6 +269,21 @@ MUTANTS: Final = (
     Mutant("engine_parts.hpp", "advance({.endings = 1})", "advance({.endings = 2})", "one record at a time at a limit"),
     Mutant("engine.cpp", "if (!parts_->due.empty()) return parts_->ending;", "", "wake_at of what is being ended"),
     Mutant("engine.cpp", "!due.reserve(rows) || ", "", "places for what is due"),
+    # snapshots
+    Mutant("events.hpp", "last_ = before_ = sequence;", "before_ = sequence;", "numbers of events go on"),
+    Mutant("events.hpp", "(sequence - before_ - 1)", "(sequence - 1)", "places of events that go on"),
+    Mutant("snapshot_write.cpp", "engine.granted + engine.renewed + ", "", "a state that changes while it is written"),
+    Mutant("snapshot_write.cpp", "first = std::min(first, engine.earliest(row));", "", "the earliest deadline"),
+    Mutant("snapshot_write.cpp", ">= full_body;", ">= full_body * 4;", "the size of a section"),
+    Mutant("snapshot_write.cpp", "if (number != 0) return writer.number(number);", "", "a text stands there once"),
+    Mutant("snapshot_read.cpp", "!= file.value()) return", "== 0) return", "the check of a section"),
+    Mutant("snapshot_read.cpp", "(kind != expected && !may_end)", "false", "the order of sections"),
+    Mutant("snapshot_read.cpp", " || place <= last) return", ") return", "the order of records"),
+    Mutant("snapshot_read.cpp", "(is_app || (mask & ~rules.per_process) == 0) && ", "", "what a process may hold"),
+    Mutant("snapshot_read.cpp", "(has_level || level == default_level)", "true", "a level without CPU"),
+    Mutant("snapshot_read.cpp", " || engine->strings.find(text) != no_text) return", ") return", "one text twice"),
+    Mutant("snapshot_read.cpp", "++parts.timed;", "", "timed records of a snapshot"),
+    Mutant("snapshot_read.cpp", "reader.number() == engine->table.size() && ", "", "the number of records"),
     # the documented calls
     Mutant(
         "manager.cpp",
@@ -241,6 +291,6 @@ MUTANTS: Final = (
         "request.cpu_level < rule.level_limit",
         "the level limit",
     ),
-    Mutant("manager.cpp", "has_cpu && !request.is_process &&", "has_cpu &&", "quota is asked for apps alone"),
+    Mutant("manager.cpp", "!= 0 && !request.is_process &&", "!= 0 &&", "quota is asked for apps alone"),
     Mutant("text.cpp", "lead == 0xED && second >= 0xA0;", "false;", "a lone surrogate"),
 )

@@ -9,9 +9,9 @@ namespace grantwheel::bindings {
 
 namespace {
 
-constexpr const char* command_names[] = {"apply",           "release",         "reset_all",
-                                         "process_died",    "app_stopped",     "package_removed",
-                                         "admin_reset_all", "admin_reset_app", "admin_reset_process"};
+#define GRANTWHEEL_NAME(name) #name,
+constexpr const char* command_names[] = {GRANTWHEEL_COMMAND_LIST(GRANTWHEEL_NAME)};
+#undef GRANTWHEEL_NAME
 
 }  // namespace
 
@@ -77,7 +77,7 @@ bool Shell::keep(Admission& admission, Clause* clause, const Session& session) {
     const Mask mask = clause->left(session.manager.engine(), admission.command, session.now);
     admission.command.mask = mask;
     admission.command.capped &= mask;
-    admission.ask_quota = admission.ask_quota && (mask & type::CPU) != 0;
+    admission.ask_quota = admission.ask_quota && (mask & rules.levelled) != 0;
     return mask != 0;
 }
 

@@ -224,7 +224,7 @@ private:
     void settle(const py::object& quota, const Ended& ended);
     // Room for what `note_ended` will note after so many calls: a change that is carried out can fail no more.
     static void make_room(const Manager& manager, Ended& ended, std::size_t calls = 1) {
-        ended.reserve(ended.size() + manager.engine().most_owners(type::CPU) + calls);
+        ended.reserve(ended.size() + manager.engine().most_owners(rules.levelled) + calls);
     }
     static void note_ended(Manager& manager, Ended& ended) {
         const auto uids = manager.engine().cpu_ended();

@@ -50,7 +50,7 @@ void use_vocabulary(const py::object& types, const py::object& caller) {
 }
 
 py::object level_or_none(const RecordView& view, Mask type) {
-    if (type != type::CPU || view.cpu_level == default_level) return py::none();
+    if ((type & rules.levelled) == 0 || view.cpu_level == default_level) return py::none();
     return py::int_(view.cpu_level);
 }
 

@@ -154,7 +154,7 @@ bool are_there(std::size_t count, const Columns*... columns) noexcept {
 // Room for all apps that can lose CPU in a batch, taken before anything changes: each that has it now, once. What a row
 // applies ends later than `now`, and a batch that applies takes nothing away but what is due.
 bool reserve_ended(gw_manager& handle) noexcept {
-    const std::size_t most = handle.has_quota ? handle.manager->engine().most_owners(type::CPU) : 0;
+    const std::size_t most = handle.has_quota ? handle.manager->engine().most_owners(rules.levelled) : 0;
     if (most <= handle.batch_capacity) return true;
     const std::size_t capacity = 2 * most;  // so that a manager that fills up does not ask again for each batch
     std::unique_ptr<std::uint32_t[]> room(new (std::nothrow) std::uint32_t[capacity]);

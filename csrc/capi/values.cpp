@@ -63,6 +63,7 @@ void write(const Admission& admission, gw_command& out) noexcept {
     out.reason = to_text(command.reason);
     out.capped = command.capped;
     std::copy(command.caps_ms.begin(), command.caps_ms.end(), out.caps_ms);
+    out.only_held = command.only_held;
 }
 
 void write(const Caller& caller, gw_caller& out) noexcept {

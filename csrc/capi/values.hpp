@@ -77,6 +77,7 @@ inline Request to_request(const gw_request& given) noexcept {
     request.cpu_level = given.cpu_level;
     request.timeout_ms = given.timeout_ms;
     request.reason = to_view(given.reason);
+    request.only_held = given.only_held != 0;
     return request;
 }
 
@@ -96,6 +97,7 @@ inline Command to_command(const gw_command& given) noexcept {
     command.reason = to_view(given.reason);
     command.capped = given.capped;
     command.caps_ms = std::to_array(given.caps_ms);
+    command.only_held = given.only_held != 0;
     return command;
 }
 

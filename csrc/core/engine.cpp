@@ -36,9 +36,9 @@ Result Engine::execute(const Command& command, Instant now) noexcept {
             return {Status::ok, parts.release_app(command.uid, command.mask, Cause::reset_all)};
         case CommandKind::process_died: return {Status::ok, parts.process_died(command.uid, command.pid)};
         case CommandKind::app_stopped:
-            return {Status::ok, parts.release_app(command.uid, type::ALL & ~type::RETAINED, Cause::app_stopped)};
+            return {Status::ok, parts.release_app(command.uid, rules.mortal(), Cause::app_stopped)};
         case CommandKind::package_removed:
-            return {Status::ok, parts.release_app(command.uid, type::ALL, Cause::package_removed)};
+            return {Status::ok, parts.release_app(command.uid, rules.all, Cause::package_removed)};
         case CommandKind::admin_reset_all: return {Status::ok, parts.admin_reset_all()};
         case CommandKind::admin_reset_app:
             return {Status::ok, parts.release_one(parts.table.find_app(command.uid), command.mask, Cause::admin)};
@@ -51,6 +51,11 @@ Result Engine::execute(const Command& command, Instant now) noexcept {
 AdvanceResult Engine::advance(Instant now, std::size_t budget) noexcept {
     if (const Status status = parts_->begin(now); status != Status::ok) return {status, 0, false};
     return parts_->advance({.endings = budget, .looks = budget});
+}
+
+Status Engine::end(Instant now, std::uint64_t records) noexcept {
+    if (const Status status = parts_->begin(now); status != Status::ok) return status;
+    return parts_->advance({.endings = records}).records == records ? Status::ok : Status::parcel_failed;
 }
 
 Status Engine::next_deadline(Instant now, Instant& deadline) noexcept {
@@ -135,7 +140,7 @@ void Engine::Parts::remove_types(Row row, Mask mask, Cause cause, Instant time) 
         ++ended[static_cast<std::size_t>(cause)];
         strings.drop(table.grant(row, type).reason);
     });
-    if ((mask & type::CPU) != 0) {
+    if ((mask & rules.levelled) != 0) {
         record.cpu_level = default_level;
         if (is_app && tracks_cpu_ended) cpu_ended.push(record.key);
     }

@@ -8,16 +8,30 @@ Result Engine::Parts::apply(const Command& command) noexcept {
     Texts texts{strings.find(command.reason), strings.find(command.bundle)};
     if (texts.reason != no_text) strings.use(texts.reason);
     if (texts.bundle != no_text) strings.pin(texts.bundle);
-    const bool applied = apply(command, texts);
+    const Result result = command.only_held ? renew(command, texts) : apply(command, texts);
     if (texts.reason != no_text) strings.drop(texts.reason);
     if (texts.bundle != no_text) strings.unpin(texts.bundle);
-    return applied ? Result{Status::ok, command.mask} : Result{Status::out_of_memory, 0};
+    return result;
+}
+
+// Applies for those of the types that are held.
+Result Engine::Parts::renew(const Command& command, Texts& texts) noexcept {
+    const Mask process_mask = process_mask_of(command);
+    const Mask app_mask = command.mask & ~process_mask;
+    Row process = process_mask != 0 ? table.find_process(command.pid) : no_row;
+    Row app = app_mask != 0 ? table.find_app(command.uid) : no_row;
+    settle_pair(process, app);
+    Command held = command;
+    held.mask = app == no_row ? 0 : app_mask & table.mask(app);
+    if (process != no_row && table.record(process).uid() == command.uid) held.mask |= process_mask & table.mask(process);
+    return held.mask == 0 ? Result{} : apply(held, texts);
 }
 
 // Settles the records that the request goes to, makes sure that nothing can fail any more, then grants: CPU of a
 // process request to the process record, the rest to the app record.
-bool Engine::Parts::apply(const Command& command, Texts& texts) noexcept {
-    const Mask process_mask = command.is_process ? command.mask & type::CPU : 0;
+Result Engine::Parts::apply(const Command& command, Texts& texts) noexcept {
+    constexpr Result refused{Status::out_of_memory, 0};
+    const Mask process_mask = process_mask_of(command);
     const Mask app_mask = command.mask & ~process_mask;
     Row process = process_mask != 0 ? table.find_process(command.pid) : no_row;
     Row app = app_mask != 0 ? table.find_app(command.uid) : no_row;
@@ -28,17 +42,18 @@ bool Engine::Parts::apply(const Command& command, Texts& texts) noexcept {
     const bool adds_process = process_mask != 0 && (process == no_row || reused);
     const bool adds_app = app_mask != 0 && app == no_row;
     const bool adds = adds_process || adds_app;
-    if ((adds || !table.has_types(command.mask)) && !make_room(command, adds_app, adds_process, reused)) return false;
+    const bool needs_room = adds || !table.has_types(command.mask);
+    if (needs_room && !make_room(command, adds_app, adds_process, reused)) return refused;
 
     const bool tells = adds || (app != no_row && (app_mask & ~table.mask(app)) != 0);
-    if (!take_texts(command, tells, adds, texts)) return false;
+    if (!take_texts(command, tells, adds, texts)) return refused;
 
     if (reused) remove_types(process, table.mask(process), Cause::pid_reused, now);
     if (process_mask != 0) {
         grant(adds_process ? add(OwnerKind::process, command, texts) : process, process_mask, command, texts);
     }
     if (app_mask != 0) grant(adds_app ? add(OwnerKind::app, command, texts) : app, app_mask, command, texts);
-    return true;
+    return {Status::ok, command.mask};
 }
 
 // Rows for new records, `reused` of which takes the place of an old one, and room for the types. False when the limit is
@@ -81,7 +96,7 @@ Row Engine::Parts::add(OwnerKind kind, const Command& command, Texts texts) noex
 void Engine::Parts::grant(Row row, Mask mask, const Command& command, Texts texts) noexcept {
     Record& record = table.record(row);
     const Mask fresh = mask & ~Mask{record.mask};
-    if ((fresh & type::CPU) != 0 || ((mask & type::CPU) != 0 && command.cpu_level != default_level)) {
+    if ((fresh & rules.levelled) != 0 || ((mask & rules.levelled) != 0 && command.cpu_level != default_level)) {
         record.cpu_level = command.cpu_level;
     }
     merge(row, mask, command, texts.reason);

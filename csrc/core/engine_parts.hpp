@@ -82,6 +82,11 @@ struct Engine::Parts {
     // engine_queries.cpp. What of a record is not due at an instant.
     [[nodiscard]] Mask mask_at(Row row, Instant at) const noexcept;
 
+    // The types of a request that go to the process record.
+    [[nodiscard]] static Mask process_mask_of(const Command& command) noexcept {
+        return command.is_process ? command.mask & rules.per_process : 0;
+    }
+
     // Whether the timer of a row has come; no_row has none.
     [[nodiscard]] bool fires(Row row) const noexcept { return row != no_row && table.record(row).armed <= now; }
 
@@ -128,7 +133,8 @@ private:
         TextId reason;
         TextId bundle;
     };
-    [[nodiscard]] bool apply(const Command& command, Texts& texts) noexcept;
+    Result apply(const Command& command, Texts& texts) noexcept;
+    Result renew(const Command& command, Texts& texts) noexcept;
     [[nodiscard]] bool make_room(const Command& command, bool adds_app, bool adds_process, bool reused) noexcept;
     [[nodiscard]] bool take_texts(const Command& command, bool tells, bool adds, Texts& texts) noexcept;
     Row add(OwnerKind kind, const Command& command, Texts texts) noexcept;

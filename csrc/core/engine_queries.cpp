@@ -66,7 +66,7 @@ Status Engine::find(Owner owner, Instant now, RecordView& view) const noexcept {
     if (view.mask == 0) return Status::ok;
     view.uid = record.uid();
     view.pid = record.pid();
-    view.cpu_level = (view.mask & type::CPU) != 0 ? record.cpu_level : static_cast<std::int8_t>(default_level);
+    view.cpu_level = (view.mask & rules.levelled) != 0 ? record.cpu_level : static_cast<std::int8_t>(default_level);
     view.bundle = parts_->strings.text(record.bundle);
     for_each_type(view.mask, [&](int type) {
         const bool is_persist = (record.persist_mask & type_bit(type)) != 0;
@@ -99,7 +99,7 @@ Status Engine::owners(Mask mask, const Owner* after, Instant now, std::span<Owne
     parts_->advance();
     const Table& table = parts_->table;
     FirstOwners first(out);
-    table.for_each_holder(mask & type::ALL, [&](Row row) {
+    table.for_each_holder(mask & rules.all, [&](Row row) {
         const Owner owner = table.owner(row);
         if (after == nullptr || owner > *after) first.add(owner);
     });
@@ -130,7 +130,7 @@ Status Engine::count(Mask type, Instant now, std::size_t& count) noexcept {
     if (const Status status = parts_->begin(now); status != Status::ok) return status;
     parts_->advance();
     const Table& table = parts_->table;
-    for_each_type(type & type::ALL, [&](int index) {
+    for_each_type(type & rules.all, [&](int index) {
         count += table.grant_count(OwnerKind::app, index) + table.grant_count(OwnerKind::process, index);
     });
     return Status::ok;
@@ -139,7 +139,7 @@ Status Engine::count(Mask type, Instant now, std::size_t& count) noexcept {
 std::size_t Engine::most_owners(Mask mask) const noexcept {
     const Table& table = parts_->table;
     std::size_t grants = 0;
-    for_each_type(mask & type::ALL, [&](int index) {
+    for_each_type(mask & rules.all, [&](int index) {
         grants += table.grant_count(OwnerKind::app, index) + table.grant_count(OwnerKind::process, index);
     });
     return std::min(grants, table.size());

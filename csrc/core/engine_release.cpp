@@ -7,7 +7,7 @@ namespace grantwheel {
 // CPU of a process request goes from the caller's own process record, the rest from the app record and, by the cascade,
 // from the processes of the uid.
 Mask Engine::Parts::release(const Command& command) noexcept {
-    const Mask process_mask = command.is_process ? command.mask & type::CPU : 0;
+    const Mask process_mask = process_mask_of(command);
     const Mask app_mask = command.mask & ~process_mask;
     if (process_mask == 0) return release_app(command.uid, app_mask, Cause::release);
 
@@ -24,7 +24,7 @@ Mask Engine::Parts::release(const Command& command) noexcept {
 // pid. All of these records are settled first, as one.
 Mask Engine::Parts::release_app(std::uint32_t uid, Mask mask, Cause cause) noexcept {
     Row app = table.find_app(uid);
-    const std::size_t count = (mask & type::CPU) != 0 ? gather_processes(uid) : 0;
+    const std::size_t count = (mask & rules.per_process) != 0 ? gather_processes(uid) : 0;
     if (count == 0) return release_one(app, mask, cause);
 
     std::uint64_t* const first = scratch.data();
@@ -62,20 +62,20 @@ Mask Engine::Parts::release_one(Row row, Mask mask, Cause cause) noexcept {
 Mask Engine::Parts::process_died(std::uint32_t uid, std::uint32_t pid) noexcept {
     const Row process = table.find_process(pid);
     if (process == no_row || table.record(process).uid() != uid) return 0;
-    return release_one(process, type::ALL & ~type::RETAINED, Cause::process_died);
+    return release_one(process, rules.mortal(), Cause::process_died);
 }
 
 // All app records, then all process records, keys ascending, after everything that is due.
 Mask Engine::Parts::admin_reset_all() noexcept {
     advance();
     scratch.clear();
-    table.for_each_holder(type::ALL, [&](Row row) { scratch.push(sort_key(row)); });
+    table.for_each_holder(rules.all, [&](Row row) { scratch.push(sort_key(row)); });
     std::sort(scratch.begin(), scratch.end());
     const auto first_app = std::find_if(scratch.begin(), scratch.end(),
                                         [&](auto key) { return table.record(row_of(key)).kind == OwnerKind::app; });
     std::rotate(scratch.begin(), first_app, scratch.end());
     Mask removed = 0;
-    for (const std::uint64_t key : scratch) removed |= release_one(row_of(key), type::ALL, Cause::admin);
+    for (const std::uint64_t key : scratch) removed |= release_one(row_of(key), rules.all, Cause::admin);
     return removed;
 }
 

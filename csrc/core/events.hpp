@@ -30,6 +30,8 @@ class Events {
 public:
     // Takes the memory for all of it. False when there is none.
     [[nodiscard]] bool open(std::uint32_t capacity) noexcept;
+    // Goes on behind an event that another ring had. Pre: nothing has been added.
+    void begin_after(std::uint64_t sequence) noexcept { last_ = before_ = sequence; }
 
     // The place of one more event, to be written at once. Until then it has what is overwritten, which is the oldest event
     // when the ring is full, and else one with the empty text.
@@ -37,16 +39,19 @@ public:
 
     [[nodiscard]] std::uint64_t last() const noexcept { return last_; }
     // The number of the oldest event that is still there; last() + 1 when there is none.
-    [[nodiscard]] std::uint64_t first() const noexcept { return last_ < capacity_ ? 1 : last_ - capacity_ + 1; }
+    [[nodiscard]] std::uint64_t first() const noexcept {
+        return last_ - before_ < capacity_ ? before_ + 1 : last_ - capacity_ + 1;
+    }
     // Pre: first() <= sequence <= last().
     [[nodiscard]] const StoredEvent& at(std::uint64_t sequence) const noexcept {
-        return ring_[(sequence - 1) % capacity_];
+        return ring_[(sequence - before_ - 1) % capacity_];
     }
 
 private:
     Array<StoredEvent> ring_;
     std::uint64_t capacity_ = 0;
     std::uint64_t last_ = 0;
+    std::uint64_t before_ = 0;  // the number of the event before the first that was added
     std::size_t next_ = 0;  // where the next event goes; it saves a division per event
 };
 

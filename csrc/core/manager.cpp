@@ -9,7 +9,7 @@ namespace {
 
 bool is_uid(std::int64_t uid) noexcept { return uid >= 0 && uid <= max_uid; }
 bool is_pid(std::int64_t pid) noexcept { return pid >= 0 && pid <= max_pid; }
-bool is_mask(Mask mask) noexcept { return mask != 0 && mask <= type::ALL; }
+bool is_mask(Mask mask) noexcept { return mask != 0 && mask <= rules.all; }
 
 Status judge_request(const Request& request) noexcept {
     const bool timed = request.is_apply && !request.is_persist;
@@ -29,7 +29,7 @@ Status judge_privilege(const Caller& caller) noexcept {
 
 // The cpu level rules, on the mask as it was asked for.
 Status judge_level(const Request& request, const BundleRule& rule) noexcept {
-    if ((request.mask & type::CPU) == 0 || request.cpu_level == default_level) return Status::ok;
+    if ((request.mask & rules.levelled) == 0 || request.cpu_level == default_level) return Status::ok;
     if (!is_level(request.cpu_level)) return Status::level_invalid;
     if (rule.level_limit == default_level) return Status::level_not_configured;
     if (!rule.known) return Status::level_bundle_unknown;
@@ -49,13 +49,13 @@ Mask types_to_cap(const Request& request, const BundleRule& rule, Mask mask) noe
 Admission refused(Status status) noexcept { return {status, false, {}}; }
 
 bool are_caps(const Command& command) noexcept {
-    bool are = command.capped <= type::ALL;
-    for_each_type(command.capped & type::ALL,
+    bool are = command.capped <= rules.all;
+    for_each_type(command.capped & rules.all,
                   [&](int type) { are = are && command.caps_ms[static_cast<std::size_t>(type)] != 0; });
     return are;
 }
 
-Mask allowed(const BundleRule& rule) noexcept { return rule.known ? rule.allowed & type::ALL : 0; }
+Mask allowed(const BundleRule& rule) noexcept { return rule.known ? rule.allowed & rules.all : 0; }
 
 Command command_of(const Caller& caller, CommandKind kind, Mask mask) noexcept {
     Command command;
@@ -105,28 +105,45 @@ Status Manager::judge(const Caller& caller, const Request& request, Instant now)
     return judge_privilege(caller);
 }
 
+// What of a renewal is held already: all that the quota is asked about. It may be less by the time of execution.
+Mask Manager::held_of(const Caller& caller, const Request& request, Mask mask, Instant now) const noexcept {
+    const auto uid = static_cast<std::uint32_t>(caller.uid);
+    const Mask process_mask = request.is_process ? mask & rules.per_process : 0;
+    Mask held = mask & ~process_mask & engine_->mask({OwnerKind::app, uid}, now).mask;
+    RecordView process;
+    const Owner owner{OwnerKind::process, static_cast<std::uint32_t>(caller.pid)};
+    const bool is_found = process_mask != 0 && engine_->find(owner, now, process) == Status::ok;
+    if (is_found && process.mask != 0 && process.uid == uid) held |= process.mask & process_mask;
+    return held;
+}
+
 Admission Manager::admit(const Caller& caller, const Request& request, Instant now) const noexcept {
     if (const Status status = judge(caller, request, now); status != Status::ok) return refused(status);
     const BundleRule& rule = policy_->rule(caller.bundle);
     if (const Status status = judge_level(request, rule); status != Status::ok) return refused(status);
-    const Mask mask = request.mask & allowed(rule);
+    Mask mask = request.mask & allowed(rule);
     const Mask capped = request.is_apply ? types_to_cap(request, rule, mask) : 0;
     if (mask == 0 || (capped != 0 && rule.refuses_longer)) return refused(Status::permission_denied);
-    const bool has_cpu = (mask & type::CPU) != 0;
-    const bool persistent_cpu = request.is_apply && request.is_persist && (capped & type::CPU) == 0;
+    const bool renews = request.is_apply && request.only_held;
+    const Mask asked = renews ? held_of(caller, request, mask, now) : mask;
+    if (asked != 0) mask = asked;
+    const bool has_level = (mask & rules.levelled) != 0;
+    const bool is_endless = request.is_apply && request.is_persist && (capped & rules.levelled) == 0;
+    const bool is_rationed = (asked & rules.levelled) != 0 && !request.is_process && !is_endless;
     return {.status = Status::ok,
-            .ask_quota = has_cpu && !request.is_process && !persistent_cpu && policy_->asks_quota(),
+            .ask_quota = is_rationed && policy_->asks_quota(),
             .command = {.kind = request.is_apply ? CommandKind::apply : CommandKind::release,
                         .is_persist = request.is_persist,
                         .is_process = request.is_process,
-                        .cpu_level = static_cast<std::int8_t>(has_cpu ? request.cpu_level : default_level),
+                        .only_held = renews,
+                        .cpu_level = static_cast<std::int8_t>(has_level ? request.cpu_level : default_level),
                         .mask = mask,
                         .uid = static_cast<std::uint32_t>(caller.uid),
                         .pid = static_cast<std::uint32_t>(caller.pid),
                         .timeout_ms = static_cast<std::uint32_t>(request.timeout_ms),
                         .bundle = caller.bundle,
                         .reason = request.reason,
-                        .capped = capped,
+                        .capped = capped & mask,
                         .caps_ms = rule.timeout_max_ms}};
 }
 
@@ -142,19 +159,19 @@ Admission Manager::admit_reset_all(const Caller& caller, Instant now) const noex
 }
 
 Admission Manager::admit_process_died(std::int64_t uid, std::int64_t pid, Instant now) const noexcept {
-    return admit_owner(engine_->check_time(now), CommandKind::process_died, uid, pid, type::ALL);
+    return admit_owner(engine_->check_time(now), CommandKind::process_died, uid, pid, rules.all);
 }
 
 Admission Manager::admit_app_stopped(std::int64_t uid, Instant now) const noexcept {
-    return admit_owner(engine_->check_time(now), CommandKind::app_stopped, uid, 0, type::ALL);
+    return admit_owner(engine_->check_time(now), CommandKind::app_stopped, uid, 0, rules.all);
 }
 
 Admission Manager::admit_package_removed(std::int64_t uid, Instant now) const noexcept {
-    return admit_owner(engine_->check_time(now), CommandKind::package_removed, uid, 0, type::ALL);
+    return admit_owner(engine_->check_time(now), CommandKind::package_removed, uid, 0, rules.all);
 }
 
 Admission Manager::admit_admin_reset_all(Instant now) const noexcept {
-    return admit_owner(engine_->check_time(now), CommandKind::admin_reset_all, 0, 0, type::ALL);
+    return admit_owner(engine_->check_time(now), CommandKind::admin_reset_all, 0, 0, rules.all);
 }
 
 Admission Manager::admit_admin_reset_app(std::int64_t uid, Mask mask, Instant now) const noexcept {
@@ -174,7 +191,7 @@ Status Manager::check(const Command& command) noexcept {
                           .reason = command.reason};
     const Caller caller{.uid = command.uid, .pid = command.pid, .bundle = command.bundle};
     if (!is_utf8(command.reason) || !is_utf8(command.bundle)) return Status::parcel_failed;
-    if (command.kind > CommandKind::admin_reset_process) return Status::request_invalid;
+    if (static_cast<std::size_t>(command.kind) >= command_count) return Status::request_invalid;
     if (const Status status = judge_request(request); status != Status::ok) return status;
     if (is_apply && !are_caps(command)) return Status::request_invalid;
     if (const Status status = judge_identity(caller); status != Status::ok) return status;

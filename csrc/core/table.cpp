@@ -10,7 +10,7 @@ bool Table::make_room(std::uint32_t uid, std::size_t apps, std::size_t processes
 
 bool Table::reserve(std::size_t apps) noexcept {
     if (apps == 0) return true;
-    if (!reserve_rows(apps, type::ALL, false) || !reserve_index(apps, 0, apps)) return false;
+    if (!reserve_rows(apps, rules.all, false) || !reserve_index(apps, 0, apps)) return false;
     records_.touch(apps);
     masks_.touch(apps);
     for (Rows<Grant>& grants : grants_) grants.touch(apps);
@@ -177,10 +177,10 @@ void Table::set_mask(Row row, Mask mask) noexcept {
 const char* Table::first_broken_record(Row row) const noexcept {
     const Record& record = records_[row];
     const Mask mask = masks_[row];
-    if ((mask & ~type::ALL) != 0) return "table: mask out of range";
+    if ((mask & ~rules.all) != 0) return "table: mask out of range";
     if (mask != record.mask) return "table: mask of a record";
     if ((record.persist_mask & ~mask) != 0) return "table: persistent type that is not held";
-    if (record.cpu_level != default_level && (mask & type::CPU) == 0) return "table: cpu level without CPU";
+    if (record.cpu_level != default_level && (mask & rules.levelled) == 0) return "table: cpu level without CPU";
     if (find(owner(row)) != row) return "table: record not in the index";
     const Row next = next_of_uid(row);
     const Row previous = previous_of_uid(row);
@@ -194,7 +194,7 @@ const char* Table::first_broken_record(Row row) const noexcept {
     if (next != no_row && (is_app(next) || records_[next].uid() != records_[row].uid())) {
         return "table: record in the list of another uid";
     }
-    if (!is_app(row) && (mask & ~type::CPU) != 0) return "table: process record with more than CPU";
+    if (!is_app(row) && (mask & ~rules.per_process) != 0) return "table: process record with more than CPU";
     return nullptr;
 }
 

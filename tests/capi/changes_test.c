@@ -231,3 +231,24 @@ TEST(who_may_ask_is_judged) {
     CHECK_EQUAL(gw_admit_query(manager, &caller, 0), GW_QUERY_NOT_READY);
     gw_destroy(manager);
 }
+
+TEST(a_renewal_grants_nothing_anew) {
+    gw_manager* const manager = make_manager();
+    const gw_caller caller = trusted(1000, 42);
+    gw_request renewal = timed(GW_TYPE_GPS | GW_TYPE_AUDIO, 500);
+    renewal.only_held = 1;
+    uint32_t mask = 77;
+    CHECK_EQUAL(gw_perform(manager, &caller, &renewal, 0, &mask), GW_OK);
+    CHECK_EQUAL(mask, 0);
+    CHECK_EQUAL(apply(manager, 1000, GW_TYPE_GPS, 100, 0), GW_OK);
+    gw_command command;
+    command.size = sizeof command;
+    CHECK_EQUAL(gw_admit(manager, &caller, &renewal, 50, &command), GW_OK);
+    CHECK_EQUAL(command.only_held, 1);
+    CHECK_EQUAL(gw_execute(manager, &command, 60, &mask), GW_OK);
+    CHECK_EQUAL(mask, GW_TYPE_GPS);
+    CHECK_EQUAL(held(manager, 1000, 559), GW_TYPE_GPS);
+    CHECK_EQUAL(gw_execute(manager, &command, 560, &mask), GW_OK);
+    CHECK_EQUAL(mask, 0);
+    gw_destroy(manager);
+}

@@ -276,6 +276,7 @@ inline std::string Life::last_calls() const {
         told += " uid " + std::to_string(universe_.uids[call.uid]) + " pid " + std::to_string(universe_.pids[call.pid]);
         told += " mask " + std::to_string(call.mask);
         if (call.is_process) told += " process";
+        if (call.only_held) told += " only_held";
         if (call.is_persist) told += " persist";
         if (call.kind == CommandKind::apply) {
             told += " timeout " + std::to_string(call.timeout_ms) + " level " + std::to_string(call.cpu_level);

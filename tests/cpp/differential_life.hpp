@@ -132,6 +132,7 @@ private:
         const std::uint64_t word = dice_.next();
         return {.is_persist = dice_.one_in(rung_.persists),
                 .is_process = (word & 1) != 0,
+                .only_held = (word >> 3 & 7) == 0,
                 .cpu_level = static_cast<std::int8_t>(static_cast<int>(word >> 1 & 3) - 1),
                 .mask = mask(),
                 .uid = uid(),

@@ -94,6 +94,7 @@ private:
         }
         Command command{.is_persist = random_.one_in(12),
                         .is_process = random_.one_in(2),
+                        .only_held = random_.one_in(6),
                         .cpu_level = static_cast<std::int8_t>(static_cast<int>(random_.below(4)) - 1),
                         .mask = mask(),
                         .uid = uid(),

@@ -272,6 +272,29 @@ BOOST_AUTO_TEST_CASE(a_command_from_elsewhere_is_checked) {
     BOOST_CHECK_EQUAL(check([](Command& c) { c.bundle = "\xFF"; }), Status::parcel_failed);
 }
 
+BOOST_AUTO_TEST_CASE(a_renewal_is_about_what_is_held_and_asks_the_quota_about_no_more) {
+    const auto manager = create_with_quota();
+    const auto renew = [&](Mask mask, Instant now) {
+        return manager->admit(trusted, {.mask = mask, .only_held = true, .timeout_ms = 100}, now);
+    };
+    const auto apply = [&](Mask mask, Instant now) {
+        return manager->request(trusted, {.mask = mask, .timeout_ms = 100}, now).status;
+    };
+    BOOST_CHECK(!renew(CPU, 0).ask_quota);
+    BOOST_CHECK_EQUAL(manager->execute(renew(CPU | GPS, 0), 0).mask, 0u);
+    BOOST_CHECK_EQUAL(manager->engine().last_sequence(), 0u);
+    BOOST_REQUIRE_EQUAL(apply(GPS, 0), Status::ok);
+    BOOST_CHECK(!renew(CPU | GPS, 50).ask_quota);
+    BOOST_CHECK_EQUAL(renew(CPU | GPS, 50).command.mask, GPS);
+    BOOST_CHECK_EQUAL(manager->execute(renew(CPU | GPS, 50), 50).mask, GPS);
+    BOOST_REQUIRE_EQUAL(apply(CPU, 60), Status::ok);
+    const Admission both = renew(CPU | GPS, 140);
+    BOOST_CHECK(both.ask_quota);
+    BOOST_CHECK_EQUAL(both.command.mask, CPU | GPS);
+    BOOST_CHECK_EQUAL(manager->execute(both, 155).mask, CPU);  // GPS ended at 150
+    BOOST_CHECK(!manager->admit(trusted, {.mask = CPU, .is_apply = false, .only_held = true}, 155).command.only_held);
+}
+
 BOOST_AUTO_TEST_SUITE_END()
 
 }  // namespace grantwheel::test

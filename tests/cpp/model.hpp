@@ -144,6 +144,7 @@ public:
 
 private:
     Result apply(const Command& command, Instant now) {
+        if (command.only_held) return renew(command, now);
         const Mask process_mask = command.is_process ? command.mask & CPU : 0;
         const Mask app_mask = command.mask & ~process_mask;
         const Owner process{OwnerKind::process, command.pid};
@@ -164,6 +165,16 @@ private:
         if (process_mask != 0) merge(process, process_mask, command, now);
         if (app_mask != 0) merge(app, app_mask, command, now);
         return {Status::ok, command.mask};
+    }
+
+    Result renew(Command command, Instant now) {
+        const Mask process_mask = command.is_process ? command.mask & CPU : 0;
+        const auto process = records.find({OwnerKind::process, command.pid});
+        const bool is_own = process != records.end() && process->second.uid == command.uid;
+        command.mask &= ~process_mask & mask({OwnerKind::app, command.uid});
+        if (is_own) command.mask |= process_mask;
+        command.only_held = false;
+        return command.mask == 0 ? Result{} : apply(command, now);
     }
 
     void merge(Owner owner, Mask mask, const Command& command, Instant now) {

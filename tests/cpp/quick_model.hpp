@@ -40,6 +40,7 @@ struct Call {
     CommandKind kind = CommandKind::apply;
     bool is_persist = false;
     bool is_process = false;
+    bool only_held = false;
     std::int8_t cpu_level = default_level;
     Mask mask = 0;
     Place uid = 0;
@@ -55,6 +56,7 @@ inline Command command_of(const Universe& universe, const Call& call) {
     Command command{.kind = call.kind,
                     .is_persist = call.is_persist,
                     .is_process = call.is_process,
+                    .only_held = call.only_held,
                     .cpu_level = call.cpu_level,
                     .mask = call.mask,
                     .uid = universe.uids[call.uid],
@@ -169,11 +171,17 @@ public:
     std::uint64_t ended[cause_count]{};
 
 private:
-    Result apply(const Call& call, Instant now) {
-        const Mask process_mask = call.is_process ? call.mask & type::CPU : 0;
-        const Mask app_mask = call.mask & ~process_mask;
+    Result apply(Call call, Instant now) {
         const Place process = universe_.record_of_process(call.pid);
         const Place app = universe_.record_of_app(call.uid);
+        if (call.only_held) {
+            const Mask of_process = call.is_process ? type::CPU : 0;
+            const Mask own = records_[process].uid == call.uid ? records_[process].mask : 0;
+            call.mask &= (own & of_process) | (records_[app].mask & ~of_process);
+            if (call.mask == 0) return {};
+        }
+        const Mask process_mask = call.is_process ? call.mask & type::CPU : 0;
+        const Mask app_mask = call.mask & ~process_mask;
         const bool reused = process_mask != 0 && records_[process].mask != 0 && records_[process].uid != call.uid;
         const bool adds_process = process_mask != 0 && (reused || records_[process].mask == 0);
         const bool adds_app = app_mask != 0 && records_[app].mask == 0;

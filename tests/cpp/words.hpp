@@ -41,6 +41,13 @@ inline std::string_view cause_name(Cause cause) {
     return names.at(static_cast<std::size_t>(cause));
 }
 
+inline std::string_view command_name(CommandKind kind) {
+#define GRANTWHEEL_NAME(name) std::string_view{#name},
+    static constexpr std::array names{GRANTWHEEL_COMMAND_LIST(GRANTWHEEL_NAME)};
+#undef GRANTWHEEL_NAME
+    return names.at(static_cast<std::size_t>(kind));
+}
+
 // An event without its number: "time kind cause uid/pid mask", then bundle and cpu level unless they are the default.
 inline std::string describe(const Event& event) {
     std::string text = std::to_string(event.time);

@@ -31,8 +31,8 @@ public:
     // Carries out one command.
     //
     // Pre      The fields of the command are in range (Manager's admit sees to it).
-    // Returns  apply: the mask asked for; all others: the union of the bits that were removed. out_of_memory when a
-    //          limit is reached even after all that is due was freed.
+    // Returns  apply: the mask asked for, of a renewal what is held of it; all others: the union of the bits that were
+    //          removed. out_of_memory when a limit is reached even after all that is due was freed.
     // Cost     O(types) and a few cache misses; a cascade O(processes of the uid, sorted).
     Result execute(const Command& command, Instant now) noexcept;
 
@@ -45,6 +45,10 @@ public:
     // Cost     O(occupied slots passed + log(due at once) for each record). Never allocates.
     // Returns  The numbers of grants and of records ended.
     AdvanceResult advance(Instant now, std::size_t budget) noexcept;
+    // Ends exactly that many records, the first of those that are due: an advance that is on record.
+    //
+    // Errors   parcel_failed when there are not as many; those that there were have ended.
+    [[nodiscard]] Status end(Instant now, std::uint64_t records) noexcept;
 
     // The earliest deadline of all grants that are held now, exactly; no_deadline when there is none. Advances to now.
     //
@@ -129,6 +133,8 @@ public:
     struct Parts;
 
 private:
+    friend class SnapshotReader;
+    friend class SnapshotWriter;
     explicit Engine(std::unique_ptr<Parts> parts) noexcept;
     std::unique_ptr<Parts> parts_;
 };

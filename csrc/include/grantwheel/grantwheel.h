@@ -160,11 +160,12 @@ typedef struct gw_request {
     uint8_t is_apply;
     uint8_t is_persist;
     uint8_t is_process;
+    uint8_t only_held;   /* a renewal: of an apply only those types count that are held */
     int32_t cpu_level;   /* GW_LEVEL_... */
     uint64_t timeout_ms; /* 0..2^32-1; not 0 for an apply that is not persistent */
     gw_text reason;      /* at most 1024 bytes */
 } gw_request;
-#define GW_REQUEST_INIT {sizeof(gw_request), 0, 1, 0, 0, GW_LEVEL_DEFAULT, 0, {NULL, 0}}
+#define GW_REQUEST_INIT {sizeof(gw_request), 0, 1, 0, 0, 0, GW_LEVEL_DEFAULT, 0, {NULL, 0}}
 
 /* One change, judged and fully decided: what a journal records and what a replay executes. Its texts are those of the
  * caller and the request that were judged, and live as long. */
@@ -178,6 +179,7 @@ typedef struct gw_command {
     int32_t cpu_level;
     uint8_t is_persist;
     uint8_t is_process;
+    uint8_t only_held; /* an apply that renews: of the types only those count that are held when it is executed */
     uint8_t ask_quota; /* written by an admission: the quota is to be asked before this is executed; not read */
     gw_text bundle;
     gw_text reason;

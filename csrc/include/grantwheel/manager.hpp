@@ -85,6 +85,7 @@ public:
 private:
     Manager(std::unique_ptr<Engine> engine, std::unique_ptr<Policy> policy, const HashKey& key) noexcept;
     [[nodiscard]] Status judge(const Caller& caller, const Request& request, Instant now) const noexcept;
+    [[nodiscard]] Mask held_of(const Caller& caller, const Request& request, Mask mask, Instant now) const noexcept;
 
     std::unique_ptr<Engine> engine_;
     std::unique_ptr<Policy> policy_;

@@ -47,6 +47,18 @@ inline constexpr Mask ALL = 511;
 inline constexpr Mask RETAINED = WORK_SCHEDULER | TIMER;
 }  // namespace type
 
+// What types may do. The documented nine are its only value for now.
+struct Rules {
+    Mask all;          // the types that there are
+    Mask per_process;  // go to the process record of a process request, which holds no others
+    Mask retained;     // survive the death of the application, and a reboot
+    Mask levelled;     // have a cpu level and a quota
+
+    [[nodiscard]] constexpr Mask mortal() const noexcept { return all & ~retained; }
+};
+inline constexpr Rules rules{
+    .all = type::ALL, .per_process = type::CPU, .retained = type::RETAINED, .levelled = type::CPU};
+
 // How a call ended: the inner code of the rule, from the list in status.h.
 enum class Status : std::int32_t {
 #define GRANTWHEEL_STATUS(name, NAME, inner, text) name = (inner),
@@ -108,28 +120,35 @@ struct Request {
     bool is_apply = true;
     bool is_persist = false;
     bool is_process = false;
+    bool only_held = false;  // renew: of an apply only those types count that are held
     std::int32_t cpu_level = default_level;
     std::uint64_t timeout_ms = 0;
     std::string_view reason{};
 };
 
-enum class CommandKind : std::uint8_t {
-    apply,
-    release,
-    reset_all,
-    process_died,
-    app_stopped,
-    package_removed,
-    admin_reset_all,
-    admin_reset_app,
-    admin_reset_process,
-};
+// X(name); the names are Python's too, the numbers, from 0, those of logs and of the C ABI: new ones come last.
+#define GRANTWHEEL_COMMAND_LIST(X) \
+    X(apply)                       \
+    X(release)                     \
+    X(reset_all)                   \
+    X(process_died)                \
+    X(app_stopped)                 \
+    X(package_removed)             \
+    X(admin_reset_all)             \
+    X(admin_reset_app)             \
+    X(admin_reset_process)
+
+#define GRANTWHEEL_ENUMERATOR(name) name,
+enum class CommandKind : std::uint8_t { GRANTWHEEL_COMMAND_LIST(GRANTWHEEL_ENUMERATOR) };
+#undef GRANTWHEEL_ENUMERATOR
+inline constexpr std::size_t command_count = 9;
 
 // One change of the engine, fully decided: what a journal records and what a replay executes.
 struct Command {
     CommandKind kind = CommandKind::apply;
     bool is_persist = false;
     bool is_process = false;
+    bool only_held = false;  // an apply that renews: of the types only those count that are held when it is executed
     std::int8_t cpu_level = default_level;
     Mask mask = 0;
     std::uint32_t uid = 0;

@@ -1,0 +1,105 @@
+// Numbers and texts as bytes, the same on every machine, and back. Values; thread-safe as values are.
+//
+// Number   Seven bits a byte, the lowest first, the top bit set in all but the last; the shortest form and no other.
+// Fixed    Little-endian.
+#pragma once
+
+#include <bit>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <span>
+#include <string_view>
+
+namespace grantwheel {
+
+// How many bytes `number` takes.
+[[nodiscard]] constexpr std::size_t number_size(std::uint64_t value) noexcept {
+    return (static_cast<std::size_t>(std::bit_width(value | 1)) + 6) / 7;
+}
+
+// Writes where room has been made.
+class Writer {
+public:
+    explicit Writer(std::byte* at) noexcept : at_(at) {}
+
+    void byte(unsigned value) noexcept { *at_++ = static_cast<std::byte>(value); }
+    template <typename T>
+    void fixed(T value) noexcept {
+        for (std::size_t i = 0; i < sizeof value; ++i) byte(static_cast<unsigned>(value >> 8 * i & 0xFF));
+    }
+    void number(std::uint64_t value) noexcept {
+        for (; value >= 0x80; value >>= 7) byte(static_cast<unsigned>(value & 0x7F) | 0x80);
+        byte(static_cast<unsigned>(value));
+    }
+    void bytes(std::string_view text) noexcept {
+        if (!text.empty()) std::memcpy(at_, text.data(), text.size());
+        at_ += text.size();
+    }
+    [[nodiscard]] std::byte* at() const noexcept { return at_; }
+
+private:
+    std::byte* at_;
+};
+
+// Reads what may be damaged: what is not there, or not well-formed, or more than it may be, reads as 0 and fails the
+// reader for good.
+class Reader {
+public:
+    explicit Reader(std::span<const std::byte> bytes) noexcept : rest_(bytes) {}
+
+    [[nodiscard]] bool failed() const noexcept { return failed_; }
+    [[nodiscard]] std::size_t left() const noexcept { return rest_.size(); }
+
+    template <typename T>
+    [[nodiscard]] T fixed() noexcept {
+        T value = 0;
+        const std::span<const std::byte> taken = take(sizeof value);
+        for (std::size_t i = 0; i < taken.size(); ++i) {
+            value = static_cast<T>(value | static_cast<T>(static_cast<T>(taken[i]) << 8 * i));
+        }
+        return value;
+    }
+    [[nodiscard]] unsigned byte(unsigned most = 0xFF) noexcept {
+        const std::span<const std::byte> taken = take(1);
+        const unsigned value = taken.empty() ? 0 : static_cast<unsigned>(taken[0]);
+        return value <= most ? value : fail();
+    }
+    [[nodiscard]] std::uint64_t number(std::uint64_t most = UINT64_MAX) noexcept {
+        std::uint64_t value = 0;
+        for (int shift = 0; shift < 64; shift += 7) {
+            const unsigned next = byte();
+            const std::uint64_t bits = next & 0x7F;
+            if (bits << shift >> shift != bits) return fail();
+            value |= bits << shift;
+            if (next >= 0x80) continue;
+            return (next == 0 && shift != 0) || value > most ? fail() : value;
+        }
+        return fail();
+    }
+    [[nodiscard]] std::string_view text(std::size_t size) noexcept {
+        const std::span<const std::byte> taken = take(size);
+        return {reinterpret_cast<const char*>(taken.data()), taken.size()};
+    }
+    unsigned fail() noexcept {
+        failed_ = true;
+        rest_ = {};
+        return 0;
+    }
+
+private:
+    std::span<const std::byte> take(std::size_t size) noexcept {
+        if (size > rest_.size()) {
+            fail();
+            return {};
+        }
+        const std::span<const std::byte> taken = rest_.first(size);
+        rest_ = rest_.subspan(size);
+        return taken;
+    }
+
+    std::span<const std::byte> rest_;
+    bool failed_ = false;
+};
+
+}  // namespace grantwheel

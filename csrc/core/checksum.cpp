@@ -1,0 +1,72 @@
+#include "core/checksum.hpp"
+
+#include <algorithm>
+#include <bit>
+#include <cstring>
+
+namespace grantwheel {
+
+namespace {
+
+template <typename T>
+T read(const std::byte* bytes) noexcept {
+    T value = 0;
+    if constexpr (std::endian::native == std::endian::little) {
+        std::memcpy(&value, bytes, sizeof value);
+    } else {
+        for (std::size_t i = 0; i < sizeof value; ++i) value |= static_cast<T>(bytes[i]) << 8 * i;
+    }
+    return value;
+}
+
+}  // namespace
+
+std::uint64_t Checksum::round(std::uint64_t lane, std::uint64_t word) noexcept {
+    return std::rotl(lane + word * prime_2, 31) * prime_1;
+}
+
+void Checksum::add_stripe(const std::byte* bytes) noexcept {
+    for (std::size_t i = 0; i < std::size(lanes_); ++i) {
+        lanes_[i] = round(lanes_[i], read<std::uint64_t>(bytes + i * sizeof(std::uint64_t)));
+    }
+}
+
+void Checksum::add(std::span<const std::byte> bytes) noexcept {
+    if (bytes.empty()) return;
+    const std::size_t filled = size_ % stripe;
+    size_ += bytes.size();
+    if (filled + bytes.size() < stripe) {
+        std::memcpy(rest_ + filled, bytes.data(), bytes.size());
+        return;
+    }
+    if (filled != 0) {
+        std::memcpy(rest_ + filled, bytes.data(), stripe - filled);
+        add_stripe(rest_);
+        bytes = bytes.subspan(stripe - filled);
+    }
+    for (; bytes.size() >= stripe; bytes = bytes.subspan(stripe)) add_stripe(bytes.data());
+    if (!bytes.empty()) std::memcpy(rest_, bytes.data(), bytes.size());
+}
+
+std::uint64_t Checksum::value() const noexcept {
+    std::uint64_t hash = prime_5;
+    if (size_ >= stripe) {
+        hash = std::rotl(lanes_[0], 1) + std::rotl(lanes_[1], 7) + std::rotl(lanes_[2], 12) + std::rotl(lanes_[3], 18);
+        for (const std::uint64_t lane : lanes_) hash = (hash ^ round(0, lane)) * prime_1 + prime_4;
+    }
+    hash += size_;
+    std::size_t i = 0;
+    const std::size_t left = size_ % stripe;
+    for (; i + 8 <= left; i += 8) {
+        hash = std::rotl(hash ^ round(0, read<std::uint64_t>(rest_ + i)), 27) * prime_1 + prime_4;
+    }
+    for (; i + 4 <= left; i += 4) {
+        hash = std::rotl(hash ^ read<std::uint32_t>(rest_ + i) * prime_1, 23) * prime_2 + prime_3;
+    }
+    for (; i < left; ++i) hash = std::rotl(hash ^ static_cast<std::uint64_t>(rest_[i]) * prime_5, 11) * prime_1;
+    hash = (hash ^ hash >> 33) * prime_2;
+    hash = (hash ^ hash >> 29) * prime_3;
+    return hash ^ hash >> 32;
+}
+
+}  // namespace grantwheel

@@ -1,0 +1,26 @@
+// The sections of a snapshot: how they are framed, and what their kinds are. docs/log-format.md has the bytes.
+#pragma once
+
+#include "core/bytes.hpp"
+#include "core/checksum.hpp"
+#include "grantwheel/types.hpp"
+
+namespace grantwheel {
+
+inline constexpr std::string_view snapshot_name = "grantwheel";
+inline constexpr unsigned snapshot_version = 1;
+
+enum class SectionKind : unsigned { head = 1, counters = 2, records = 3, end = 4 };
+
+inline constexpr std::size_t section_head = 4;   // the size of the body
+inline constexpr std::size_t section_check = 8;  // of all bytes of the snapshot that stand before it
+
+// A section of records ends with the one that makes its body this long.
+inline constexpr std::size_t full_body = std::size_t{16} << 10;
+
+// The first byte of a record: one bit for its kind, two for the level.
+[[nodiscard]] inline unsigned record_head(OwnerKind kind, std::int8_t level) noexcept {
+    return (kind == OwnerKind::app ? 1u : 0u) | static_cast<unsigned>(level + 1) << 1;
+}
+
+}  // namespace grantwheel

@@ -1,0 +1,230 @@
+#include <algorithm>
+
+#include "core/engine_parts.hpp"
+#include "core/section.hpp"
+#include "core/text.hpp"
+#include "grantwheel/snapshot.hpp"
+
+namespace grantwheel {
+
+namespace {
+
+// What a record says, before it is one.
+struct Found {
+    Owner owner{};
+    std::uint32_t other = 0;
+    std::int8_t level = default_level;
+    TextId bundle = no_text;
+    Mask mask = 0;
+    Mask persist_mask = 0;
+    Grant grants[type_count]{};
+
+    [[nodiscard]] std::uint32_t uid() const noexcept { return owner.kind == OwnerKind::app ? owner.key : other; }
+    [[nodiscard]] std::uint32_t pid() const noexcept { return owner.kind == OwnerKind::app ? other : owner.key; }
+    [[nodiscard]] bool is_sound() const noexcept {
+        const bool is_app = owner.kind == OwnerKind::app;
+        const bool fits = uid() <= max_uid && pid() <= max_pid && mask != 0 && (persist_mask & ~mask) == 0;
+        const bool has_level = (mask & rules.levelled) != 0;
+        return fits && (is_app || (mask & ~rules.per_process) == 0) && (has_level || level == default_level);
+    }
+};
+
+// Processes before apps, keys ascending; 0 before the first.
+std::uint64_t place_of(Owner owner) noexcept {
+    return 1 + (owner.kind == OwnerKind::app ? std::uint64_t{1} << 32 : 0) + owner.key;
+}
+
+}  // namespace
+
+struct SnapshotReader::Parts {
+    std::unique_ptr<Engine> made{};
+    Engine::Parts* engine = nullptr;
+    SectionKind expected = SectionKind::head;
+    bool is_done = false;
+    bool is_newer = false;
+    Limits limits_then{};
+    Instant first = 0;
+    std::uint64_t last = 0;    // place of the last record
+    Array<TextId> texts{};     // by number, from 1
+    Checksum file{};
+    Checksum state{};
+
+    SectionRead read(std::span<const std::byte> bytes) noexcept;
+    Status read_body(std::span<const std::byte> body) noexcept;
+    Status read_head(Reader& reader) noexcept;
+    Status read_counters(Reader& reader) noexcept;
+    Status read_records(Reader& reader) noexcept;
+    Status read_end(Reader& reader) noexcept;
+    Status read_record(Reader& reader) noexcept;
+    Status read_grants(Reader& reader, Found& found) noexcept;
+    Status read_text(Reader& reader, TextId& id) noexcept;
+    Status add(const Found& found) noexcept;
+};
+
+SectionRead SnapshotReader::Parts::read(std::span<const std::byte> bytes) noexcept {
+    if (bytes.size() < section_head) return {};
+    const std::size_t body = Reader(bytes).fixed<std::uint32_t>();
+    if (body == 0 || body > max_section_bytes - section_head - section_check) return {Status::parcel_failed};
+    const std::size_t size = section_head + body;
+    if (bytes.size() < size + section_check) return {};
+    file.add(bytes.first(size));
+    Reader check(bytes.subspan(size));
+    if (check.fixed<std::uint64_t>() != file.value()) return {Status::parcel_failed};
+    file.add(bytes.subspan(size, section_check));
+    const Status status = read_body(bytes.subspan(section_head, body));
+    if (status != Status::ok) return {.status = status, .is_newer = is_newer};
+    return {Status::ok, size + section_check, is_done};
+}
+
+Status SnapshotReader::Parts::read_body(std::span<const std::byte> body) noexcept {
+    Reader reader(body);
+    const auto kind = static_cast<SectionKind>(reader.byte());
+    const bool may_end = kind == SectionKind::end && expected == SectionKind::records;
+    if (is_done || (kind != expected && !may_end)) return Status::parcel_failed;
+    if (kind == SectionKind::counters || kind == SectionKind::records) state.add(body.subspan(1));
+    Status status = Status::ok;
+    switch (kind) {
+        case SectionKind::head: status = read_head(reader); break;
+        case SectionKind::counters: status = read_counters(reader); break;
+        case SectionKind::records: status = read_records(reader); break;
+        case SectionKind::end: status = read_end(reader); break;
+    }
+    if (status != Status::ok) return status;
+    return reader.failed() || reader.left() != 0 ? Status::parcel_failed : Status::ok;
+}
+
+Status SnapshotReader::Parts::read_head(Reader& reader) noexcept {
+    if (reader.text(snapshot_name.size()) != snapshot_name) return Status::parcel_failed;
+    is_newer = reader.byte() != snapshot_version && !reader.failed();
+    if (is_newer) return Status::parcel_failed;
+    engine->now = reader.number(max_now);
+    first = reader.number(engine->now);
+    limits_then.max_records = static_cast<std::uint32_t>(reader.number(INT32_MAX));
+    limits_then.max_strings = static_cast<std::uint32_t>(reader.number(INT32_MAX));
+    limits_then.event_capacity = static_cast<std::uint32_t>(reader.number(INT32_MAX));
+    if (limits_then.first_invalid() != nullptr) return Status::parcel_failed;
+    engine->wheel.enter(first);
+    expected = SectionKind::counters;
+    return Status::ok;
+}
+
+Status SnapshotReader::Parts::read_counters(Reader& reader) noexcept {
+    engine->events.begin_after(reader.number(INT64_MAX));
+    engine->granted = reader.number();
+    engine->renewed = reader.number();
+    for (std::uint64_t& count : engine->ended) count = reader.number();
+    expected = SectionKind::records;
+    return Status::ok;
+}
+
+Status SnapshotReader::Parts::read_records(Reader& reader) noexcept {
+    if (reader.left() == 0) return Status::parcel_failed;
+    while (reader.left() != 0) {
+        if (const Status status = read_record(reader); status != Status::ok) return status;
+    }
+    return Status::ok;
+}
+
+Status SnapshotReader::Parts::read_end(Reader& reader) noexcept {
+    const bool agrees = reader.number() == engine->table.size() && reader.fixed<std::uint64_t>() == state.value();
+    is_done = agrees && !reader.failed() && reader.left() == 0;
+    return is_done ? Status::ok : Status::parcel_failed;
+}
+
+Status SnapshotReader::Parts::read_record(Reader& reader) noexcept {
+    Found found;
+    const unsigned head = reader.byte(record_head(OwnerKind::app, max_level));
+    found.owner.kind = (head & 1) != 0 ? OwnerKind::app : OwnerKind::process;
+    found.level = static_cast<std::int8_t>(static_cast<int>(head >> 1) - 1);
+    found.owner.key = static_cast<std::uint32_t>(reader.number(max_uid));
+    found.other = static_cast<std::uint32_t>(reader.number(max_uid));
+    if (const Status status = read_text(reader, found.bundle); status != Status::ok) return status;
+    found.mask = static_cast<Mask>(reader.number(rules.all));
+    found.persist_mask = static_cast<Mask>(reader.number(rules.all));
+    const std::uint64_t place = place_of(found.owner);
+    if (reader.failed() || !found.is_sound() || place <= last) return Status::parcel_failed;
+    last = place;
+    engine->strings.use(found.bundle);  // before the next text is added
+    if (const Status status = read_grants(reader, found); status != Status::ok) return status;
+    if (engine->strings.used_count() > engine->limits.max_strings) return Status::out_of_memory;
+    return add(found);
+}
+
+Status SnapshotReader::Parts::read_grants(Reader& reader, Found& found) noexcept {
+    Status status = Status::ok;
+    for_each_type(found.mask, [&](int type) {
+        Grant& grant = found.grants[type];
+        const bool is_timed = (found.persist_mask & type_bit(type)) == 0;
+        grant.timeout_ms = static_cast<std::uint32_t>(reader.number(max_timeout));
+        grant.deadline = is_timed ? reader.number(max_now + max_timeout) : no_deadline;
+        const bool is_sound = !is_timed || (grant.timeout_ms != 0 && grant.deadline >= std::max<Instant>(first, grant.timeout_ms));
+        if (status == Status::ok && (reader.failed() || !is_sound)) status = Status::parcel_failed;
+        if (status == Status::ok) status = read_text(reader, grant.reason);
+        if (status == Status::ok) engine->strings.use(grant.reason);
+    });
+    return status;
+}
+
+Status SnapshotReader::Parts::read_text(Reader& reader, TextId& id) noexcept {
+    const std::uint64_t number = reader.number();
+    id = Strings::empty;
+    if (reader.failed() || number > texts.size() + 1) return Status::parcel_failed;
+    if (number == 0) return Status::ok;
+    if (number <= texts.size()) {
+        id = texts[static_cast<std::size_t>(number) - 1];
+        return Status::ok;
+    }
+    const std::string_view text = reader.text(reader.number(max_text_bytes));
+    if (text.empty() || !is_utf8(text) || engine->strings.find(text) != no_text) return Status::parcel_failed;
+    if (!texts.reserve(texts.size() + 1)) return Status::out_of_memory;
+    id = engine->strings.find_or_add(text);
+    if (id == no_text) return Status::out_of_memory;
+    texts.push(id);
+    return Status::ok;
+}
+
+// Makes it a record. Its texts are in use already.
+Status SnapshotReader::Parts::add(const Found& found) noexcept {
+    Engine::Parts& parts = *engine;
+    const bool is_app = found.owner.kind == OwnerKind::app;
+    if (parts.table.size() == parts.limits.max_records) return Status::out_of_memory;
+    if (!parts.table.make_room(found.uid(), is_app ? 1 : 0, is_app ? 0 : 1, found.mask) || !parts.reserve_places())
+        return Status::out_of_memory;
+    const Row row = parts.table.add(found.owner.kind, found.uid(), found.pid(), found.bundle);
+    for_each_type(found.mask, [&](int type) { parts.table.grant(row, type) = found.grants[type]; });
+    Record& record = parts.table.record(row);
+    record.cpu_level = found.level;
+    record.persist_mask = static_cast<std::uint16_t>(found.persist_mask);
+    parts.table.set_mask(row, found.mask);
+    if (!record.is_timed()) return Status::ok;
+    ++parts.timed;
+    parts.wheel.arm(parts.table.records(), row, parts.earliest(row));
+    return Status::ok;
+}
+
+SnapshotReader::SnapshotReader(std::unique_ptr<Parts> parts) noexcept : parts_(std::move(parts)) {}
+SnapshotReader::~SnapshotReader() = default;
+
+std::unique_ptr<SnapshotReader> SnapshotReader::create(const Limits& limits) noexcept {
+    std::unique_ptr<Parts> parts(new (std::nothrow) Parts);
+    if (parts == nullptr) return nullptr;
+    parts->made = Engine::create(limits);
+    if (parts->made == nullptr) return nullptr;
+    parts->engine = parts->made->parts_.get();
+    return std::unique_ptr<SnapshotReader>(new (std::nothrow) SnapshotReader(std::move(parts)));
+}
+
+SectionRead SnapshotReader::read(std::span<const std::byte> bytes) noexcept {
+    if (parts_->made == nullptr || parts_->is_done) return {Status::parcel_failed};
+    const SectionRead result = parts_->read(bytes);
+    if (result.status != Status::ok) parts_->made.reset();
+    return result;
+}
+
+std::unique_ptr<Engine> SnapshotReader::take() noexcept {
+    return parts_->is_done ? std::move(parts_->made) : nullptr;
+}
+
+const Limits& SnapshotReader::limits_then() const noexcept { return parts_->limits_then; }
+
+}  // namespace grantwheel

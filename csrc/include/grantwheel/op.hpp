@@ -1,0 +1,55 @@
+// What a log is made of: commands, and advances that ended something, as bytes. Free functions; thread-safe as values
+// are. docs/log-format.md has the bytes one by one.
+//
+// Replay   An engine that executes the ops of a log in their order, at their instants, tells the same events with the
+//          same numbers as the one whose log it is, however that one was driven.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+#include "grantwheel/engine.hpp"
+#include "grantwheel/types.hpp"
+
+namespace grantwheel {
+
+// One entry of a log.
+struct Op {
+    Instant now = 0;
+    std::uint64_t ended = 0;  // of an advance: how many records it ended, and so how many events it made; of a command 0
+    Command command{};        // unless it is an advance
+
+    [[nodiscard]] bool is_advance() const noexcept { return ended != 0; }
+};
+
+// No op takes more bytes than that.
+inline constexpr std::size_t max_op_bytes = 64 + 2 * max_text_bytes;
+
+// Writes an op to the start of `out`. Pre: Manager::check takes the command, and the instant is at most 2^62.
+//
+// Returns  The number of bytes written; 0, with nothing written, when they do not fit.
+[[nodiscard]] std::size_t encode(const Command& command, Instant now, std::span<std::byte> out) noexcept;
+// The same for an advance that ended that many records, 1 at least.
+[[nodiscard]] std::size_t encode_advance(std::uint64_t ended, Instant now, std::span<std::byte> out) noexcept;
+
+// What `decode` found: an op and its size only when the status is ok.
+struct [[nodiscard]] Decoded {
+    Status status = Status::ok;
+    std::size_t size = 0;   // the next op begins behind
+    bool is_newer = false;  // refused, though the bytes are sound: their version or kind is not known here
+    Op op{};                // its texts point into the bytes
+};
+
+// Reads the op at the start of `bytes`; more may follow. What it takes, Manager::check takes as well.
+//
+// Errors   parcel_failed when the bytes are too few, damaged, or of a newer format.
+Decoded decode(std::span<const std::byte> bytes) noexcept;
+
+// Carries out an op on the engine, which has carried out all that came before it in the log.
+//
+// Errors   As Engine::execute and Engine::end. Any but out_of_memory from a command, which then was refused when it was
+//          written as well, says that the log is not that of this engine.
+Result replay(Engine& engine, const Op& op) noexcept;
+
+}  // namespace grantwheel

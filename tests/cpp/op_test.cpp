@@ -1,0 +1,277 @@
+// Ops as bytes: there and back, the bytes of earlier versions, and damage of every kind.
+#include "grantwheel/op.hpp"
+
+#include <algorithm>
+#include <vector>
+
+#include "golden.hpp"
+#include "grantwheel/manager.hpp"
+#include "sealing.hpp"
+#include "support.hpp"
+
+namespace grantwheel::test {
+
+namespace {
+
+using Bytes = std::vector<std::byte>;
+
+// An op in words; what makes no difference to it is left out.
+std::string in_words(const Op& op) {
+    std::string text = std::to_string(op.now) + " ";
+    if (op.is_advance()) return text + "advance ended " + std::to_string(op.ended);
+    const Command& command = op.command;
+    text.append(command_name(command.kind));
+    if (command.is_persist) text += " persist";
+    if (command.is_process) text += " process";
+    if (command.only_held) text += " only_held";
+    text += " level " + std::to_string(command.cpu_level) + " mask " + std::to_string(command.mask);
+    text += " uid " + std::to_string(command.uid) + " pid " + std::to_string(command.pid);
+    text += " timeout " + std::to_string(command.timeout_ms);
+    return text.append(" bundle '").append(command.bundle).append("' reason '").append(command.reason).append("'");
+}
+
+std::size_t encode_op(const Op& op, std::span<std::byte> out) {
+    return op.is_advance() ? encode_advance(op.ended, op.now, out) : encode(op.command, op.now, out);
+}
+
+Bytes bytes_of(const Op& op) {
+    Bytes bytes(max_op_bytes);
+    bytes.resize(encode_op(op, bytes));
+    REQUIRE_QUIETLY(!bytes.empty());
+    return bytes;
+}
+
+Bytes body_of(const Op& op) {
+    const Bytes bytes = bytes_of(op);
+    const std::size_t head = (bytes.front() & std::byte{0x80}) == std::byte{} ? 1 : 2;
+    return {bytes.begin() + static_cast<std::ptrdiff_t>(head), bytes.end() - 4};
+}
+
+Status status_of(const Bytes& bytes) { return decode(bytes).status; }
+
+struct Texts {
+    std::string bundle;
+    std::string reason;
+};
+
+std::string random_text(Random& random) {
+    static const std::string parts[] = {"a", "maps", "\0\x7F", "\xC3\xA4", "\xE2\x82\xAC", "\xF0\x9F\x98\x80"};
+    std::string text;
+    const std::uint64_t length = random.magnitude(10);
+    while (text.size() < length) text += parts[random.below(std::size(parts))];
+    if (text.size() > max_text_bytes) text.assign(max_text_bytes, 'm');
+    return text;
+}
+
+Op random_op(Random& random, Texts& texts) {
+    Op op{.now = random.one_in(20) ? max_now : random.magnitude(62)};
+    if (random.one_in(8)) {
+        op.ended = 1 + random.magnitude(63);
+        return op;
+    }
+    texts = {random_text(random), random_text(random)};
+    op.command = {.kind = static_cast<CommandKind>(random.below(command_count)),
+                  .is_persist = random.one_in(2),
+                  .is_process = random.one_in(2),
+                  .only_held = random.one_in(2),
+                  .cpu_level = static_cast<std::int8_t>(static_cast<int>(random.below(4)) - 1),
+                  .mask = 1 + random.below32(ALL),
+                  .uid = random.one_in(9) ? static_cast<std::uint32_t>(max_uid)
+                                          : static_cast<std::uint32_t>(random.magnitude(31)),
+                  .pid = static_cast<std::uint32_t>(random.magnitude(31)),
+                  .timeout_ms = 1 + static_cast<std::uint32_t>(random.magnitude(31)),
+                  .bundle = texts.bundle,
+                  .reason = texts.reason};
+    REQUIRE_EQUAL_QUIETLY(Manager::check(op.command), Status::ok);
+    return op;
+}
+
+const Command navigation{.is_process = true,
+                         .cpu_level = 2,
+                         .mask = CPU | GPS,
+                         .uid = 20'010'042,
+                         .pid = 4242,
+                         .timeout_ms = 30'000,
+                         .bundle = "com.example.maps",
+                         .reason = "navigation"};
+
+}  // namespace
+
+BOOST_AUTO_TEST_SUITE(op)
+
+BOOST_AUTO_TEST_CASE(every_version_reads_the_bytes_of_those_before_it) {
+    const std::vector<GoldenLine> lines = golden_lines("ops-1.txt");
+    BOOST_CHECK_GE(lines.size(), 15u);
+    for (const GoldenLine& line : lines) {
+        BOOST_TEST_CONTEXT(line.text) {
+            const Decoded decoded = decode(line.bytes);
+            BOOST_REQUIRE_EQUAL(decoded.status, Status::ok);
+            BOOST_CHECK_EQUAL(decoded.size, line.bytes.size());
+            BOOST_CHECK_EQUAL(in_words(decoded.op), line.text);
+            BOOST_CHECK(bytes_of(decoded.op) == line.bytes);  // as long as version 1 is the one that is written
+        }
+    }
+}
+
+BOOST_AUTO_TEST_CASE(random_ops_come_back_as_they_went) {
+    for (const std::uint64_t seed : {51u, 52u, 53u}) {
+        BOOST_TEST_CONTEXT("seed " << seed) {
+            Random random(seed);
+            std::vector<Texts> texts(2000);
+            Bytes log;
+            std::vector<std::string> expected;
+            for (Texts& each : texts) {
+                const Op op = random_op(random, each);
+                const Bytes bytes = bytes_of(op);
+                log.insert(log.end(), bytes.begin(), bytes.end());
+                expected.push_back(in_words(op));
+            }
+            std::span<const std::byte> rest = log;
+            for (const std::string& op : expected) {
+                const Decoded decoded = decode(rest);
+                REQUIRE_EQUAL_QUIETLY(decoded.status, Status::ok);
+                REQUIRE_EQUAL_QUIETLY(in_words(decoded.op), op);
+                rest = rest.subspan(decoded.size);
+            }
+            BOOST_CHECK(rest.empty());
+        }
+    }
+}
+
+BOOST_AUTO_TEST_CASE(the_longest_op_fits_and_one_byte_less_does_not) {
+    const std::string text(max_text_bytes, 'x');
+    Command command = navigation;
+    command.mask = ALL;
+    command.uid = max_uid;
+    command.pid = max_pid;
+    command.timeout_ms = max_timeout;
+    command.bundle = text;
+    command.reason = text;
+    Bytes out(max_op_bytes);
+    for (const Command& each : {command, navigation, Command{.mask = 1, .timeout_ms = 1}}) {
+        const std::size_t size = encode(each, max_now, out);
+        BOOST_REQUIRE_GT(size, 0u);
+        Bytes tight(size, std::byte{0xEE});
+        BOOST_CHECK_EQUAL(encode(each, max_now, tight), size);
+        for (std::size_t room = 0; room < size; ++room) {
+            std::fill(tight.begin(), tight.end(), std::byte{0xEE});
+            REQUIRE_EQUAL_QUIETLY(encode(each, max_now, std::span(tight).first(room)), 0u);
+            REQUIRE_QUIETLY(std::all_of(tight.begin(), tight.end(), [](auto b) { return b == std::byte{0xEE}; }));
+        }
+    }
+    BOOST_CHECK_GT(encode_advance(UINT64_MAX, max_now, out), 0u);
+    BOOST_CHECK_EQUAL(encode_advance(1, 0, std::span(out).first(8)), 0u);
+    BOOST_CHECK_EQUAL(encode_advance(1, 0, std::span(out).first(9)), 9u);
+}
+
+BOOST_AUTO_TEST_CASE(the_texts_of_what_was_read_lie_in_the_bytes) {
+    const Bytes bytes = bytes_of({5, 0, navigation});
+    const Decoded decoded = decode(bytes);
+    const auto* const first = reinterpret_cast<const char*>(bytes.data());
+    for (const std::string_view text : {decoded.op.command.bundle, decoded.op.command.reason}) {
+        BOOST_CHECK(text.data() >= first && text.data() + text.size() <= first + bytes.size());
+    }
+}
+
+BOOST_AUTO_TEST_CASE(whatever_byte_is_damaged_or_missing_is_noticed) {
+    Random random(54);
+    Texts texts;
+    for (int i = 0; i < 60; ++i) {
+        const Op op = i == 0 ? Op{5, 0, navigation} : random_op(random, texts);
+        Bytes bytes = bytes_of(op);
+        for (std::size_t size = 0; size < bytes.size(); ++size) {
+            REQUIRE_EQUAL_QUIETLY(status_of({bytes.data(), bytes.data() + size}), Status::parcel_failed);
+        }
+        const std::size_t step = i == 0 ? 1 : 1 + random.below(37);
+        for (std::size_t at = 0; at < std::min<std::size_t>(bytes.size(), 200); ++at) {
+            for (std::size_t change = step; change < 256; change += step) {
+                bytes[at] ^= static_cast<std::byte>(change);
+                const Decoded decoded = decode(bytes);
+                REQUIRE_EQUAL_QUIETLY(decoded.status, Status::parcel_failed);
+                REQUIRE_EQUAL_QUIETLY(decoded.size, 0u);
+                bytes[at] ^= static_cast<std::byte>(change);
+            }
+        }
+        BOOST_CHECK_EQUAL(status_of(bytes), Status::ok);
+    }
+}
+
+// What a wrong program could write, with checks that are right.
+BOOST_AUTO_TEST_CASE(sound_bytes_that_say_what_cannot_be_are_refused) {
+    const Bytes sound = body_of({5, 0, navigation});
+    // version, kind, now, flags, level, mask (1 byte), uid (4), pid (2), timeout (3), lengths, texts
+    const auto with = [&](std::size_t at, unsigned value) {
+        Bytes body = sound;
+        body.at(at) = static_cast<std::byte>(value);
+        return status_of(sealed_op(body));
+    };
+    BOOST_CHECK_EQUAL(status_of(sealed_op(sound)), Status::ok);
+    BOOST_CHECK_EQUAL(with(1, 255), Status::parcel_failed);  // an advance with bytes left over
+    for (const unsigned flags : {8u, 128u}) BOOST_CHECK_EQUAL(with(3, flags), Status::parcel_failed);
+    BOOST_CHECK_EQUAL(with(4, 4), Status::parcel_failed);
+    BOOST_CHECK_EQUAL(with(5, 0), Status::parcel_failed);     // no type
+    BOOST_CHECK_EQUAL(with(15, 17), Status::parcel_failed);   // texts that are longer than what is there
+    BOOST_CHECK_EQUAL(with(15, 15), Status::parcel_failed);   // and shorter
+    BOOST_CHECK_EQUAL(with(17, 0xFF), Status::parcel_failed);  // not UTF-8
+    Bytes longer = sound;
+    longer.push_back({});
+    BOOST_CHECK_EQUAL(status_of(sealed_op(longer)), Status::parcel_failed);
+    BOOST_CHECK_EQUAL(status_of(sealed_op(Bytes{})), Status::parcel_failed);
+    BOOST_CHECK_EQUAL(status_of(sealed_op(Bytes{std::byte{1}})), Status::parcel_failed);
+    BOOST_CHECK_EQUAL(status_of(sealed_op(Bytes(max_op_bytes + 1))), Status::parcel_failed);
+
+    const auto advance = [](std::initializer_list<unsigned> numbers) {
+        Bytes body{std::byte{1}, std::byte{255}};
+        for (const unsigned number : numbers) body.push_back(static_cast<std::byte>(number));
+        return status_of(sealed_op(body));
+    };
+    BOOST_CHECK_EQUAL(advance({7, 1}), Status::ok);
+    BOOST_CHECK_EQUAL(advance({7, 0}), Status::parcel_failed);
+    BOOST_CHECK_EQUAL(advance({0x87, 0, 1}), Status::parcel_failed);  // 7 in two bytes
+    BOOST_CHECK_EQUAL(advance({0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x40, 1}), Status::ok);  // 2^62
+    BOOST_CHECK_EQUAL(advance({0x81, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x40, 1}), Status::parcel_failed);
+    BOOST_CHECK_EQUAL(advance({7, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 1}), Status::ok);
+    BOOST_CHECK_EQUAL(advance({7, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 3}), Status::parcel_failed);
+}
+
+BOOST_AUTO_TEST_CASE(bytes_of_a_newer_format_are_told_from_damage) {
+    const Bytes sound = body_of({5, 0, navigation});
+    const auto is_newer = [&](std::size_t at, unsigned value) {
+        Bytes body = sound;
+        body.at(at) = static_cast<std::byte>(value);
+        const Decoded decoded = decode(sealed_op(body));
+        BOOST_CHECK_EQUAL(decoded.status == Status::ok, value == static_cast<unsigned>(sound.at(at)));
+        Bytes damaged = sealed_op(body);
+        damaged.back() ^= std::byte{1};
+        BOOST_CHECK(!decode(damaged).is_newer);
+        return decoded.is_newer;
+    };
+    BOOST_CHECK(!is_newer(0, 1));
+    for (const unsigned version : {0u, 2u, 255u}) BOOST_CHECK(is_newer(0, version));
+    for (const unsigned kind : {9u, 10u, 254u}) BOOST_CHECK(is_newer(1, kind));
+    BOOST_CHECK(!is_newer(3, 8));
+}
+
+BOOST_AUTO_TEST_CASE(random_bytes_behind_a_right_check_are_refused_or_right) {
+    for (const std::uint64_t seed : {55u, 56u}) {
+        BOOST_TEST_CONTEXT("seed " << seed) {
+            Random random(seed);
+            Texts texts;
+            for (int i = 0; i < 20'000; ++i) {
+                Bytes body = body_of(random_op(random, texts));
+                if (body.size() > 200) continue;
+                for (std::uint64_t n = random.below(4); n != 0; --n) {
+                    body.at(random.below(body.size())) = static_cast<std::byte>(random.below(256));
+                }
+                if (random.one_in(4)) body.resize(random.below(body.size() + 1));
+                const Bytes bytes = sealed_op(body);
+                const Decoded decoded = decode(bytes);
+                if (decoded.status == Status::ok) REQUIRE_QUIETLY(bytes_of(decoded.op) == bytes);
+            }
+        }
+    }
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace grantwheel::test
