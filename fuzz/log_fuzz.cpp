@@ -11,6 +11,8 @@
 #include <cstring>
 #include <vector>
 
+#include "grantwheel/batch.hpp"
+#include "grantwheel/manager.hpp"
 #include "grantwheel/op.hpp"
 #include "grantwheel/snapshot.hpp"
 #include "sealing.hpp"
@@ -26,7 +28,33 @@ void require(bool holds, const char* what) {
     std::abort();
 }
 
-// Ops that are taken are carried out, and each is written as it was.
+bool is_same(const Command& one, const Command& other) {
+    for (int type = 0; type < type_count; ++type) {
+        const auto at = static_cast<std::size_t>(type);
+        if ((one.capped >> type & 1) != 0 && one.caps_ms[at] != other.caps_ms[at]) return false;
+    }
+    return one.kind == other.kind && one.mask == other.mask && one.uid == other.uid && one.pid == other.pid &&
+           one.timeout_ms == other.timeout_ms && one.bundle == other.bundle && one.capped == other.capped;
+}
+
+// The rows of a batch may be executed, and they are the same once they have been written again.
+void check_batch(const Op& op) {
+    const auto writer = BatchWriter::create();
+    require(writer != nullptr, "no writer");
+    writer->begin(op.rows.is_apply(), op.now);
+    for (std::size_t i = 0; i < op.rows.size(); ++i) {
+        require(Manager::check(op.rows[i]) == Status::ok, "a row that no one may execute");
+        require(writer->add(op.rows[i]) == Status::ok, "a row that does not fit");
+    }
+    Bytes bytes(writer->size());
+    require(writer->write(bytes) == bytes.size(), "another size than was said");
+    const Decoded again = decode(bytes);
+    require(again.status == Status::ok && again.op.rows.size() == op.rows.size(), "another batch than was read");
+    for (std::size_t i = 0; i < op.rows.size(); ++i)
+        require(is_same(op.rows[i], again.op.rows[i]), "another row than was read");
+}
+
+// Ops that are taken are carried out, and each command and advance is written as it was.
 void read_log(std::span<const std::byte> bytes) {
     const auto engine = Engine::create({.max_records = 20, .max_strings = 20, .event_capacity = 64});
     require(engine != nullptr, "no engine");
@@ -35,11 +63,16 @@ void read_log(std::span<const std::byte> bytes) {
         const Decoded decoded = decode(bytes);
         if (decoded.status != Status::ok) break;
         const Op& op = decoded.op;
-        const std::size_t size =
-            op.is_advance() ? encode_advance(op.ended, op.now, out) : encode(op.command, op.now, out);
-        require(size == decoded.size && std::memcmp(out.data(), bytes.data(), size) == 0, "another op than was read");
+        if (op.kind == OpKind::batch) {
+            check_batch(op);
+        } else {
+            const std::size_t size = op.kind == OpKind::advance ? encode_advance(op.endings, op.now, out)
+                                                                : encode(op.command, op.now, out);
+            const bool is_same = size == decoded.size && std::memcmp(out.data(), bytes.data(), size) == 0;
+            require(is_same, "another op than was read");
+        }
         static_cast<void>(replay(*engine, op));
-        bytes = bytes.subspan(size);
+        bytes = bytes.subspan(decoded.size);
     }
     const char* reason = "";
     require(engine->validate(&reason), reason);

@@ -56,8 +56,8 @@ FOR_CORE = STANDARD - CLOCKS - THREADS_AND_LOCKS - FILES_AND_STREAMS
 # Inside the core and its headers, by file name without ending: what each may include, besides its own header.
 WORDS = {"macros", "status", "types"}
 TOOLS = {
-    *("array", "bits", "block", "bytes", "checksum", "hash", "index", "record", "row_index", "rows", "section", "sorter"),
-    "text",
+    *("array", "bits", "block", "bytes", "checksum", "frame", "hash", "index", "record", "row_index", "rows"),
+    *("section", "sorter", "text"),
 }
 PARTS = {"events", "strings", "table", "wheel"}
 # Headers for hosts and bindings, which the core does not include, and what each needs of the system.
@@ -76,9 +76,11 @@ CORE_MAY_USE = {
     "wheel": WORDS | TOOLS,
     "engine": WORDS | TOOLS | PARTS,
     "policy": WORDS | TOOLS | {"strings"},
-    "manager": WORDS | TOOLS | {"engine", "policy"},
+    "columns": WORDS,
+    "manager": WORDS | TOOLS | {"columns", "engine", "policy"},
     "snapshot": WORDS | TOOLS | {"engine"},
-    "op": WORDS | TOOLS | {"engine", "manager"},
+    "batch": WORDS | TOOLS | {"engine", "strings"},
+    "op": WORDS | TOOLS | {"batch", "engine", "manager"},
 }
 
 # The modules behind the command and the fixtures for tests, and the ones among them that each may use. They use the

@@ -34,17 +34,14 @@ public:
     Integers& operator=(const Integers&) = delete;
 
     [[nodiscard]] std::size_t size() const noexcept { return static_cast<std::size_t>(view_.shape[0]); }
-    [[nodiscard]] bool is_int32() const noexcept { return view_.itemsize == 4 && is_signed_; }
-
-    // One element; beyond 63 bits the nearest.
-    [[nodiscard]] std::int64_t operator[](std::size_t i) const noexcept {
-        if (view_.itemsize == 4) return is_signed_ ? at<std::int32_t>(i) : std::int64_t{at<std::uint32_t>(i)};
-        if (is_signed_) return at<std::int64_t>(i);
-        const std::uint64_t value = at<std::uint64_t>(i);
-        return value > INT64_MAX ? INT64_MAX : static_cast<std::int64_t>(value);
-    }
+    [[nodiscard]] bool is_int32() const noexcept { return kind_ == Integer::int32; }
+    [[nodiscard]] Column column() const noexcept { return {view_.buf, stride_, kind_}; }
+    [[nodiscard]] std::int64_t operator[](std::size_t i) const noexcept { return column()[i]; }
     // Pre: is_int32() and writable.
-    void set(std::size_t i, std::int32_t value) const noexcept { std::memcpy(place(i), &value, sizeof value); }
+    void set(std::size_t i, std::int32_t value) const noexcept {
+        char* const place = static_cast<char*>(view_.buf) + static_cast<Py_ssize_t>(i) * stride_;
+        std::memcpy(place, &value, sizeof value);
+    }
 
     void require_size(std::size_t size_wanted) const {
         if (size() != size_wanted) throw py::value_error(std::string(name_) + " must be as long as the first argument");
@@ -56,27 +53,21 @@ private:
         const char code = format.empty() ? '?' : format.back();
         const bool native =
             format.size() == 1 || (format.size() == 2 && (format[0] == '@' || format[0] == '=' || format[0] == '<'));
-        is_signed_ = code == 'i' || code == 'l' || code == 'q';
-        const bool is_integer = is_signed_ || code == 'I' || code == 'L' || code == 'Q';
+        const bool is_signed = code == 'i' || code == 'l' || code == 'q';
+        const bool is_integer = is_signed || code == 'I' || code == 'L' || code == 'Q';
         if (view_.ndim != 1 || !native || !is_integer || (view_.itemsize != 4 && view_.itemsize != 8)) {
             throw py::type_error(std::string(name_) + " must be a one-dimensional buffer of 32- or 64-bit integers");
         }
         stride_ = view_.strides == nullptr ? view_.itemsize : view_.strides[0];  // ctypes gives none
-    }
-    [[nodiscard]] char* place(std::size_t i) const noexcept {
-        return static_cast<char*>(view_.buf) + static_cast<Py_ssize_t>(i) * stride_;
-    }
-    template <typename T>
-    [[nodiscard]] T at(std::size_t i) const noexcept {
-        T value;
-        std::memcpy(&value, place(i), sizeof value);
-        return value;
+        const bool is_short = view_.itemsize == 4;
+        if (is_signed) kind_ = is_short ? Integer::int32 : Integer::int64;
+        if (!is_signed) kind_ = is_short ? Integer::uint32 : Integer::uint64;
     }
 
     Py_buffer view_{};
     const char* name_;
     Py_ssize_t stride_ = 0;
-    bool is_signed_ = false;
+    Integer kind_ = Integer::int32;
 };
 
 // Where results go: `out` as it was given, or a new array('i').
@@ -111,20 +102,17 @@ private:
     Refusals& refusals_;
 };
 
-// Carries out `judge(manager, now, i)` for each of the uids and masks, at one instant.
-template <typename Judge>
-void change_many(Shell& shell, const Results& results, const Integers& uids, const Integers& masks, Judge&& judge) {
-    const auto uid_of = [&](std::size_t i) { return static_cast<std::uint32_t>(uids[i]); };
-    const auto types_of = [&](std::size_t i) { return mask_from(masks[i]); };
+void change_many(Shell& shell, const Results& results, const Requests& rows) {
     const bool is_done = shell.change_directly([&](Manager& manager, Instant now) {
-        check(manager.engine().check_time(now));
-        for_each_prefetched(manager.engine(), uids.size(), uid_of, types_of,
-                            [&](std::size_t i) { results.set(i, manager.execute(judge(manager, now, i), now)); });
+        check(manager.admit_each(rows, now, [&](std::size_t i, const Admission& admission) {
+            results.set(i, manager.execute(admission, now));
+        }));
         return true;
     });
-    if (!is_done) {
-        shell.change_many(uids.size(), judge, [&](std::size_t i, Result result) { results.set(i, result); });
-    }
+    if (is_done) return;
+    shell.change_many(
+        rows.count, [&](const Manager& manager, Instant now, std::size_t i) { return manager.admit_row(rows, i, now); },
+        [&](std::size_t i, Result result) { results.set(i, result); });
 }
 
 PyObject* apply_many(PyObject* self, PyObject* const* arguments, Py_ssize_t count, PyObject* keywords) {
@@ -137,12 +125,11 @@ PyObject* apply_many(PyObject* self, PyObject* const* arguments, Py_ssize_t coun
         const Integers timeouts(timeouts_ms, "timeouts_ms");
         for (const Integers* other : {&tasks, &types, &timeouts}) other->require_size(users.size());
         Results results(out, users.size(), shell.tally().refusals);
-        change_many(shell, results, users, types, [&](const Manager& manager, Instant now, std::size_t i) {
-            Request request;
-            request.mask = mask_from(types[i]);
-            request.timeout_ms = timeout_from(timeouts[i]);
-            return manager.admit(manager.caller(users[i], tasks[i]), request, now);
-        });
+        change_many(shell, results, {.count = users.size(),
+                                     .uids = users.column(),
+                                     .pids = tasks.column(),
+                                     .masks = types.column(),
+                                     .timeouts_ms = timeouts.column()});
         return results.take();
     });
 }
@@ -156,12 +143,12 @@ PyObject* release_many(PyObject* self, PyObject* const* arguments, Py_ssize_t co
         const Integers types(masks, "masks");
         for (const Integers* other : {&tasks, &types}) other->require_size(users.size());
         Results results(out, users.size(), shell.tally().refusals);
-        change_many(shell, results, users, types, [&](const Manager& manager, Instant now, std::size_t i) {
-            Request request;
-            request.is_apply = false;
-            request.mask = mask_from(types[i]);
-            return manager.admit(manager.caller(users[i], tasks[i]), request, now);
-        });
+        change_many(shell, results, {.is_apply = false,
+                                     .count = users.size(),
+                                     .uids = users.column(),
+                                     .pids = tasks.column(),
+                                     .masks = types.column(),
+                                     .timeouts_ms = {}});
         return results.take();
     });
 }

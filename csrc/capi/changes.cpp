@@ -164,28 +164,22 @@ bool reserve_ended(gw_manager& handle) noexcept {
     return true;
 }
 
-// Carries out `request_of(i)` for each of the uids by the caller that the policy has for it.
-template <typename RequestOf>
-gw_status change_many(gw_manager* handle, bool are_valid, std::span<const std::uint32_t> uids,
-                      const std::uint32_t* pids, const std::uint32_t* masks, Instant now, gw_result* results,
-                      RequestOf&& request_of) noexcept {
+Column column(const std::uint32_t* first) noexcept { return {first, sizeof *first, Integer::uint32}; }
+
+// Carries out the rows, which are there, unless `are_valid` says no.
+gw_status change_many(gw_manager* handle, bool are_valid, const Requests& rows, Instant now, gw_result* results) noexcept {
     return change(handle, [&](gw_manager& open) {
         if (!are_valid) return Status::argument_invalid;
-        const Manager& manager = *open.manager;
-        const Status status = manager.engine().check_time(now);
-        if (status != Status::ok) return status;
+        if (const Status status = open.manager->engine().check_time(now); status != Status::ok) return status;
         if (!reserve_ended(open)) return Status::out_of_memory;
         std::uint32_t* ended = open.batch_ended.get();
-        const auto uid_of = [&](std::size_t i) { return uids[i]; };
-        const auto mask_of = [&](std::size_t i) { return masks[i]; };
-        for_each_prefetched(manager.engine(), uids.size(), uid_of, mask_of, [&](std::size_t i) {
-            const Admission admission = manager.admit(manager.caller(uids[i], pids[i]), request_of(i), now);
+        const Status status = open.manager->admit_each(rows, now, [&](std::size_t i, const Admission& admission) {
             open.ended = {};
             results[i] = to_result(carry_out(open, admission, now));
             ended = std::copy(open.ended.begin(), open.ended.end(), ended);
         });
         open.ended = {open.batch_ended.get(), ended};
-        return Status::ok;
+        return status;
     });
 }
 
@@ -194,16 +188,24 @@ gw_status change_many(gw_manager* handle, bool are_valid, std::span<const std::u
 gw_status gw_apply_many(gw_manager* manager, size_t count, const uint32_t* uids, const uint32_t* pids,
                         const uint32_t* masks, const uint32_t* timeouts_ms, uint64_t now, gw_result* results) noexcept {
     const bool are_valid = are_there(count, uids, pids, masks, timeouts_ms, results);
-    return change_many(manager, are_valid, {uids, count}, pids, masks, now, results, [&](std::size_t i) {
-        return Request{.mask = masks[i], .is_apply = true, .timeout_ms = timeouts_ms[i]};
-    });
+    const Requests rows{.count = count,
+                    .uids = column(uids),
+                    .pids = column(pids),
+                    .masks = column(masks),
+                    .timeouts_ms = column(timeouts_ms)};
+    return change_many(manager, are_valid, rows, now, results);
 }
 
 gw_status gw_release_many(gw_manager* manager, size_t count, const uint32_t* uids, const uint32_t* pids,
                           const uint32_t* masks, uint64_t now, gw_result* results) noexcept {
     const bool are_valid = are_there(count, uids, pids, masks, results);
-    return change_many(manager, are_valid, {uids, count}, pids, masks, now, results,
-                       [&](std::size_t i) { return Request{.mask = masks[i], .is_apply = false}; });
+    const Requests rows{.is_apply = false,
+                    .count = count,
+                    .uids = column(uids),
+                    .pids = column(pids),
+                    .masks = column(masks),
+                    .timeouts_ms = {}};
+    return change_many(manager, are_valid, rows, now, results);
 }
 
 gw_status gw_app_masks(const gw_manager* manager, size_t count, const uint32_t* uids, uint64_t now,

@@ -53,9 +53,16 @@ AdvanceResult Engine::advance(Instant now, std::size_t budget) noexcept {
     return parts_->advance({.endings = budget, .looks = budget});
 }
 
-Status Engine::end(Instant now, std::uint64_t records) noexcept {
-    if (const Status status = parts_->begin(now); status != Status::ok) return status;
-    return parts_->advance({.endings = records}).records == records ? Status::ok : Status::parcel_failed;
+AdvanceResult Engine::end(Instant now, std::uint64_t records) noexcept {
+    if (const Status status = parts_->begin(now); status != Status::ok) return {status, 0, false};
+    return parts_->advance({.endings = records});
+}
+
+Looked Engine::look(Instant now, std::size_t budget) noexcept {
+    if (const Status status = parts_->begin(now); status != Status::ok) return {status};
+    const bool stopped = parts_->advance({.endings = 0, .looks = budget}).more;
+    const bool is_due = stopped && parts_->ends_next();
+    return {Status::ok, is_due, stopped && !is_due};
 }
 
 Status Engine::next_deadline(Instant now, Instant& deadline) noexcept {

@@ -74,6 +74,8 @@ struct Engine::Parts {
     // Ends the first record of all that are due; false when none is.
     bool end_one() noexcept { return advance({.endings = 1}).records != 0; }
     [[nodiscard]] Instant next_deadline() noexcept;
+    // Whether there is nothing more to look at before a record ends.
+    [[nodiscard]] bool ends_next() noexcept;
     // Whether the row is still as it was when it was taken out of its slot, to be ended.
     [[nodiscard]] bool is_popped(Row row) const noexcept {
         return table.record(row).slot == no_slot && table.record(row).armed == ending;

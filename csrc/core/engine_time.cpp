@@ -90,6 +90,15 @@ AdvanceResult Engine::Parts::advance(Budget budget) noexcept {
     return result;
 }
 
+// Pre: an advance has stopped, at an instant all of which has come together or before it has.
+bool Engine::Parts::ends_next() noexcept {
+    Wheel::Slot slot;
+    const bool comes_together = wheel.first(slot) && slot.level == 0 && slot.start == ending;
+    if (due.empty() || comes_together) return false;
+    const Row row = row_of(due.page().front());
+    return is_popped(row) && table.mask(row) != 0;
+}
+
 // Puts rows of a slot into `scratch`, at most as many as the budget. Each must be armed next.
 void Engine::Parts::pop_rows(const Wheel::Slot& slot, std::size_t& budget) noexcept {
     scratch.clear();

@@ -1,37 +1,31 @@
 #include "grantwheel/op.hpp"
 
-#include "core/bytes.hpp"
-#include "core/checksum.hpp"
+#include "core/bits.hpp"
+#include "core/frame.hpp"
 #include "grantwheel/manager.hpp"
 
 namespace grantwheel {
 
 namespace {
 
-constexpr unsigned version = 1;
-constexpr unsigned advance_kind = 255;
 constexpr std::size_t head_size = 2;  // version and kind
-constexpr std::size_t check_size = 4;
 
-enum Flag : unsigned { persist = 1, process = 2, only_held = 4, all_flags = 7 };
+enum Flag : unsigned { persist = 1, process = 2, only_held = 4, capped = 8, all_flags = 15 };
 
-std::uint32_t check_of(std::span<const std::byte> bytes) noexcept { return static_cast<std::uint32_t>(checksum_of(bytes)); }
-
-// Frames a body of that size, which `write` writes, if all of it fits.
-template <typename Write>
-std::size_t encode_frame(std::size_t body, std::span<std::byte> out, Write&& write) noexcept {
-    const std::size_t framed = number_size(body) + body;
-    if (out.size() < framed + check_size) return 0;
-    Writer writer(out.data());
-    writer.number(body);
-    write(writer);
-    writer.fixed(check_of(out.first(framed)));
-    return framed + check_size;
-}
+// The types of a command with timeouts of their own, where these mean anything.
+Mask capped_of(const Command& command) noexcept { return command.kind == CommandKind::apply ? command.capped : 0; }
 
 unsigned flags_of(const Command& command) noexcept {
     return (command.is_persist ? persist : 0u) | (command.is_process ? process : 0u) |
-           (command.only_held ? only_held : 0u);
+           (command.only_held ? only_held : 0u) | (capped_of(command) != 0 ? capped : 0u);
+}
+
+void read_caps(Reader& reader, Command& command) noexcept {
+    command.capped = static_cast<Mask>(reader.number(rules.all));
+    if (command.capped == 0 || command.kind != CommandKind::apply) reader.fail();
+    for_each_type(command.capped, [&](int type) {
+        command.caps_ms[static_cast<std::size_t>(type)] = static_cast<std::uint32_t>(reader.number(max_timeout));
+    });
 }
 
 Command read_command(Reader& reader, unsigned kind) noexcept {
@@ -46,6 +40,7 @@ Command read_command(Reader& reader, unsigned kind) noexcept {
     command.uid = static_cast<std::uint32_t>(reader.number(max_uid));
     command.pid = static_cast<std::uint32_t>(reader.number(max_pid));
     command.timeout_ms = static_cast<std::uint32_t>(reader.number(max_timeout));
+    if ((flags & capped) != 0) read_caps(reader, command);
     const std::size_t bundle = reader.number(max_text_bytes);
     const std::size_t reason = reader.number(max_text_bytes);
     command.bundle = reader.text(bundle);
@@ -56,15 +51,20 @@ Command read_command(Reader& reader, unsigned kind) noexcept {
 // Reads what a frame has, whose check is right. False when it says what cannot be, or what is not known here.
 bool read_body(std::span<const std::byte> body, Op& op, bool& is_newer) noexcept {
     Reader reader(body);
-    const bool is_known = reader.byte() == version;
+    const bool is_known = reader.byte() == op_version;
     const unsigned kind = reader.byte();
     if (reader.failed()) return false;
-    is_newer = !is_known || (kind >= command_count && kind != advance_kind);
+    is_newer = !is_known || (kind >= command_count && kind != batch_kind && kind != advance_kind);
     if (is_newer) return false;
     op.now = reader.number(max_now);
+    if (kind == batch_kind) {
+        op.kind = OpKind::batch;
+        return !reader.failed() && op.rows.read(body.last(reader.left()));
+    }
     if (kind == advance_kind) {
-        op.ended = reader.number();
-        if (op.ended == 0) reader.fail();
+        op.kind = OpKind::advance;
+        op.endings = reader.number();
+        if (op.endings == 0) reader.fail();
     } else {
         op.command = read_command(reader, kind);
     }
@@ -75,11 +75,14 @@ bool read_body(std::span<const std::byte> body, Op& op, bool& is_newer) noexcept
 }  // namespace
 
 std::size_t encode(const Command& command, Instant now, std::span<std::byte> out) noexcept {
+    const Mask caps = capped_of(command);
     std::size_t body = head_size + number_size(now) + 2 + number_size(command.mask);
     body += number_size(command.uid) + number_size(command.pid) + number_size(command.timeout_ms);
+    if (caps != 0) body += number_size(caps);
+    for_each_type(caps, [&](int type) { body += number_size(command.caps_ms[static_cast<std::size_t>(type)]); });
     for (const std::string_view text : {command.bundle, command.reason}) body += number_size(text.size()) + text.size();
-    return encode_frame(body, out, [&](Writer& writer) {
-        writer.byte(version);
+    return frame_op(body, out, [&](Writer& writer) {
+        writer.byte(op_version);
         writer.byte(static_cast<unsigned>(command.kind));
         writer.number(now);
         writer.byte(flags_of(command));
@@ -88,6 +91,8 @@ std::size_t encode(const Command& command, Instant now, std::span<std::byte> out
         writer.number(command.uid);
         writer.number(command.pid);
         writer.number(command.timeout_ms);
+        if (caps != 0) writer.number(caps);
+        for_each_type(caps, [&](int type) { writer.number(command.caps_ms[static_cast<std::size_t>(type)]); });
         writer.number(command.bundle.size());
         writer.number(command.reason.size());
         writer.bytes(command.bundle);
@@ -95,26 +100,25 @@ std::size_t encode(const Command& command, Instant now, std::span<std::byte> out
     });
 }
 
-std::size_t encode_advance(std::uint64_t ended, Instant now, std::span<std::byte> out) noexcept {
-    return encode_frame(head_size + number_size(now) + number_size(ended), out, [&](Writer& writer) {
-        writer.byte(version);
+std::size_t encode_advance(std::uint64_t endings, Instant now, std::span<std::byte> out) noexcept {
+    return frame_op(head_size + number_size(now) + number_size(endings), out, [&](Writer& writer) {
+        writer.byte(op_version);
         writer.byte(advance_kind);
         writer.number(now);
-        writer.number(ended);
+        writer.number(endings);
     });
 }
 
 Decoded decode(std::span<const std::byte> bytes) noexcept {
     Decoded decoded{Status::parcel_failed};
     Reader reader(bytes);
-    const std::size_t body = reader.number(max_op_bytes);
-    const std::size_t head = bytes.size() - reader.left();
-    if (reader.failed() || reader.left() < body + check_size) return decoded;
-    Reader check(bytes.subspan(head + body));
-    if (check.fixed<std::uint32_t>() != check_of(bytes.first(head + body))) return decoded;
-    if (read_body(bytes.subspan(head, body), decoded.op, decoded.is_newer)) {
+    const std::size_t body = reader.fixed<std::uint32_t>();
+    if (reader.failed() || body > max_batch_bytes || reader.left() < body + op_check) return decoded;
+    Reader check(bytes.subspan(op_head + body));
+    if (check.fixed<std::uint32_t>() != check_of_op(bytes.first(op_head + body))) return decoded;
+    if (read_body(bytes.subspan(op_head, body), decoded.op, decoded.is_newer)) {
         decoded.status = Status::ok;
-        decoded.size = head + body + check_size;
+        decoded.size = op_head + body + op_check;
     } else {
         decoded.op = {};
     }
@@ -122,7 +126,12 @@ Decoded decode(std::span<const std::byte> bytes) noexcept {
 }
 
 Result replay(Engine& engine, const Op& op) noexcept {
-    return op.is_advance() ? Result{engine.end(op.now, op.ended), 0} : engine.execute(op.command, op.now);
+    switch (op.kind) {
+        case OpKind::command: return engine.execute(op.command, op.now);
+        case OpKind::batch: return {execute_many(engine, op.rows, op.now, [](std::size_t, Result) {}), 0};
+        case OpKind::advance: break;
+    }
+    return {engine.end(op.now, op.endings).status, 0};
 }
 
 }  // namespace grantwheel

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <vector>
 
+#include "core/bits.hpp"
 #include "golden.hpp"
 #include "grantwheel/manager.hpp"
 #include "sealing.hpp"
@@ -15,23 +16,34 @@ namespace {
 
 using Bytes = std::vector<std::byte>;
 
-// An op in words; what makes no difference to it is left out.
-std::string in_words(const Op& op) {
-    std::string text = std::to_string(op.now) + " ";
-    if (op.is_advance()) return text + "advance ended " + std::to_string(op.ended);
-    const Command& command = op.command;
-    text.append(command_name(command.kind));
+// A command in words; what makes no difference to it is left out.
+std::string in_words(const Command& command) {
+    std::string text(command_name(command.kind));
     if (command.is_persist) text += " persist";
     if (command.is_process) text += " process";
     if (command.only_held) text += " only_held";
     text += " level " + std::to_string(command.cpu_level) + " mask " + std::to_string(command.mask);
     text += " uid " + std::to_string(command.uid) + " pid " + std::to_string(command.pid);
     text += " timeout " + std::to_string(command.timeout_ms);
+    if (command.kind == CommandKind::apply && command.capped != 0) {
+        text += " capped " + std::to_string(command.capped);
+        for_each_type(command.capped,
+                      [&](int type) { text += " " + std::to_string(command.caps_ms[static_cast<std::size_t>(type)]); });
+    }
     return text.append(" bundle '").append(command.bundle).append("' reason '").append(command.reason).append("'");
 }
 
+std::string in_words(const Op& op) {
+    std::string text = std::to_string(op.now) + " ";
+    if (op.kind == OpKind::advance) return text + "advance by " + std::to_string(op.endings);
+    if (op.kind == OpKind::command) return text + in_words(op.command);
+    text += "batch";
+    for (std::size_t i = 0; i < op.rows.size(); ++i) text += (i == 0 ? " " : "; ") + in_words(op.rows[i]);
+    return text;
+}
+
 std::size_t encode_op(const Op& op, std::span<std::byte> out) {
-    return op.is_advance() ? encode_advance(op.ended, op.now, out) : encode(op.command, op.now, out);
+    return op.kind == OpKind::advance ? encode_advance(op.endings, op.now, out) : encode(op.command, op.now, out);
 }
 
 Bytes bytes_of(const Op& op) {
@@ -43,8 +55,7 @@ Bytes bytes_of(const Op& op) {
 
 Bytes body_of(const Op& op) {
     const Bytes bytes = bytes_of(op);
-    const std::size_t head = (bytes.front() & std::byte{0x80}) == std::byte{} ? 1 : 2;
-    return {bytes.begin() + static_cast<std::ptrdiff_t>(head), bytes.end() - 4};
+    return {bytes.begin() + 4, bytes.end() - 4};
 }
 
 Status status_of(const Bytes& bytes) { return decode(bytes).status; }
@@ -66,7 +77,8 @@ std::string random_text(Random& random) {
 Op random_op(Random& random, Texts& texts) {
     Op op{.now = random.one_in(20) ? max_now : random.magnitude(62)};
     if (random.one_in(8)) {
-        op.ended = 1 + random.magnitude(63);
+        op.kind = OpKind::advance;
+        op.endings = 1 + random.magnitude(63);
         return op;
     }
     texts = {random_text(random), random_text(random)};
@@ -82,6 +94,8 @@ Op random_op(Random& random, Texts& texts) {
                   .timeout_ms = 1 + static_cast<std::uint32_t>(random.magnitude(31)),
                   .bundle = texts.bundle,
                   .reason = texts.reason};
+    if (op.command.kind == CommandKind::apply && random.one_in(3)) op.command.capped = 1 + random.below32(ALL);
+    for (std::uint32_t& most : op.command.caps_ms) most = 1 + static_cast<std::uint32_t>(random.magnitude(31));
     REQUIRE_EQUAL_QUIETLY(Manager::check(op.command), Status::ok);
     return op;
 }
@@ -108,6 +122,7 @@ BOOST_AUTO_TEST_CASE(every_version_reads_the_bytes_of_those_before_it) {
             BOOST_REQUIRE_EQUAL(decoded.status, Status::ok);
             BOOST_CHECK_EQUAL(decoded.size, line.bytes.size());
             BOOST_CHECK_EQUAL(in_words(decoded.op), line.text);
+            if (decoded.op.kind == OpKind::batch) continue;
             BOOST_CHECK(bytes_of(decoded.op) == line.bytes);  // as long as version 1 is the one that is written
         }
     }
@@ -147,6 +162,8 @@ BOOST_AUTO_TEST_CASE(the_longest_op_fits_and_one_byte_less_does_not) {
     command.timeout_ms = max_timeout;
     command.bundle = text;
     command.reason = text;
+    command.capped = ALL;
+    command.caps_ms.fill(max_timeout);
     Bytes out(max_op_bytes);
     for (const Command& each : {command, navigation, Command{.mask = 1, .timeout_ms = 1}}) {
         const std::size_t size = encode(each, max_now, out);
@@ -160,12 +177,12 @@ BOOST_AUTO_TEST_CASE(the_longest_op_fits_and_one_byte_less_does_not) {
         }
     }
     BOOST_CHECK_GT(encode_advance(UINT64_MAX, max_now, out), 0u);
-    BOOST_CHECK_EQUAL(encode_advance(1, 0, std::span(out).first(8)), 0u);
-    BOOST_CHECK_EQUAL(encode_advance(1, 0, std::span(out).first(9)), 9u);
+    BOOST_CHECK_EQUAL(encode_advance(1, 0, std::span(out).first(11)), 0u);
+    BOOST_CHECK_EQUAL(encode_advance(1, 0, std::span(out).first(12)), 12u);
 }
 
 BOOST_AUTO_TEST_CASE(the_texts_of_what_was_read_lie_in_the_bytes) {
-    const Bytes bytes = bytes_of({5, 0, navigation});
+    const Bytes bytes = bytes_of({.now = 5, .command = navigation});
     const Decoded decoded = decode(bytes);
     const auto* const first = reinterpret_cast<const char*>(bytes.data());
     for (const std::string_view text : {decoded.op.command.bundle, decoded.op.command.reason}) {
@@ -177,7 +194,7 @@ BOOST_AUTO_TEST_CASE(whatever_byte_is_damaged_or_missing_is_noticed) {
     Random random(54);
     Texts texts;
     for (int i = 0; i < 60; ++i) {
-        const Op op = i == 0 ? Op{5, 0, navigation} : random_op(random, texts);
+        const Op op = i == 0 ? Op{.now = 5, .command = navigation} : random_op(random, texts);
         Bytes bytes = bytes_of(op);
         for (std::size_t size = 0; size < bytes.size(); ++size) {
             REQUIRE_EQUAL_QUIETLY(status_of({bytes.data(), bytes.data() + size}), Status::parcel_failed);
@@ -198,7 +215,7 @@ BOOST_AUTO_TEST_CASE(whatever_byte_is_damaged_or_missing_is_noticed) {
 
 // What a wrong program could write, with checks that are right.
 BOOST_AUTO_TEST_CASE(sound_bytes_that_say_what_cannot_be_are_refused) {
-    const Bytes sound = body_of({5, 0, navigation});
+    const Bytes sound = body_of({.now = 5, .command = navigation});
     // version, kind, now, flags, level, mask (1 byte), uid (4), pid (2), timeout (3), lengths, texts
     const auto with = [&](std::size_t at, unsigned value) {
         Bytes body = sound;
@@ -207,7 +224,7 @@ BOOST_AUTO_TEST_CASE(sound_bytes_that_say_what_cannot_be_are_refused) {
     };
     BOOST_CHECK_EQUAL(status_of(sealed_op(sound)), Status::ok);
     BOOST_CHECK_EQUAL(with(1, 255), Status::parcel_failed);  // an advance with bytes left over
-    for (const unsigned flags : {8u, 128u}) BOOST_CHECK_EQUAL(with(3, flags), Status::parcel_failed);
+    for (const unsigned flags : {8u, 16u, 128u}) BOOST_CHECK_EQUAL(with(3, flags), Status::parcel_failed);
     BOOST_CHECK_EQUAL(with(4, 4), Status::parcel_failed);
     BOOST_CHECK_EQUAL(with(5, 0), Status::parcel_failed);     // no type
     BOOST_CHECK_EQUAL(with(15, 17), Status::parcel_failed);   // texts that are longer than what is there
@@ -219,6 +236,22 @@ BOOST_AUTO_TEST_CASE(sound_bytes_that_say_what_cannot_be_are_refused) {
     BOOST_CHECK_EQUAL(status_of(sealed_op(Bytes{})), Status::parcel_failed);
     BOOST_CHECK_EQUAL(status_of(sealed_op(Bytes{std::byte{1}})), Status::parcel_failed);
     BOOST_CHECK_EQUAL(status_of(sealed_op(Bytes(max_op_bytes + 1))), Status::parcel_failed);
+
+    // version, kind, now, flags, level, mask, uid, pid, timeout, capped (GPS), its timeout, no texts
+    const auto capped = [](unsigned kind, std::initializer_list<unsigned> caps) {
+        Bytes body{std::byte{1}, static_cast<std::byte>(kind)};
+        for (const unsigned byte : {5u, 8u, 0u, 32u, 7u, 9u, 60u}) body.push_back(static_cast<std::byte>(byte));
+        for (const unsigned byte : caps) body.push_back(static_cast<std::byte>(byte));
+        body.resize(body.size() + 2);
+        return status_of(sealed_op(body));
+    };
+    BOOST_CHECK_EQUAL(capped(0, {32, 30}), Status::ok);
+    BOOST_CHECK_EQUAL(capped(0, {33, 30, 31}), Status::ok);
+    BOOST_CHECK_EQUAL(capped(0, {32, 0}), Status::parcel_failed);         // no timeout
+    BOOST_CHECK_EQUAL(capped(0, {0}), Status::parcel_failed);             // the flag for nothing
+    BOOST_CHECK_EQUAL(capped(0, {0x80, 4, 30}), Status::parcel_failed);   // a type that there is not
+    BOOST_CHECK_EQUAL(capped(0, {33, 30}), Status::parcel_failed);        // one timeout of two
+    BOOST_CHECK_EQUAL(capped(1, {32, 30}), Status::parcel_failed);        // of a release
 
     const auto advance = [](std::initializer_list<unsigned> numbers) {
         Bytes body{std::byte{1}, std::byte{255}};
@@ -235,7 +268,7 @@ BOOST_AUTO_TEST_CASE(sound_bytes_that_say_what_cannot_be_are_refused) {
 }
 
 BOOST_AUTO_TEST_CASE(bytes_of_a_newer_format_are_told_from_damage) {
-    const Bytes sound = body_of({5, 0, navigation});
+    const Bytes sound = body_of({.now = 5, .command = navigation});
     const auto is_newer = [&](std::size_t at, unsigned value) {
         Bytes body = sound;
         body.at(at) = static_cast<std::byte>(value);
@@ -248,7 +281,7 @@ BOOST_AUTO_TEST_CASE(bytes_of_a_newer_format_are_told_from_damage) {
     };
     BOOST_CHECK(!is_newer(0, 1));
     for (const unsigned version : {0u, 2u, 255u}) BOOST_CHECK(is_newer(0, version));
-    for (const unsigned kind : {9u, 10u, 254u}) BOOST_CHECK(is_newer(1, kind));
+    for (const unsigned kind : {9u, 10u, 253u}) BOOST_CHECK(is_newer(1, kind));
     BOOST_CHECK(!is_newer(3, 8));
 }
 

@@ -125,6 +125,52 @@ BOOST_AUTO_TEST_CASE(a_limit_frees_one_record_at_a_time_whatever_the_wheel_has_s
     }
 }
 
+BOOST_AUTO_TEST_CASE(no_more_end_than_are_on_record) {
+    Host host;
+    for (const std::uint32_t uid : {3u, 1u, 2u}) host.run(0, timed(uid, GPS, 10));
+    host.events();
+    BOOST_CHECK_EQUAL(host->end(10, 2).records, 2u);
+    BOOST_CHECK_EQUAL(host.events(), "10 app_reset expired 1/0 32; 10 app_reset expired 2/0 32");
+    BOOST_CHECK_EQUAL(host->end(10, 0).records, 0u);
+    BOOST_CHECK_EQUAL(host->end(9, 1).status, Status::time_backwards);
+    BOOST_CHECK_EQUAL(host.events(), "");
+    BOOST_CHECK_EQUAL(host->end(10, 2).records, 1u);  // only one is left
+    BOOST_CHECK_EQUAL(host.events(), "10 app_reset expired 3/0 32");
+    check_valid(*host);
+}
+
+BOOST_AUTO_TEST_CASE(a_look_ends_nothing_and_knows_in_slices_whether_anything_is_due) {
+    for (const std::size_t budget : {1u, 3u, 1000u}) {
+        BOOST_TEST_CONTEXT("budget " << budget) {
+            Host host;
+            const auto look = [&](Instant now) {
+                for (std::size_t slices = 0;; ++slices) {
+                    const Looked looked = host->look(now, budget);
+                    check_valid(*host);
+                    REQUIRE_EQUAL_QUIETLY(looked.status, Status::ok);
+                    REQUIRE_QUIETLY(slices < 1000);
+                    if (!looked.more) return looked.is_due;
+                }
+            };
+            for (std::uint32_t uid = 0; uid < 50; ++uid) host.run(0, timed(uid, GPS, 70'000));
+            for (std::uint32_t uid = 0; uid < 40; ++uid) host.run(1, timed(uid, GPS, 80'000));
+            for (std::uint32_t uid = 45; uid < 50; ++uid) host.run(2, release(uid, GPS));
+            host.events();
+            BOOST_CHECK(!look(69'999));
+            BOOST_CHECK(look(70'000));
+            BOOST_CHECK_EQUAL(host.events(), "");
+            BOOST_CHECK_EQUAL(host->last_sequence(), 55u);
+            BOOST_CHECK_EQUAL(host->end(70'000, 3).records, 3u);
+            BOOST_CHECK_EQUAL(host->end(70'000, 3).records, 2u);
+            BOOST_CHECK(!look(70'000));
+            BOOST_CHECK(!look(80'000));
+            BOOST_CHECK(look(90'000));
+            BOOST_CHECK_EQUAL(host->look(1, 9).status, Status::time_backwards);
+            BOOST_CHECK_EQUAL(host.advance(90'000), 40u);
+        }
+    }
+}
+
 BOOST_AUTO_TEST_SUITE_END()
 
 }  // namespace grantwheel::test

@@ -51,9 +51,7 @@ inline void put_fixed(std::vector<std::byte>& bytes, std::uint64_t value, int si
 // An op of any body.
 inline std::vector<std::byte> sealed_op(std::span<const std::byte> body) {
     std::vector<std::byte> bytes;
-    std::uint64_t size = body.size();
-    for (; size >= 0x80; size >>= 7) bytes.push_back(static_cast<std::byte>((size & 0x7F) | 0x80));
-    bytes.push_back(static_cast<std::byte>(size));
+    put_fixed(bytes, body.size(), 4);
     bytes.insert(bytes.end(), body.begin(), body.end());
     put_fixed(bytes, xxh64(bytes), 4);
     return bytes;

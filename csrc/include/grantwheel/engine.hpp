@@ -45,10 +45,17 @@ public:
     // Cost     O(occupied slots passed + log(due at once) for each record). Never allocates.
     // Returns  The numbers of grants and of records ended.
     AdvanceResult advance(Instant now, std::size_t budget) noexcept;
-    // Ends exactly that many records, the first of those that are due: an advance that is on record.
+    // Ends that many records, the first of those that are due, or all when there are fewer: an advance that is on record,
+    // which ends the same whatever has been put in order before.
     //
-    // Errors   parcel_failed when there are not as many; those that there were have ended.
-    [[nodiscard]] Status end(Instant now, std::uint64_t records) noexcept;
+    // Cost     Looks at as many others as stand before them, which is none after `look` has found them.
+    AdvanceResult end(Instant now, std::uint64_t records) noexcept;
+
+    // Ends nothing, and does all of an advance that comes before: so that the next `end` at this instant is short.
+    //
+    // Bound    At most `budget` records looked at: re-armed, moved or put in order.
+    // Returns  Whether anything is due; `more` when that is not known yet: call again.
+    Looked look(Instant now, std::size_t budget) noexcept;
 
     // The earliest deadline of all grants that are held now, exactly; no_deadline when there is none. Advances to now.
     //

@@ -11,7 +11,9 @@
 #pragma once
 
 #include <memory>
+#include <span>
 
+#include "grantwheel/columns.hpp"
 #include "grantwheel/engine.hpp"
 #include "grantwheel/macros.hpp"
 #include "grantwheel/policy.hpp"
@@ -66,6 +68,22 @@ public:
     [[nodiscard]] Status admit_query(const Caller& caller, Instant now) const noexcept;
     [[nodiscard]] Status admit_native(const Caller& caller) const noexcept;
 
+    // Judges one row of many, by the caller that the policy has for its uid.
+    Admission admit_row(const Requests& rows, std::size_t i, Instant now) const noexcept {
+        return admit(caller(rows.uids[i], rows.pids[i]), rows.request(i), now);
+    }
+    // Judges the rows one after the other, and calls `visit(i, admission)` for each before the next, which may carry it
+    // out: the processor gets what the rows that follow will touch.
+    //
+    // Errors   As Engine::check_time: then nothing has been judged.
+    template <typename Visit>
+    [[nodiscard]] Status admit_each(const Requests& rows, Instant now, Visit&& visit) const;
+    // Admits and executes each in one step, as above, and writes the results to `out`, which is as long as the rows are
+    // many. `cpu_ended` is that of the last row.
+    [[nodiscard]] Status request_many(const Requests& rows, Instant now, std::span<Result> out) noexcept {
+        return admit_each(rows, now, [&](std::size_t i, const Admission& admission) { out[i] = execute(admission, now); });
+    }
+
     // The registered caller of a uid, with these uid and pid.
     [[nodiscard]] Caller caller(std::int64_t uid, std::int64_t pid) const noexcept { return policy_->caller(uid, pid); }
 
@@ -92,5 +110,15 @@ private:
     HashKey key_;
     bool ready_ = true;
 };
+
+template <typename Visit>
+Status Manager::admit_each(const Requests& rows, Instant now, Visit&& visit) const {
+    if (const Status status = engine_->check_time(now); status != Status::ok) return status;
+    const auto uid_of = [&](std::size_t i) { return static_cast<std::uint32_t>(rows.uids[i]); };
+    const auto mask_of = [&](std::size_t i) { return rows.mask(i); };
+    for_each_prefetched(*engine_, rows.count, uid_of, mask_of,
+                        [&](std::size_t i) { visit(i, admit_row(rows, i, now)); });
+    return Status::ok;
+}
 
 }  // namespace grantwheel

@@ -1,5 +1,5 @@
-// What a log is made of: commands, and advances that ended something, as bytes. Free functions; thread-safe as values
-// are. docs/log-format.md has the bytes one by one.
+// What a log is made of: commands, batches of them, and advances that end something, as bytes. Free functions;
+// thread-safe as values are. docs/log-format.md has the bytes one by one.
 //
 // Replay   An engine that executes the ops of a log in their order, at their instants, tells the same events with the
 //          same numbers as the one whose log it is, however that one was driven.
@@ -9,29 +9,32 @@
 #include <cstdint>
 #include <span>
 
+#include "grantwheel/batch.hpp"
 #include "grantwheel/engine.hpp"
 #include "grantwheel/types.hpp"
 
 namespace grantwheel {
 
+enum class OpKind : std::uint8_t { command, batch, advance };
+
 // One entry of a log.
 struct Op {
     Instant now = 0;
-    std::uint64_t ended = 0;  // of an advance: how many records it ended, and so how many events it made; of a command 0
-    Command command{};        // unless it is an advance
-
-    [[nodiscard]] bool is_advance() const noexcept { return ended != 0; }
+    OpKind kind = OpKind::command;
+    Command command{};
+    BatchRows rows{};
+    std::uint64_t endings = 0;  // of an advance: how many of the records that are due it ends at most
 };
 
-// No op takes more bytes than that.
-inline constexpr std::size_t max_op_bytes = 64 + 2 * max_text_bytes;
+// No command and no advance takes more bytes than that.
+inline constexpr std::size_t max_op_bytes = 128 + 2 * max_text_bytes;
 
 // Writes an op to the start of `out`. Pre: Manager::check takes the command, and the instant is at most 2^62.
 //
 // Returns  The number of bytes written; 0, with nothing written, when they do not fit.
 [[nodiscard]] std::size_t encode(const Command& command, Instant now, std::span<std::byte> out) noexcept;
-// The same for an advance that ended that many records, 1 at least.
-[[nodiscard]] std::size_t encode_advance(std::uint64_t ended, Instant now, std::span<std::byte> out) noexcept;
+// The same for an advance that ends that many records at most, 1 at least.
+[[nodiscard]] std::size_t encode_advance(std::uint64_t endings, Instant now, std::span<std::byte> out) noexcept;
 
 // What `decode` found: an op and its size only when the status is ok.
 struct [[nodiscard]] Decoded {
@@ -41,15 +44,16 @@ struct [[nodiscard]] Decoded {
     Op op{};                // its texts point into the bytes
 };
 
-// Reads the op at the start of `bytes`; more may follow. What it takes, Manager::check takes as well.
+// Reads the op at the start of `bytes`; more may follow. What it takes, Manager::check takes as well. O(bytes of the op).
 //
 // Errors   parcel_failed when the bytes are too few, damaged, or of a newer format.
 Decoded decode(std::span<const std::byte> bytes) noexcept;
 
 // Carries out an op on the engine, which has carried out all that came before it in the log.
 //
-// Errors   As Engine::execute and Engine::end. Any but out_of_memory from a command, which then was refused when it was
-//          written as well, says that the log is not that of this engine.
+// Returns  ok for a batch, whatever its rows answer, and for an advance, also when less is due than it may end.
+// Errors   As Engine::execute. Any but out_of_memory from a command, which then was refused when it was written as well,
+//          says that the log is not that of this engine.
 Result replay(Engine& engine, const Op& op) noexcept;
 
 }  // namespace grantwheel

@@ -226,6 +226,13 @@ struct AdvanceResult {
     std::size_t records = 0;  // that lost them, with an event each
 };
 
+// What an advance that ended nothing has found.
+struct [[nodiscard]] Looked {
+    Status status = Status::ok;
+    bool is_due = false;
+    bool more = false;
+};
+
 struct ScanResult {
     Status status = Status::ok;
     std::size_t count = 0;

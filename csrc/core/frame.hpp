@@ -1,0 +1,32 @@
+// How an op is framed: the size of its body, the body, the check. docs/log-format.md has the bytes.
+#pragma once
+
+#include "core/bytes.hpp"
+#include "core/checksum.hpp"
+
+namespace grantwheel {
+
+inline constexpr unsigned op_version = 1;
+inline constexpr unsigned batch_kind = 254;  // commands are numbered from 0
+inline constexpr unsigned advance_kind = 255;
+
+inline constexpr std::size_t op_head = 4;   // the size of the body
+inline constexpr std::size_t op_check = 4;  // of all bytes that stand before it
+
+[[nodiscard]] inline std::uint32_t check_of_op(std::span<const std::byte> bytes) noexcept {
+    return static_cast<std::uint32_t>(checksum_of(bytes));
+}
+
+// Frames a body of that size, which `write` writes, if all of it fits. Returns how many bytes that are, or 0.
+template <typename Write>
+[[nodiscard]] std::size_t frame_op(std::size_t body, std::span<std::byte> out, Write&& write) noexcept {
+    const std::size_t framed = op_head + body;
+    if (out.size() < framed + op_check) return 0;
+    Writer writer(out.data());
+    writer.fixed(static_cast<std::uint32_t>(body));
+    write(writer);
+    writer.fixed(check_of_op(out.first(framed)));
+    return framed + op_check;
+}
+
+}  // namespace grantwheel
