@@ -274,10 +274,10 @@ MUTANTS: Final = (
     Mutant("sorter.cpp", "key(child + 1) < key(child)", "key(child + 1) > key(child)", "the first of all runs"),
     Mutant("sorter.cpp", "if (runs_.size() == 0) break;", "", "the end of the last run"),
     Mutant("sorter.cpp", "page_keys_.first += count;", "page_keys_.first += 1;", "what was taken of a page"),
-    Mutant("engine_time.cpp", "slot.level == 0 && slot.start == ending", "false", "what is due comes together first"),
+    Mutant("engine_time.cpp", "found && slot.level == 0 && slot.start == ending", "false", "what is due comes together first"),
     Mutant("engine_time.cpp", "if (!is_popped(row)) continue;", "", "a row that was dealt with meanwhile"),
     Mutant(
-        "engine_time.cpp", "is_popped(row) && table.mask(row) != 0", "is_popped(row)", "a row that was freed meanwhile"
+        "engine_time.cpp", "ends = is_popped(row) && table.mask(row) != 0", "ends = is_popped(row)", "a row that was freed meanwhile"
     ),
     Mutant("engine_parts.hpp", "advance({.endings = 1})", "advance({.endings = 2})", "one record at a time at a limit"),
     Mutant("engine.cpp", "if (!parts_->due.empty()) return parts_->ending;", "", "wake_at of what is being ended"),
@@ -285,7 +285,7 @@ MUTANTS: Final = (
     # snapshots
     Mutant("events.hpp", "last_ = before_ = sequence;", "before_ = sequence;", "numbers of events go on"),
     Mutant("events.hpp", "(sequence - before_ - 1)", "(sequence - 1)", "places of events that go on"),
-    Mutant("snapshot_write.cpp", "engine.granted + engine.renewed + ", "", "a state that changes while it is written"),
+    Mutant("engine_parts.hpp", "return granted + renewed + ", "return ", "a state that changes while it is written"),
     Mutant("snapshot_write.cpp", "first = std::min(first, engine.earliest(row));", "", "the earliest deadline"),
     Mutant("snapshot_write.cpp", ">= full_body;", ">= full_body * 4;", "the size of a section"),
     Mutant("snapshot_write.cpp", "if (number != 0) return writer.number(number);", "", "a text stands there once"),

@@ -79,6 +79,7 @@ CORE_MAY_USE = {
     "columns": WORDS,
     "manager": WORDS | TOOLS | {"columns", "engine", "policy"},
     "snapshot": WORDS | TOOLS | {"engine"},
+    "survey": WORDS | TOOLS | {"engine"},
     "batch": WORDS | TOOLS | {"engine", "strings"},
     "op": WORDS | TOOLS | {"batch", "engine", "manager"},
 }

@@ -39,6 +39,9 @@ struct Engine::Parts {
     std::uint64_t renewed = 0;
     std::uint64_t ended[cause_count]{};
 
+    // Two states of one engine that differ have different sums: whatever changes what is held is counted or told.
+    [[nodiscard]] std::uint64_t changes() const noexcept { return granted + renewed + events.last(); }
+
     // Checks `now`; `begin` also makes it the latest instant and starts a call that may change things.
     [[nodiscard]] Status check_time(Instant at) const noexcept;
     [[nodiscard]] Status begin(Instant at) noexcept;

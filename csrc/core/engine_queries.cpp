@@ -157,6 +157,11 @@ Status Engine::stats(Instant now, Stats& stats) noexcept {
     stats = {};
     if (const Status status = parts_->begin(now); status != Status::ok) return status;
     parts_->advance();
+    count_all(stats);
+    return Status::ok;
+}
+
+void Engine::count_all(Stats& stats) const noexcept {
     const Parts& parts = *parts_;
     stats.app_records = parts.table.record_count(OwnerKind::app);
     stats.process_records = parts.table.record_count(OwnerKind::process);
@@ -169,7 +174,6 @@ Status Engine::stats(Instant now, Stats& stats) noexcept {
     std::copy(std::begin(parts.ended), std::end(parts.ended), std::begin(stats.ended));
     stats.strings = parts.strings.used_count();
     stats.last_sequence = parts.events.last();
-    return Status::ok;
 }
 
 EventsRead Engine::read(std::uint64_t after, std::span<Event> out) const noexcept {

@@ -10,17 +10,12 @@ namespace {
 
 constexpr Row rows_a_step = 8192;
 
-// Two states of one engine that differ have different sums: whatever changes what is held is counted or told.
-std::uint64_t changes_of(const Engine::Parts& engine) noexcept {
-    return engine.granted + engine.renewed + engine.events.last();
-}
-
 }  // namespace
 
 struct SnapshotWriter::Parts {
     enum class Step { gather, head, counters, records, end, done };
 
-    explicit Parts(const Engine::Parts& of) noexcept : engine(of), changes(changes_of(of)), first(of.now) {}
+    explicit Parts(const Engine::Parts& of) noexcept : engine(of), changes(of.changes()), first(of.now) {}
 
     const Engine::Parts& engine;
     std::uint64_t changes;
@@ -168,7 +163,7 @@ std::unique_ptr<SnapshotWriter> SnapshotWriter::create(const Engine& engine) noe
 }
 
 SectionWritten SnapshotWriter::write(std::span<std::byte> out) noexcept {
-    if (out.size() < max_section_bytes || parts_->changes != changes_of(parts_->engine))
+    if (out.size() < max_section_bytes || parts_->changes != parts_->engine.changes())
         return {Status::argument_invalid};
     if (parts_->step == Parts::Step::done) return {};
     if (parts_->step == Parts::Step::gather) {

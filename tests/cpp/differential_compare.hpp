@@ -193,6 +193,7 @@ inline void Life::compare_owners_of(Place uid) {
 // Reads across records, which end all that is due first.
 inline void Life::compare_across() {
     Instant deadline = 0;
+    const Surveyed survey = surveyed(*engine_, now_, 1 + dice_.below(5000));
     reached_ = now_;
     same(static_cast<std::uint64_t>(engine_->next_deadline(now_, deadline)), 0, "status of next_deadline");
     compare_events(Extent::all);
@@ -200,6 +201,9 @@ inline void Life::compare_across() {
     outcome_.add(deadline);
     compare_listing();
     compare_stats();
+    Stats stats;
+    same(static_cast<std::uint64_t>(engine_->stats(now_, stats)), 0, "status of stats");
+    if (const char* what = first_difference(survey, stats, deadline)) fail(what);
 }
 
 // All owners of some types, by pages.

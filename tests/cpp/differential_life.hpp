@@ -12,6 +12,7 @@
 #include "differential_ladder.hpp"
 #include "differential_waiting.hpp"
 #include "grantwheel/engine.hpp"
+#include "surveying.hpp"
 
 namespace grantwheel::test {
 

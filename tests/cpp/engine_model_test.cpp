@@ -134,6 +134,7 @@ private:
     }
 
     void compare_across() {
+        both_.compare_survey(1 + random_.below(random_.one_in(2) ? 3 : 1000));
         both_.compare_next_deadline();
         both_.compare_holders(mask(), nullptr, 1 + random_.below(both_.model().records.size() + 2));
         for (int type = 0; type < type_count; ++type) both_.compare_count(Mask{1} << type);

@@ -22,6 +22,7 @@
 
 #include "grantwheel/engine.hpp"
 #include "model.hpp"
+#include "surveying.hpp"
 
 namespace grantwheel::test {
 
@@ -176,6 +177,17 @@ public:
         expected.resize(std::min(expected.size(), room));
         found.resize(expected.size());
         if (found != expected) differ("owners of uid " + std::to_string(uid));
+    }
+
+    // A survey ends nothing, and finds what the engine says after it has.
+    void compare_survey(std::size_t budget) {
+        const Surveyed found = surveyed(engine_, now_, budget);
+        Stats stats;
+        Instant next = 0;
+        same_status(engine_.stats(now_, stats), Status::ok, "stats");
+        compare_events(Extent::all);
+        same_status(engine_.next_deadline(now_, next), Status::ok, "next_deadline");
+        if (const char* what = first_difference(found, stats, next)) differ(what);
     }
 
     // The reads below end all that is due first.

@@ -142,7 +142,10 @@ public:
 private:
     friend class SnapshotReader;
     friend class SnapshotWriter;
+    friend class Survey;
     explicit Engine(std::unique_ptr<Parts> parts) noexcept;
+    // Counts everything, what is due included.
+    void count_all(Stats& stats) const noexcept;
     std::unique_ptr<Parts> parts_;
 };
 
