@@ -205,10 +205,10 @@ Status SnapshotReader::Parts::add(const Found& found) noexcept {
 SnapshotReader::SnapshotReader(std::unique_ptr<Parts> parts) noexcept : parts_(std::move(parts)) {}
 SnapshotReader::~SnapshotReader() = default;
 
-std::unique_ptr<SnapshotReader> SnapshotReader::create(const Limits& limits) noexcept {
+std::unique_ptr<SnapshotReader> SnapshotReader::create(const Limits& limits, const HashKey& key) noexcept {
     std::unique_ptr<Parts> parts(new (std::nothrow) Parts);
     if (parts == nullptr) return nullptr;
-    parts->made = Engine::create(limits);
+    parts->made = Engine::create(limits, key);
     if (parts->made == nullptr) return nullptr;
     parts->engine = parts->made->parts_.get();
     return std::unique_ptr<SnapshotReader>(new (std::nothrow) SnapshotReader(std::move(parts)));
