@@ -54,7 +54,7 @@ UNWINDING = {"cxxabi.h"}
 FOR_CORE = STANDARD - CLOCKS - THREADS_AND_LOCKS - FILES_AND_STREAMS
 
 # Inside the core and its headers, by file name without ending: what each may include, besides its own header.
-WORDS = {"macros", "status", "types"}
+WORDS = {"commands", "macros", "status", "types"}
 TOOLS = {
     *("array", "bits", "block", "bytes", "checksum", "frame", "hash", "index", "record", "row_index", "rows"),
     *("section", "sorter", "text"),
@@ -63,12 +63,13 @@ PARTS = {"events", "strings", "table", "wheel"}
 # Headers for hosts and bindings, which the core does not include, and what each needs of the system.
 FOR_HOSTS = {"clock.hpp": "<ctime>", "pages.hpp": "<sys/mman.h>"}
 # The header for hosts in C, which the core does not include either.
-FOR_C = {"grantwheel.h": {"<stddef.h>", "<stdint.h>", "grantwheel/status.h", "grantwheel/version.h"}}
+FOR_C = {"grantwheel.h": {"<stddef.h>", "<stdint.h>", *(f"grantwheel/{name}.h" for name in ("commands", "status", "version"))}}
 CORE_MAY_USE = {
     "version": set(),
     "status": WORDS,
     "macros": set(),
-    "types": {"macros", "status"},
+    "commands": set(),
+    "types": {"commands", "macros", "status"},
     **dict.fromkeys(TOOLS, WORDS | TOOLS),
     "strings": WORDS | TOOLS,
     "events": WORDS | TOOLS | {"strings"},

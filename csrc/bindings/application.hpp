@@ -31,7 +31,7 @@ inline Mask held_of(const Engine& engine, const Command& command, Instant now) {
         check(result.status);
         return result.mask;
     };
-    const Mask process_mask = command.is_process ? command.mask & type::CPU : 0;
+    const Mask process_mask = command.is_process ? command.mask & rules.per_process : 0;
     Mask held = mask_of(engine.mask({OwnerKind::app, command.uid}, now)) & ~process_mask;
     if (process_mask != 0) {
         RecordView record;

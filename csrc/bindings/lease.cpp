@@ -115,7 +115,7 @@ private:
 
 Claims::Key Share::key_of(Mask type) const noexcept {
     const auto uid = static_cast<std::uint32_t>(application_.uid);
-    if (application_.request.is_process && type == type::CPU) {
+    if (application_.request.is_process && (type & rules.per_process) != 0) {
         return {{OwnerKind::process, static_cast<std::uint32_t>(application_.pid)}, uid, type};
     }
     return {{OwnerKind::app, uid}, uid, type};
@@ -244,7 +244,7 @@ void Share::count_off(Mask still) noexcept {
 bool Share::release(bool may_wait) {
     if (state_ != State::ending) return true;
     const Mask types = free(granted_);
-    const bool asks = shell_.has_quota() && !application_.request.is_process && (types & type::CPU) != 0;
+    const bool asks = shell_.has_quota() && !application_.request.is_process && (types & rules.levelled) != 0;
     if (is_releasing_ || (types != 0 && (shell_.is_in_turn() || (asks && shell_.is_in_hook())))) return false;
     const WhileReleasing while_releasing(*this);
     return release(types, may_wait);

@@ -9,7 +9,7 @@ namespace grantwheel::bindings {
 
 namespace {
 
-#define GRANTWHEEL_NAME(name) #name,
+#define GRANTWHEEL_NAME(name, NAME) #name,
 constexpr const char* command_names[] = {GRANTWHEEL_COMMAND_LIST(GRANTWHEEL_NAME)};
 #undef GRANTWHEEL_NAME
 

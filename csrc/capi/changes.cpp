@@ -70,7 +70,7 @@ gw_status admit(const gw_manager* handle, gw_command* command, Admit&& admit_it)
     });
 }
 
-bool is_kind(std::int32_t kind) noexcept { return kind >= GW_COMMAND_APPLY && kind <= GW_COMMAND_ADMIN_RESET_PROCESS; }
+bool is_kind(std::int32_t kind) noexcept { return kind >= 0 && kind < GW_COMMAND_COUNT; }
 
 }  // namespace
 

@@ -32,14 +32,7 @@ static_assert(is(Cause::apply, GW_CAUSE_APPLY) && is(Cause::release, GW_CAUSE_RE
               is(Cause::process_died, GW_CAUSE_PROCESS_DIED) && is(Cause::app_stopped, GW_CAUSE_APP_STOPPED) &&
               is(Cause::package_removed, GW_CAUSE_PACKAGE_REMOVED) && is(Cause::pid_reused, GW_CAUSE_PID_REUSED) &&
               is(Cause::admin, GW_CAUSE_ADMIN));
-static_assert(is(CommandKind::apply, GW_COMMAND_APPLY) && is(CommandKind::release, GW_COMMAND_RELEASE) &&
-              is(CommandKind::reset_all, GW_COMMAND_RESET_ALL) &&
-              is(CommandKind::process_died, GW_COMMAND_PROCESS_DIED) &&
-              is(CommandKind::app_stopped, GW_COMMAND_APP_STOPPED) &&
-              is(CommandKind::package_removed, GW_COMMAND_PACKAGE_REMOVED) &&
-              is(CommandKind::admin_reset_all, GW_COMMAND_ADMIN_RESET_ALL) &&
-              is(CommandKind::admin_reset_app, GW_COMMAND_ADMIN_RESET_APP) &&
-              is(CommandKind::admin_reset_process, GW_COMMAND_ADMIN_RESET_PROCESS));
+static_assert(command_count == GW_COMMAND_COUNT);
 static_assert(default_level == GW_LEVEL_DEFAULT && max_level == GW_LEVEL_LARGE);
 static_assert(no_deadline == GW_NO_DEADLINE);
 

@@ -18,17 +18,15 @@ constexpr std::size_t timeout_at = 8;
 constexpr std::size_t bundle_at = 12;
 constexpr std::size_t mask_at = 16;
 constexpr std::size_t capped_at = 18;
-constexpr std::size_t row_size = 20;
+struct PackedRow {
+    std::byte bytes[20];
+};
+constexpr std::size_t row_size = sizeof(PackedRow);
 
 constexpr std::size_t end_size = 4;
 constexpr std::size_t counts_size = 1 + 4 + 4;  // flags, rows, bundles
 constexpr std::size_t max_bundle_size = 2 + type_count * sizeof(std::uint32_t) + max_text_bytes;
 enum Flag : unsigned { apply = 1 };
-
-template <typename T>
-T fixed_at(const std::byte* place) noexcept {
-    return Reader({place, sizeof(T)}).fixed<T>();
-}
 
 Mask types_with_cap(const Command& command) noexcept {
     Mask mask = 0;
@@ -141,8 +139,7 @@ struct BatchWriter::Parts {
 
     bool is_apply = true;
     Instant now = 0;
-    std::size_t count = 0;
-    Array<std::byte> rows{};
+    Array<PackedRow> rows{};
     Array<std::uint32_t> ends{};     // of the bundles, by number
     Array<std::byte> bundles{};
     Strings strings;                 // their names
@@ -152,7 +149,12 @@ struct BatchWriter::Parts {
     std::uint64_t batch = 0;
 
     [[nodiscard]] std::size_t body() const noexcept {
-        return 2 + number_size(now) + counts_size + rows.size() + end_size * ends.size() + bundles.size();
+        return 2 + number_size(now) + counts_size + row_size * rows.size() + end_size * ends.size() + bundles.size();
+    }
+    // Whether one more row and bundle might be too much.
+    [[nodiscard]] bool is_full() const noexcept {
+        constexpr std::size_t most = max_batch_bytes - 2 * max_bundle_size;
+        return row_size * rows.size() + end_size * ends.size() + bundles.size() > most;
     }
     [[nodiscard]] Seen& place_of(std::string_view name) noexcept {
         const auto at = reinterpret_cast<std::uintptr_t>(name.data()) ^ name.size();
@@ -232,14 +234,14 @@ std::uint32_t BatchWriter::Parts::add(const Command& command) noexcept {
 }
 
 void BatchWriter::Parts::write(Writer& writer) const noexcept {
-    const auto bytes = [&](const Array<std::byte>& array) {
-        writer.bytes({reinterpret_cast<const char*>(array.data()), array.size()});
+    const auto bytes = [&](const auto& array) {
+        writer.bytes({reinterpret_cast<const char*>(array.data()), array.size() * sizeof array[0]});
     };
     writer.byte(op_version);
     writer.byte(batch_kind);
     writer.number(now);
     writer.byte(is_apply ? apply : 0u);
-    writer.fixed(static_cast<std::uint32_t>(count));
+    writer.fixed(static_cast<std::uint32_t>(rows.size()));
     writer.fixed(static_cast<std::uint32_t>(ends.size()));
     bytes(rows);
     for (const std::uint32_t end : ends) writer.fixed(end);
@@ -259,7 +261,6 @@ void BatchWriter::begin(bool is_apply, Instant now) noexcept {
     Parts& parts = *parts_;
     parts.is_apply = is_apply;
     parts.now = now;
-    parts.count = 0;
     ++parts.batch;
     parts.rows.clear();
     parts.ends.clear();
@@ -273,27 +274,22 @@ void BatchWriter::begin(bool is_apply, Instant now) noexcept {
 
 Status BatchWriter::add(const Command& command) noexcept {
     Parts& parts = *parts_;
-    if (parts.body() > max_batch_bytes - row_size - max_bundle_size - end_size - op_head - op_check)
-        return Status::out_of_memory;
-    if (!parts.rows.resize(parts.rows.size() + row_size, std::byte{})) return Status::out_of_memory;
+    if (parts.is_full()) return Status::out_of_memory;
+    if (!parts.rows.reserve(parts.rows.size() + 1)) return Status::out_of_memory;
     const std::uint32_t number = parts.number_of(command);
-    std::byte* const row = parts.rows.end() - row_size;
-    if (number == no_number) {
-        static_cast<void>(parts.rows.resize(parts.rows.size() - row_size, std::byte{}));
-        return Status::out_of_memory;
-    }
-    Writer writer(row);
-    writer.fixed(command.uid);
-    writer.fixed(command.pid);
-    writer.fixed(command.timeout_ms);
-    writer.fixed(number);
-    writer.fixed(static_cast<std::uint16_t>(command.mask));
-    writer.fixed(static_cast<std::uint16_t>(parts.is_apply ? command.capped : 0));
-    ++parts.count;
+    if (number == no_number) return Status::out_of_memory;
+    PackedRow row;
+    put_fixed(row.bytes, command.uid);
+    put_fixed(row.bytes + pid_at, command.pid);
+    put_fixed(row.bytes + timeout_at, command.timeout_ms);
+    put_fixed(row.bytes + bundle_at, number);
+    put_fixed(row.bytes + mask_at, static_cast<std::uint16_t>(command.mask));
+    put_fixed(row.bytes + capped_at, static_cast<std::uint16_t>(parts.is_apply ? command.capped : 0));
+    parts.rows.push(row);
     return Status::ok;
 }
 
-std::size_t BatchWriter::count() const noexcept { return parts_->count; }
+std::size_t BatchWriter::count() const noexcept { return parts_->rows.size(); }
 std::size_t BatchWriter::size() const noexcept { return op_head + parts_->body() + op_check; }
 
 std::size_t BatchWriter::write(std::span<std::byte> out) const noexcept {

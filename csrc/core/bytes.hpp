@@ -18,6 +18,26 @@ namespace grantwheel {
     return (static_cast<std::size_t>(std::bit_width(value | 1)) + 6) / 7;
 }
 
+// One fixed number at a place.
+template <typename T>
+void put_fixed(std::byte* place, T value) noexcept {
+    if constexpr (std::endian::native == std::endian::little) {
+        std::memcpy(place, &value, sizeof value);
+    } else {
+        for (std::size_t i = 0; i < sizeof value; ++i) place[i] = static_cast<std::byte>(value >> 8 * i & 0xFF);
+    }
+}
+template <typename T>
+[[nodiscard]] T fixed_at(const std::byte* place) noexcept {
+    T value = 0;
+    if constexpr (std::endian::native == std::endian::little) {
+        std::memcpy(&value, place, sizeof value);
+    } else {
+        for (std::size_t i = sizeof value; i-- > 0;) value = static_cast<T>(value << 8 | static_cast<T>(place[i]));
+    }
+    return value;
+}
+
 // Writes where room has been made.
 class Writer {
 public:
@@ -26,7 +46,8 @@ public:
     void byte(unsigned value) noexcept { *at_++ = static_cast<std::byte>(value); }
     template <typename T>
     void fixed(T value) noexcept {
-        for (std::size_t i = 0; i < sizeof value; ++i) byte(static_cast<unsigned>(value >> 8 * i & 0xFF));
+        put_fixed(at_, value);
+        at_ += sizeof value;
     }
     void number(std::uint64_t value) noexcept {
         for (; value >= 0x80; value >>= 7) byte(static_cast<unsigned>(value & 0x7F) | 0x80);
@@ -53,12 +74,8 @@ public:
 
     template <typename T>
     [[nodiscard]] T fixed() noexcept {
-        T value = 0;
-        const std::span<const std::byte> taken = take(sizeof value);
-        for (std::size_t i = 0; i < taken.size(); ++i) {
-            value = static_cast<T>(value | static_cast<T>(static_cast<T>(taken[i]) << 8 * i));
-        }
-        return value;
+        const std::span<const std::byte> taken = take(sizeof(T));
+        return taken.empty() ? T{0} : fixed_at<T>(taken.data());
     }
     [[nodiscard]] unsigned byte(unsigned most = 0xFF) noexcept {
         const std::span<const std::byte> taken = take(1);

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "allocations.hpp"
 #include "core/bits.hpp"
 #include "grantwheel/manager.hpp"
 #include "grantwheel/op.hpp"
@@ -122,6 +123,40 @@ BOOST_AUTO_TEST_CASE(a_batch_that_does_not_fit_is_not_written) {
     Bytes bytes(writer->size() - 1, std::byte{0xEE});
     BOOST_CHECK_EQUAL(writer->write(bytes), 0u);
     BOOST_CHECK(std::all_of(bytes.begin(), bytes.end(), [](std::byte byte) { return byte == std::byte{0xEE}; }));
+}
+
+BOOST_AUTO_TEST_CASE(every_allocation_of_a_writer_may_fail) {
+    const std::vector<std::string> bundles = some_bundles(30);
+    std::vector<Command> rows;
+    Random random(67);
+    for (int i = 0; i < 200; ++i) rows.push_back(random_row(random, true, bundles));
+    const auto usual = BatchWriter::create();
+    usual->begin(true, 7);
+    for (const Command& row : rows) BOOST_REQUIRE_EQUAL(usual->add(row), Status::ok);
+    const Bytes expected = written(*usual);
+    for (std::size_t passed = 0;; ++passed) {
+        std::unique_ptr<BatchWriter> writer;
+        std::size_t refused = 0;
+        bool happened = false;
+        {
+            const FailingAllocation failing(passed);
+            writer = BatchWriter::create();
+            if (writer != nullptr) writer->begin(true, 7);
+            for (std::size_t i = 0; writer != nullptr && i < rows.size(); ++i) {
+                const Status status = writer->add(rows[i]);
+                if (status == Status::ok) continue;
+                ++refused;
+                --i;  // the next time there is memory
+            }
+            happened = FailingAllocation::happened();
+        }
+        if (writer == nullptr) continue;
+        REQUIRE_EQUAL_QUIETLY(refused, happened ? 1u : 0u);
+        REQUIRE_EQUAL_QUIETLY(decode(written(*writer)).op.rows.size(), rows.size());
+        if (happened) continue;
+        BOOST_CHECK(written(*writer) == expected);
+        break;
+    }
 }
 
 BOOST_AUTO_TEST_CASE(whatever_byte_is_damaged_or_missing_is_noticed) {

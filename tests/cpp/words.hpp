@@ -42,7 +42,7 @@ inline std::string_view cause_name(Cause cause) {
 }
 
 inline std::string_view command_name(CommandKind kind) {
-#define GRANTWHEEL_NAME(name) std::string_view{#name},
+#define GRANTWHEEL_NAME(name, NAME) std::string_view{#name},
     static constexpr std::array names{GRANTWHEEL_COMMAND_LIST(GRANTWHEEL_NAME)};
 #undef GRANTWHEEL_NAME
     return names.at(static_cast<std::size_t>(kind));

@@ -27,6 +27,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "grantwheel/commands.h"
 #include "grantwheel/status.h"
 #include "grantwheel/version.h"
 
@@ -90,15 +91,10 @@ enum {
 };
 
 enum {
-    GW_COMMAND_APPLY = 0,
-    GW_COMMAND_RELEASE = 1,
-    GW_COMMAND_RESET_ALL = 2,
-    GW_COMMAND_PROCESS_DIED = 3,
-    GW_COMMAND_APP_STOPPED = 4,
-    GW_COMMAND_PACKAGE_REMOVED = 5,
-    GW_COMMAND_ADMIN_RESET_ALL = 6,
-    GW_COMMAND_ADMIN_RESET_APP = 7,
-    GW_COMMAND_ADMIN_RESET_PROCESS = 8
+#define GW_COMMAND(name, NAME) GW_COMMAND_##NAME,
+    GRANTWHEEL_COMMAND_LIST(GW_COMMAND)
+#undef GW_COMMAND
+    GW_COMMAND_COUNT
 };
 
 enum { GW_LEVEL_DEFAULT = -1, GW_LEVEL_SMALL = 0, GW_LEVEL_MEDIUM = 1, GW_LEVEL_LARGE = 2 };

@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <string_view>
 
+#include "grantwheel/commands.h"
 #include "grantwheel/macros.hpp"
 #include "grantwheel/status.h"
 
@@ -126,22 +127,12 @@ struct Request {
     std::string_view reason{};
 };
 
-// X(name); the names are Python's too, the numbers, from 0, those of logs and of the C ABI: new ones come last.
-#define GRANTWHEEL_COMMAND_LIST(X) \
-    X(apply)                       \
-    X(release)                     \
-    X(reset_all)                   \
-    X(process_died)                \
-    X(app_stopped)                 \
-    X(package_removed)             \
-    X(admin_reset_all)             \
-    X(admin_reset_app)             \
-    X(admin_reset_process)
-
-#define GRANTWHEEL_ENUMERATOR(name) name,
+#define GRANTWHEEL_ENUMERATOR(name, NAME) name,
 enum class CommandKind : std::uint8_t { GRANTWHEEL_COMMAND_LIST(GRANTWHEEL_ENUMERATOR) };
 #undef GRANTWHEEL_ENUMERATOR
-inline constexpr std::size_t command_count = 9;
+#define GRANTWHEEL_ONE(name, NAME) +1
+inline constexpr std::size_t command_count = 0 GRANTWHEEL_COMMAND_LIST(GRANTWHEEL_ONE);
+#undef GRANTWHEEL_ONE
 
 // One change of the engine, fully decided: what a journal records and what a replay executes.
 struct Command {
