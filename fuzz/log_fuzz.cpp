@@ -66,8 +66,8 @@ void read_log(std::span<const std::byte> bytes) {
         if (op.kind == OpKind::batch) {
             check_batch(op);
         } else {
-            const std::size_t size = op.kind == OpKind::advance ? encode_advance(op.endings, op.now, out)
-                                                                : encode(op.command, op.now, out);
+            const std::size_t size =
+                op.kind == OpKind::advance ? encode_advance(op.endings, op.now, out) : encode(op.command, op.now, out);
             const bool is_same = size == decoded.size && std::memcmp(out.data(), bytes.data(), size) == 0;
             require(is_same, "another op than was read");
         }

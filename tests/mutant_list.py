@@ -37,8 +37,15 @@ MUTANTS: Final = (
         "level kept by a renewal",
     ),
     Mutant("engine_apply.cpp", "command.only_held ? renew", "false ? renew", "a renewal grants nothing anew"),
-    Mutant("engine_apply.cpp", "    settle_pair(process, app);\n    Command held", "    Command held", "a renewal of the due"),
-    Mutant("engine_apply.cpp", "held.mask |= process_mask &", "held.mask = process_mask &", "renewal of app and process"),
+    Mutant(
+        "engine_apply.cpp",
+        "    settle_pair(process, app);\n    Command held",
+        "    Command held",
+        "a renewal of the due",
+    ),
+    Mutant(
+        "engine_apply.cpp", "held.mask |= process_mask &", "held.mask = process_mask &", "renewal of app and process"
+    ),
     Mutant(
         "engine_apply.cpp",
         "process != no_row && table.record(process).uid() == command.uid)",
@@ -53,7 +60,12 @@ MUTANTS: Final = (
     Mutant("manager.cpp", "request.is_apply ? types_to_cap(", "true ? types_to_cap(", "releases have no timeout"),
     Mutant("manager.cpp", " && (capped & rules.levelled) == 0;", ";", "the quota is asked about what is cut"),
     Mutant("engine_apply.cpp", "part.is_persist = false;", "", "what is cut is timed"),
-    Mutant("engine_apply.cpp", "part.timeout_ms = command.caps_ms[static_cast<std::size_t>(type)];", "", "a timeout for each type"),
+    Mutant(
+        "engine_apply.cpp",
+        "part.timeout_ms = command.caps_ms[static_cast<std::size_t>(type)];",
+        "",
+        "a timeout for each type",
+    ),
     Mutant("engine_apply.cpp", "merge(row, mask & ~command.capped,", "merge(row, mask,", "the others are not cut"),
     # limits
     Mutant("engine_apply.cpp", "more > limits.max_records", "more >= limits.max_records", "limit of records"),
@@ -166,7 +178,9 @@ MUTANTS: Final = (
     Mutant("table.cpp", "uids_.replace(place_of_uid(uid), next);", "", "a uid whose first record went"),
     Mutant("table.cpp", "mask | reserved_mask_, [", "mask, [", "arrays of types held before grow too"),
     Mutant("table.cpp", "reserved_mask_ |= mask;", "", "which types have memory"),
-    Mutant("table.cpp", "if (!reserved || ", "reserved_mask_ |= mask;\n    if (!reserved || ", "types whose memory failed"),
+    Mutant(
+        "table.cpp", "if (!reserved || ", "reserved_mask_ |= mask;\n    if (!reserved || ", "types whose memory failed"
+    ),
     Mutant("table.cpp", "(first_of(uid) == no_row ? 1 : 0)", "0", "room in the index for a new uid"),
     Mutant("table.cpp", "pids_.count() + processes, rows)", "pids_.count(), rows)", "room in the index for pids"),
     Mutant("table.cpp", "mask & reserved_mask_, [", "mask, [", "asking for the grants of a type without memory"),
@@ -260,9 +274,16 @@ MUTANTS: Final = (
     Mutant("batch.cpp", "count_ == 0 || count_ > ", "count_ > ", "a batch without rows"),
     Mutant("batch.cpp", "if (next < end) return false;", "", "bundles that end before they begin"),
     Mutant("batch.cpp", " && number <= bundle_count_", "", "a bundle that there is not"),
-    Mutant("batch.cpp", "return found.is_sound && is_utf8(found.name);", "return found.is_sound;", "a name of a bundle"),
+    Mutant(
+        "batch.cpp", "return found.is_sound && is_utf8(found.name);", "return found.is_sound;", "a name of a bundle"
+    ),
     Mutant("batch.cpp", "if (is_known && has_caps(", "if (is_known || has_caps(", "bundles by their place"),
-    Mutant("batch.cpp", "numbers[name] != 0 && has_caps(numbers[name], command)", "numbers[name] != 0", "two rules of a bundle"),
+    Mutant(
+        "batch.cpp",
+        "numbers[name] != 0 && has_caps(numbers[name], command)",
+        "numbers[name] != 0",
+        "two rules of a bundle",
+    ),
     Mutant("batch.cpp", "        parts.numbers[name] = 0;\n", "", "bundles of the batch before"),
     Mutant("engine.cpp", ".endings = records}", ".endings = SIZE_MAX}", "an advance on record"),
     Mutant("engine.cpp", "stopped && parts_->ends_next()", "stopped", "what a look knows"),
@@ -274,10 +295,18 @@ MUTANTS: Final = (
     Mutant("sorter.cpp", "key(child + 1) < key(child)", "key(child + 1) > key(child)", "the first of all runs"),
     Mutant("sorter.cpp", "if (runs_.size() == 0) break;", "", "the end of the last run"),
     Mutant("sorter.cpp", "page_keys_.first += count;", "page_keys_.first += 1;", "what was taken of a page"),
-    Mutant("engine_time.cpp", "found && slot.level == 0 && slot.start == ending", "false", "what is due comes together first"),
+    Mutant(
+        "engine_time.cpp",
+        "found && slot.level == 0 && slot.start == ending",
+        "false",
+        "what is due comes together first",
+    ),
     Mutant("engine_time.cpp", "if (!is_popped(row)) continue;", "", "a row that was dealt with meanwhile"),
     Mutant(
-        "engine_time.cpp", "ends = is_popped(row) && table.mask(row) != 0", "ends = is_popped(row)", "a row that was freed meanwhile"
+        "engine_time.cpp",
+        "ends = is_popped(row) && table.mask(row) != 0",
+        "ends = is_popped(row)",
+        "a row that was freed meanwhile",
     ),
     Mutant("engine_parts.hpp", "advance({.endings = 1})", "advance({.endings = 2})", "one record at a time at a limit"),
     Mutant("engine.cpp", "if (!parts_->due.empty()) return parts_->ending;", "", "wake_at of what is being ended"),

@@ -63,7 +63,13 @@ PARTS = {"events", "strings", "table", "wheel"}
 # Headers for hosts and bindings, which the core does not include, and what each needs of the system.
 FOR_HOSTS = {"clock.hpp": "<ctime>", "pages.hpp": "<sys/mman.h>"}
 # The header for hosts in C, which the core does not include either.
-FOR_C = {"grantwheel.h": {"<stddef.h>", "<stdint.h>", *(f"grantwheel/{name}.h" for name in ("commands", "status", "version"))}}
+FOR_C = {
+    "grantwheel.h": {
+        "<stddef.h>",
+        "<stdint.h>",
+        *(f"grantwheel/{name}.h" for name in ("commands", "status", "version")),
+    }
+}
 CORE_MAY_USE = {
     "version": set(),
     "status": WORDS,

@@ -125,11 +125,12 @@ PyObject* apply_many(PyObject* self, PyObject* const* arguments, Py_ssize_t coun
         const Integers timeouts(timeouts_ms, "timeouts_ms");
         for (const Integers* other : {&tasks, &types, &timeouts}) other->require_size(users.size());
         Results results(out, users.size(), shell.tally().refusals);
-        change_many(shell, results, {.count = users.size(),
-                                     .uids = users.column(),
-                                     .pids = tasks.column(),
-                                     .masks = types.column(),
-                                     .timeouts_ms = timeouts.column()});
+        change_many(shell, results,
+                    {.count = users.size(),
+                     .uids = users.column(),
+                     .pids = tasks.column(),
+                     .masks = types.column(),
+                     .timeouts_ms = timeouts.column()});
         return results.take();
     });
 }
@@ -143,12 +144,13 @@ PyObject* release_many(PyObject* self, PyObject* const* arguments, Py_ssize_t co
         const Integers types(masks, "masks");
         for (const Integers* other : {&tasks, &types}) other->require_size(users.size());
         Results results(out, users.size(), shell.tally().refusals);
-        change_many(shell, results, {.is_apply = false,
-                                     .count = users.size(),
-                                     .uids = users.column(),
-                                     .pids = tasks.column(),
-                                     .masks = types.column(),
-                                     .timeouts_ms = {}});
+        change_many(shell, results,
+                    {.is_apply = false,
+                     .count = users.size(),
+                     .uids = users.column(),
+                     .pids = tasks.column(),
+                     .masks = types.column(),
+                     .timeouts_ms = {}});
         return results.take();
     });
 }

@@ -167,7 +167,8 @@ bool reserve_ended(gw_manager& handle) noexcept {
 Column column(const std::uint32_t* first) noexcept { return {first, sizeof *first, Integer::uint32}; }
 
 // Carries out the rows, which are there, unless `are_valid` says no.
-gw_status change_many(gw_manager* handle, bool are_valid, const Requests& rows, Instant now, gw_result* results) noexcept {
+gw_status change_many(gw_manager* handle, bool are_valid, const Requests& rows, Instant now,
+                      gw_result* results) noexcept {
     return change(handle, [&](gw_manager& open) {
         if (!are_valid) return Status::argument_invalid;
         if (const Status status = open.manager->engine().check_time(now); status != Status::ok) return status;
@@ -189,10 +190,10 @@ gw_status gw_apply_many(gw_manager* manager, size_t count, const uint32_t* uids,
                         const uint32_t* masks, const uint32_t* timeouts_ms, uint64_t now, gw_result* results) noexcept {
     const bool are_valid = are_there(count, uids, pids, masks, timeouts_ms, results);
     const Requests rows{.count = count,
-                    .uids = column(uids),
-                    .pids = column(pids),
-                    .masks = column(masks),
-                    .timeouts_ms = column(timeouts_ms)};
+                        .uids = column(uids),
+                        .pids = column(pids),
+                        .masks = column(masks),
+                        .timeouts_ms = column(timeouts_ms)};
     return change_many(manager, are_valid, rows, now, results);
 }
 
@@ -200,11 +201,11 @@ gw_status gw_release_many(gw_manager* manager, size_t count, const uint32_t* uid
                           const uint32_t* masks, uint64_t now, gw_result* results) noexcept {
     const bool are_valid = are_there(count, uids, pids, masks, results);
     const Requests rows{.is_apply = false,
-                    .count = count,
-                    .uids = column(uids),
-                    .pids = column(pids),
-                    .masks = column(masks),
-                    .timeouts_ms = {}};
+                        .count = count,
+                        .uids = column(uids),
+                        .pids = column(pids),
+                        .masks = column(masks),
+                        .timeouts_ms = {}};
     return change_many(manager, are_valid, rows, now, results);
 }
 

@@ -140,7 +140,7 @@ struct BatchWriter::Parts {
     bool is_apply = true;
     Instant now = 0;
     Array<PackedRow> rows{};
-    Array<std::uint32_t> ends{};     // of the bundles, by number
+    Array<std::uint32_t> ends{};  // of the bundles, by number
     Array<std::byte> bundles{};
     Strings strings;                 // their names
     Array<TextId> names{};           // in use there, one for each number

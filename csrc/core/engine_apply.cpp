@@ -23,7 +23,8 @@ Result Engine::Parts::renew(const Command& command, Texts& texts) noexcept {
     settle_pair(process, app);
     Command held = command;
     held.mask = app == no_row ? 0 : app_mask & table.mask(app);
-    if (process != no_row && table.record(process).uid() == command.uid) held.mask |= process_mask & table.mask(process);
+    if (process != no_row && table.record(process).uid() == command.uid)
+        held.mask |= process_mask & table.mask(process);
     return held.mask == 0 ? Result{} : apply(held, texts);
 }
 

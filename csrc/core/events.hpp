@@ -52,7 +52,7 @@ private:
     std::uint64_t capacity_ = 0;
     std::uint64_t last_ = 0;
     std::uint64_t before_ = 0;  // the number of the event before the first that was added
-    std::size_t next_ = 0;  // where the next event goes; it saves a division per event
+    std::size_t next_ = 0;      // where the next event goes; it saves a division per event
 };
 
 }  // namespace grantwheel

@@ -44,8 +44,8 @@ struct SnapshotReader::Parts {
     bool is_newer = false;
     Limits limits_then{};
     Instant first = 0;
-    std::uint64_t last = 0;    // place of the last record
-    Array<TextId> texts{};     // by number, from 1
+    std::uint64_t last = 0;  // place of the last record
+    Array<TextId> texts{};   // by number, from 1
     Checksum file{};
     Checksum state{};
 
@@ -157,7 +157,8 @@ Status SnapshotReader::Parts::read_grants(Reader& reader, Found& found) noexcept
         const bool is_timed = (found.persist_mask & type_bit(type)) == 0;
         grant.timeout_ms = static_cast<std::uint32_t>(reader.number(max_timeout));
         grant.deadline = is_timed ? reader.number(max_now + max_timeout) : no_deadline;
-        const bool is_sound = !is_timed || (grant.timeout_ms != 0 && grant.deadline >= std::max<Instant>(first, grant.timeout_ms));
+        const bool is_sound =
+            !is_timed || (grant.timeout_ms != 0 && grant.deadline >= std::max<Instant>(first, grant.timeout_ms));
         if (status == Status::ok && (reader.failed() || !is_sound)) status = Status::parcel_failed;
         if (status == Status::ok) status = read_text(reader, grant.reason);
         if (status == Status::ok) engine->strings.use(grant.reason);
@@ -221,9 +222,7 @@ SectionRead SnapshotReader::read(std::span<const std::byte> bytes) noexcept {
     return result;
 }
 
-std::unique_ptr<Engine> SnapshotReader::take() noexcept {
-    return parts_->is_done ? std::move(parts_->made) : nullptr;
-}
+std::unique_ptr<Engine> SnapshotReader::take() noexcept { return parts_->is_done ? std::move(parts_->made) : nullptr; }
 
 const Limits& SnapshotReader::limits_then() const noexcept { return parts_->limits_then; }
 

@@ -223,11 +223,11 @@ BOOST_AUTO_TEST_CASE(sound_bytes_that_say_what_cannot_be_are_refused) {
         for (const unsigned byte : all) body.push_back(static_cast<std::byte>(byte));
         return decode(sealed_op(body)).status;
     };
-    BOOST_CHECK_EQUAL(with(7, 0x80), Status::parcel_failed);   // a pid above all
-    BOOST_CHECK_EQUAL(with(8, 0), Status::parcel_failed);      // no timeout
-    BOOST_CHECK_EQUAL(with(12, 2), Status::parcel_failed);     // another bundle
-    BOOST_CHECK_EQUAL(with(16, 0), Status::parcel_failed);     // no type
-    BOOST_CHECK_EQUAL(with(17, 2), Status::parcel_failed);     // one that there is not
+    BOOST_CHECK_EQUAL(with(7, 0x80), Status::parcel_failed);  // a pid above all
+    BOOST_CHECK_EQUAL(with(8, 0), Status::parcel_failed);     // no timeout
+    BOOST_CHECK_EQUAL(with(12, 2), Status::parcel_failed);    // another bundle
+    BOOST_CHECK_EQUAL(with(16, 0), Status::parcel_failed);    // no type
+    BOOST_CHECK_EQUAL(with(17, 2), Status::parcel_failed);    // one that there is not
     BOOST_CHECK_EQUAL(with(0, 8), Status::ok);
     BOOST_CHECK_EQUAL(status_of_batch({1, 0, 0, 0, 0, 0, 0, 0, 0}), Status::parcel_failed);  // no row
     BOOST_CHECK_EQUAL(status_of_batch({1, 0xFF, 0xFF, 0xFF, 0xFF, 0, 0, 0, 0}), Status::parcel_failed);
@@ -270,11 +270,11 @@ BOOST_AUTO_TEST_CASE(many_requests_are_as_many_calls_and_their_log_is_the_same) 
             timeouts[i] = random.one_in(30) ? UINT64_MAX : random.below(90);
         }
         const Requests rows{.is_apply = !random.one_in(4),
-                        .count = count,
-                        .uids = {uids.data(), 8, Integer::int64},
-                        .pids = Column(pids),
-                        .masks = {masks.data(), 4, Integer::int32},
-                        .timeouts_ms = {timeouts.data(), 8, Integer::uint64}};
+                            .count = count,
+                            .uids = {uids.data(), 8, Integer::int64},
+                            .pids = Column(pids),
+                            .masks = {masks.data(), 4, Integer::int32},
+                            .timeouts_ms = {timeouts.data(), 8, Integer::uint64}};
         std::vector<Result> results(count);
         BOOST_REQUIRE_EQUAL(at_once->request_many(rows, now, results), Status::ok);
         writer->begin(rows.is_apply, now);
@@ -300,8 +300,7 @@ BOOST_AUTO_TEST_CASE(many_requests_are_as_many_calls_and_their_log_is_the_same) 
         std::vector<Event> others(events.size());
         BOOST_REQUIRE_EQUAL(at_once->engine().read(0, events).count, events.size());
         BOOST_REQUIRE_EQUAL(other->engine().read(0, others).count, events.size());
-        for (std::size_t i = 0; i < events.size(); ++i)
-            REQUIRE_EQUAL_QUIETLY(describe(others[i]), describe(events[i]));
+        for (std::size_t i = 0; i < events.size(); ++i) REQUIRE_EQUAL_QUIETLY(describe(others[i]), describe(events[i]));
     }
     const Instant earlier = at_once->engine().stats(now + 1000, *std::make_unique<Stats>()) == Status::ok ? now : 0;
     BOOST_CHECK_EQUAL(at_once->request_many({}, earlier, {}), Status::time_backwards);

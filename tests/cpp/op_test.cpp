@@ -226,9 +226,9 @@ BOOST_AUTO_TEST_CASE(sound_bytes_that_say_what_cannot_be_are_refused) {
     BOOST_CHECK_EQUAL(with(1, 255), Status::parcel_failed);  // an advance with bytes left over
     for (const unsigned flags : {8u, 16u, 128u}) BOOST_CHECK_EQUAL(with(3, flags), Status::parcel_failed);
     BOOST_CHECK_EQUAL(with(4, 4), Status::parcel_failed);
-    BOOST_CHECK_EQUAL(with(5, 0), Status::parcel_failed);     // no type
-    BOOST_CHECK_EQUAL(with(15, 17), Status::parcel_failed);   // texts that are longer than what is there
-    BOOST_CHECK_EQUAL(with(15, 15), Status::parcel_failed);   // and shorter
+    BOOST_CHECK_EQUAL(with(5, 0), Status::parcel_failed);      // no type
+    BOOST_CHECK_EQUAL(with(15, 17), Status::parcel_failed);    // texts that are longer than what is there
+    BOOST_CHECK_EQUAL(with(15, 15), Status::parcel_failed);    // and shorter
     BOOST_CHECK_EQUAL(with(17, 0xFF), Status::parcel_failed);  // not UTF-8
     Bytes longer = sound;
     longer.push_back({});
@@ -247,11 +247,11 @@ BOOST_AUTO_TEST_CASE(sound_bytes_that_say_what_cannot_be_are_refused) {
     };
     BOOST_CHECK_EQUAL(capped(0, {32, 30}), Status::ok);
     BOOST_CHECK_EQUAL(capped(0, {33, 30, 31}), Status::ok);
-    BOOST_CHECK_EQUAL(capped(0, {32, 0}), Status::parcel_failed);         // no timeout
-    BOOST_CHECK_EQUAL(capped(0, {0}), Status::parcel_failed);             // the flag for nothing
-    BOOST_CHECK_EQUAL(capped(0, {0x80, 4, 30}), Status::parcel_failed);   // a type that there is not
-    BOOST_CHECK_EQUAL(capped(0, {33, 30}), Status::parcel_failed);        // one timeout of two
-    BOOST_CHECK_EQUAL(capped(1, {32, 30}), Status::parcel_failed);        // of a release
+    BOOST_CHECK_EQUAL(capped(0, {32, 0}), Status::parcel_failed);        // no timeout
+    BOOST_CHECK_EQUAL(capped(0, {0}), Status::parcel_failed);            // the flag for nothing
+    BOOST_CHECK_EQUAL(capped(0, {0x80, 4, 30}), Status::parcel_failed);  // a type that there is not
+    BOOST_CHECK_EQUAL(capped(0, {33, 30}), Status::parcel_failed);       // one timeout of two
+    BOOST_CHECK_EQUAL(capped(1, {32, 30}), Status::parcel_failed);       // of a release
 
     const auto advance = [](std::initializer_list<unsigned> numbers) {
         Bytes body{std::byte{1}, std::byte{255}};

@@ -55,12 +55,10 @@ private:
     // The sum of what each event is, so that a part of them has a sum as well.
     void add(const Event& event) {
         require(event.sequence == ++last_, "a number of an event");
-        const std::uint64_t numbers[] = {event.sequence,
-                                         event.time,
-                                         std::uint64_t{event.uid} << 32 | event.pid,
-                                         std::uint64_t{event.mask} << 32 | static_cast<std::uint64_t>(event.kind) << 16 |
-                                             static_cast<std::uint64_t>(event.cause) << 8 |
-                                             static_cast<std::uint8_t>(event.cpu_level)};
+        const std::uint64_t numbers[] = {
+            event.sequence, event.time, std::uint64_t{event.uid} << 32 | event.pid,
+            std::uint64_t{event.mask} << 32 | static_cast<std::uint64_t>(event.kind) << 16 |
+                static_cast<std::uint64_t>(event.cause) << 8 | static_cast<std::uint8_t>(event.cpu_level)};
         Checksum checksum;
         checksum.add(std::as_bytes(std::span(numbers)));
         checksum.add(std::as_bytes(std::span(event.bundle)));
@@ -195,8 +193,13 @@ private:
         batches_->begin(!dice_.one_in(3), now_);
         for (std::size_t i = 0; i < count; ++i) {
             Command made = command();
-            made = {.mask = made.mask, .uid = made.uid, .pid = made.pid, .timeout_ms = made.timeout_ms,
-                    .bundle = made.bundle, .capped = made.capped, .caps_ms = made.caps_ms};
+            made = {.mask = made.mask,
+                    .uid = made.uid,
+                    .pid = made.pid,
+                    .timeout_ms = made.timeout_ms,
+                    .bundle = made.bundle,
+                    .capped = made.capped,
+                    .caps_ms = made.caps_ms};
             require(batches_->add(made) == Status::ok, "a row that does not fit");
         }
         const std::size_t at = log_.size();

@@ -34,10 +34,8 @@ inline std::uint64_t xxh64(std::span<const std::byte> bytes) {
         for (const std::uint64_t lane : lanes) hash = (hash ^ mixed(0, lane)) * prime[0] + prime[3];
     }
     hash += bytes.size();
-    for (; at + 8 <= bytes.size(); at += 8)
-        hash = std::rotl(hash ^ mixed(0, word(at, 8)), 27) * prime[0] + prime[3];
-    for (; at + 4 <= bytes.size(); at += 4)
-        hash = std::rotl(hash ^ word(at, 4) * prime[0], 23) * prime[1] + prime[2];
+    for (; at + 8 <= bytes.size(); at += 8) hash = std::rotl(hash ^ mixed(0, word(at, 8)), 27) * prime[0] + prime[3];
+    for (; at + 4 <= bytes.size(); at += 4) hash = std::rotl(hash ^ word(at, 4) * prime[0], 23) * prime[1] + prime[2];
     for (; at < bytes.size(); ++at) hash = std::rotl(hash ^ word(at, 1) * prime[4], 11) * prime[0];
     hash = (hash ^ hash >> 33) * prime[1];
     hash = (hash ^ hash >> 29) * prime[2];

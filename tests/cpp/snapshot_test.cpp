@@ -186,7 +186,8 @@ BOOST_AUTO_TEST_CASE(the_hash_is_that_of_the_state_and_not_of_how_it_came_about)
     BOOST_CHECK_EQUAL(hash_of_state(*one), hash_of_state(*other));
 
     const std::uint64_t before = hash_of_state(*one);
-    BOOST_REQUIRE_EQUAL(one->execute({.mask = GPS, .uid = 5, .timeout_ms = 1000, .reason = "s"}, 10).status, Status::ok);
+    BOOST_REQUIRE_EQUAL(one->execute({.mask = GPS, .uid = 5, .timeout_ms = 1000, .reason = "s"}, 10).status,
+                        Status::ok);
     BOOST_CHECK_NE(hash_of_state(*one), before);  // a reason and a renewal
     static_cast<void>(other->advance(1010, SIZE_MAX));
     BOOST_CHECK_NE(hash_of_state(*other), before);
@@ -282,7 +283,8 @@ BOOST_AUTO_TEST_CASE(every_version_reads_the_snapshots_of_those_before_it) {
             BOOST_REQUIRE_EQUAL(loaded.status, Status::ok);
             BOOST_REQUIRE(loaded.engine != nullptr);
             check_valid(*loaded.engine);
-            BOOST_CHECK(joined(sections_of(*loaded.engine)) == line.bytes);  // as long as it is version 1 that is written
+            BOOST_CHECK(joined(sections_of(*loaded.engine)) ==
+                        line.bytes);  // as long as it is version 1 that is written
             std::string text = std::to_string(hash_of_state(*loaded.engine)) + ", " +
                                std::to_string(loaded.engine->last_sequence()) + " events";
             for (const Owner owner : {Owner{OwnerKind::process, 9}, Owner{OwnerKind::app, 5}}) {
@@ -363,29 +365,30 @@ BOOST_AUTO_TEST_CASE(sound_bytes_that_say_what_cannot_be_are_refused) {
     BOOST_CHECK(status({1, 5, 9, 0, 32, 0, 30, 60, 0}).engine != nullptr);
     BOOST_CHECK(status({1, 5, 9, 0, 32, 32, 0, 0}).engine != nullptr);
     BOOST_CHECK(status({0, 9, 5, 0, 1, 0, 30, 60, 0}).engine != nullptr);
-    BOOST_CHECK(refused({8, 9, 5, 0, 1, 0, 30, 60, 0}));    // a level that there is not
-    BOOST_CHECK(refused({3, 5, 9, 0, 32, 0, 30, 60, 0}));   // a level without CPU
-    BOOST_CHECK(refused({0, 9, 5, 0, 32, 0, 30, 60, 0}));   // GPS of a process
-    BOOST_CHECK(refused({1, 5, 9, 0, 0, 0}));               // nothing is held
-    BOOST_CHECK(refused({1, 5, 9, 0, 32, 1, 30, 60, 0}));   // persistent, and not held
-    BOOST_CHECK(refused({1, 5, 9, 0, 32, 0, 30, 49, 0}));   // before the first deadline
-    BOOST_CHECK(refused({1, 5, 9, 0, 32, 0, 61, 60, 0}));   // a timeout from before time began
-    BOOST_CHECK(refused({1, 5, 9, 0, 32, 0, 0, 60, 0}));    // no timeout
-    BOOST_CHECK(refused({1, 5, 9, 2, 32, 0, 30, 60, 0}));   // a text that has not come
-    BOOST_CHECK(refused({1, 5, 9, 1, 0, 32, 0, 30, 60, 0}));  // a text that is empty
-    BOOST_CHECK(refused({1, 5, 9, 1, 1, 0xFF, 32, 0, 30, 60, 0}));                // not UTF-8
+    BOOST_CHECK(refused({8, 9, 5, 0, 1, 0, 30, 60, 0}));            // a level that there is not
+    BOOST_CHECK(refused({3, 5, 9, 0, 32, 0, 30, 60, 0}));           // a level without CPU
+    BOOST_CHECK(refused({0, 9, 5, 0, 32, 0, 30, 60, 0}));           // GPS of a process
+    BOOST_CHECK(refused({1, 5, 9, 0, 0, 0}));                       // nothing is held
+    BOOST_CHECK(refused({1, 5, 9, 0, 32, 1, 30, 60, 0}));           // persistent, and not held
+    BOOST_CHECK(refused({1, 5, 9, 0, 32, 0, 30, 49, 0}));           // before the first deadline
+    BOOST_CHECK(refused({1, 5, 9, 0, 32, 0, 61, 60, 0}));           // a timeout from before time began
+    BOOST_CHECK(refused({1, 5, 9, 0, 32, 0, 0, 60, 0}));            // no timeout
+    BOOST_CHECK(refused({1, 5, 9, 2, 32, 0, 30, 60, 0}));           // a text that has not come
+    BOOST_CHECK(refused({1, 5, 9, 1, 0, 32, 0, 30, 60, 0}));        // a text that is empty
+    BOOST_CHECK(refused({1, 5, 9, 1, 1, 0xFF, 32, 0, 30, 60, 0}));  // not UTF-8
     BOOST_CHECK(status({1, 5, 9, 1, 1, 'a', 32, 0, 30, 60, 2, 1, 'b'}).engine != nullptr);
-    BOOST_CHECK(refused({1, 5, 9, 1, 1, 'a', 32, 0, 30, 60, 2, 1, 'a'}));         // one text twice
-    BOOST_CHECK(refused({1, 5, 9, 0, 32, 0, 30, 60, 0, 1}));                      // half a record
+    BOOST_CHECK(refused({1, 5, 9, 1, 1, 'a', 32, 0, 30, 60, 2, 1, 'a'}));  // one text twice
+    BOOST_CHECK(refused({1, 5, 9, 0, 32, 0, 30, 60, 0, 1}));               // half a record
     const List two{0, 9, 5, 0, 1, 0, 30, 60, 0, 1, 5, 9, 0, 32, 0, 30, 60, 0};
     BOOST_CHECK(status(two, {1, 100, 50, 9, 9, 9}, 2).engine != nullptr);
-    BOOST_CHECK_EQUAL(status(two).status, Status::parcel_failed);                 // another number of records
+    BOOST_CHECK_EQUAL(status(two).status, Status::parcel_failed);                       // another number of records
     BOOST_CHECK(refused({1, 5, 9, 0, 32, 0, 30, 60, 0, 0, 9, 5, 0, 1, 0, 30, 60, 0}));  // an app before a process
     BOOST_CHECK(refused({}));
     const List sound{1, 5, 9, 0, 32, 0, 30, 60, 0};
     BOOST_CHECK(status(sound, {2, 100, 50, 9, 9, 9}).is_newer);
     BOOST_CHECK(!status(sound, {1, 100, 101, 9, 9, 9}).is_newer);
-    for (const List head : {List{1, 100, 101, 9, 9, 9}, List{1, 100, 50, 0, 9, 9}, List{1, 100, 50, 9, 9}, List{1, 100, 50, 9, 9, 9, 9}})
+    for (const List head :
+         {List{1, 100, 101, 9, 9, 9}, List{1, 100, 50, 0, 9, 9}, List{1, 100, 50, 9, 9}, List{1, 100, 50, 9, 9, 9, 9}})
         BOOST_CHECK_EQUAL(status(sound, head).status, Status::parcel_failed);
 }
 

@@ -81,7 +81,8 @@ public:
     // Admits and executes each in one step, as above, and writes the results to `out`, which is as long as the rows are
     // many. `cpu_ended` is that of the last row.
     [[nodiscard]] Status request_many(const Requests& rows, Instant now, std::span<Result> out) noexcept {
-        return admit_each(rows, now, [&](std::size_t i, const Admission& admission) { out[i] = execute(admission, now); });
+        return admit_each(rows, now,
+                          [&](std::size_t i, const Admission& admission) { out[i] = execute(admission, now); });
     }
 
     // The registered caller of a uid, with these uid and pid.

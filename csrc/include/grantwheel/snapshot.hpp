@@ -65,8 +65,7 @@ struct [[nodiscard]] SectionRead {
 class SnapshotReader {
 public:
     // A reader into an engine with these limits; null when they are out of range or there is no memory.
-    [[nodiscard]] static std::unique_ptr<SnapshotReader> create(const Limits& limits,
-                                                                const HashKey& key = {}) noexcept;
+    [[nodiscard]] static std::unique_ptr<SnapshotReader> create(const Limits& limits, const HashKey& key = {}) noexcept;
     ~SnapshotReader();
     SnapshotReader(const SnapshotReader&) = delete;
     SnapshotReader& operator=(const SnapshotReader&) = delete;
