@@ -5,7 +5,7 @@ include(CMakePackageConfigHelpers)
 
 set(package_dir "${CMAKE_INSTALL_LIBDIR}/cmake/grantwheel")
 
-install(TARGETS grantwheel_core grantwheel_capi EXPORT grantwheelTargets
+install(TARGETS grantwheel_core grantwheel_host grantwheel_capi EXPORT grantwheelTargets
         ARCHIVE DESTINATION "${CMAKE_INSTALL_LIBDIR}" COMPONENT development
         LIBRARY DESTINATION "${CMAKE_INSTALL_LIBDIR}" COMPONENT development NAMELINK_COMPONENT linking
         INCLUDES DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}")

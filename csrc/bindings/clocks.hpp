@@ -9,8 +9,8 @@
 #include <vector>
 
 #include "bindings/errors.hpp"
-#include "bindings/waker.hpp"
 #include "grantwheel/clock.hpp"
+#include "host/waker.hpp"
 
 namespace grantwheel::bindings {
 

@@ -10,19 +10,19 @@
 
 #include "bindings/calls.hpp"
 #include "bindings/instances.hpp"
-#include "bindings/waker.hpp"
+#include "host/descriptor.hpp"
 
 namespace grantwheel::bindings {
 
 namespace {
 
 std::unique_ptr<Descriptor> duplicate(int number) {
-    return std::make_unique<Descriptor>(::fcntl(number, F_DUPFD_CLOEXEC, 0));
+    return std::make_unique<Descriptor>(opened(::fcntl(number, F_DUPFD_CLOEXEC, 0)));
 }
 
 std::unique_ptr<Descriptor> open_process(int pid) {
 #ifdef SYS_pidfd_open
-    return std::make_unique<Descriptor>(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
+    return std::make_unique<Descriptor>(opened(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0))));
 #else
     static_cast<void>(pid);
     throw FailedSystemCall{ENOSYS};
@@ -33,7 +33,7 @@ py::bytes read_start(const std::string& path) {
     std::array<char, 4096> start;
     ssize_t count = 0;
     {
-        const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+        const Descriptor file = opened(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
         count = ::read(file.number(), start.data(), start.size());
         if (count < 0) throw FailedSystemCall{errno};
     }

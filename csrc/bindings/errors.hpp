@@ -8,6 +8,7 @@
 
 #include "bindings/gil.hpp"
 #include "grantwheel/types.hpp"
+#include "host/descriptor.hpp"
 
 namespace grantwheel::bindings {
 
@@ -44,12 +45,6 @@ private:
 inline void check(Status status) {
     if (status != Status::ok) throw Refusal(status);
 }
-
-// A system call that failed, on its way to Python's OSError. May be thrown without the GIL, and with a lock: making an
-// exception of Python's can run any code, as garbage may be collected.
-struct FailedSystemCall {
-    int error;  // as in errno
-};
 
 // Sets what is being handled as the current Python exception. Must be called in a catch block, with the GIL.
 void restore_current_exception() noexcept;

@@ -5,10 +5,10 @@
 
 #include "bindings/arguments.hpp"
 #include "bindings/calls.hpp"
-#include "bindings/cursor.hpp"
 #include "bindings/instances.hpp"
-#include "bindings/owned_events.hpp"
 #include "bindings/vocabulary.hpp"
+#include "host/cursor.hpp"
+#include "host/owned_events.hpp"
 
 namespace grantwheel::bindings {
 

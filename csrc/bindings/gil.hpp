@@ -11,8 +11,8 @@
 
 #include <utility>
 
-#include "bindings/polite_mutex.hpp"
 #include "grantwheel/clock.hpp"
+#include "grantwheel/polite_mutex.hpp"
 
 namespace grantwheel::bindings {
 

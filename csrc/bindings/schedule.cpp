@@ -8,7 +8,7 @@
 #include "bindings/calls.hpp"
 #include "bindings/clocks.hpp"
 #include "bindings/instances.hpp"
-#include "bindings/timer.hpp"
+#include "host/timer.hpp"
 
 namespace grantwheel::bindings {
 

@@ -22,15 +22,15 @@
 #include "bindings/claims.hpp"
 #include "bindings/clause.hpp"
 #include "bindings/clocks.hpp"
-#include "bindings/cursor.hpp"
 #include "bindings/errors.hpp"
 #include "bindings/gil.hpp"
-#include "bindings/home.hpp"
-#include "bindings/owned_events.hpp"
-#include "bindings/polite_mutex.hpp"
-#include "bindings/tally.hpp"
-#include "bindings/waker.hpp"
 #include "grantwheel/manager.hpp"
+#include "grantwheel/polite_mutex.hpp"
+#include "host/cursor.hpp"
+#include "host/home.hpp"
+#include "host/owned_events.hpp"
+#include "host/tally.hpp"
+#include "host/waker.hpp"
 
 namespace grantwheel::bindings {
 

@@ -3,7 +3,7 @@
 
 #include "bindings/arguments.hpp"
 #include "bindings/calls.hpp"
-#include "bindings/cursor.hpp"
+#include "host/cursor.hpp"
 
 namespace grantwheel::bindings {
 

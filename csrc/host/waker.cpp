@@ -1,33 +1,15 @@
-#include "bindings/waker.hpp"
+#include "host/waker.hpp"
 
-#include <pthread.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
+#include <utility>
 
-#include "bindings/errors.hpp"
+namespace grantwheel {
 
-namespace grantwheel::bindings {
-
-unsigned Home::forks() noexcept {
-    static const int counting =
-        ::pthread_atfork(nullptr, nullptr, [] { count.fetch_add(1, std::memory_order_relaxed); });
-    static_cast<void>(counting);
-    return count.load(std::memory_order_relaxed);
-}
-
-Descriptor::Descriptor(int number) : number_(number) {
-    if (number_ < 0) throw FailedSystemCall{errno};
-}
-
-Descriptor::~Descriptor() {
-    if (number_ >= 0) ::close(number_);
-}
-
-Bell::Bell() : descriptor_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {}
+Bell::Bell() : descriptor_(opened(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK))) {}
 
 Bell::~Bell() { ring(); }
 
@@ -89,7 +71,7 @@ void Waker::keep(const std::shared_ptr<Bell>& bell, bool events_wait, bool has_s
 
 int Waker::joint_descriptor(const Bell& bell) {
     if (joint_.number() >= 0) return joint_.number();
-    Descriptor joint(::epoll_create1(EPOLL_CLOEXEC));
+    Descriptor joint = opened(::epoll_create1(EPOLL_CLOEXEC));
     for (const int part : {alarm_descriptor(), bell.descriptor()}) {
         epoll_event wanted{};
         wanted.events = EPOLLIN;
@@ -106,4 +88,4 @@ void Waker::end() noexcept {
     alarm_->set(0);
 }
 
-}  // namespace grantwheel::bindings
+}  // namespace grantwheel

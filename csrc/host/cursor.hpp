@@ -11,10 +11,10 @@
 #include <optional>
 #include <vector>
 
-#include "bindings/waker.hpp"
 #include "grantwheel/types.hpp"
+#include "host/waker.hpp"
 
-namespace grantwheel::bindings {
+namespace grantwheel {
 
 // Which events a reader wants.
 struct Filter {
@@ -125,4 +125,4 @@ inline void Readers::ring_all() const noexcept {
     }
 }
 
-}  // namespace grantwheel::bindings
+}  // namespace grantwheel

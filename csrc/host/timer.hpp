@@ -4,13 +4,15 @@
 #include <sys/timerfd.h>
 #include <unistd.h>
 
-#include "bindings/waker.hpp"
+#include "grantwheel/types.hpp"
+#include "host/descriptor.hpp"
+#include "host/home.hpp"
 
-namespace grantwheel::bindings {
+namespace grantwheel {
 
 class Timer {
 public:
-    Timer() : descriptor_(::timerfd_create(CLOCK_BOOTTIME, TFD_CLOEXEC | TFD_NONBLOCK)) {}
+    Timer() : descriptor_(opened(::timerfd_create(CLOCK_BOOTTIME, TFD_CLOEXEC | TFD_NONBLOCK))) {}
 
     // Pre: 0 <= ms <= max_now. Replaces what was set before.
     void set(Instant ms) const noexcept {
@@ -37,4 +39,4 @@ private:
     Home home_;
 };
 
-}  // namespace grantwheel::bindings
+}  // namespace grantwheel

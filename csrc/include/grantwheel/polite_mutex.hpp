@@ -6,7 +6,7 @@
 #include <cstdint>
 #include <mutex>
 
-namespace grantwheel::bindings {
+namespace grantwheel {
 
 class PoliteMutex {
 public:
@@ -35,4 +35,4 @@ private:
     std::atomic<std::uint32_t> served_{0};  // those of them who have had it
 };
 
-}  // namespace grantwheel::bindings
+}  // namespace grantwheel

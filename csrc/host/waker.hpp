@@ -8,38 +8,19 @@
 #include <atomic>
 #include <memory>
 #include <mutex>
-#include <utility>
 #include <vector>
 
-#include "bindings/home.hpp"
 #include "grantwheel/engine.hpp"
+#include "host/descriptor.hpp"
+#include "host/home.hpp"
 
-namespace grantwheel::bindings {
-
-// A descriptor that is closed with its owner.
-class Descriptor {
-public:
-    Descriptor() = default;
-    // As a system call gave it. Throws FailedSystemCall when that has failed.
-    explicit Descriptor(int number);
-    ~Descriptor();
-    Descriptor(const Descriptor&) = delete;
-    Descriptor& operator=(const Descriptor&) = delete;
-    Descriptor& operator=(Descriptor&& other) noexcept {
-        std::swap(number_, other.number_);
-        return *this;
-    }
-
-    [[nodiscard]] int number() const noexcept { return number_; }
-
-private:
-    int number_ = -1;
-};
+namespace grantwheel {
 
 // Readable from ring() on, until clear(). Whoever uses it sees to it that one thing happens at a time. Mute in the
 // child of a fork.
 class Bell {
 public:
+    // Throws FailedSystemCall.
     Bell();
     // Rings, for those who poll a duplicate of its descriptor.
     ~Bell();
@@ -122,4 +103,4 @@ private:
     Descriptor joint_;
 };
 
-}  // namespace grantwheel::bindings
+}  // namespace grantwheel

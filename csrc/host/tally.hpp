@@ -6,10 +6,9 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "bindings/cursor.hpp"
-#include "bindings/errors.hpp"
+#include "host/cursor.hpp"
 
-namespace grantwheel::bindings {
+namespace grantwheel {
 
 // Refused calls by public code. Counted where an error is raised, so that a call which succeeds pays nothing. Thread-safe.
 class Refusals {
@@ -58,4 +57,4 @@ struct Tally {
     Histogram delivered;       // from the instant of an event to a reader that waited for it
 };
 
-}  // namespace grantwheel::bindings
+}  // namespace grantwheel

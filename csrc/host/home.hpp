@@ -4,7 +4,7 @@
 
 #include <atomic>
 
-namespace grantwheel::bindings {
+namespace grantwheel {
 
 class Home {
 public:
@@ -20,4 +20,4 @@ private:
     unsigned forks_;
 };
 
-}  // namespace grantwheel::bindings
+}  // namespace grantwheel

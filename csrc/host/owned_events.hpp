@@ -8,7 +8,7 @@
 
 #include "grantwheel/engine.hpp"
 
-namespace grantwheel::bindings {
+namespace grantwheel {
 
 // Copies of events. Neighbours share the copy of their bundle when it is the same.
 class OwnedEvents {
@@ -63,4 +63,4 @@ private:
     std::uint64_t last_;
 };
 
-}  // namespace grantwheel::bindings
+}  // namespace grantwheel
