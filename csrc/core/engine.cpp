@@ -78,6 +78,14 @@ Instant Engine::wake_at() const noexcept {
     return parts_->wheel.first(slot) ? slot.start : no_deadline;
 }
 
+bool Engine::reserve(const Needs& needs) noexcept {
+    return parts_->table.reserve_more(needs.apps, needs.processes, needs.types, parts_->limits.max_records) &&
+           (parts_->has_places() || parts_->reserve_places()) && parts_->strings.reserve(needs.texts, needs.text_bytes);
+}
+
+bool Engine::lacked_memory() const noexcept { return parts_->lacked_memory; }
+Instant Engine::now() const noexcept { return parts_->now; }
+
 bool Engine::track_cpu_ended(bool track) noexcept {
     if (track && !parts_->cpu_ended.reserve(parts_->table.capacity() + 1)) return false;
     parts_->tracks_cpu_ended = track;
@@ -98,6 +106,7 @@ Status Engine::Parts::check_time(Instant at) const noexcept {
 
 Status Engine::Parts::begin(Instant at) noexcept {
     cpu_ended.clear();
+    lacked_memory = false;
     const Status status = check_time(at);
     if (status == Status::ok) now = at;
     return status;

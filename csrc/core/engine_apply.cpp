@@ -66,7 +66,8 @@ bool Engine::Parts::make_room(const Command& command, bool adds_app, bool adds_p
         if (!end_one()) return false;
     }
     if (table.has_room(adds_app, processes, command.mask) && has_places()) return true;
-    return table.make_room(command.uid, adds_app, processes, command.mask) && reserve_places();
+    lacked_memory = !table.make_room(command.uid, adds_app, processes, command.mask) || !reserve_places();
+    return !lacked_memory;
 }
 
 // Adds the reason, and the bundle when an event will `tell` it, unless they are held already. False when a text that was
@@ -74,12 +75,14 @@ bool Engine::Parts::make_room(const Command& command, bool adds_app, bool adds_p
 bool Engine::Parts::take_texts(const Command& command, bool tells, bool adds, Texts& texts) noexcept {
     if (texts.reason == no_text) {
         texts.reason = strings.find_or_add(command.reason);
-        if (texts.reason == no_text) return false;
+        lacked_memory = texts.reason == no_text;
+        if (lacked_memory) return false;
         strings.use(texts.reason);
     }
     if (tells && texts.bundle == no_text) {
         texts.bundle = strings.find_or_add(command.bundle);
-        if (texts.bundle == no_text) return false;
+        lacked_memory = texts.bundle == no_text;
+        if (lacked_memory) return false;
         strings.pin(texts.bundle);
     }
     while (strings.used_count() + std::size_t{adds && !strings.used(texts.bundle)} > limits.max_strings) {

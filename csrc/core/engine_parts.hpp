@@ -35,6 +35,7 @@ struct Engine::Parts {
     std::size_t places = 0;            // how many rows these and the wheel have room for
     std::size_t timed = 0;             // records with a deadline
     bool tracks_cpu_ended = false;
+    bool lacked_memory = false;  // as Engine::lacked_memory says
     std::uint64_t granted = 0;
     std::uint64_t renewed = 0;
     std::uint64_t ended[cause_count]{};

@@ -50,6 +50,14 @@ bool Strings::make_room(int size) noexcept {
            index_.reserve(index_.count() + 1);
 }
 
+// A block is less than twice as long as its text, or the smallest.
+bool Strings::reserve(std::size_t count, std::size_t bytes) noexcept {
+    if (count == 0) return true;
+    if (!make_room(0)) return false;  // the empty text has its place from then on
+    return bytes_.reserve(bytes_.size() + count * unit + 2 * bytes) && texts_.reserve(texts_.size() + count) &&
+           free_texts_.reserve(texts_.capacity()) && index_.reserve(index_.count() + count);
+}
+
 std::uint32_t Strings::take_block(int size) noexcept {
     std::uint32_t block = free_blocks_[size];
     if (block != no_block) {

@@ -36,6 +36,9 @@ public:
     // Drops a text that has neither user nor pin.
     void discard(TextId id) noexcept;
 
+    // Room for that many new texts, of so many bytes together: as many calls of `find_or_add` cannot fail.
+    [[nodiscard]] bool reserve(std::size_t count, std::size_t bytes) noexcept;
+
     [[nodiscard]] std::string_view text(TextId id) const noexcept;
 
     void use(TextId id) noexcept {

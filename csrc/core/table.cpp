@@ -8,6 +8,14 @@ bool Table::make_room(std::uint32_t uid, std::size_t apps, std::size_t processes
     return reserve_rows(rows, mask, processes != 0) && reserve_index(uids, pids_.count() + processes, rows);
 }
 
+bool Table::reserve_more(std::size_t apps, std::size_t processes, Mask mask, std::size_t most) noexcept {
+    const std::size_t rows = std::min(rows_with(apps + processes), std::max<std::size_t>(most, end()));
+    const std::size_t uids = std::min(uids_.count() + apps + processes, rows);
+    const std::size_t pids = processes == 0 ? 0 : std::min(pids_.count() + processes, rows);
+    const bool is_there = rows <= capacity() && has_types(mask) && (processes == 0 || is_linked_);
+    return (is_there || reserve_rows(rows, mask, processes != 0)) && reserve_index(uids, pids, rows);
+}
+
 bool Table::reserve(std::size_t apps) noexcept {
     if (apps == 0) return true;
     if (!reserve_rows(apps, rules.all, false) || !reserve_index(apps, 0, apps)) return false;

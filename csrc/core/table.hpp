@@ -32,6 +32,8 @@ public:
     }
     // Whether there is room for grants of these types.
     [[nodiscard]] bool has_types(Mask mask) const noexcept { return (mask & ~reserved_mask_) == 0; }
+    // Makes room for that many more records of any uids, as far as there may be `most` of them in all.
+    [[nodiscard]] bool reserve_more(std::size_t apps, std::size_t processes, Mask mask, std::size_t most) noexcept;
     // Takes the memory for that many app records, pages and all. Pre: the table is empty.
     [[nodiscard]] bool reserve(std::size_t apps) noexcept;
     // How many rows have memory.

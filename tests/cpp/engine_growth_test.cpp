@@ -241,6 +241,73 @@ BOOST_AUTO_TEST_CASE(all_that_lose_cpu_at_once_are_told_however_many) {
     check_valid(crowd.engine());
 }
 
+// Applies of every kind for so many uids, each with texts of its own.
+std::vector<Command> crowd_of(std::uint32_t count, std::vector<std::string>& texts) {
+    std::vector<Command> commands;
+    texts.reserve(2 * count);
+    for (std::uint32_t i = 0; i < count; ++i) {
+        texts.push_back("bundle " + std::string(i % 1000, 'b') + std::to_string(i));
+        texts.push_back("reason " + std::string(i % 900, 'r') + std::to_string(i));
+        commands.push_back({.is_process = i % 3 == 0,
+                            .mask = 1 + i % ALL,
+                            .uid = i,
+                            .pid = i,
+                            .timeout_ms = 10,
+                            .bundle = texts[2 * i],
+                            .reason = texts[2 * i + 1]});
+    }
+    return commands;
+}
+
+BOOST_AUTO_TEST_CASE(what_was_reserved_is_enough) {
+    std::vector<std::string> texts;
+    const std::vector<Command> commands = crowd_of(3000, texts);
+    for (const std::size_t before : {0u, 100u, 1500u}) {
+        Host host({.event_capacity = 64});
+        for (std::size_t i = 0; i < before; ++i) host.run(0, commands[i]);
+        Needs needs;
+        for (const Command& command : commands) needs.add(command);
+        BOOST_REQUIRE(host->reserve(needs));
+        const std::size_t asked = allocations();
+        for (const Command& command : commands) {
+            if (host->execute(command, 1).status != Status::ok) BOOST_FAIL("refused");
+        }
+        BOOST_CHECK_EQUAL(allocations() - asked, 0u);
+        check_valid(*host);
+    }
+}
+
+BOOST_AUTO_TEST_CASE(no_more_is_reserved_than_the_limits_let_in) {
+    Host host({.max_records = 10, .event_capacity = 8});
+    BOOST_CHECK(host->reserve({.apps = 1u << 30, .processes = 1u << 30, .types = ALL}));
+    for (std::uint32_t uid = 0; uid < 10; ++uid) host.run(0, {.mask = GPS, .uid = uid, .timeout_ms = 10});
+    BOOST_CHECK_EQUAL(host.attempt(0, {.mask = GPS, .uid = 99, .timeout_ms = 10}).status, Status::out_of_memory);
+    BOOST_CHECK(!host->lacked_memory());
+    check_valid(*host);
+}
+
+BOOST_AUTO_TEST_CASE(who_lacked_memory_says_so_once) {
+    std::vector<std::string> texts;
+    const std::vector<Command> commands = crowd_of(4, texts);
+    for (std::size_t passed = 0;; ++passed) {
+        Host host({.event_capacity = 8});
+        bool happened = false;
+        Status status = Status::ok;
+        {
+            const FailingAllocation failing(passed);
+            status = host->execute(commands[3], 5).status;
+            happened = FailingAllocation::happened();
+        }
+        BOOST_CHECK_EQUAL(host->lacked_memory(), happened);
+        BOOST_CHECK_EQUAL(status, happened ? Status::out_of_memory : Status::ok);
+        BOOST_CHECK_EQUAL(host->now(), 5u);
+        BOOST_CHECK(host->reserve({}));
+        host.run(6, commands[3]);
+        BOOST_CHECK(!host->lacked_memory());
+        if (!happened) break;
+    }
+}
+
 BOOST_AUTO_TEST_SUITE_END()
 
 }  // namespace grantwheel::test

@@ -117,6 +117,16 @@ public:
     [[nodiscard]] std::uint64_t first_sequence() const noexcept;
     [[nodiscard]] std::uint64_t last_sequence() const noexcept;
 
+    // Takes the memory that commands may need, as far as the limits let them: as long as they need no more than that, none
+    // of them is refused for want of memory. False when it is not to be had.
+    [[nodiscard]] bool reserve(const Needs& needs) noexcept;
+    // Whether the last call that could change anything answered out_of_memory because an allocation has failed, and not
+    // because a limit is reached: what is on record would not end so on a replay.
+    [[nodiscard]] bool lacked_memory() const noexcept;
+
+    // The latest instant of all calls that were not const.
+    [[nodiscard]] Instant now() const noexcept;
+
     // Whether to keep `cpu_ended`. False, with nothing changed, when the memory for it is not to be had.
     [[nodiscard]] bool track_cpu_ended(bool track) noexcept;
 

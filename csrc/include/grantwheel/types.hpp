@@ -217,6 +217,43 @@ struct AdvanceResult {
     std::size_t records = 0;  // that lost them, with an event each
 };
 
+// What commands may need in memory, together.
+struct Needs {
+    std::size_t apps = 0;       // new records
+    std::size_t processes = 0;  // the same
+    Mask types = 0;
+    std::size_t texts = 0;  // new ones, of so many bytes in all
+    std::size_t text_bytes = 0;
+
+    // Whether they are enough for others, and what is left after these.
+    [[nodiscard]] constexpr bool covers(const Needs& others) const noexcept {
+        return apps >= others.apps && processes >= others.processes && (others.types & ~types) == 0 &&
+               texts >= others.texts && text_bytes >= others.text_bytes;
+    }
+    constexpr void take(const Needs& others) noexcept {
+        apps -= others.apps;
+        processes -= others.processes;
+        texts -= others.texts;
+        text_bytes -= others.text_bytes;
+    }
+    // Those of both.
+    constexpr void add(const Needs& more) noexcept {
+        apps += more.apps;
+        processes += more.processes;
+        types |= more.types;
+        texts += more.texts;
+        text_bytes += more.text_bytes;
+    }
+    constexpr void add(const Command& command) noexcept {
+        if (command.kind != CommandKind::apply) return;
+        apps += 1;
+        processes += command.is_process ? 1 : 0;
+        types |= command.mask;
+        texts += 2;
+        text_bytes += command.bundle.size() + command.reason.size();
+    }
+};
+
 // What an advance that ended nothing has found.
 struct [[nodiscard]] Looked {
     Status status = Status::ok;
