@@ -54,6 +54,8 @@ public:
         return true;
     }
 
+    // Makes it `count` elements long, of which those that are new have been written already, where room has been made.
+    void set_size(std::size_t count) noexcept { size_ = count; }
     // Adds an element where room has been made.
     void push(const T& value) noexcept { data_[size_++] = value; }
     void clear() noexcept { size_ = 0; }

@@ -3,6 +3,8 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
+#include <condition_variable>
 #include <cstdint>
 #include <mutex>
 
@@ -10,8 +12,11 @@ namespace grantwheel {
 
 class PoliteMutex {
 public:
+    using Time = std::chrono::steady_clock::time_point;
+
     [[nodiscard]] bool try_lock() noexcept { return mutex_.try_lock(); }
     void lock() {
+        if (mutex_.try_lock()) return;
         came_.fetch_add(1, std::memory_order_relaxed);
         mutex_.lock();
         served_.fetch_add(1, std::memory_order_relaxed);
@@ -27,6 +32,18 @@ public:
             if (static_cast<std::int32_t>(came - served) <= 0) return;
             served_.wait(served, std::memory_order_relaxed);
         }
+    }
+
+    // Lets go of it until somebody tells of a change, or that time has come; it may come back for nothing. Time::max() is
+    // never. Pre: this thread holds it.
+    void wait_for(std::condition_variable& change, Time until) noexcept {
+        std::unique_lock lock(mutex_, std::adopt_lock);
+        if (until == Time::max()) {
+            change.wait(lock);
+        } else {
+            change.wait_until(lock, until);
+        }
+        static_cast<void>(lock.release());
     }
 
 private:

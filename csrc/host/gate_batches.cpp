@@ -1,0 +1,87 @@
+#include <algorithm>
+#include <new>
+
+#include "grantwheel/op.hpp"
+#include "host/gate_parts.hpp"
+
+namespace grantwheel {
+
+namespace {
+
+// More rows than that mark everybody.
+constexpr std::size_t most_marks = 256;
+
+// Whether a batch can have this row.
+bool is_plain(const Command& command, bool is_apply) noexcept {
+    return command.kind == (is_apply ? CommandKind::apply : CommandKind::release) && !command.is_process &&
+           !command.is_persist && !command.only_held && command.cpu_level == default_level && command.reason.empty();
+}
+
+}  // namespace
+
+// Makes ready for a batch of so many rows. Null when there is no memory.
+std::unique_ptr<ManyRows> Gate::Parts::begin_many(std::size_t count, bool is_apply) noexcept {
+    if (batch == nullptr) batch = BatchWriter::create(gate.manager_->hash_key());
+    std::unique_ptr<ManyRows> many(new (std::nothrow) ManyRows);
+    if (batch == nullptr || many == nullptr || !many->results.reserve(count)) return nullptr;
+    batch->begin(is_apply, gate.latest_);
+    return many;
+}
+
+// Adds a row, or why it is refused. False when there is no memory for it.
+bool Gate::Parts::add_row(ManyRows& many, const Admission& row, bool is_apply) noexcept {
+    Status status = row.status;
+    if (status == Status::ok && !is_plain(row.command, is_apply)) status = Status::request_invalid;
+    many.results.push({status, 0});
+    if (status == Status::ok) many.count(row.command);
+    return status != Status::ok || batch->add(row.command) == Status::ok;
+}
+
+// Stages the batch as one op, if any row is in it.
+Staged Gate::Parts::stage_batch(std::unique_ptr<ManyRows> many, bool is_apply) noexcept {
+    const std::size_t size = batch->count() == 0 ? 0 : batch->size();
+    if (!make_room(size, 0)) return {Status::out_of_memory};
+    const std::uint32_t place = add(Entry::Kind::many, nullptr);
+    if (place == no_entry) return {Status::out_of_memory};
+    if (size != 0) {
+        many->bytes_at = open.bytes.size();
+        const std::size_t written = batch->write({open.bytes.data() + many->bytes_at, size});
+        open.bytes.set_size(many->bytes_at + written);
+        mark_many(open.content().subspan(many->bytes_at));
+        if (is_apply) open.needs.add(many->needs);
+    }
+    entries[place].rows = many.release();
+    return staged(place);
+}
+
+void Gate::Parts::mark_many(std::span<const std::byte> op) noexcept {
+    if (batch->count() > most_marks) return marks.set_all(open.number);
+    const BatchRows rows = decode(op).op.rows;
+    for (std::size_t i = 0; i < rows.size(); ++i) {
+        marks.set({OwnerKind::app, rows.uid(i)}, rows.uid(i), open.number, settled);
+    }
+}
+
+Staged Gate::stage_many(std::span<const Admission> rows, bool is_apply) noexcept {
+    if (const Status status = parts_->check_open(); status != Status::ok) return {status};
+    auto many = parts_->begin_many(rows.size(), is_apply);
+    if (many == nullptr) return {Status::out_of_memory};
+    for (const Admission& row : rows) {
+        if (!parts_->add_row(*many, row, is_apply)) return {Status::out_of_memory};
+    }
+    return parts_->stage_batch(std::move(many), is_apply);
+}
+
+Staged Gate::stage_many(const Requests& rows) noexcept {
+    if (const Status status = parts_->check_open(); status != Status::ok) return {status};
+    auto many = parts_->begin_many(rows.count, rows.is_apply);
+    if (many == nullptr) return {Status::out_of_memory};
+    bool is_added = true;
+    const Status status = manager_->admit_each(rows, latest_, [&](std::size_t, const Admission& row) {
+        is_added = is_added && parts_->add_row(*many, row, rows.is_apply);
+    });
+    if (status != Status::ok) return {status};
+    return is_added ? parts_->stage_batch(std::move(many), rows.is_apply) : Staged{Status::out_of_memory};
+}
+
+}  // namespace grantwheel

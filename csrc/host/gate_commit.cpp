@@ -1,0 +1,237 @@
+#include <algorithm>
+#include <utility>
+
+#include <sys/eventfd.h>
+
+#include "grantwheel/op.hpp"
+#include "host/gate_parts.hpp"
+
+namespace grantwheel {
+
+namespace {
+
+// So many ops are executed, or records ended, before others may have the lock.
+constexpr std::size_t slice = 1024;
+
+// Less is not worth waiting for.
+constexpr auto shortest_patience = std::chrono::microseconds(20);
+
+// How long to wait before the log is asked again where it stands.
+constexpr std::uint64_t first_pause_ms = 1;
+constexpr std::uint64_t longest_pause_ms = 1000;
+
+}  // namespace
+
+// Does something without the lock. It is marked on whose thread, who would wait for itself.
+template <typename Work>
+auto Gate::Parts::unlocked(Work&& work) noexcept {
+    if (is_immediate) return work();
+    in_log.store(std::this_thread::get_id(), std::memory_order_relaxed);
+    gate.mutex_.unlock();
+    const auto answer = work();
+    gate.mutex_.lock();
+    in_log.store(std::thread::id(), std::memory_order_relaxed);
+    return answer;
+}
+
+void Gate::Parts::commit() noexcept {
+    is_leading = true;
+    if (open.count < expected) gather();
+    std::swap(open, flying);
+    open.number = flying.number + 1;
+    if (const Status status = append(flying); status == Status::ok) {
+        execute();
+    } else {
+        refuse(flying, status);
+    }
+    settled = flying.number;
+    settle(flying);
+    is_leading = false;
+    changed.notify_all();
+}
+
+// Who was answered just now is about to call again, and a group takes no longer with all of them. So a log that is slow is
+// not called for half of them at a time.
+void Gate::Parts::gather() noexcept {
+    const auto patience = append_time / 8;
+    if (patience < shortest_patience) return;
+    gathers = true;
+    const Time until = std::chrono::steady_clock::now() + patience;
+    while (open.count < expected && !gate.closed_ && std::chrono::steady_clock::now() < until) {
+        gate.mutex_.wait_for(filled, until);
+    }
+    gathers = false;
+}
+
+// Puts the group into the log. Returns why it is not there.
+Status Gate::Parts::append(Group& group) noexcept {
+    if (group.bytes.size() == 0) return Status::ok;
+    if (state == State::broken) return Status::transaction_failed;
+    if (!reserve(group)) return Status::out_of_memory;
+    const Time began = is_immediate ? Time() : std::chrono::steady_clock::now();
+    const Appended appended = unlocked([&] { return log.append(position, group.content()); });
+    append_time = is_immediate ? Time::duration() : std::chrono::steady_clock::now() - began;
+    expected = group.count + open.count;
+    switch (appended) {
+        case Appended::appended: ++position; return Status::ok;
+        case Appended::not_appended: return Status::transaction_failed;
+        case Appended::uncertain:
+            if (!is_immediate) return resolve();
+            break;
+        case Appended::conflict: break;
+    }
+    state = State::broken;
+    return Status::transaction_failed;
+}
+
+// Asks the log where it stands until it says so, or nobody waits for it any longer.
+Status Gate::Parts::resolve() noexcept {
+    state = State::uncertain;
+    for (std::uint64_t pause = first_pause_ms;; pause = std::min(2 * pause, longest_pause_ms)) {
+        const Position last = unlocked([this] { return log.last(); });
+        const bool is_in = last.groups == position + 1;
+        if (last.is_known && (is_in || last.groups == position)) {
+            position = last.groups;
+            state = State::open;
+            return is_in ? Status::ok : Status::transaction_failed;
+        }
+        if (last.is_known || gives_up) {
+            state = State::broken;
+            return Status::not_connected;
+        }
+        const Time until = time_after(pause);
+        while (!gives_up && std::chrono::steady_clock::now() < until) gate.mutex_.wait_for(changed, until);
+    }
+}
+
+// What is in the log must not fail for want of memory. Some more is taken than is needed, so that most groups find theirs.
+bool Gate::Parts::reserve(const Group& group) noexcept {
+    Engine& engine = gate.manager_->engine();
+    const std::size_t ended = engine.most_owners(rules.levelled) + group.needs.apps;
+    if (!cpu_ended.reserve(cpu_ended.size() + ended)) return false;
+    if (!spare.covers(group.needs)) {
+        constexpr std::size_t ahead = 256;
+        Needs wanted = group.needs;
+        wanted.add({.apps = ahead, .types = spare.types, .texts = 2 * ahead, .text_bytes = 32 * ahead});
+        if (wanted.processes != 0) wanted.processes += ahead;
+        if (!engine.reserve(wanted)) return false;
+        spare = wanted;
+    }
+    spare.take(group.needs);
+    return true;
+}
+
+void Gate::Parts::execute() noexcept {
+    for (std::size_t done = 0; !flying.is_empty(); ++done) {
+        if (done != 0 && done % slice == 0 && !is_immediate) breathe();
+        execute(flying.first);
+        flying.pass(entries);
+        if (state == State::broken) return refuse(flying, Status::not_connected);
+    }
+}
+
+// Carries out an op that is in the log.
+void Gate::Parts::execute(std::uint32_t place) noexcept {
+    Entry& entry = entries[place];
+    switch (entry.kind) {
+        case Entry::Kind::wait: break;
+        case Entry::Kind::advance: execute_advance(place); break;
+        case Entry::Kind::many: execute_many(entry); break;
+        case Entry::Kind::command: execute_command(entry); break;
+    }
+}
+
+void Gate::Parts::execute_command(Entry& entry) noexcept {
+    Command& command = entry.command;
+    const char* const texts = flying.texts.data() + entry.texts_at;
+    command.reason = {texts + command.bundle.size(), command.reason.size()};
+    command.bundle = {texts, command.bundle.size()};
+    entry.answer = execute(command, entry.now, entry.watcher);
+}
+
+Answer Gate::Parts::execute(const Command& command, Instant now, Watcher* watcher) noexcept {
+    Engine& engine = gate.manager_->engine();
+    if (watcher != nullptr) watcher->executing(engine, command, now);
+    const Result result = executed(engine.execute(command, now));
+    if (watcher != nullptr) watcher->settled(result);
+    return {.status = result.status, .mask = result.mask};
+}
+
+// The rows of the op are those that were not refused before.
+void Gate::Parts::execute_many(Entry& entry) noexcept {
+    if (entry.rows->bytes_at == ManyRows::no_op) return;
+    Result* next = entry.rows->results.begin();
+    const auto answer_next = [&](std::size_t, Result result) {
+        while (next->status != Status::ok) ++next;
+        *next++ = executed(result);
+    };
+    const Op op = decode(flying.content().subspan(entry.rows->bytes_at)).op;
+    static_cast<void>(grantwheel::execute_many(gate.manager_->engine(), op.rows, entry.now, answer_next));
+}
+
+// What comes after each: who lost CPU is noted. A manager that lacked memory for what is in the log is not what the log
+// says any more, and takes no more changes.
+Result Gate::Parts::executed(Result result) noexcept {
+    const Engine& engine = gate.manager_->engine();
+    for (const std::uint32_t uid : engine.cpu_ended()) cpu_ended.push(uid);
+    if (engine.lacked_memory()) state = State::broken;
+    return state == State::broken ? Result{Status::not_connected, 0} : result;
+}
+
+// However it is sliced, it ends the same records in the same order. Between slices the entry may move.
+void Gate::Parts::execute_advance(std::uint32_t place) noexcept {
+    const Instant now = entries[place].now;
+    Answer answer;
+    for (std::uint64_t left = entries[place].records;;) {
+        const AdvanceResult result = gate.manager_->engine().end(now, std::min<std::uint64_t>(left, slice));
+        static_cast<void>(executed({}));
+        left -= result.records;
+        answer.ended += result.ended;
+        answer.records += result.records;
+        answer.more = result.more;
+        if (!result.more || left == 0) break;
+        if (!is_immediate) breathe();
+    }
+    entries[place].answer = answer;
+}
+
+// Lets others have the lock in the middle of a group. What they read is what comes before the op that is next.
+void Gate::Parts::breathe() noexcept {
+    if (observer != nullptr) observer->executed(gate.manager_->engine(), gate.latest_);
+    gate.mutex_.unlock();
+    gate.mutex_.let_others();
+    gate.mutex_.lock();
+}
+
+void Gate::Parts::answer(Entry& entry, Status status) noexcept {
+    entry.answer = {.status = status};
+    if (entry.rows != nullptr) {
+        for (Result& result : entry.rows->results) {
+            if (result.status == Status::ok) result = {status, 0};
+        }
+    }
+    if (entry.watcher != nullptr) entry.watcher->settled({status, 0});
+}
+
+// Answers what is left of a group. Who only waits has waited.
+void Gate::Parts::refuse(Group& group, Status status) noexcept {
+    for (; !group.is_empty(); group.pass(entries)) {
+        Entry& entry = entries[group.first];
+        answer(entry, entry.kind == Entry::Kind::wait ? Status::ok : status);
+    }
+}
+
+// All of the group is answered: tells those who wait, and forgets what nobody will take.
+void Gate::Parts::settle(Group& group) noexcept {
+    for (std::uint32_t place = group.head; place != no_entry;) {
+        const std::uint32_t next = entries[place].next;
+        if (entries[place].abandoned) entries.give(place);
+        place = next;
+    }
+    group.clear();
+    if (observer != nullptr) observer->executed(gate.manager_->engine(), gate.latest_);
+    if (!bell.is_open() || std::exchange(is_rung, true)) return;
+    static_cast<void>(::eventfd_write(bell.number(), 1));
+}
+
+}  // namespace grantwheel

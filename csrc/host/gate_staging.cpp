@@ -1,0 +1,156 @@
+#include <algorithm>
+#include <new>
+
+#include "grantwheel/op.hpp"
+#include "host/gate_parts.hpp"
+
+namespace grantwheel {
+
+namespace {
+
+// Whether a command goes to the record of its process, whatever else it does.
+bool is_about_process(const Command& command) noexcept {
+    switch (command.kind) {
+        case CommandKind::apply:
+        case CommandKind::release: return command.is_process;
+        case CommandKind::process_died:
+        case CommandKind::admin_reset_process: return true;
+        default: return false;
+    }
+}
+
+bool has_uid(CommandKind kind) noexcept {
+    return kind != CommandKind::admin_reset_process && kind != CommandKind::admin_reset_all;
+}
+
+}  // namespace
+
+Status Gate::Parts::check_open() const noexcept {
+    if (gate.closed_) return Status::not_connected;
+    return state == State::open ? Status::ok : Status::transaction_failed;
+}
+
+// Room in the open group, and for all that comes with an op.
+bool Gate::Parts::make_room(std::size_t bytes, std::size_t text) noexcept {
+    return open.bytes.size() + bytes <= max_group_bytes && open.bytes.reserve(open.bytes.size() + bytes) &&
+           open.texts.reserve(open.texts.size() + text);
+}
+
+std::uint32_t Gate::Parts::add(Entry::Kind kind, Watcher* watcher) noexcept {
+    const std::uint32_t place = entries.take();
+    if (place == no_entry) return place;
+    Entry& entry = entries[place];
+    entry.group = open.number;
+    entry.next = no_entry;
+    entry.kind = kind;
+    entry.abandoned = false;
+    entry.now = gate.latest_;
+    entry.watcher = watcher;
+    entry.answer = {};
+    return place;
+}
+
+// Pre: there is room.
+std::size_t Gate::Parts::write(const Command& command) noexcept {
+    const std::size_t at = open.bytes.size();
+    const std::size_t size = encode(command, gate.latest_, {open.bytes.data() + at, open.bytes.capacity() - at});
+    open.bytes.set_size(at + size);
+    return size;
+}
+
+void Gate::Parts::mark(const Command& command) noexcept {
+    if (command.kind == CommandKind::admin_reset_all) return marks.set_all(open.number);
+    const bool names_uid = has_uid(command.kind);
+    if (names_uid) marks.set({OwnerKind::app, command.uid}, command.uid, open.number, settled);
+    if (is_about_process(command)) mark_process(command.pid, names_uid ? &command.uid : nullptr);
+}
+
+// What happens to a process concerns all those whose it is, or will be by then: another uid may lose its record.
+void Gate::Parts::mark_process(std::uint32_t pid, const std::uint32_t* uid) noexcept {
+    const Owner owner{OwnerKind::process, pid};
+    RecordView found;
+    std::uint32_t staged_uid = 0;
+    const bool is_recorded = gate.manager_->engine().find(owner, gate.latest_, found) == Status::ok && found.mask != 0;
+    const bool is_staged = marks.find_uid(pid, staged_uid);
+    if (is_recorded) marks.set({OwnerKind::app, found.uid}, found.uid, open.number, settled);
+    if (is_staged) marks.set({OwnerKind::app, staged_uid}, staged_uid, open.number, settled);
+    const std::uint32_t last_uid = is_staged ? staged_uid : found.uid;
+    if (uid != nullptr || is_staged || is_recorded) {
+        marks.set(owner, uid != nullptr ? *uid : last_uid, open.number, settled);
+    }
+}
+
+Staged Gate::Parts::staged(std::uint32_t place) noexcept {
+    const bool was_empty = open.is_empty();
+    open.add(place, entries);
+    if ((was_empty && has_thread) || (gathers && open.count == expected)) filled.notify_one();
+    const Ticket ticket{open.number, place};
+    if (is_immediate) commit();
+    return {Status::ok, ticket};
+}
+
+// Where the log is immediate nothing is ever waiting, and the command can be executed as it came.
+Staged Gate::Parts::carry_out(const Command& command, Watcher* watcher) noexcept {
+    static_cast<void>(write(command));
+    open.needs.add(command);
+    Staged staged{.status = append(open)};
+    open.clear();
+    if (staged.status != Status::ok) return staged;
+    staged.answer = execute(command, gate.latest_, watcher);
+    if (observer != nullptr) observer->executed(gate.manager_->engine(), gate.latest_);
+    return staged;
+}
+
+Staged Gate::stage(const Admission& admission, Watcher* watcher) noexcept {
+    if (admission.status != Status::ok) return {admission.status};
+    if (const Status status = parts_->check_open(); status != Status::ok) return {status};
+    const Command& command = admission.command;
+    const std::size_t text = command.bundle.size() + command.reason.size();
+    if (!parts_->make_room(max_op_bytes - 2 * max_text_bytes + text, text)) return {Status::out_of_memory};
+    if (parts_->is_immediate) return parts_->carry_out(command, watcher);
+    const std::uint32_t place = parts_->add(Entry::Kind::command, watcher);
+    if (place == no_entry) return {Status::out_of_memory};
+    static_cast<void>(parts_->write(command));
+    Entry& entry = parts_->entries[place];
+    entry.command = command;
+    entry.texts_at = parts_->open.texts.size();
+    parts_->open.add_text(command.bundle);
+    parts_->open.add_text(command.reason);
+    parts_->open.needs.add(command);
+    parts_->mark(command);
+    return parts_->staged(place);
+}
+
+Staged Gate::stage_advance(std::uint64_t records) noexcept {
+    if (const Status status = parts_->check_open(); status != Status::ok) return {status};
+    if (!parts_->make_room(max_op_bytes - 2 * max_text_bytes, 0)) return {Status::out_of_memory};
+    const std::uint32_t place = parts_->add(Entry::Kind::advance, nullptr);
+    if (place == no_entry) return {Status::out_of_memory};
+    Group& open = parts_->open;
+    const std::size_t at = open.bytes.size();
+    parts_->entries[place].records = std::max<std::uint64_t>(records, 1);
+    const std::uint64_t most = parts_->entries[place].records;
+    open.bytes.set_size(at + encode_advance(most, latest_, {open.bytes.data() + at, open.bytes.capacity() - at}));
+    return parts_->staged(place);
+}
+
+Staged Gate::stage_wait() noexcept {
+    if (closed_) return {Status::not_connected};
+    const std::uint32_t place = parts_->add(Entry::Kind::wait, nullptr);
+    if (place == no_entry) return {Status::out_of_memory};
+    return parts_->staged(place);
+}
+
+std::uint64_t Gate::staged_about(Owner owner) const noexcept {
+    std::uint64_t group = parts_->marks.group(owner);
+    if (owner.kind == OwnerKind::app || manager_ == nullptr) return group;
+    RecordView found;
+    std::uint32_t uid = 0;
+    if (parts_->marks.find_uid(owner.key, uid)) group = std::max(group, parts_->marks.group({OwnerKind::app, uid}));
+    if (manager_->engine().find(owner, latest_, found) == Status::ok && found.mask != 0) {
+        group = std::max(group, parts_->marks.group({OwnerKind::app, found.uid}));
+    }
+    return group;
+}
+
+}  // namespace grantwheel

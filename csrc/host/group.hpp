@@ -1,0 +1,59 @@
+// A group of ops: what is put into a log at once. Not thread-safe.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <span>
+#include <string_view>
+#include <utility>
+
+#include "core/array.hpp"
+#include "host/entries.hpp"
+
+namespace grantwheel {
+
+struct Group {
+    std::uint64_t number = 1;
+    Array<std::byte> bytes{};        // for the log
+    Array<char> texts{};             // of its commands
+    std::uint32_t head = no_entry;   // all of its entries
+    std::uint32_t first = no_entry;  // the first one that is not answered
+    std::uint32_t last = no_entry;
+    std::size_t count = 0;
+    Needs needs{};  // of executing it
+
+    [[nodiscard]] bool is_empty() const noexcept { return first == no_entry; }
+    [[nodiscard]] std::span<const std::byte> content() const noexcept { return {bytes.data(), bytes.size()}; }
+
+    // For text where room has been made.
+    void add_text(std::string_view text) noexcept {
+        const std::size_t at = texts.size();
+        static_cast<void>(texts.resize(at + text.size(), '\0'));
+        if (!text.empty()) std::memcpy(texts.data() + at, text.data(), text.size());
+    }
+    void add(std::uint32_t place, Entries& entries) noexcept {
+        if (is_empty()) {
+            head = first = place;
+        } else {
+            entries[last].next = place;
+        }
+        last = place;
+        ++count;
+    }
+    // The first one is answered.
+    void pass(Entries& entries) noexcept { first = entries[first].next; }
+    // Empties it, and gives memory back that a large one took.
+    void clear() noexcept {
+        constexpr std::size_t kept = std::size_t{1} << 20;
+        bytes.clear();
+        texts.clear();
+        if (bytes.capacity() > kept) Array<std::byte>() = std::move(bytes);
+        if (texts.capacity() > kept) Array<char>() = std::move(texts);
+        head = first = last = no_entry;
+        count = 0;
+        needs = {};
+    }
+};
+
+}  // namespace grantwheel
