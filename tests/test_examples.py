@@ -8,6 +8,7 @@ import re
 import resource
 import shutil
 import signal
+import struct
 import subprocess
 import sys
 import threading
@@ -347,6 +348,17 @@ def test_the_epoll_host_ends_by_a_signal(folder: Path, start: Callable[..., Host
     assert host.end() == (0, [])
 
 
+def groups_of(journal: bytes) -> list[bytes]:
+    """The groups of a journal of the example: each behind its size."""
+    groups = []
+    while journal:
+        (size,) = struct.unpack_from("=I", journal)
+        groups.append(journal[4 : 4 + size])
+        assert len(groups[-1]) == size
+        journal = journal[4 + size :]
+    return groups
+
+
 def test_the_journal_host_survives_a_crash(folder: Path, tmp_path: Path, start: Callable[..., Host]) -> None:
     journal = tmp_path / "journal"
     host = start(folder / "journal_host", journal)
@@ -364,21 +376,22 @@ def test_the_journal_host_survives_a_crash(folder: Path, tmp_path: Path, start: 
     assert host.read(1) == ["ok 1"]
     host.stop()
 
-    lines = journal.read_text(encoding="utf-8").splitlines()
-    assert len(lines) == 4
-    assert lines[0].endswith(" 0 1 the way home")
-    with journal.open("a", encoding="utf-8") as file:
-        file.write("123 4")  # half a line, as a crash may leave it
+    written = journal.read_bytes()
+    assert b"the way home" in written
+    assert len(groups_of(written)) >= 2
+    with journal.open("ab") as file:
+        file.write(struct.pack("=I", 50) + b"half of a group")  # as a crash may leave it
 
     host = start(folder / "journal_host", journal)
-    assert host.read(1) == ["replayed 4 commands"]
+    assert host.read(1) == [f"replayed {len(groups_of(written))} groups"]
     (expiry,) = host.read(1)  # it has ended meanwhile, or does now
     assert time_of(expiry) == time_of(third) + 200
     assert expiry.endswith(": app_reset 1002 32")
     host.write("mask 1000", "mask 1001", "mask 1002", "release 1000 32", "quit")
     assert host.read(4) == ["ok 32", "ok 64", "ok 0", "ok 32"]
     assert host.end()[0] == 0
-    assert len(journal.read_text(encoding="utf-8").splitlines()) == 5
+    assert journal.read_bytes().startswith(written)
+    assert len(groups_of(journal.read_bytes())) > len(groups_of(written))
 
 
 def test_the_journal_host_does_nothing_that_is_not_on_record(
@@ -400,14 +413,19 @@ def test_the_journal_host_does_nothing_that_is_not_on_record(
     assert journal.read_bytes() == b""
 
 
-@pytest.mark.parametrize("line", [f"{2**61} 0 32 1000 1 0 1 \n", "what is this?\n", "5 0 999 1000 1 0 1 \n"])
+# An apply at the instant 2^61, as gw_encode writes it, behind its size.
+LATE_GROUP = struct.pack("=I", 29) + bytes.fromhex("150000000100808080808080808020000020e80701e80700004db8f989")
+
+
+# Text; a group that is no ops; and one whose command comes from an instant of another boot, 2^61.
+@pytest.mark.parametrize("content", [b"what is this?\n", struct.pack("=I", 4) + b"oops", LATE_GROUP])
 def test_the_journal_host_refuses_a_journal(
-    folder: Path, tmp_path: Path, start: Callable[..., Host], line: str
+    folder: Path, tmp_path: Path, start: Callable[..., Host], content: bytes
 ) -> None:
     journal = tmp_path / "journal"
-    journal.write_text(line, encoding="utf-8")
+    journal.write_bytes(content)
     assert start(folder / "journal_host", journal).end() == (1, [f"{journal}: not a journal of this boot"])
-    assert journal.read_text(encoding="utf-8") == line
+    assert journal.read_bytes() == content
 
 
 def clock_text(milliseconds: int) -> str:

@@ -70,8 +70,6 @@ gw_status admit(const gw_manager* handle, gw_command* command, Admit&& admit_it)
     });
 }
 
-bool is_kind(std::int32_t kind) noexcept { return kind >= 0 && kind < GW_COMMAND_COUNT; }
-
 }  // namespace
 
 gw_status gw_admit(const gw_manager* manager, const gw_caller* caller, const gw_request* request, uint64_t now,

@@ -15,6 +15,8 @@ namespace grantwheel::capi {
 inline bool is_valid(gw_text text) noexcept { return text.data != nullptr || text.size == 0; }
 inline bool is_valid(gw_owner owner) noexcept { return owner.kind == GW_OWNER_APP || owner.kind == GW_OWNER_PROCESS; }
 
+inline bool is_kind(std::int32_t kind) noexcept { return kind >= 0 && kind < GW_COMMAND_COUNT; }
+
 // Whether a struct is there and has every field that is read or written. No struct has grown yet, so that is all of
 // them; a field that is added later is read only from a struct that is large enough.
 template <typename Struct>

@@ -1,0 +1,80 @@
+// Commands as bytes, and who follows a log.
+#include <array>
+#include <cstring>
+#include <span>
+
+#include "capi/handle.hpp"
+#include "capi/values.hpp"
+#include "grantwheel/gate.h"
+#include "grantwheel/op.hpp"
+#include "grantwheel/snapshot.hpp"
+
+using namespace grantwheel;
+using namespace grantwheel::capi;
+
+namespace {
+
+std::span<const std::byte> to_bytes(const void* bytes, std::size_t size) noexcept {
+    return {static_cast<const std::byte*>(bytes), size};
+}
+
+// Calls `visit(op)` for the ops of a group, until it answers otherwise than ok. parcel_failed for damage.
+template <typename Visit>
+Status for_each_op(std::span<const std::byte> group, Visit&& visit) noexcept {
+    while (!group.empty()) {
+        const Decoded decoded = decode(group);
+        if (decoded.status != Status::ok) return decoded.status;
+        if (const Status status = visit(decoded.op); status != Status::ok) return status;
+        group = group.subspan(decoded.size);
+    }
+    return Status::ok;
+}
+
+}  // namespace
+
+gw_status gw_encode(const gw_command* command, uint64_t now, void* out, size_t capacity, size_t* size) noexcept {
+    const bool has_room = out != nullptr || capacity == 0;
+    if (!is_valid(command) || !is_kind(command->kind) || !has_room || size == nullptr) return GW_ARGUMENT_INVALID;
+    const Command decided = to_command(*command);
+    if (now > max_now) return GW_TIME_OUT_OF_RANGE;
+    if (const Status status = Manager::check(decided); status != Status::ok) return code(status);
+    std::array<std::byte, max_op_bytes> bytes;
+    *size = encode(decided, now, bytes);
+    if (*size > capacity) return GW_OUT_OF_MEMORY;
+    std::memcpy(out, bytes.data(), *size);
+    return GW_OK;
+}
+
+gw_status gw_decode(const void* bytes, size_t size, gw_op* op, size_t* used) noexcept {
+    const bool are_there = bytes != nullptr || size == 0;
+    if (!is_whole(op) || !is_whole(&op->command) || used == nullptr || !are_there) return GW_ARGUMENT_INVALID;
+    const Decoded decoded = decode(to_bytes(bytes, size));
+    op->is_newer = decoded.is_newer ? 1 : 0;
+    if (decoded.status != Status::ok) return code(decoded.status);
+    op->kind = static_cast<std::int32_t>(decoded.op.kind);
+    op->now = decoded.op.now;
+    op->records = decoded.op.endings;
+    op->rows = decoded.op.rows.size();
+    write({Status::ok, false, decoded.op.command}, op->command);
+    *used = decoded.size;
+    return GW_OK;
+}
+
+gw_status gw_follow(gw_manager* manager, const void* group, size_t size) noexcept {
+    return change(manager, [&](gw_manager& open) {
+        if (group == nullptr && size != 0) return Status::argument_invalid;
+        const std::span<const std::byte> bytes = to_bytes(group, size);
+        const Status sound = for_each_op(bytes, [](const Op&) { return Status::ok; });
+        if (sound != Status::ok) return sound;
+        return for_each_op(bytes, [&](const Op& op) {
+            const Status status = replay(open.manager->engine(), op).status;
+            const bool fits = status == Status::ok || (status == Status::out_of_memory && op.kind == OpKind::command);
+            return fits ? Status::ok : Status::parcel_failed;
+        });
+    });
+}
+
+gw_status gw_state_hash(const gw_manager* manager, uint64_t* hash) noexcept {
+    if (hash == nullptr) return GW_ARGUMENT_INVALID;
+    return look(manager, [&](const Manager& open) { return state_hash(open.engine(), *hash); });
+}

@@ -1,0 +1,131 @@
+/* Gates for C: many threads around one manager, and group commit where there is a log. A gw_gate is thread-safe; gate.hpp
+ * says what it does, and log.hpp what a log has to do.
+ *
+ * Calls    Each reads the clock of the gate. A change answers when it is carried out; with a log, when its group is there.
+ *          GW_TRANSACTION_FAILED: it is not in the log, and nothing has changed. GW_NOT_CONNECTED: the gate is closed.
+ * Lock     Between gw_gate_enter and gw_gate_leave this thread has it: then only what says so may be called, and on the
+ *          manager only what takes a `const gw_manager *`.
+ */
+#ifndef GRANTWHEEL_GATE_H
+#define GRANTWHEEL_GATE_H
+
+#include "grantwheel/grantwheel.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct gw_gate gw_gate;
+
+/* What has become of a group: in the log for good; certainly not; perhaps; not, as somebody else has written there. */
+enum { GW_APPENDED = 0, GW_NOT_APPENDED = 1, GW_APPEND_UNCERTAIN = 2, GW_APPEND_CONFLICT = 3 };
+
+/* A log, as functions of the host's. `append` puts a group behind `after` others and answers one of these; any other
+ * answer is uncertain. `last` is asked after an uncertain one, until it answers other than 0 and says how many groups
+ * there are. One is called at a time, without the lock, and must return: neither throw nor jump. */
+typedef int32_t (*gw_log_append)(void* user, uint64_t after, const void* group, size_t size);
+typedef int32_t (*gw_log_last)(void* user, uint64_t* groups);
+
+typedef struct gw_gate_options {
+    uint32_t size;
+    uint8_t own_thread; /* a thread of the gate's own calls the log, and no other */
+    uint8_t
+        is_immediate; /* `append` waits for nothing, is never uncertain and calls nobody: it is called under the lock */
+    uint64_t position;      /* how many groups the log has */
+    size_t max_group_bytes; /* of the open group; 0: 64 MiB */
+    gw_log_append append;   /* null: there is no log */
+    gw_log_last last;
+    void* log_user;
+    uint64_t (*clock)(void* user); /* milliseconds; null: since boot, time in suspend included */
+    void* clock_user;
+} gw_gate_options;
+#define GW_GATE_OPTIONS_INIT {sizeof(gw_gate_options), 0, 0, 0, 0, NULL, NULL, NULL, NULL, NULL}
+
+/* Waiting without end. */
+#define GW_FOREVER UINT64_MAX
+
+/* Makes a gate, which takes the manager over: all calls on it that take a `gw_manager *` answer GW_IN_CALLBACK from then
+ * on. Its policy is set before. `options` may be null: no log. */
+GW_API gw_status gw_gate_create(gw_manager* manager, const gw_gate_options* options, gw_gate** gate) GW_NOEXCEPT;
+/* Closes, waits for what the log has been given, and frees the gate and its manager. Null is fine. */
+GW_API void gw_gate_destroy(gw_gate* gate) GW_NOEXCEPT;
+/* Takes no more changes. What is staged has so many milliseconds to settle; what the log has not been given by then is
+ * refused with GW_NOT_CONNECTED. GW_TRANSACTION_FAILED when the log still owes an answer: call again. */
+GW_API gw_status gw_gate_close(gw_gate* gate, uint64_t timeout_ms) GW_NOEXCEPT;
+
+/* ---- Changes, as the calls of the same names; `mask` may be null. The quota of the policy is asked under the lock. ---- */
+
+GW_API gw_status gw_gate_perform(gw_gate* gate, const gw_caller* caller, const gw_request* request,
+                                 uint32_t* mask) GW_NOEXCEPT;
+GW_API gw_status gw_gate_reset_all(gw_gate* gate, const gw_caller* caller, uint32_t* mask) GW_NOEXCEPT;
+/* A command that gw_admit or one of its like has admitted, or another one in range: deaths, administration. */
+GW_API gw_status gw_gate_execute(gw_gate* gate, const gw_command* command, uint32_t* mask) GW_NOEXCEPT;
+/* Ends what is due, in at most `budget` records. `ended` (grants) and `more` may be null. */
+GW_API gw_status gw_gate_advance(gw_gate* gate, size_t budget, size_t* ended, uint8_t* more) GW_NOEXCEPT;
+
+/* ---- Reads. They go on while the log stalls, for what has nothing staged about it, and when the gate is closed. ------- */
+
+GW_API gw_status gw_gate_mask(gw_gate* gate, gw_owner owner, uint32_t* mask) GW_NOEXCEPT;
+/* Calls `read` under the lock, at the instant that it is to read at: about one owner and, of an app, its processes; or,
+ * when `owner` is null, across records. It may make the calls on the manager that take a `const gw_manager *`. */
+typedef void (*gw_gate_reader)(void* user, const gw_manager* manager, uint64_t at);
+GW_API gw_status gw_gate_read(gw_gate* gate, const gw_owner* owner, gw_gate_reader read, void* user) GW_NOEXCEPT;
+
+/* ---- Staging: for hosts that do not wait for one change at a time ----------------------------------------------------- */
+
+/* What was staged, until it is taken. */
+typedef struct gw_ticket {
+    uint64_t group;
+    uint64_t place;
+} gw_ticket;
+
+/* Takes the lock at an instant of the clock; null, without the lock, when the clock has run backwards or `now` is null. */
+GW_API const gw_manager* gw_gate_enter(gw_gate* gate, uint64_t* now) GW_NOEXCEPT;
+/* Gives it back. */
+GW_API void gw_gate_leave(gw_gate* gate) GW_NOEXCEPT;
+/* Under the lock: stages a command at the instant at which the lock was taken. Without a log it is carried out. */
+GW_API gw_status gw_gate_stage(gw_gate* gate, const gw_command* command, gw_ticket* ticket) GW_NOEXCEPT;
+/* Without the lock: takes the answer of a ticket, `*settled` not 0 when there is one. Waits so many milliseconds for it,
+ * and may do the work of all who wait on this thread. */
+GW_API gw_status gw_gate_await(gw_gate* gate, const gw_ticket* ticket, uint64_t timeout_ms, uint8_t* settled,
+                               uint32_t* mask) GW_NOEXCEPT;
+/* A descriptor that is readable once a group has settled, until gw_gate_clear; -1 when there is none to be had. */
+GW_API int gw_gate_descriptor(gw_gate* gate) GW_NOEXCEPT;
+GW_API void gw_gate_clear(gw_gate* gate) GW_NOEXCEPT;
+
+/* ---- Bytes: what a log is made of. docs/log-format.md has them one by one. ------------------------------------------- */
+
+/* Writes a command as an op to `out`, and its size; GW_OUT_OF_MEMORY, and the size that will do, when it does not fit. */
+GW_API gw_status gw_encode(const gw_command* command, uint64_t now, void* out, size_t capacity,
+                           size_t* size) GW_NOEXCEPT;
+
+enum { GW_OP_COMMAND = 0, GW_OP_BATCH = 1, GW_OP_ADVANCE = 2 };
+
+/* One op. */
+typedef struct gw_op {
+    uint32_t size;
+    int32_t kind;     /* GW_OP_... */
+    uint8_t is_newer; /* refused, though it is sound: it was written by a newer version */
+    uint64_t now;
+    uint64_t records;   /* of an advance: how many of the records that are due it ends at most */
+    size_t rows;        /* of a batch: how many commands it has */
+    gw_command command; /* of a command; its texts point into the bytes */
+} gw_op;
+
+/* Reads the op at the start of `bytes`; the next one begins `used` bytes behind. GW_PARCEL_FAILED for damage, and then only
+ * `is_newer` is written. */
+GW_API gw_status gw_decode(const void* bytes, size_t size, gw_op* op, size_t* used) GW_NOEXCEPT;
+
+/* Carries out a group on a manager that has carried out all groups before it: a follower, or a start. What a limit refused
+ * is refused again. GW_PARCEL_FAILED, and nothing has changed, when the bytes are damaged; or, when they do not fit the
+ * manager, that is not the state to which they belong. */
+GW_API gw_status gw_follow(gw_manager* manager, const void* group, size_t size) GW_NOEXCEPT;
+
+/* The hash of all that a manager keeps: the same for all that have carried out the same log. */
+GW_API gw_status gw_state_hash(const gw_manager* manager, uint64_t* hash) GW_NOEXCEPT;
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
