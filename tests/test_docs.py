@@ -151,7 +151,9 @@ def test_the_first_screen_has_code_and_the_two_commands() -> None:
 
 
 def test_ci_runs_the_test_command_of_the_readme_and_then_what_it_leaves_out() -> None:
-    assert CI.splitlines()[-2:] == [TEST_COMMAND, ".venv-test/bin/pytest --only-long"]
+    lines = CI.splitlines()
+    assert lines[-1] == ".venv-test/bin/pytest --only-long"
+    assert lines.count(TEST_COMMAND) == 1
 
 
 @pytest.mark.parametrize("block", SHELL, ids=lambda block: block.name)
