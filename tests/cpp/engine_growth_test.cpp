@@ -264,7 +264,7 @@ BOOST_AUTO_TEST_CASE(what_was_reserved_is_enough) {
     const std::vector<Command> commands = crowd_of(3000, texts);
     for (const std::size_t before : {0u, 100u, 1500u}) {
         Host host({.event_capacity = 64});
-        for (std::size_t i = 0; i < before; ++i) host.run(0, commands[i]);
+        for (std::size_t i = 0; i < before; ++i) BOOST_REQUIRE(host->execute(commands[i], 0).status == Status::ok);
         Needs needs;
         for (const Command& command : commands) needs.add(command);
         BOOST_REQUIRE(host->reserve(needs));
