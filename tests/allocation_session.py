@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 import grantwheel
-from grantwheel import BusinessError, Caller, Manager, ManualClock, Policy, Subscription, _core
+from grantwheel import BusinessError, Caller, Manager, ManualClock, MemoryLog, Policy, Subscription, _core
 from grantwheel import backgroundTaskManager as documented  # noqa: N813 - the documented name
 
 CPU, COMMON_EVENT, TIMER, WORK_SCHEDULER, BLUETOOTH, GPS, AUDIO, RUNNING_LOCK, SENSOR = (1 << i for i in range(9))
@@ -41,7 +41,7 @@ class Hook:
 class World:
     """What a session acts on: a clock, one manager, and those who listen to it."""
 
-    def __init__(self, quota: bool = False, recorder: bool = False) -> None:
+    def __init__(self, quota: bool = False, log: bool = False) -> None:
         self.clock = ManualClock(start_ms=1_000)
         self.manager: Manager | None = None
         self.reader: Subscription | None = None
@@ -49,7 +49,7 @@ class World:
         self.listener: Subscription | None = None
         self.heard: list[object] = []
         self.hook = Hook()
-        self.recorder = (lambda command: None) if recorder else None
+        self.log = MemoryLog() if log else None
         self.policy = Policy(
             allowed={MAIL.bundle: [0], MAPS.bundle: [1, 6]},
             unknown_bundles=["org.tide.nobody.knows.this.bundle"],
@@ -113,9 +113,7 @@ def _later(step: int) -> Step:
 
 
 def _open(world: World) -> None:
-    world.manager = Manager(
-        clock=world.clock, max_records=1_000, max_strings=200, event_capacity=64, recorder=world.recorder
-    )
+    world.manager = Manager(clock=world.clock, max_records=1_000, max_strings=200, event_capacity=64, log=world.log)
 
 
 def _subscribe(world: World) -> None:

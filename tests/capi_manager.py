@@ -13,6 +13,7 @@ from capi_library import NO_BUDGET, NO_DEADLINE, clamped, ffi, lib, new, string
 from capi_values import (
     ALL,
     KINDS,
+    Command,
     caller_of,
     command_of,
     documented_rows,
@@ -27,7 +28,6 @@ from grantwheel import (
     Caller,
     Cause,
     Clock,
-    Command,
     EfficiencyResourcesInfo,
     Event,
     Infos,

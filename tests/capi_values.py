@@ -1,13 +1,12 @@
 """Between the values of the package and those of the C ABI: callers, requests, policies, records and events."""
 
 from collections.abc import Iterable, Mapping
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from capi_library import NO_DEADLINE, array, clamped, lib, new, string
 from grantwheel import (
     Caller,
     Cause,
-    Command,
     EfficiencyResourcesInfo,
     Event,
     EventKind,
@@ -31,6 +30,23 @@ CAUSES: Final = {getattr(lib, f"GW_CAUSE_{cause.name}"): cause for cause in Caus
 CPU: Final = int(lib.GW_TYPE_CPU)
 ALL: Final = int(lib.GW_TYPE_ALL)
 LEVEL_OUT_OF_RANGE: Final = 3
+
+
+class Command(NamedTuple):
+    """A gw_command as a journal of a test gets it, with its instant."""
+
+    kind: str
+    now: int
+    uid: int
+    pid: int
+    mask: int
+    timeout_ms: int
+    persist: bool
+    process: bool
+    cpu_level: int
+    bundle: str
+    reason: str
+    caps_ms: tuple[tuple[ResourceType, int], ...]
 
 
 def caller_of(caller: Caller, uid: int | None = None, pid: int | None = None) -> Any:

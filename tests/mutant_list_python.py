@@ -17,24 +17,38 @@ PYTHON_MUTANTS: Final = (
     # one change, in steps
     PythonMutant(
         "csrc/bindings/shell.cpp",
-        "    admission.ask_quota = admission.ask_quota && (mask & type::CPU) != 0;\n",
+        "    admission.ask_quota = admission.ask_quota && (mask & rules.levelled) != 0;\n",
         "",
         "the hook is asked about what is renewed",
         "test_hooks",
     ),
     PythonMutant(
         "csrc/bindings/shell.cpp",
-        "        if (held != nullptr && !keep_held(admission, held, session)) return 0;\n        make_room",
-        "        make_room",
-        "what has gone meanwhile is not renewed",
-        "test_hooks",
+        "    if (!keep(admission, clause, session)) return 0;\n    return carry_out",
+        "    return carry_out",
+        "what has ended while the hook was asked",
+        "test_hold_hooks",
     ),
     PythonMutant(
         "csrc/bindings/shell.cpp",
-        "            if (held != nullptr && !keep_held(admission, held, session)) admission.command.mask = 0;\n",
-        "",
-        "what has gone meanwhile is not recorded",
-        "test_hooks",
+        "        if (!waits) gate_->abandon(staged.ticket);\n    }",
+        "    }\n    static_cast<void>(waits);",
+        "whoever is called by the log does not wait",
+        "test_log_failures finaliser",
+    ),
+    PythonMutant(
+        "csrc/bindings/claims.hpp",
+        " && place->second.coming == 0;",
+        ";",
+        "who is about to hold keeps the grant",
+        "test_hold_log",
+    ),
+    PythonMutant(
+        "csrc/bindings/lease.cpp",
+        "        if (state_ == State::beginning) end(false);\n        throw;\n    } catch (const std::exception&) {",
+        "        throw;\n    } catch (const std::exception&) {",
+        "a begin that was refused has ended",
+        "test_hold",
     ),
     PythonMutant("csrc/bindings/shell.cpp", " && now <= previous;", ";", "a clock that was overtaken", "test_clocks"),
     PythonMutant(
@@ -54,31 +68,10 @@ PYTHON_MUTANTS: Final = (
     # batches
     PythonMutant(
         "csrc/bindings/batch.cpp",
-        "    ask_quota(batch);\n    Ended",
-        "    Ended",
+        "    ask_quota(batch);\n    carry_out",
+        "    carry_out",
         "the hook is asked about every row",
         "test_batches hook",
-    ),
-    PythonMutant(
-        "csrc/bindings/batch.cpp",
-        "            is_interrupted = true;\n",
-        "",
-        "rows after an interrupt",
-        "test_batch_refusals",
-    ),
-    PythonMutant(
-        "csrc/bindings/batch.cpp",
-        "            Batch::refuse(row, refusal.status());\n",
-        "",
-        "what is not on record is not carried out",
-        "test_batches recorder",
-    ),
-    PythonMutant(
-        "csrc/bindings/batch.cpp",
-        "            raise_afterwards(interrupt);\n",
-        "",
-        "an interrupt is not lost",
-        "test_batch_refusals",
     ),
     PythonMutant(
         "csrc/bindings/batch.hpp",
@@ -161,8 +154,8 @@ PYTHON_MUTANTS: Final = (
     # the process
     PythonMutant(
         "csrc/bindings/gil.hpp",
-        "        stay_for_ever();\n",
-        "        throw;\n",
+        "    } catch (const abi::__forced_unwind&) {\n        stay_for_ever();\n",
+        "    } catch (const abi::__forced_unwind&) {\n        throw;\n",
         "a thread that the end of Python finds in a call",
         "test_exit",
     ),

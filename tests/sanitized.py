@@ -35,7 +35,8 @@ OTHER_BUILDS = ("benchmarks", "cpp", "examples", "extension_authors", "package",
 # Those in which threads meet; in all others there is one thread, which has nobody to race with.
 THREADED = (
     "aio", "batches", "callbacks", "clocks", "delivery", "hold", "hold_alive", "hold_lost", "hooks", "host_safety",
-    "loop", "metrics", "processes", "reading", "recorder", "running", "slices", "storm", "subscriptions", "threads",
+    "log", "log_failures", "loop", "metrics", "processes", "reading", "running", "slices", "storm", "subscriptions",
+    "threads",
 )  # fmt: skip
 
 SANITIZERS = {"address": "address,undefined", "thread": "thread"}

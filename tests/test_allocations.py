@@ -57,7 +57,7 @@ def run_session(library: Path, *arguments: str) -> str:
     return done.stdout
 
 
-@pytest.mark.parametrize("hooks", [(), ("--quota",), ("--recorder",)], ids=["plain", "quota", "recorder"])
+@pytest.mark.parametrize("hooks", [(), ("--quota",), ("--log",)], ids=["plain", "quota", "log"])
 def test_an_allocation_of_the_engine_fails(library: Path, hooks: tuple[str, ...]) -> None:
     said = run_session(library, "engine", *hooks)
     assert int(said.split()[0]) > 250  # or nothing has stood before the allocators

@@ -1,4 +1,4 @@
-"""Batches with a quota or a recorder: refused whole, or every row has its answer."""
+"""Batches with a quota: refused whole, or every row has its answer."""
 
 from array import array
 from typing import Any
@@ -97,33 +97,3 @@ def test_a_manager_closed_by_the_hook_refuses_the_whole_batch() -> None:
     manager, _ = make_manager(policy=Policy(quota=Closing()))
     with pytest.raises(grantwheel.ServiceOperationError):
         manager.apply_many(NUMBERS, NUMBERS, array("i", [CPU]) * 4, NUMBERS)
-
-
-def test_an_interrupt_in_the_recorder_comes_after_the_batch() -> None:
-    # What is on record is carried out, and the rows after it are not on record.
-    seen: list[int] = []
-    out = array("i", [77]) * 4
-
-    def recorder(command: Any) -> None:
-        if command.uid == 3:
-            raise KeyboardInterrupt
-        seen.append(command.uid)
-
-    manager, _ = make_manager(recorder=recorder)
-    with pytest.raises(KeyboardInterrupt):
-        manager.apply_many(NUMBERS, NUMBERS, array("i", [GPS]) * 4, NUMBERS, out=out)
-    assert list(out) == [GPS, GPS, -9800003, -9800003]
-    assert seen == manager.holders(GPS)[0] == [1, 2]
-
-
-def test_a_recorder_has_all_rows_before_they_are_carried_out() -> None:
-    seen: list[tuple[int, int]] = []
-
-    def recorder(command: Any) -> None:
-        seen.append((command.now, manager.app_mask(command.uid)))
-
-    manager, clock = make_manager(recorder=recorder)
-    clock.set(5)
-    manager.apply_many(NUMBERS, NUMBERS, array("i", [GPS]) * 4, NUMBERS)
-    assert seen == [(5, 0)] * 4
-    assert manager.count(GPS) == 4

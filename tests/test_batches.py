@@ -304,21 +304,6 @@ def test_the_quota_hook_is_asked_for_every_row() -> None:
     assert list(manager.apply_many(uids, uids, masks, masks)) == [-201, GPS, -201]
 
 
-def test_the_recorder_sees_every_row() -> None:
-    seen: list[tuple[str, int, int]] = []
-
-    def recorder(command: Any) -> None:
-        if command.uid == 2:
-            raise OSError("disk full")
-        seen.append((command.kind, command.uid, command.mask))
-
-    manager, _ = make_manager(recorder=recorder)
-    numbers = array("i", [1, 2, 3])
-    assert list(manager.apply_many(numbers, numbers, numbers, numbers)) == [1, -9800003, 3]
-    assert list(manager.release_many(numbers, numbers, numbers)) == [1, -9800003, 3]
-    assert seen == [("apply", 1, 1), ("apply", 3, 3), ("release", 1, 1), ("release", 3, 3)]
-
-
 def test_a_large_batch() -> None:
     manager, clock = make_manager()
     size = 20_000

@@ -13,6 +13,7 @@ import pytest
 
 import grantwheel
 from grantwheel import BusinessError, Caller, Cause, Manager, Policy
+from journals import ScriptedLog, refuses
 from support import (
     CPU,
     GPS,
@@ -30,11 +31,6 @@ from support import (
 )
 
 STATUS_H = Path(__file__).resolve().parent.parent / "csrc" / "include" / "grantwheel" / "status.h"
-
-
-def refusing_recorder(command: Any) -> None:
-    if command.uid != 700:
-        raise OSError("disk full")
 
 
 def nothing(manager: Manager) -> None:
@@ -117,7 +113,7 @@ CASES = [
         1870000201,
         lambda m: m.get_all(caller=caller(bundle="\ud800")),
     ),
-    Case("recorder that fails", 9800003, 980000301, typed(), arguments={"recorder": refusing_recorder}),
+    Case("log that refuses", 9800003, 980000301, typed(), arguments={"log": ScriptedLog(otherwise=refuses)}),
     Case("apply when not ready", 9800004, 980000401, documented(request()), prepare=make_unready),
     Case("typed apply when not ready", 9800004, 980000401, typed(0, uid=-1, caller=PLAIN), prepare=make_unready),
     Case("release when not ready", 9800004, 980000401, lambda m: m.release(700, 71, TIMER), prepare=make_unready),
@@ -230,12 +226,6 @@ def test_the_longest_texts_are_fine() -> None:
     record = manager.find_app(800)
     assert record is not None
     assert (record.bundle, record.grants[0].reason) == (NEAR_LONG, "é" * 512)
-
-
-def test_a_failing_recorder_is_the_cause() -> None:
-    manager, _ = make_manager(recorder=refusing_recorder)
-    error = refusal(lambda: manager.apply(800, 81, GPS, 40))
-    assert isinstance(error.__cause__, OSError)
 
 
 def test_what_was_due_is_reported_in_spite_of_an_error() -> None:

@@ -88,10 +88,6 @@ PYTHON = {
         manager.apply(1, 1, CPU, 5)
         start(lambda: manager.release(1, 1, CPU))
         """,
-    "recorder": """
-        manager = Manager(recorder=stay)
-        start(lambda: manager.apply(1, 1, CPU, 5))
-        """,
     "now": """
         class Clock:
             now = staticmethod(stay)
@@ -136,24 +132,3 @@ def test_the_end_comes_in_the_middle_of_a_call(name: str) -> None:
 @pytest.mark.parametrize("name", PYTHON)
 def test_the_end_comes_in_the_middle_of_python_that_a_call_runs(name: str) -> None:
     run(PYTHON[name], times=2)
-
-
-def test_nobody_waits_for_a_thread_that_the_end_has_stopped() -> None:
-    # The recorder's turn is never over. Whoever is let go of by the interpreter itself is refused.
-    run(
-        """
-        class Last:
-            def __del__(self):
-                try:
-                    self.manager.count(GPS)
-                except grantwheel.BusinessError as error:
-                    assert error.code == 9800004, error
-                else:
-                    raise AssertionError("not refused")
-        manager = Manager(recorder=stay)
-        sys.last = Last()
-        sys.last.manager = manager
-        start(lambda: manager.apply(1, 1, CPU, 5))
-        """,
-        times=1,
-    )

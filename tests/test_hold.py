@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 import grantwheel
-from grantwheel import Cause, Command, Manager, ManualClock, Policy, ResourceType
+from grantwheel import Cause, Manager, ManualClock, Policy, ResourceType
 from grantwheel.hold import Hold
 from support import ALL, AUDIO, CPU, GPS, TIMER, Hook, brief, check_error, make_manager, refusal
 
@@ -378,23 +378,6 @@ def test_the_quota_is_asked_and_may_stop_a_hold_in_between() -> None:
     assert [event.cause for event in manager.drain()] == ["apply", "app_stopped"]
 
 
-def test_a_recorder_sees_what_was_renewed_and_nothing_of_what_was_lost() -> None:
-    seen: list[Command] = []
-    manager, clock = make_manager(recorder=seen.append)
-    with hold(manager, GPS | AUDIO):
-        manager.admin_reset_app(UID, GPS)
-        later(manager, clock, THIRD)
-        manager.admin_reset_app(UID, AUDIO)
-        later(manager, clock, THIRD)
-    commands = [(command.kind, command.mask) for command in seen]
-    assert commands == [
-        ("apply", GPS | AUDIO),
-        ("admin_reset_app", GPS),
-        ("apply", AUDIO),
-        ("admin_reset_app", AUDIO),
-    ]
-
-
 def test_the_schedule_does_not_grow_with_holds_that_have_ended() -> None:
     manager, clock = make_manager()
     with hold(manager):
@@ -462,8 +445,8 @@ class TestRenew:
         assert remaining(manager) == [TTL]
         clock.set(50 + TTL)
         assert manager.renew(UID, PID, GPS | AUDIO, TTL) == 0
-        assert [event.kind for event in manager.drain()] == ["app_apply"]
-        assert manager.advance() == 1
+        assert [event.cause for event in manager.drain()] == ["apply", "expired"]
+        assert manager.advance() == 0
         manager.validate()
 
     def test_it_looks_where_an_apply_would_go(self) -> None:

@@ -1,4 +1,4 @@
-"""Holds beside the quota hook and the recorder: what changes while these run, what they raise, what waits for them."""
+"""Holds beside the quota hook: what changes while it runs, what it raises, what waits for it."""
 
 import gc
 import threading
@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 import grantwheel
-from grantwheel import Command, Manager, ManualClock, Policy, ResourceType
+from grantwheel import Manager, ManualClock, Policy, ResourceType
 from grantwheel.hold import Hold
 from support import AUDIO, CPU, GPS, Hook, check_error, make_manager, refusal
 from waiting import PATIENCE
@@ -188,47 +188,6 @@ def test_a_hold_that_is_collected_while_the_hook_runs_is_released(
     assert (manager.app_mask(2000), manager.app_mask(UID)) == (0, CPU)
 
 
-@DROPPED
-def test_a_hold_that_is_collected_while_the_recorder_runs_is_released(make: Callable[[Manager, int], object]) -> None:
-    seen: list[tuple[str, int]] = []
-    garbage: object = None
-
-    def record(command: Command) -> None:
-        nonlocal garbage
-        seen.append((command.kind, command.uid))
-        if command.uid == UID:
-            garbage = None
-            gc.collect()
-
-    manager, _ = make_manager(recorder=record)
-    garbage = make(manager, GPS)
-    manager.apply(UID, PID, CPU, TTL)
-    assert manager.app_mask(2000) == 0
-    assert seen == [("apply", 2000), ("apply", UID), ("release", 2000)]
-
-
-def test_a_hold_that_is_dropped_beside_a_recorder_of_another_thread_waits_for_nobody() -> None:
-    inside, go_on = threading.Event(), threading.Event()
-
-    def record(command: Command) -> None:
-        if command.uid == 3000:
-            inside.set()
-            assert go_on.wait(PATIENCE)
-
-    manager, _ = make_manager(recorder=record)
-    held: Hold | None = hold(manager, GPS).__enter__()
-    thread = threading.Thread(target=lambda: manager.apply(3000, 1, CPU, TTL))
-    thread.start()
-    assert inside.wait(PATIENCE)
-    held = None  # the other one has its turn
-    gc.collect()
-    assert held is None
-    assert manager.app_mask(UID) == GPS
-    go_on.set()
-    thread.join()
-    assert manager.app_mask(UID) == 0
-
-
 @pytest.mark.parametrize("error", [ValueError("no"), SystemExit(3)])
 def test_a_hook_that_raises_at_the_end_has_not_refused(error: BaseException, caplog: pytest.LogCaptureFixture) -> None:
     def fail() -> None:
@@ -273,18 +232,6 @@ def test_a_hook_that_exits_in_a_renewal_is_a_renewal_that_failed(caplog: pytest.
         manager.renew_holds()
         assert held.failure is None
     assert manager.app_mask(UID) == 0
-
-
-def test_a_recorder_that_fails_at_the_end_lets_the_grant_run_out(caplog: pytest.LogCaptureFixture) -> None:
-    def record(command: Command) -> None:
-        if command.kind == "release":
-            raise ValueError("disk full")
-
-    manager, _ = make_manager(recorder=record)
-    with hold(manager, GPS):
-        pass
-    assert manager.app_mask(UID) == GPS
-    assert "disk full" in caplog.text
 
 
 def test_a_refusal_of_a_hold_is_counted_as_those_of_calls_are() -> None:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from grantwheel import Command, Manager, Policy
+from grantwheel import Manager, Policy
 from grantwheel.hold import Hold
 from interrupting import at_each_instruction, interrupt
 from support import AUDIO, CPU, GPS, Hook, make_manager
@@ -190,23 +190,6 @@ def test_a_hook_that_is_interrupted_in_a_finaliser_is_told(interrupts_in_finalis
     gc.collect()
     assert is_all_over(manager)
     assert interrupts_in_finalisers == [KeyboardInterrupt]
-
-
-@pytest.mark.parametrize("form", [plainly, on_a_loop])
-def test_a_recorder_that_is_interrupted(form: Callable[[Manager], None]) -> None:
-    seen: list[str] = []
-
-    def record(command: Command) -> None:
-        seen.append(command.kind)
-        if seen.count(command.kind) == 1:
-            raise KeyboardInterrupt
-
-    manager, _ = make_manager(recorder=record)
-    for _ in range(2):
-        with pytest.raises(KeyboardInterrupt):
-            form(manager)
-        assert is_all_over(manager)
-    assert seen == ["apply", "apply", "release", "release"]
 
 
 @contextlib.contextmanager

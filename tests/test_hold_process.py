@@ -13,6 +13,7 @@ import pytest
 
 from grantwheel import BusinessError, Manager, Policy
 from grantwheel.hold import Hold
+from journals import ScriptedLog, appends, doing
 from support import CPU, GPS
 from waiting import loop_threads
 
@@ -24,10 +25,32 @@ def hold(manager: Manager, mask: int = GPS) -> Hold:
     return manager.hold(mask, uid=UID, pid=PID, timeout_ms=600_000)
 
 
+# A log that says what is on record, event by event.
+PRINTING = """
+import grantwheel
+
+class Printing:
+    def __init__(self, words):
+        self.follower = grantwheel.Follower()
+        self.words = words
+
+    def last(self):
+        return self.follower.position
+
+    def append(self, after, group):
+        before = self.follower.last_sequence
+        self.follower.feed(group)
+        for event in self.follower.read(before)[0]:
+            print(self.words(event), flush=True)
+"""
+
+
 def test_the_exit_of_the_interpreter_ends_holds() -> None:
-    script = """
+    script = (
+        PRINTING
+        + """
 import threading, grantwheel
-manager = grantwheel.Manager(recorder=lambda command: print(command.kind, command.mask, flush=True))
+manager = grantwheel.Manager(log=Printing(lambda event: f"{event.cause.value} {int(event.mask)}"))
 
 def hold():
     with manager.hold(32, timeout_ms=90):
@@ -40,6 +63,7 @@ inside.wait()
 kept = manager.hold(64)
 kept.__enter__()
 """
+    )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False, timeout=SECONDS)
     assert (done.returncode, done.stderr) == (0, "")
     lines = done.stdout.splitlines()
@@ -47,7 +71,9 @@ kept.__enter__()
     assert {"apply 32", "apply 64"} == set(lines[:-2])
 
 
-EXITING = """
+EXITING = (
+    PRINTING
+    + """
 import sys, threading, grantwheel
 
 grantwheel._process._EXIT_S = 0.5
@@ -64,7 +90,7 @@ class Hook:
         pass
 
 manager = grantwheel.Manager(
-    policy=grantwheel.Policy(quota=Hook()), recorder=lambda command: print(command.kind, command.uid, flush=True)
+    policy=grantwheel.Policy(quota=Hook()), log=Printing(lambda event: f"{event.cause.value} {event.uid}")
 )
 kept = manager.hold(64, uid=1000).__enter__()
 stuck = manager.hold(1, uid=2000)
@@ -74,6 +100,7 @@ if sys.argv[1] == "begin":
 else:
     stuck.__enter__()
 """
+)
 
 
 @pytest.mark.parametrize("when", ["begin", "end"])
@@ -135,12 +162,12 @@ def test_in_the_child_of_a_fork_holds_are_refused_and_left_alone() -> None:
 
 
 @pytest.mark.parametrize("also", [0, 1])
-def test_a_child_that_is_made_while_the_hook_or_the_recorder_runs_does_not_hang(also: int) -> None:
+def test_a_child_that_is_made_while_the_hook_or_the_log_runs_does_not_hang(also: int) -> None:
     # A lock that was held at the fork is never let go of in the child.
     inside, go_on = threading.Event(), threading.Event()
 
     def wait(*_: object) -> bool:
-        if threading.current_thread().name == "waiting":
+        if threading.current_thread().name == "waiting" or len(log.groups) == 1:
             inside.set()
             assert go_on.wait(SECONDS)
         return True
@@ -151,7 +178,8 @@ def test_a_child_that_is_made_while_the_hook_or_the_recorder_runs_does_not_hang(
         def settle(self, uid: int, /) -> None:
             pass
 
-    manager = Manager(policy=Policy(quota=Waiting())) if also == 0 else Manager(recorder=wait)
+    log = ScriptedLog(otherwise=appends if also == 0 else doing(wait))
+    manager = Manager(policy=Policy(quota=Waiting())) if also == 0 else Manager(log=log)
     with hold(manager) as held:
         thread = threading.Thread(target=lambda: hold(manager, CPU).__enter__().__exit__(), name="waiting")
         thread.start()

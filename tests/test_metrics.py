@@ -10,7 +10,7 @@ import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
 import grantwheel
-from grantwheel import LatenessCounts, Manager, Policy
+from grantwheel import LatenessCounts, Manager, MemoryLog, Policy
 from grantwheel.metrics import Collector
 from support import AUDIO, CPU, GPS, MAIL, PLAIN, TIMER, filled, make_manager, refusal, request
 
@@ -80,9 +80,9 @@ def test_refused_calls_are_counted_by_code() -> None:
         assert refused(manager) == dict(sorted(expected.items(), key=lambda item: CODES.index(item[0])))
 
 
-@pytest.mark.parametrize("recorder", [None, print])
-def test_refused_calls_of_a_batch_are_counted_one_by_one(recorder: Any) -> None:
-    manager, _ = make_manager(policy=Policy(default_allowed=[6]), recorder=recorder)
+@pytest.mark.parametrize("has_log", [False, True])
+def test_refused_calls_of_a_batch_are_counted_one_by_one(has_log: bool) -> None:
+    manager, _ = make_manager(policy=Policy(default_allowed=[6]), log=MemoryLog() if has_log else None)
     uids, masks = array("q", [1, -1, 3, 4]), array("i", [GPS, GPS, AUDIO, 0])
     pids, timeouts = array("i", [1] * 4), array("i", [5] * 4)
     assert manager.apply_many(uids, pids, masks, timeouts).tolist() == [GPS, -18700001, -201, -18700001]

@@ -18,8 +18,9 @@ from typing import Any
 
 import pytest
 
-from grantwheel import BusinessError, Cause, Command, Manager, _core, processes
+from grantwheel import BusinessError, Cause, Manager, _core, processes
 from grantwheel.linux.procfs import Identity, read_identity
+from journals import ScriptedLog, appends, refuses
 from support import CPU, GPS, TIMER, check_error, refusal
 from waiting import loop_threads, wait_for
 
@@ -282,32 +283,24 @@ def test_a_death_that_could_not_be_recorded_is_told_again(
     start: Start, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr("grantwheel.run.loop._PAUSE_MS", 10)
-    broken = threading.Event()
-    broken.set()
-
-    def record(command: Command) -> None:
-        if command.kind == "process_died" and broken.is_set():
-            raise OSError("the disk is full")
-
-    manager = Manager(recorder=record)
+    log = ScriptedLog()
+    manager = Manager(log=log)
     child = start()
     watch = processes.watch(manager, child.pid)
     manager.apply(watch.uid, child.pid, CPU, TTL, process=True)
+    log.otherwise = refuses
     child.kill()
     wait_for(lambda: "failed; it is tried again" in caplog.text)
     assert manager.process_mask(child.pid) == CPU
     assert watch.state == "watching"
-    broken.clear()
+    log.otherwise = appends
     wait_for(lambda: watch.state == "died")
     assert manager.process_mask(child.pid) == 0
     caplog.clear()  # what was logged refers to the manager, and so keeps its descriptors open
 
 
 def test_a_watch_whose_death_could_not_be_told_can_be_cancelled(start: Start, caplog: pytest.LogCaptureFixture) -> None:
-    def record(command: Command) -> None:
-        raise OSError("the disk is full")
-
-    manager = Manager(recorder=record)
+    manager = Manager(log=ScriptedLog(otherwise=refuses))
     child = start()
     watch = processes.watch(manager, child.pid)
     child.kill()

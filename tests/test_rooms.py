@@ -138,6 +138,7 @@ PACKAGE_MAY_USE = {
     "linux": {"_core"},
     "events": FOUNDATION | {"types"},
     "run": FOUNDATION | {"events", "linux", "types"},
+    "follower": FOUNDATION,
     "hold": FOUNDATION | VALUES | {"run"},
     "manager": FOUNDATION | VALUES | words("events hold listing run"),
     "aio": FOUNDATION | VALUES | words("events run manager"),

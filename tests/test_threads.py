@@ -16,7 +16,7 @@ from functools import partial
 import pytest
 
 from capi_manager import CapiManager
-from grantwheel import BusinessError, Caller, Cause, Event, EventKind, Manager, ManualClock, Policy
+from grantwheel import BusinessError, Caller, Cause, Event, EventKind, Manager, ManualClock, MemoryLog, Policy, replay
 from support import AUDIO, CPU, GPS, TIMER, Hook, make_manager, refusal
 from waiting import PATIENCE, wait_for
 
@@ -274,12 +274,8 @@ def test_managers_come_and_go_on_a_clock_that_another_thread_sets() -> None:
 
 
 def test_a_record_of_many_threads_leads_to_the_same_state() -> None:
-    commands: list[tuple[int, str, int, int, int]] = []
-    manager, clock = make_manager(
-        recorder=lambda command: commands.append(
-            (command.now, command.kind, command.uid, command.mask, command.timeout_ms)
-        )
-    )
+    log = MemoryLog()
+    manager, clock = make_manager(log=log)
 
     def change(number: int) -> Callable[[], None]:
         dice = random.Random(f"{SEED} {number}")
@@ -296,17 +292,12 @@ def test_a_record_of_many_threads_leads_to_the_same_state() -> None:
             clock.advance(1)
 
     at_once(*map(change, range(4)), go_on)
-    replayed, replay_clock = make_manager()
-    for now, kind, uid, mask, timeout_ms in commands:
-        replay_clock.set(now)
-        if kind == "apply":
-            replayed.apply(uid, 1, mask, timeout_ms)
-        else:
-            replayed.release(uid, 1, mask)
-    replay_clock.set(clock.now())
-    assert len(commands) == 4 * 2 * 200
-    assert replayed.records() == manager.records()
-    assert replayed.drain() == manager.drain()
+    follower = replay(group for _, group in log.read())
+    assert follower.records(now_ms=clock.now()) == manager.records()
+    manager.advance()
+    for _, group in log.read(follower.position):
+        follower.feed(group)
+    assert follower.read(0)[0] == manager.drain()
 
 
 def test_managers_of_the_c_abi_have_nothing_in_common() -> None:

@@ -4,7 +4,7 @@ from array import array
 
 import pytest
 
-from grantwheel import Caller, Command, Policy, ResourceType
+from grantwheel import Caller, MemoryLog, Policy, ResourceType, replay
 from support import ALL, AUDIO, CPU, GPS, MAIL, MAPS, Hook, check_refused, make_manager, request, state, unchanged
 
 LIMITS = {"org.tide.mail": {ResourceType.GPS: 100, ResourceType.CPU: 10}}
@@ -116,20 +116,14 @@ def test_the_quota_is_asked_with_its_four_arguments_for_what_is_granted() -> Non
     assert len(hook.calls) == 1
 
 
-def test_a_recorder_gets_what_was_decided_and_a_replay_does_the_same() -> None:
-    commands: list[Command] = []
-    manager, _ = make_manager(policy=CAPPING, recorder=commands.append)
+def test_what_was_decided_is_on_record_and_a_replay_does_the_same() -> None:
+    log = MemoryLog()
+    manager, _ = make_manager(policy=CAPPING, log=log)
     manager.apply(700, 71, GPS | CPU | AUDIO, 500, persist=True, reason="nav")
     manager.apply(700, 71, AUDIO, 500)
-    assert commands[0].caps_ms == ((ResourceType.CPU, 10), (ResourceType.GPS, 100))
-    assert commands[1].caps_ms == ()
-    again, _ = make_manager()
-    for one in commands:
-        again.set_policy(Policy(default_timeout_max_ms=dict(one.caps_ms)))
-        caller = Caller(bundle=one.bundle, system_app=True)
-        again.apply(one.uid, one.pid, one.mask, one.timeout_ms, persist=one.persist, reason=one.reason, caller=caller)
-    assert again.records() == manager.records()
-    assert again.drain() == manager.drain()
+    follower = replay(group for _, group in log.read())
+    assert follower.records() == manager.records()
+    assert follower.read(0)[0] == manager.drain()
 
 
 @pytest.mark.parametrize("timeout", [1, 99, 100])

@@ -133,7 +133,7 @@ void bind_administration(ManagerClass& bound) {
             "Drop the process record of a process that has died. A record of another uid stays: its pid was reused.\n\n"
             "Returns\n-------\nint\n    The types that were removed; 0 when it held nothing, which is fine.\n\n"
             "Raises\n------\n"
-            "BusinessError\n    18700001: uid or pid out of range. 9800003: the recorder failed. 9800004: closed.\n"
+            "BusinessError\n    18700001: uid or pid out of range. 9800003: not in the log. 9800004: closed.\n"
             "ValueError\n    The clock has run backwards or out of range.")
         .def("app_stopped", counting<&app_stopped>, py::arg("uid"),
              "Release everything of an application but the retained types, with all its processes.\n\n"
@@ -147,13 +147,13 @@ void bind_administration(ManagerClass& bound) {
         .def("admin_reset_all", counting<&admin_reset_all>,
              "Release everything of everyone: all app records, then all process records, whatever the policy says.\n\n"
              "Returns\n-------\nint\n    The types that were removed, over all records.\n\n"
-             "Raises\n------\nBusinessError\n    9800003: the recorder failed. 9800004: closed.\n"
+             "Raises\n------\nBusinessError\n    9800003: not in the log. 9800004: closed.\n"
              "ValueError\n    The clock has run backwards or out of range.")
         .def("admin_reset_app", counting<&admin_reset_app>, py::arg("uid"), py::arg("mask"),
              "Release types of one app record, its processes left alone, whatever the policy says.\n\n"
              "Returns\n-------\nint\n    The types that were removed.\n\n"
              "Raises\n------\n"
-             "BusinessError\n    18700001: uid out of range, or mask not within 1..511. 9800003: the recorder failed.\n"
+             "BusinessError\n    18700001: uid out of range, or mask not within 1..511. 9800003: not in the log.\n"
              "    9800004: closed.\n"
              "ValueError\n    The clock has run backwards or out of range.")
         .def("admin_reset_process", counting<&admin_reset_process>, py::arg("pid"), py::arg("mask"),

@@ -1,5 +1,6 @@
 #include "bindings/arguments.hpp"
 
+#include <bit>
 #include <limits>
 
 #include "bindings/gil.hpp"
@@ -115,6 +116,18 @@ std::size_t to_limit(PyObject* value, const char* name) {
     const std::int64_t limit = to_int64(value, name);
     if (limit < 0) throw py::value_error(std::string(name) + " must not be negative");
     return static_cast<std::size_t>(limit);
+}
+
+std::uint32_t to_key(const py::object& value, const char* name, std::int64_t most) {
+    const std::int64_t key = to_int64(value.ptr(), name);
+    if (key < 0 || key > most) throw Refusal(Status::identity_invalid);
+    return static_cast<std::uint32_t>(key);
+}
+
+Mask to_one_type(const py::object& value) {
+    const Mask mask = to_mask(value.ptr(), "resource_type");
+    if (mask > type::ALL || std::popcount(mask) != 1) throw py::value_error("resource_type must be one ResourceType");
+    return mask;
 }
 
 bool to_bool(PyObject* value, const char* name, bool otherwise) {

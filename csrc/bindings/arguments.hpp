@@ -83,6 +83,11 @@ private:
 // At most so many; None for no limit. ValueError below 0.
 [[nodiscard]] std::size_t to_limit(PyObject* value, const char* name);
 
+// A uid or a pid, 0 to `most`. Refusal out of range.
+[[nodiscard]] std::uint32_t to_key(const py::object& value, const char* name, std::int64_t most);
+// The bit of one type. ValueError for another mask.
+[[nodiscard]] Mask to_one_type(const py::object& value);
+
 // A bool and nothing else; `otherwise` when left out.
 [[nodiscard]] bool to_bool(PyObject* value, const char* name, bool otherwise);
 // The UTF-8 of a str, as long as it lives; empty when left out. One that cannot be encoded is refused with

@@ -11,59 +11,49 @@ void Shell::ask_quota(Batch& batch) const {
     }
 }
 
-// What is on record is carried out, so a row that cannot be recorded is refused alone, and with an interrupt all rows that
-// come after it.
-void Shell::record(Batch& batch, Instant now) const {
-    bool is_interrupted = false;
-    for (Admission& row : batch.rows()) {
-        if (Batch::is_refused(row)) continue;
-        if (is_interrupted) {
-            Batch::refuse(row, Status::transaction_failed);
-            continue;
-        }
-        try {
-            record(row.command, now);
-        } catch (const Refusal& refusal) {
-            Batch::refuse(row, refusal.status());
-        } catch (const std::bad_alloc&) {
-            Batch::refuse(row, Status::out_of_memory);
-        } catch (const py::error_already_set& interrupt) {
-            raise_afterwards(interrupt);
-            is_interrupted = true;
-            Batch::refuse(row, Status::transaction_failed);
-        }
+std::vector<Result> Shell::change_many(const Requests& rows) {
+    if (!has_quota()) {
+        std::vector<Result> results(rows.count);
+        finish(unlocked_by(begin(), [&](const Manager&, Instant) { return gate_->stage_many(rows); }), results);
+        return results;
     }
+    Batch batch(rows);
+    unlocked_by(begin(), [&](const Manager& manager, Instant now) {
+        check(manager.admit_each(rows, now, [&](std::size_t, const Admission& admission) { batch.add(admission); }));
+        return true;
+    });
+    ask_quota(batch);
+    carry_out(batch);
+    return std::move(batch.results());
 }
 
-void Shell::change_in_steps(Batch& batch) {
-    ask_quota(batch);
-    Ended ended;
-    const auto carry_out = [&](Session session) {
-        return unlocked_by(std::move(session), [&](Manager& manager, Instant now) {
-            for (Admission& row : batch.rows()) {
-                if (Batch::is_refused(row)) continue;
-                Batch::answer(row, manager.execute(row, now));
-                note_ended(manager, ended);
-            }
-            return true;
-        });
-    };
-    if (recorder_) {
-        const Turn turn(*this);
-        Instant now = 0;
-        {
-            const Session session = begin();
-            now = session.now;
-            if (quota_) make_room(session.manager, ended, batch.rows().size());
-        }
-        record(batch, now);
-        Locked locked = lock();
-        carry_out({std::move(locked.lock), locked.manager, now});
-    } else {
-        Session session = begin();
-        if (quota_) make_room(session.manager, ended, batch.rows().size());
-        carry_out(std::move(session));
+void Shell::finish(const Staged& staged, std::span<Result> results) {
+    if (staged.status != Status::ok) throw refusal(staged.status);
+    if (gate_->is_in_log()) {
+        abandon(staged.ticket);
+        return;
     }
+    const Answer answer = await(staged.ticket, results);
+    settle_logged();
+    if (answer.status != Status::ok) throw refusal(answer.status);
+}
+
+void Shell::carry_out(Batch& batch) {
+    if (log_ != nullptr) {
+        const auto stage = [&](const Manager&, Instant) { return gate_->stage_many(batch.rows(), batch.is_apply()); };
+        finish(unlocked_by(begin(), stage), batch.results());
+        return;
+    }
+    Ended ended;
+    Session session = begin();
+    make_room(session.manager, ended, batch.rows().size());
+    unlocked_by(std::move(session), [&](Manager& manager, Instant now) {
+        for (std::size_t i = 0; i < batch.rows().size(); ++i) {
+            batch.results()[i] = manager.execute(batch.rows()[i], now);
+            note_ended(manager, ended);
+        }
+        return true;
+    });
     settle(ended);
 }
 

@@ -1,4 +1,4 @@
-// The rows of a batch that takes steps: what was admitted of each, and then what has become of it.
+// The rows of a batch that the hook is asked about: what was admitted of each.
 #pragma once
 
 #include <deque>
@@ -11,9 +11,9 @@ namespace grantwheel::bindings {
 
 class Batch {
 public:
-    explicit Batch(std::size_t count) { rows_.reserve(count); }
+    explicit Batch(const Requests& rows) : is_apply_(rows.is_apply), results_(rows.count) { rows_.reserve(rows.count); }
 
-    // Pre: fewer than `count` have been added.
+    // Pre: fewer than that have been added.
     void add(const Admission& admission) {
         Admission& row = rows_.emplace_back(admission);
         std::string_view& bundle = row.command.bundle;
@@ -22,17 +22,18 @@ public:
         bundle = bundles_.back();
     }
     [[nodiscard]] std::vector<Admission>& rows() noexcept { return rows_; }
+    [[nodiscard]] bool is_apply() const noexcept { return is_apply_; }
 
     [[nodiscard]] static bool is_refused(const Admission& row) noexcept { return row.status != Status::ok; }
     static void refuse(Admission& row, Status status) noexcept { row.status = status; }
-    static void answer(Admission& row, Result result) noexcept {
-        row.status = result.status;
-        row.command.mask = result.mask;
-    }
-    [[nodiscard]] Result result(std::size_t i) const noexcept { return {rows_[i].status, rows_[i].command.mask}; }
+
+    // What has become of each, to be filled in. It is there beforehand: what has been carried out can fail no more.
+    [[nodiscard]] std::vector<Result>& results() noexcept { return results_; }
 
 private:
+    bool is_apply_;
     std::vector<Admission> rows_;
+    std::vector<Result> results_;
     std::deque<std::string> bundles_;
 };
 

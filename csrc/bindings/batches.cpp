@@ -110,9 +110,8 @@ void change_many(Shell& shell, const Results& results, const Requests& rows) {
         return true;
     });
     if (is_done) return;
-    shell.change_many(
-        rows.count, [&](const Manager& manager, Instant now, std::size_t i) { return manager.admit_row(rows, i, now); },
-        [&](std::size_t i, Result result) { results.set(i, result); });
+    const std::vector<Result> answers = shell.change_many(rows);
+    for (std::size_t i = 0; i < answers.size(); ++i) results.set(i, answers[i]);
 }
 
 PyObject* apply_many(PyObject* self, PyObject* const* arguments, Py_ssize_t count, PyObject* keywords) {
@@ -177,9 +176,9 @@ PyObject* app_masks(PyObject* self, PyObject* const* arguments, Py_ssize_t count
         Results results(out, users.size(), shell.tally().refusals);
         std::vector<Result> masks;
         masks.reserve(users.size());
-        shell.look_in_slices([&](const Manager& manager, Instant now) {
-            check(manager.engine().check_time(now));
-            return read_slice(manager.engine(), now, users, masks);
+        shell.look_in_slices([&](const Engine& engine, Instant now) {
+            check(engine.check_time(now));
+            return read_slice(engine, now, users, masks);
         });
         for (std::size_t i = 0; i < masks.size(); ++i) results.set(i, masks[i]);
         return results.take();

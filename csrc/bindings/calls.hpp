@@ -21,6 +21,30 @@ PyCFunction as_c_function(Function* function) {
 // The shell behind `self`, which CPython has checked to be an instance of the bound class.
 [[nodiscard]] Shell& shell_of(PyObject* self);
 
+// Does the work of one call of Python's, and counts its refusal.
+template <typename Work>
+auto counted(Shell& shell, Work&& work) {
+    try {
+        return work();
+    } catch (Refusal& refusal) {
+        shell.tally().refusals.note(refusal.status());
+        if (refusal.status() == Status::out_of_memory) shell.name_limit(refusal);
+        throw;
+    }
+}
+
+template <auto function>
+struct Counting;
+template <typename Result, typename... Arguments, Result (*function)(Shell&, Arguments...)>
+struct Counting<function> {
+    static Result call(Shell& shell, Arguments... arguments) {
+        return counted(shell, [&] { return function(shell, arguments...); });
+    }
+};
+// A function that pybind11 binds, with its refusals counted.
+template <auto function>
+inline constexpr auto counting = &Counting<function>::call;
+
 inline PyObject* as_answer(Mask mask) noexcept { return mask_int(mask).release().ptr(); }
 inline PyObject* as_answer(py::object object) noexcept { return object.release().ptr(); }
 // The body of a fast method: `work(shell)`, which answers a mask or an object, with its refusal counted.
@@ -45,5 +69,6 @@ void bind_leases(py::module_& module);                        // Lease
 void bind_descriptors(py::module_& module);                   // Descriptor, and what gives one
 void bind_schedules(py::module_& module);                     // Schedule
 void bind_groups(py::module_& module);                        // Groups
+void bind_followers(py::module_& module);                     // Follower, Sections
 
 }  // namespace grantwheel::bindings

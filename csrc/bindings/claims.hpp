@@ -30,9 +30,10 @@ public:
     struct Claim {
         Generation generation = 0;
         std::uint32_t holds = 0;
+        std::uint32_t coming = 0;  // those whose begin is staged, and not yet carried out
     };
 
-    // Room for grants that are not known yet, so that `join` can fail no more.
+    // Room for grants that are not known yet, so that `expect` can fail no more.
     class Room {
     public:
         // May throw bad_alloc.
@@ -43,15 +44,27 @@ public:
         std::map<Key, Claim> claims_;
     };
 
-    // One more holds it. Pre: `room` has its key.
-    Generation join(const Key& key, Room& room) noexcept {
+    // One more is about to hold it: who leaves from now on leaves it to that one. Pre: `room` has its key.
+    void expect(const Key& key, Room& room) noexcept {
         auto place = claims_.find(key);
         if (place == claims_.end()) {
             place = claims_.insert(room.claims_.extract(key)).position;
             place->second.generation = ++last_generation_;
         }
-        ++place->second.holds;
-        return place->second.generation;
+        ++place->second.coming;
+    }
+    // It holds it. Pre: it was expected.
+    Generation arrive(const Key& key) noexcept {
+        Claim& claim = claims_.find(key)->second;
+        --claim.coming;
+        ++claim.holds;
+        return claim.generation;
+    }
+    // It does not. The grant, if it is there all the same, is for whoever else holds it, or to be released.
+    Generation stay_away(const Key& key) noexcept {
+        Claim& claim = claims_.find(key)->second;
+        --claim.coming;
+        return claim.generation;
     }
     // Whether a grant is there still, as far as anybody has looked.
     [[nodiscard]] bool has(const Key& key, Generation generation) const noexcept {
@@ -62,13 +75,22 @@ public:
         const auto place = find(key, generation);
         if (place != claims_.end()) --place->second.holds;
     }
-    // Whether it is there, and nobody holds it any more.
+    // Whether it is there, and nobody holds it any more, nor is about to.
     [[nodiscard]] bool is_free(const Key& key, Generation generation) const noexcept {
         const auto place = find(key, generation);
-        return place != claims_.end() && place->second.holds == 0;
+        return place != claims_.end() && place->second.holds == 0 && place->second.coming == 0;
     }
-    // The grant has gone, to all who held it.
-    void end(const Key& key) noexcept { claims_.erase(key); }
+    // The grant has gone, to all who held it; those who are about to will hold another one.
+    void end(const Key& key) noexcept {
+        const auto place = claims_.find(key);
+        if (place == claims_.end()) return;
+        if (place->second.coming == 0) {
+            claims_.erase(place);
+        } else {
+            place->second.generation = ++last_generation_;
+            place->second.holds = 0;
+        }
+    }
     void forget_if_free(const Key& key, Generation generation) noexcept {
         if (is_free(key, generation)) claims_.erase(key);
     }

@@ -71,10 +71,13 @@ py::object get_all(Shell& shell, PyObject* who) {
     return as_query([&] {
         const CallerArgument given = to_caller(who, Status::query_parcel_failed);
         OwnedViews views;
-        shell.look_at_processes([&](const Manager& manager, Instant now) {
+        const auto uid_of = [&](const Manager& manager, Instant now) {
             const Caller caller = caller_of(given, manager);
             check(manager.admit_query(caller, now));
-            views.add_uid(manager.engine(), static_cast<std::uint32_t>(caller.uid), now);
+            return static_cast<std::uint32_t>(caller.uid);
+        };
+        shell.look_at_processes(uid_of, [&](const Engine& engine, std::uint32_t uid, Instant now) {
+            views.add_uid(engine, uid, now);
             return true;
         });
         py::list rows;

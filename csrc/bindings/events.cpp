@@ -5,10 +5,9 @@
 
 #include "bindings/arguments.hpp"
 #include "bindings/calls.hpp"
+#include "bindings/event_lists.hpp"
 #include "bindings/instances.hpp"
-#include "bindings/vocabulary.hpp"
 #include "host/cursor.hpp"
-#include "host/owned_events.hpp"
 
 namespace grantwheel::bindings {
 
@@ -73,76 +72,6 @@ std::uint64_t for_each_event(const Ring& ring, const Range& range, Take&& take) 
         }
     }
     return range.end();
-}
-
-py::list list_of(const OwnedEvents& events) {
-    py::list result(events.size());
-    std::string_view previous;
-    py::object bundle = make_text(previous);
-    std::size_t place = 0;
-    for (const Event& event : events.events()) {
-        if (event.bundle != previous) bundle = make_text(event.bundle);
-        previous = event.bundle;
-        PyList_SET_ITEM(result.ptr(), static_cast<Py_ssize_t>(place++), make_event(event, bundle).release().ptr());
-    }
-    return result;
-}
-
-// One field of many events, as memory that becomes a buffer of Python's.
-template <typename T>
-class Column {
-public:
-    void reserve(std::size_t count) { values_.reserve(count); }
-    template <typename Value>
-    void add(Value value) {
-        values_.push_back(static_cast<T>(value));
-    }
-    [[nodiscard]] std::size_t size() const noexcept { return values_.size(); }
-    // A memoryview of its own copy, with the format of `struct`.
-    [[nodiscard]] py::object buffer(const char* format) const {
-        const py::bytes bytes(reinterpret_cast<const char*>(values_.data()), values_.size() * sizeof(T));
-        return py::memoryview(bytes).attr("cast")(format);
-    }
-
-private:
-    std::vector<T> values_;
-};
-
-struct ColumnsOfEvents {
-    Column<std::uint64_t> sequence, time;
-    Column<std::uint8_t> kind, cause;
-    Column<std::uint32_t> uid, pid;
-    Column<std::uint16_t> mask;
-    Column<std::int8_t> cpu_level;
-
-    [[nodiscard]] std::size_t size() const noexcept { return sequence.size(); }
-    void reserve(std::size_t count) {
-        sequence.reserve(count);
-        time.reserve(count);
-        kind.reserve(count);
-        cause.reserve(count);
-        uid.reserve(count);
-        pid.reserve(count);
-        mask.reserve(count);
-        cpu_level.reserve(count);
-    }
-    void add(const Event& event) {
-        sequence.add(event.sequence);
-        time.add(event.time);
-        kind.add(event.kind);
-        cause.add(event.cause);
-        uid.add(event.uid);
-        pid.add(event.pid);
-        mask.add(event.mask);
-        cpu_level.add(event.cpu_level);
-    }
-};
-
-py::object list_of(const ColumnsOfEvents& events) {
-    return make_named(
-        vocabulary().EventColumns,
-        {events.sequence.buffer("Q"), events.time.buffer("Q"), events.kind.buffer("B"), events.cause.buffer("B"),
-         events.uid.buffer("I"), events.pid.buffer("I"), events.mask.buffer("H"), events.cpu_level.buffer("b")});
 }
 
 // (events, how many were missed before them, after which event to go on)

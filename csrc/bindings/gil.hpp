@@ -93,8 +93,33 @@ private:
     Instant last_ = monotonic_now();
 };
 
+// Whether the interpreter is going down: nobody but the thread that ends it will run Python again.
+[[nodiscard]] bool is_python_ending() noexcept;
+// Tries for a second; then Refusal: whoever is in the way may stay for ever.
+void wait_at_the_end(bool (*try_it)(void* context), void* context);
+
 // Takes a mutex that another thread has, and waits for it without the GIL. When the interpreter is going down, whoever has
 // it may stay for ever: then Refusal after a second.
-void wait_for(PoliteMutex& mutex, Gil gil);
+//
+// Until it has the GIL again nobody else can have the mutex; but those who want it wait without the GIL, or have none.
+template <typename Mutex>
+GRANTWHEEL_CATCHES_END void wait_for(Mutex& mutex, Gil gil) {
+    if (gil == Gil::released) return mutex.lock();
+    if (is_python_ending()) {
+        return wait_at_the_end([](void* context) { return static_cast<Mutex*>(context)->try_lock(); }, &mutex);
+    }
+    PyThreadState* const thread = PyEval_SaveThread();
+    mutex.lock();
+    try {
+        PyEval_RestoreThread(thread);
+#ifdef __GLIBCXX__
+    } catch (const abi::__forced_unwind&) {
+#else
+    } catch (...) {
+#endif
+        mutex.unlock();
+        stay_for_ever();
+    }
+}
 
 }  // namespace grantwheel::bindings

@@ -41,25 +41,79 @@ const char* name_of(Share::State state) {
 
 }  // namespace
 
+// What becomes of a begin, from the moment at which it is staged until it has been carried out. Used under the lock, and
+// kept alive by itself in between: whoever waits for it may have been interrupted.
+class Share::Joining final : public Watcher {
+public:
+    // `keys` by the index of a type, for those of `types`.
+    Joining(Claims& claims, const Keys& keys, Mask types) noexcept : claims_(claims), keys_(keys), types_(types) {}
+
+    // From here on who leaves the grant leaves it to this one.
+    void stage(std::shared_ptr<Joining> self, Mask types, Claims::Room& room) noexcept {
+        types_ = types;
+        self_ = std::move(self);
+        for_each_type(types_, [&](Mask type) { claims_.expect(key_of(type), room); });
+    }
+    [[nodiscard]] bool is_staged() const noexcept { return self_ != nullptr; }
+    // Nobody wants it any more. Returns what there will be to release behind it: with the generations of now.
+    Generations abandon() noexcept {
+        is_abandoned_ = true;
+        Generations generations{};
+        for_each_type(types_, [&](Mask type) { generations[index_of(type)] = claims_.stay_away(key_of(type)); });
+        return generations;
+    }
+    [[nodiscard]] Mask types() const noexcept { return types_; }
+
+    // Once it has been carried out: what was granted.
+    [[nodiscard]] Mask granted() const noexcept { return granted_; }
+    [[nodiscard]] const Generations& generations() const noexcept { return generations_; }
+
+    // What has gone since anybody looked has nothing to do with what is granted now.
+    void executing(const Engine& engine, const Command& command, Instant now) noexcept override {
+        if (is_abandoned_) return;
+        const Mask held = held_of(engine, command, now);
+        for_each_type(types_ & ~held, [&](Mask type) { claims_.end(key_of(type)); });
+    }
+    void settled(const Result& result) noexcept override {
+        const std::shared_ptr<Joining> self = std::move(self_);
+        if (is_abandoned_) return;
+        granted_ = result.status == Status::ok ? result.mask : 0;
+        for_each_type(types_, [&](Mask type) {
+            Claims::Generation& generation = generations_[index_of(type)];
+            if ((granted_ & type) != 0) {
+                generation = claims_.arrive(key_of(type));
+            } else {
+                claims_.forget_if_free(key_of(type), claims_.stay_away(key_of(type)));
+            }
+        });
+    }
+
+private:
+    [[nodiscard]] const Claims::Key& key_of(Mask type) const noexcept { return keys_[index_of(type)]; }
+
+    Claims& claims_;
+    Keys keys_;
+    Mask types_;
+    Mask granted_ = 0;
+    Generations generations_{};
+    bool is_abandoned_ = false;
+    std::shared_ptr<Joining> self_;  // while it is staged
+};
+
 class Share::Begin final : public Shell::Clause {
 public:
     explicit Begin(Share& share) : share_(share) {}
 
-    // What has gone since anybody looked has nothing to do with what is granted now.
-    [[nodiscard]] Mask left(const Engine& engine, const Command& command, Instant now) override {
+    [[nodiscard]] Mask left(const Engine&, const Command& command, Instant) override {
         if (share_.state_ != State::beginning) return 0;
-        const Mask held = held_of(engine, command, now);
-        for_each_type(command.mask & ~held, [&](Mask type) { share_.shell_.claims().end(share_.key_of(type)); });
+        Keys keys{};
+        for (std::size_t index = 0; index < keys.size(); ++index) keys[index] = share_.key_of(Mask{1} << index);
         for_each_type(command.mask, [&](Mask type) { room_.add(share_.key_of(type)); });
+        share_.joining_ = std::make_shared<Joining>(share_.shell_.claims(), keys, command.mask);
         return command.mask;
     }
-    void done(Mask mask) noexcept override {
-        for_each_type(mask, [&](Mask type) {
-            share_.generation_of(type) = share_.shell_.claims().join(share_.key_of(type), room_);
-        });
-        share_.granted_ = mask;
-        share_.state_ = State::held;
-    }
+    void staged(Mask mask) noexcept override { share_.joining_->stage(share_.joining_, mask, room_); }
+    [[nodiscard]] Watcher* watcher() noexcept override { return share_.joining_.get(); }
 
 private:
     Share& share_;
@@ -70,8 +124,8 @@ class Share::Renewal final : public Shell::Clause {
 public:
     explicit Renewal(Share& share) : share_(share) {}
 
-    [[nodiscard]] Mask left(const Engine& engine, const Command& command, Instant now) override {
-        return share_.state_ == State::held ? command.mask & share_.look(engine, now) : 0;
+    [[nodiscard]] Mask left(const Engine&, const Command& command, Instant) override {
+        return share_.state_ == State::held ? command.mask & share_.alive(share_.granted_) : 0;
     }
 
 private:
@@ -85,13 +139,14 @@ public:
     [[nodiscard]] Mask left(const Engine&, const Command& command, Instant) override {
         return share_.free(command.mask);
     }
-    void done(Mask) noexcept override { share_.forget(); }
+    // The grant has gone for all who come later.
+    void staged(Mask) noexcept override { share_.forget(); }
     // A hook that raises has not refused.
     [[nodiscard]] bool goes_on() override {
         error_.emplace(current_error());
         return true;
     }
-    [[nodiscard]] bool may_wait() const noexcept override { return may_wait_; }
+    [[nodiscard]] bool waits() const noexcept override { return may_wait_; }
 
     [[nodiscard]] const std::optional<py::error_already_set>& error() const noexcept { return error_; }
 
@@ -121,9 +176,7 @@ Claims::Key Share::key_of(Mask type) const noexcept {
     return {{OwnerKind::app, uid}, uid, type};
 }
 
-Claims::Generation& Share::generation_of(Mask type) noexcept {
-    return generations_[static_cast<std::size_t>(std::countr_zero(type))];
-}
+Claims::Generation& Share::generation_of(Mask type) noexcept { return generations_[index_of(type)]; }
 
 Mask Share::alive(Mask types) noexcept {
     Mask found = 0;
@@ -139,6 +192,11 @@ Mask Share::free(Mask types) noexcept {
         if (shell_.claims().is_free(key_of(type), generation_of(type))) found |= type;
     });
     return found;
+}
+
+Shell::Session Share::begin_look() {
+    const auto uid = static_cast<std::uint32_t>(application_.uid);
+    return shell_.begin_reading(key_of(type::CPU).owner, {OwnerKind::app, uid});
 }
 
 Mask Share::look(const Engine& engine, Instant now) {
@@ -168,11 +226,46 @@ Mask Share::begin() {
     Begin clause(*this);
     try {
         const Mask mask = change(application_.request, clause);
-        if (mask == 0) throw std::runtime_error("the hold was ended while it began");
+        adopt();
+        if (state_ != State::held) throw std::runtime_error("the hold was ended while it began");
         return mask;
-    } catch (...) {
-        if (state_ == State::beginning) state_ = State::ended;
+    } catch (const Refusal&) {
+        if (state_ == State::beginning) end(false);
         throw;
+    } catch (const std::exception&) {
+        if (state_ == State::beginning) end(false);
+        throw;
+    }
+}
+
+// Takes over what was granted, unless it was abandoned meanwhile.
+void Share::adopt() {
+    const auto locked = shell_.lock();
+    if (state_ == State::beginning && joining_ && joining_->granted() != 0) adopt_granted();
+}
+
+void Share::adopt_granted() noexcept {
+    granted_ = joining_->granted();
+    generations_ = joining_->generations();
+    state_ = State::held;
+}
+
+// What was staged settles though nobody waits for it any more: it is released behind that.
+void Share::abandon() {
+    try {
+        const auto locked = shell_.lock();
+        if (state_ != State::beginning) return;
+        if (joining_ && joining_->is_staged()) {
+            granted_ = joining_->types();
+            generations_ = joining_->abandon();
+            state_ = State::ending;
+        } else if (joining_ && joining_->granted() != 0) {
+            adopt_granted();
+        } else {
+            state_ = State::ended;
+        }
+    } catch (const Refusal&) {  // closed: nothing is held any more
+        state_ = State::ended;
     }
 }
 
@@ -180,10 +273,11 @@ Mask Share::renew() {
     if (state_ != State::held) return 0;
     Request request = application_.request;
     {
-        const auto session = shell_.begin();
+        const auto session = begin_look();
         request.mask = look(session.manager.engine(), session.now);
     }
     if (request.mask == 0) return 0;
+    request.only_held = true;
     Renewal clause(*this);
     return change(request, clause);
 }
@@ -192,7 +286,7 @@ Mask Share::lost() {
     shell_.require_here();
     if (state_ != State::held) return lost_;
     try {
-        const auto session = shell_.begin();
+        const auto session = begin_look();
         return granted_ & ~look(session.manager.engine(), session.now);
     } catch (const Refusal& refusal) {
         if (refusal.status() != Status::not_connected) throw;
@@ -202,14 +296,15 @@ Mask Share::lost() {
 
 void Share::end(bool may_wait) {
     if (!shell_.is_here()) return;
-    if (state_ == State::fresh || state_ == State::beginning) state_ = State::ended;
-    if (state_ == State::held) count_off();
+    if (state_ == State::fresh) state_ = State::ended;
+    if (state_ == State::beginning) abandon();
+    if (state_ == State::held) count_off(may_wait);
     if (state_ == State::ending && !release(may_wait)) shell_.postpone(shared_from_this());
 }
 
-void Share::count_off() {
+void Share::count_off(bool may_wait) {
     try {
-        if (!count_off_after_look()) {
+        if ((!may_wait && shell_.has_log()) || !count_off_after_look()) {
             const auto locked = shell_.lock();
             count_off(alive(granted_));
         }
@@ -222,7 +317,7 @@ void Share::count_off() {
 // Returns whether there was a look. It is not needed: if the clock fails, the release will tell.
 bool Share::count_off_after_look() {
     try {
-        const auto session = shell_.begin();
+        const auto session = begin_look();
         count_off(look(session.manager.engine(), session.now));
         return true;
     } catch (const Refusal& refusal) {
@@ -240,24 +335,23 @@ void Share::count_off(Mask still) noexcept {
     state_ = State::ending;
 }
 
-// Returns whether it is done, or else has to wait for the hook, the recorder, or who is at it already.
+// Returns whether it is done, or else has to wait for the hook, or who is at it already.
 bool Share::release(bool may_wait) {
     if (state_ != State::ending) return true;
     const Mask types = free(granted_);
     const bool asks = shell_.has_quota() && !application_.request.is_process && (types & rules.levelled) != 0;
-    if (is_releasing_ || (types != 0 && (shell_.is_in_turn() || (asks && shell_.is_in_hook())))) return false;
+    if (is_releasing_ || (asks && shell_.is_in_hook())) return false;
     const WhileReleasing while_releasing(*this);
-    return release(types, may_wait);
+    release(types, may_wait);
+    return true;
 }
 
-bool Share::release(Mask types, bool may_wait) {
+void Share::release(Mask types, bool may_wait) {
     Release clause(*this, may_wait);
     std::optional<py::error_already_set> failure;
     try {
         const Request request{.mask = types, .is_apply = false, .is_process = application_.request.is_process};
         if (types != 0) change(request, clause);
-    } catch (const Shell::Busy&) {
-        return false;
     } catch (const Refusal& refusal) {
         if (refusal.status() != Status::not_connected) failure.emplace(current_error());  // else nothing is held
     } catch (const std::exception&) {
@@ -271,7 +365,6 @@ bool Share::release(Mask types, bool may_wait) {
         if (is_interrupt(*error)) throw *error;
         warn("the quota failed when it was asked about the end of a hold: %r has been released", types, *error);
     }
-    return true;
 }
 
 void Share::forget() noexcept {

@@ -1,16 +1,18 @@
 // What one block holds of the grants of its owners: applied for, renewed and released with all decisions made under the
 // lock of the manager, where no signal handler, finaliser or other thread can come in between.
 //
-// Begin    Applies, and counts itself in what was granted. A refusal leaves nothing.
+// Begin    Applies, and counts itself in what was granted. A refusal leaves nothing. With a log it counts from the moment at
+//          which it is staged; if the waiting for it is cut off, what it brings is released behind it.
 // Renew    Extends what it has still; once it has ended, nothing.
 // End      Releases what no other lease is there for. It may be cut off anywhere, and goes on when it is called again.
-//          Where the hook or the recorder is running on the same thread, the release follows when that returns.
+//          Where the hook is running on the same thread, the release follows when that returns.
 // Lost     What has gone meanwhile does not come back to it, nor to those who held it in common.
 #pragma once
 
 #include <pybind11/pybind11.h>
 
 #include <array>
+#include <bit>
 #include <memory>
 
 #include "bindings/application.hpp"
@@ -41,10 +43,17 @@ public:
 
 private:
     class Begin;
+    class Joining;
     class Renewal;
     class Release;
     class WhileReleasing;
 
+    using Keys = std::array<Claims::Key, type_count>;
+    using Generations = std::array<Claims::Generation, type_count>;
+
+    [[nodiscard]] static std::size_t index_of(Mask type) noexcept {
+        return static_cast<std::size_t>(std::countr_zero(type));
+    }
     [[nodiscard]] Claims::Key key_of(Mask type) const noexcept;
     [[nodiscard]] Claims::Generation& generation_of(Mask type) noexcept;
     // Of these types those that are there still, as far as anybody has looked; and those that it is to release.
@@ -52,13 +61,20 @@ private:
     [[nodiscard]] Mask free(Mask types) noexcept;
     // The types that it has still, after a look.
     [[nodiscard]] Mask look(const Engine& engine, Instant now);
+    // For a look: what is staged about the owners is waited for.
+    [[nodiscard]] Shell::Session begin_look();
     Mask change(const Request& request, Shell::Clause& clause);
-    void count_off();
+    void adopt();
+    // Under the lock: takes over what a begin was granted.
+    void adopt_granted() noexcept;
+    // Gives up what is beginning.
+    void abandon();
+    void count_off(bool may_wait);
     [[nodiscard]] bool count_off_after_look();
     void count_off(Mask still) noexcept;
     [[nodiscard]] bool release(bool may_wait);
-    // Asks, and releases. Returns false when it is another thread's turn.
-    [[nodiscard]] bool release(Mask types, bool may_wait);
+    // Asks, and releases.
+    void release(Mask types, bool may_wait);
     void forget() noexcept;
 
     Shell& shell_;
@@ -68,7 +84,8 @@ private:
     Mask granted_ = 0;
     Mask lost_ = 0;  // at the end
     bool is_releasing_ = false;
-    std::array<Claims::Generation, type_count> generations_{};
+    Generations generations_{};
+    std::shared_ptr<Joining> joining_{};  // from the moment at which it begins
 };
 
 // The share of one block, while Python has it. Ends it with itself, wherever that happens, and waits for nobody then.

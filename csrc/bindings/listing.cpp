@@ -6,9 +6,9 @@
 namespace grantwheel::bindings {
 
 void Listing::find(Shell& shell) {
-    shell.in_slices([&](Manager& manager, Instant now, auto&& end_some) {
+    shell.in_slices([&](const Engine& engine, Instant now, auto&& end_some) {
         if (place_ == 0 && end_some(Shell::slice).more) return true;
-        return find_some(manager.engine(), now);
+        return find_some(engine, now);
     });
 }
 
@@ -64,8 +64,8 @@ OwnedViews Listing::next_page(Shell& shell) {
     OwnedViews page = std::exchange(first_page_, {});
     while (page.records().empty() && next_ < found_.size() && given_ < limit_) {
         if (next_ == sorted_) sort();
-        shell.look([&](const Manager& manager, Instant now) {
-            read(manager.engine(), now, page);
+        shell.look([&](const Engine& engine, Instant now) {
+            read(engine, now, page);
             return true;
         });
     }

@@ -3,6 +3,7 @@
 #include <string>
 #include <vector>
 
+#include "bindings/answers.hpp"
 #include "bindings/arguments.hpp"
 #include "bindings/calls.hpp"
 #include "bindings/listing.hpp"
@@ -12,22 +13,10 @@ namespace grantwheel::bindings {
 
 namespace {
 
-std::uint32_t to_key(const py::object& value, const char* name, std::int64_t most) {
-    const std::int64_t key = to_int64(value.ptr(), name);
-    if (key < 0 || key > most) throw Refusal(Status::identity_invalid);
-    return static_cast<std::uint32_t>(key);
-}
-
-Mask to_one_type(const py::object& value) {
-    const Mask mask = to_mask(value.ptr(), "resource_type");
-    if (mask > type::ALL || std::popcount(mask) != 1) throw py::value_error("resource_type must be one ResourceType");
-    return mask;
-}
-
 py::object find(Shell& shell, Owner owner) {
     OwnedViews views;
     {
-        const auto session = shell.begin();
+        const auto session = shell.begin_reading(owner);
         views.add(session.manager.engine(), owner, session.now);
     }
     if (views.records().empty()) return py::none();
@@ -80,52 +69,27 @@ PyMethodDef records_definition = {
     "    out of range.\n"
     "BusinessError\n    9800004: closed."};
 
-// Here and below numbers become ints beforehand: pybind11 does not look whether it could make one for `append`, `=`.
 py::object holders(Shell& shell, const py::object& type) {
     const Mask mask = to_one_type(type);
     Listing listing(mask);
     listing.find(shell);
-    const std::vector<Owner> owners = listing.take_owners();
-    py::list lists[2];
-    GilOffers gil;
-    for (std::size_t i = 0; i < owners.size(); ++i) {
-        if (i % Shell::slice == Shell::slice - 1) gil.offer();
-        lists[static_cast<std::size_t>(owners[i].kind)].append(py::int_(owners[i].key));
-    }
-    return make_named(vocabulary().Holders, {lists[0], lists[1]});
+    return make_holders(listing.take_owners());
 }
 
 std::size_t count(Shell& shell, const py::object& type) {
     const Mask mask = to_one_type(type);
+    if (shell.has_log()) {
+        const auto survey = shell.survey(Survey::What::stats);
+        const auto index = static_cast<std::size_t>(std::countr_zero(mask));
+        return survey->stats().app_grants[index] + survey->stats().process_grants[index];
+    }
     std::size_t owners = 0;
-    shell.in_slices([&](Manager& manager, Instant now, auto&& end_some) {
+    shell.in_slices([&](Engine& engine, Instant now, auto&& end_some) {
         if (end_some(Shell::slice).more) return true;
-        check(manager.engine().count(mask, now, owners));
+        check(engine.count(mask, now, owners));
         return false;
     });
     return owners;
-}
-
-py::dict by_type(const std::uint64_t (&counts)[type_count]) {
-    py::dict result;
-    for (std::size_t type = 0; type < type_count; ++type)
-        result[vocabulary().masks[1 << type]] = py::int_(counts[type]);
-    return result;
-}
-
-py::dict by_code(const Refusals& refusals) {
-    py::dict result;
-    for (std::size_t i = 0; i < std::size(Refusals::codes); ++i) {
-        result[py::int_(Refusals::codes[i])] = py::int_(refusals.count(i));
-    }
-    return result;
-}
-
-py::object make_lateness(const Histogram& histogram) {
-    py::list counts;
-    for (const std::uint64_t count : histogram.lateness.counts) counts.append(py::int_(count));
-    return make_named(vocabulary().LatenessCounts,
-                      {py::tuple(counts), py::int_(histogram.sum), py::int_(histogram.lateness.most)});
 }
 
 py::object stats(Shell& shell) {
@@ -133,26 +97,24 @@ py::object stats(Shell& shell) {
     Histogram advanced;
     Histogram delivered;
     Stats stats;
-    shell.in_slices([&](Manager& manager, Instant now, auto&& end_some) {
-        if (end_some(Shell::slice).more) return true;
-        check(manager.engine().stats(now, stats));
+    const auto read_tally = [&] {
         missed = shell.tally().missed;
         advanced = shell.tally().advanced;
         delivered = shell.tally().delivered;
-        return false;
-    });
-    const Vocabulary& words = vocabulary();
-    py::dict ended;
-    for (std::size_t cause = 1; cause < cause_count; ++cause) {
-        ended[words.causes[cause]] = py::int_(stats.ended[cause]);
+    };
+    if (shell.has_log()) {
+        stats = shell.survey(Survey::What::stats)->stats();
+        const auto locked = shell.lock();
+        read_tally();
+    } else {
+        shell.in_slices([&](Engine& engine, Instant now, auto&& end_some) {
+            if (end_some(Shell::slice).more) return true;
+            check(engine.stats(now, stats));
+            read_tally();
+            return false;
+        });
     }
-    const std::uint64_t released =
-        stats.ended[static_cast<std::size_t>(Cause::release)] + stats.ended[static_cast<std::size_t>(Cause::reset_all)];
-    return make_named(words.Stats, {py::int_(stats.app_records), py::int_(stats.process_records),
-                                    by_type(stats.app_grants), by_type(stats.process_grants), py::int_(stats.granted),
-                                    py::int_(stats.renewed), py::int_(released), ended, by_code(shell.tally().refusals),
-                                    py::int_(stats.strings), py::int_(stats.last_sequence), py::int_(missed),
-                                    make_lateness(advanced), make_lateness(delivered)});
+    return make_stats(stats, {shell.tally().refusals, missed, advanced, delivered});
 }
 
 void validate(Shell& shell) {
@@ -162,10 +124,7 @@ void validate(Shell& shell) {
         const auto locked = std::move(begun);
         return locked.manager.engine().validate(&reason);
     });
-    if (is_sound) return;
-    if (reason == Engine::validate_no_memory) throw Refusal(Status::out_of_memory);
-    PyErr_SetString(PyExc_AssertionError, reason);
-    throw py::error_already_set();
+    require_sound(is_sound, reason);
 }
 
 }  // namespace

@@ -1,6 +1,7 @@
 #include "bindings/shell.hpp"
 
 #include <algorithm>
+#include <array>
 #include <optional>
 
 #include "bindings/vocabulary.hpp"
@@ -9,24 +10,50 @@ namespace grantwheel::bindings {
 
 namespace {
 
-#define GRANTWHEEL_NAME(name, NAME) #name,
-constexpr const char* command_names[] = {GRANTWHEEL_COMMAND_LIST(GRANTWHEEL_NAME)};
-#undef GRANTWHEEL_NAME
+constexpr std::uint64_t close_ms = 5000;  // so long a log has to answer for what was staged, when the manager is closed
+constexpr std::uint64_t forget_ms = 1000;  // and when it is garbage
+
+void warn_of_log() {
+    py::module_::import("logging")
+        .attr("getLogger")("grantwheel")
+        .attr("warning")("a manager was closed though its log has not answered for all that was staged");
+}
 
 }  // namespace
 
-Shell::Shell(py::object clock, const Limits& limits, py::object recorder, const HashKey& key)
-    : key_(key), clock_(std::move(clock)) {
-    if (const char* field = limits.first_invalid()) {
-        throw py::value_error(std::string(field) +
-                              " is out of range: limits are 1..2^31-1, and reserve at most max_records");
+Shell::Shell(py::object clock, const Limits& limits, std::unique_ptr<GivenLog> log, const HashKey& key)
+    : key_(key), log_(std::move(log)), around_(std::make_unique<Around>()), clock_(std::move(clock)) {
+    GateOptions options;
+    options.observer = around_.get();
+    if (log_ != nullptr) {
+        // One that runs Python is asked on its own thread only: it will say itself that it goes on otherwise.
+        if (!log_->is_python() && log_->log().last().groups != 0) {
+            throw py::value_error("the log has groups already, of which a new manager knows nothing");
+        }
+        options.log = &log_->log();
+        options.own_thread = log_->is_python();
     }
-    if (!recorder.is_none()) {
-        if (PyCallable_Check(recorder.ptr()) == 0) throw py::type_error("recorder must be callable");
-        recorder_ = std::move(recorder);
-    }
-    manager_ = without_gil([&] { return Manager::create(limits, key); });
-    if (manager_ == nullptr) throw Refusal(Status::out_of_memory);
+    gate_ = without_gil([&]() -> std::unique_ptr<Gate> {
+        auto manager = Manager::create(limits, key);
+        return manager == nullptr ? nullptr : Gate::create(std::move(manager), options);
+    });
+    if (gate_ == nullptr) throw Refusal(Status::out_of_memory);
+}
+
+// What another thread of the parent was changing during a fork is not fit to be destroyed in the child, and what wakes the
+// parent is not to be rung there. A log that does not return keeps what it will come back to.
+Shell::~Shell() {
+    if (gate_ == nullptr || (home_.is_here() && close_gate(close_ms))) return;
+    static_cast<void>(gate_.release());
+    static_cast<void>(around_.release());
+    static_cast<void>(log_.release());
+}
+
+bool Shell::close_gate(std::uint64_t timeout_ms) noexcept {
+    if (log_ == nullptr) return true;
+    if (gate_->is_in_log()) return false;
+    if (is_python_ending() && log_->is_python()) timeout_ms = 0;  // it cannot come back
+    return without_gil([&] { return gate_->close(timeout_ms); }) == Status::ok;
 }
 
 void Shell::name_limit(Refusal& refusal) noexcept try {
@@ -46,15 +73,6 @@ void Shell::name_limit(Refusal& refusal) noexcept try {
     // The general words have to do: it was closed meanwhile, or there is no memory for more of them.
 }
 
-// What another thread of the parent was changing during a fork is not fit to be destroyed in the child, and what
-// wakes the parent is not to be rung there.
-Shell::~Shell() {
-    if (home_.is_here()) return;
-    static_cast<void>(manager_.release());
-    static_cast<void>(waker_.release());
-    static_cast<void>(claims_.release());
-}
-
 // A clock in Python is asked before the lock is taken. Another thread may have brought a later instant meanwhile; then
 // it is asked again. A clock that does not go on has really run backwards, and the call says so.
 Shell::Session Shell::begin_asking() {
@@ -62,14 +80,35 @@ Shell::Session Shell::begin_asking() {
         const Instant now = clock_.ask();
         Guard lock(*this);
         const bool stands_still = previous != no_deadline && now <= previous;
-        if (now >= latest_ || stands_still) return session(std::move(lock), now);
+        if (now >= gate_->latest() || stands_still) return session(std::move(lock), now);
         previous = now;
     }
 }
 
 Shell::Session Shell::go_on(Instant now) {
     Guard lock(*this, Gil::released);
-    return session(std::move(lock), std::max(now, latest_));
+    Manager& manager = open();
+    if (log_ != nullptr) return {std::move(lock), manager, gate_->read_instant(now)};
+    return session(std::move(lock), std::max(now, gate_->latest()));
+}
+
+Shell::Session Shell::reading(Session begun, std::uint64_t group) {
+    const Instant entered = begun.now;
+    if (gate_->has_settled(group)) {
+        begun.now = gate_->read_instant(entered);
+        return begun;
+    }
+    if (gate_->is_in_log()) {  // and must not wait: it reads what comes before that
+        begun.now = gate_->read_instant(0);
+        return begun;
+    }
+    {
+        const Guard goes = std::move(begun.lock);
+    }
+    wait(group);
+    Guard lock(*this);
+    Manager& manager = open();
+    return {std::move(lock), manager, gate_->read_instant(entered)};
 }
 
 bool Shell::keep(Admission& admission, Clause* clause, const Session& session) {
@@ -93,48 +132,170 @@ bool Shell::is_long(const Engine& engine, const Command& command) noexcept {
 }
 
 Result Shell::execute(Session& session, const Admission& admission, Clause* clause, Ended* ended) {
+    if (admission.status != Status::ok) clause = nullptr;  // which has not been asked
     const auto work = [&](Manager& manager, Instant now) {
+        Watcher* const watcher = clause == nullptr ? nullptr : clause->watcher();
+        if (clause != nullptr) clause->staged(admission.command.mask);
+        if (watcher != nullptr) watcher->executing(manager.engine(), admission.command, now);
         const Result result = manager.execute(admission, now);
         if (ended != nullptr) note_ended(manager, *ended);
-        if (clause != nullptr && result.status == Status::ok) clause->done(result.mask);
+        if (watcher != nullptr) watcher->settled(result);
         return result;
     };
     if (!is_long(session.manager.engine(), admission.command)) return work(session.manager, session.now);
     return unlocked_by(std::move(session), work);
 }
 
-// Time goes by while the hook is asked. So what the change is about is looked at once more when nothing can come in
-// between.
-Mask Shell::change_in_steps(Admission admission, Clause* clause) {
-    if (admission.ask_quota && !has_agreed(admission.command, clause)) throw Refusal(Status::permission_denied);
+Mask Shell::carry_out(Session session, const Admission& admission, Clause* clause) {
+    if (log_ != nullptr) return carry_out_on_record(std::move(session), admission, clause);
     Ended ended;
-    const Result result = recorder_ ? and_unfinished([&] { return carry_out_on_record(admission, clause, ended); })
-                                    : carry_out(admission, clause, ended);
+    make_room(session.manager, ended);
+    const Result result = execute(session, admission, clause, &ended);
+    {
+        const Guard goes = std::move(session.lock);
+    }
     settle(ended);
     return mask_or_throw(result);
 }
 
-Result Shell::carry_out(Admission& admission, Clause* clause, Ended& ended) {
-    Session session = begin();
-    if (!keep(admission, clause, session)) return {};
-    if (quota_) make_room(session.manager, ended);
-    return execute(session, admission, clause, &ended);
+Mask Shell::carry_out_on_record(Session session, const Admission& admission, Clause* clause) {
+    Watcher* const watcher = clause == nullptr ? nullptr : clause->watcher();
+    const bool waits = may_wait(clause);
+    const auto stage = [&](const Manager&, Instant) {
+        if (clause != nullptr) clause->staged(admission.command.mask);
+        const Staged staged = gate_->stage(admission, watcher);
+        if (staged.status != Status::ok && watcher != nullptr) watcher->settled({staged.status, 0});
+        if (staged.status == Status::ok && !staged.is_answered() && !waits) gate_->abandon(staged.ticket);
+        return staged;
+    };
+    // A log that needs no waiting has it carried out at once.
+    const bool takes_long = !log_->is_python() && is_long(session.manager.engine(), admission.command);
+    const Staged staged = takes_long ? unlocked_by(std::move(session), stage) : stage(session.manager, session.now);
+    {
+        const Guard goes = std::move(session.lock);
+    }
+    if (staged.status != Status::ok) throw refusal(staged.status);
+    if (!staged.is_answered() && !waits) return admission.command.mask;
+    const Answer answer = staged.is_answered() ? staged.answer : await(staged.ticket);
+    settle_logged();
+    if (answer.status != Status::ok) throw refusal(answer.status);
+    return answer.mask;
 }
 
-Result Shell::carry_out_on_record(Admission& admission, Clause* clause, Ended& ended) {
-    const Turn turn(*this, clause == nullptr || clause->may_wait());
-    Instant now = 0;
-    {
-        const Session session = begin();
-        now = session.now;
-        if (!keep(admission, clause, session)) return {};
-        if (quota_) make_room(session.manager, ended);
+// Time goes by while the hook is asked. So what the change is about is looked at once more when nothing can come in
+// between.
+Mask Shell::ask_and_carry_out(Admission& admission, Clause* clause) {
+    if (!has_agreed(admission.command, clause)) throw Refusal(Status::permission_denied);
+    Session session = begin();
+    if (!keep(admission, clause, session)) return 0;
+    return carry_out(std::move(session), admission, clause);
+}
+
+// A log without Python is written by whoever waits for it, and at once.
+bool Shell::may_wait(const Clause* clause) const noexcept {
+    if (gate_->is_in_log()) return false;
+    return clause == nullptr || clause->waits() || !log_->is_python();
+}
+
+void Shell::wait(std::uint64_t group) {
+    constexpr std::uint64_t patience_ms = 50;  // for who waits for a signal handler
+    if (!log_->is_python() && gate_->wait(group, 0)) return;
+    for (int tries_at_the_end = 20;;) {
+        if (without_gil([&] { return gate_->wait(group, patience_ms); })) return;
+        if (as_python([] { return PyErr_CheckSignals(); }) != 0) throw py::error_already_set();
+        if (is_python_ending() && --tries_at_the_end == 0) {
+            throw Refusal(Status::not_connected, "Python is going down, and the log has not answered.");
+        }
     }
-    record(admission.command, now);
-    // Not the clock again: what is on record is carried out, at the instant that is on record.
-    Locked locked = lock();
-    Session session{std::move(locked.lock), locked.manager, now};
-    return execute(session, admission, clause, &ended);
+}
+
+Answer Shell::await(Ticket ticket, std::span<Result> rows) {
+    try {
+        wait(ticket.group);
+    } catch (...) {
+        abandon(ticket);
+        throw;
+    }
+    const Guard lock(*this);
+    Answer answer;
+    if (!gate_->take(ticket, answer, rows)) answer.status = Status::not_connected;
+    return answer;
+}
+
+void Shell::abandon(Ticket ticket) {
+    const Guard lock(*this);
+    gate_->abandon(ticket);
+}
+
+Refusal Shell::refusal(Status status) const {
+    return Refusal(status, {}, status == Status::transaction_failed ? log_->failure() : py::object());
+}
+
+bool Shell::settle(std::uint64_t timeout_ms) {
+    require_here();
+    if (log_ == nullptr || gate_->is_in_log()) return true;
+    return without_gil([&] { return gate_->flush(timeout_ms); });
+}
+
+std::optional<Staged> Shell::stage_advance(std::size_t budget) {
+    constexpr std::size_t most = 8 * slice;  // with one append: what ends them holds up others for some milliseconds
+    std::optional<Staged> staged;
+    Instant now = 0;
+    const auto has_more = [&](const Session& session) {
+        now = session.now;
+        const Looked found = gate_->look(slice);
+        check(found.status);
+        if (!found.is_due) return found.more;
+        staged = gate_->stage_advance(std::min(budget, most));
+        return false;
+    };
+    if (has_more(begin())) {
+        without_gil([&] {
+            do gate_->let_others();
+            while (has_more(go_on(now)));
+            return true;
+        });
+    }
+    return staged;
+}
+
+std::unique_ptr<Survey> Shell::survey(Survey::What what) {
+    constexpr std::size_t budget = 8 * slice;
+    constexpr std::size_t patience = 1024;  // so many steps before the last one has no bound: others never rest
+    std::unique_ptr<Survey> made;
+    std::size_t steps = 0;
+    look_in_slices([&](const Engine& engine, Instant now) {
+        if (made == nullptr) made = Survey::create(engine, what, now);
+        if (made == nullptr) throw Refusal(Status::out_of_memory);
+        const Survey::Step step = made->step(++steps < patience ? budget : SIZE_MAX);
+        if (step.status == Status::time_backwards && now >= gate_->read_instant(0)) {
+            made = nullptr;  // time has gone on meanwhile
+            return true;
+        }
+        check(step.status);
+        return step.more;
+    });
+    return made;
+}
+
+std::size_t Shell::advance_on_record(std::size_t budget) {
+    std::size_t ended = 0;
+    while (budget > 0) {
+        const std::optional<Staged> staged = stage_advance(budget);
+        if (!staged) break;
+        if (staged->status != Status::ok) throw refusal(staged->status);
+        if (gate_->is_in_log()) {
+            abandon(staged->ticket);
+            break;
+        }
+        const Answer answer = await(staged->ticket);
+        settle_logged();
+        if (answer.status != Status::ok) throw refusal(answer.status);
+        ended += answer.ended;
+        budget -= std::min(budget, answer.records);
+        if (!answer.more) break;
+    }
+    return ended;
 }
 
 bool Shell::has_agreed(const Command& command, Clause* clause) {
@@ -156,22 +317,6 @@ bool Shell::ask_quota(const Command& command) const {
                                           command.kind == CommandKind::apply);
     if (!PyBool_Check(answer.ptr())) throw py::type_error("check() of the quota must return a bool");
     return answer.ptr() == Py_True;
-}
-
-void Shell::record(const Command& command, Instant now) const {
-    const py::object recorder = recorder_;
-    const py::object words =
-        make_named(vocabulary().Command,
-                   {py::str(command_names[static_cast<std::size_t>(command.kind)]), py::int_(now),
-                    py::int_(command.uid), py::int_(command.pid), py::int_(command.mask), py::int_(command.timeout_ms),
-                    py::bool_(command.is_persist), py::bool_(command.is_process), py::int_(command.cpu_level),
-                    make_text(command.bundle), make_text(command.reason), make_caps(command)});
-    try {
-        static_cast<void>(call(recorder, words));
-    } catch (py::error_already_set& error) {
-        if (!error.matches(PyExc_Exception)) throw;  // KeyboardInterrupt and the like stay what they are
-        throw Refusal(Status::transaction_failed, {}, error.value());
-    }
 }
 
 void Shell::settle(const py::object& quota, const Ended& ended) {
@@ -196,6 +341,18 @@ void Shell::settle(const py::object& quota, const Ended& ended) {
     finish_postponed();
 }
 
+void Shell::settle_logged() {
+    if (!quota_) return;
+    Ended ended;
+    std::array<std::uint32_t, 256> part;
+    for (std::size_t count = part.size(); count == part.size();) {
+        const Guard lock(*this);
+        count = gate_->take_cpu_ended(part);
+        ended.insert(ended.end(), part.begin(), part.begin() + static_cast<std::ptrdiff_t>(count));
+    }
+    settle(ended);
+}
+
 void Shell::set_policy(std::unique_ptr<Policy> policy, py::object quota) {
     policy->set_quota(!quota.is_none());
     check(lock().manager.set_policy(std::move(policy)));
@@ -204,28 +361,30 @@ void Shell::set_policy(std::unique_ptr<Policy> policy, py::object quota) {
 
 void Shell::close() {
     require_here();
+    const bool is_settled = close_gate(close_ms);
     std::unique_ptr<Manager> closed;
     {
         const Guard lock(*this);
-        if (manager_ != nullptr) {
-            const Engine& engine = manager_->engine();
+        if (!is_closed_) {
+            const Engine& engine = gate_->manager()->engine();
             remains_ = std::make_unique<Remains>(engine, readers_->least_after(engine.last_sequence()));
+            is_closed_ = true;
+            around_->end();
+            readers_->ring_all();
         }
-        closed = std::move(manager_);
-        *claims_ = {};
-        if (waker_) waker_->end();
-        readers_->ring_all();
+        closed = gate_->take_manager();
     }
     without_gil([&] {
         closed.reset();
         return true;
     });
     forget();
+    if (!is_settled) warn_of_log();
 }
 
 Waker& Shell::waker() {
-    if (!waker_) waker_ = std::make_unique<Waker>(open().engine());
-    return *waker_;
+    if (!around_->waker) around_->waker = std::make_unique<Waker>(open().engine());
+    return *around_->waker;
 }
 
 Waker& Shell::waker_with_alarm() {
@@ -237,14 +396,13 @@ Waker& Shell::waker_with_alarm() {
 int Shell::traverse(visitproc visit, void* arg) const {
     Py_VISIT(clock_.object().ptr());
     Py_VISIT(quota_.ptr());
-    Py_VISIT(recorder_.ptr());
-    return 0;
+    return log_ == nullptr ? 0 : log_->traverse(visit, arg);
 }
 
 void Shell::forget() {
-    // Moved out first: what goes with them may call back.
+    // Moved out first: what goes with it may call back.
     const py::object quota = std::move(quota_);
-    const py::object recorder = std::move(recorder_);
+    if (log_ != nullptr && home_.is_here() && close_gate(forget_ms)) log_->forget();
 }
 
 bool Shell::is_in_hook() const noexcept {
@@ -262,39 +420,19 @@ void Shell::postpone(std::shared_ptr<Unfinished> unfinished) {
     if (std::find(postponed_.begin(), postponed_.end(), unfinished) == postponed_.end()) {
         postponed_.push_back(std::move(unfinished));
     }
-    // Whoever had the turn may have given it up just now.
     finish_postponed();
 }
 
-// What cannot be finished is kept up by somebody's turn, who comes here after it.
+// What cannot be finished is kept up by the hook, after which its caller comes here.
 void Shell::finish_postponed() {
     const auto is_idle = [](const std::shared_ptr<Unfinished>& one) { return !one->is_being_finished(); };
-    while (!is_in_turn() && !is_in_hook()) {
+    while (!is_in_hook()) {
         const auto place = std::find_if(postponed_.begin(), postponed_.end(), is_idle);
         if (place == postponed_.end()) return;
         const std::shared_ptr<Unfinished> one = *place;
         if (!one->finish()) return;
         std::erase(postponed_, one);
     }
-}
-
-Shell::Turn::Turn(Shell& shell, bool may_wait) : shell_(shell.recorder_ ? &shell : nullptr) {
-    if (shell_ == nullptr) return;
-    shell_->require_here();
-    if (shell_->is_in_turn()) {
-        throw std::runtime_error("the recorder of a manager must not change it, nor read across its records");
-    }
-    if (!shell_->turn_.try_lock()) {
-        if (!may_wait) throw Busy();
-        wait_for(shell_->turn_, Gil::held);
-    }
-    shell_->turn_holder_ = std::this_thread::get_id();
-}
-
-Shell::Turn::~Turn() {
-    if (shell_ == nullptr) return;
-    shell_->turn_holder_ = std::thread::id();
-    shell_->turn_.unlock();
 }
 
 }  // namespace grantwheel::bindings

@@ -1,36 +1,39 @@
-// The shell around one manager: its lock, its clock, the quota hook and the recorder. Python's `_core.Manager`.
+// The shell around one gate: the GIL, the quota hook and exceptions. Python's `_core.Manager`.
 //
-// Lock     One mutex per manager, held over core calls only and never while Python runs. Whoever has to wait for it lets
-//          go of the GIL first. What may take long is done without the GIL, and as far as it can be cut, in slices that
-//          let others have the lock in between.
-// Hook     Asked between admit and execute and told of ended CPU afterwards, without any lock. It may call the manager.
-// Record   With a recorder all calls that can move time or change anything take turns, so that a replay of the record
-//          meets the same instants in the same order. The recorder itself may only read single records.
-// Waker    Made when somebody is first to be woken. Hears of every call before its lock is let go.
+// Lock     The gate's, held over core calls only and never while Python runs. Whoever has to wait for it lets go of the GIL
+//          first. What may take long is done without the GIL, and as far as it can be cut, in slices that let others have
+//          the lock in between.
+// Log      What changes the manager is staged, and waited for without lock and GIL; a signal that raises ends the waiting
+//          and nothing else. What a finaliser changes, or whoever is called by the log, is not waited for.
+// Hook     Asked before a change is carried out or staged, and told of ended CPU afterwards, without any lock. It may call
+//          the manager.
+// Waker    Made when somebody is first to be woken. Hears of every call before its lock is let go, and of every group.
 // Fork     In the child every call is refused as not connected.
 #pragma once
 
 #include <pybind11/pybind11.h>
 
-#include <atomic>
+#include <algorithm>
 #include <memory>
+#include <optional>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
+#include "bindings/around.hpp"
 #include "bindings/batch.hpp"
-#include "bindings/claims.hpp"
 #include "bindings/clause.hpp"
 #include "bindings/clocks.hpp"
 #include "bindings/errors.hpp"
 #include "bindings/gil.hpp"
+#include "bindings/logs.hpp"
+#include "grantwheel/gate.hpp"
 #include "grantwheel/manager.hpp"
-#include "grantwheel/polite_mutex.hpp"
+#include "grantwheel/survey.hpp"
 #include "host/cursor.hpp"
 #include "host/home.hpp"
 #include "host/owned_events.hpp"
-#include "host/tally.hpp"
-#include "host/waker.hpp"
 
 namespace grantwheel::bindings {
 
@@ -58,8 +61,6 @@ public:
     };
     using Clause = bindings::Clause;
     using Unfinished = bindings::Unfinished;
-    // Thrown when it is another thread's turn, and its end may not be waited for.
-    struct Busy {};
     // The manager under its lock, which is held as long as this lives.
     struct Locked {
         Guard lock;
@@ -72,61 +73,66 @@ public:
         Instant now;
     };
 
-    // Refusal when memory is not to be had; ValueError for a limit out of range.
-    Shell(py::object clock, const Limits& limits, py::object recorder, const HashKey& key);
+    // Refusal when memory is not to be had. `log` is null for none.
+    Shell(py::object clock, const Limits& limits, std::unique_ptr<GivenLog> log, const HashKey& key);
     ~Shell();
 
     // Takes the lock. Refusal when closed. For what has nothing to do with time.
     [[nodiscard]] Locked lock();
 
-    // Takes the lock and the instant. Refusal when closed, or when the clock has run backwards. For what reads single
-    // records only. What is kept of what it is `about` is asked for before the clock is read.
+    // Takes the lock and the instant, for a change. Refusal when closed, or when the clock has run backwards. What is kept
+    // of what it is `about` is asked for before the clock is read.
     [[nodiscard]] Session begin(About about = {});
+    // The same for what reads one record, or that of an app and its processes: what is staged about it is waited for. And
+    // for what reads two.
+    [[nodiscard]] Session begin_reading(Owner owner) { return begin_reading(owner, owner); }
+    [[nodiscard]] Session begin_reading(Owner owner, Owner also);
 
-    // Runs `work(manager, now)` without the GIL, for what reads single records.
+    // Runs `work(engine, now)` without the GIL, for what reads across records and ends nothing.
     template <typename Work>
     auto look(Work&& work);
-    // The same for what reads the processes of one uid: with the GIL, when there are few processes in all.
-    template <typename Work>
-    auto look_at_processes(Work&& work);
-    // Runs `work(manager, now)`, which does a slice of such reading and answers whether there is more, until there is not.
+    // The same for what reads the processes of one uid: with the GIL, when there are few processes in all. `who(manager)`
+    // answers the uid.
+    template <typename Who, typename Work>
+    auto look_at_processes(Who&& who, Work&& work);
+    // Runs `work(engine, now)`, which does a slice of such reading and answers whether there is more, until there is not.
     // Only the first slice is done with the GIL. Others may have the lock in between, and move the time.
     template <typename Work>
     void look_in_slices(Work&& work);
 
-    // The same for what reads across records or ends what is due: `work(manager, now, end_some)`. `end_some(budget)` is the
-    // advance of an engine, its status checked; what it ends is settled with the quota afterwards, whatever comes.
+    // The same for what ends what is due first, where there is no log: `work(engine, now, end_some)`. `end_some(budget)` is
+    // the advance of an engine, its status checked; what it ends is settled with the quota afterwards, whatever comes. With a
+    // log it ends nothing, and `now` lies before all that is staged.
     template <typename Work>
     void in_slices(Work&& work);
+    // With a log: counts everything in slices, but for what is due.
+    [[nodiscard]] std::unique_ptr<Survey> survey(Survey::What what);
+    // Has the log end what is due, in at most so many records. Returns the number of grants.
+    [[nodiscard]] std::size_t advance_on_record(std::size_t budget);
 
-    // Runs `work(manager, now)` without the GIL, which makes changes that need neither hook nor recorder. Returns false,
-    // and nothing has been done, when there is one of them.
+    // Carries out many requests, as one entry of the log: all are judged at one instant; then the hook is asked, and its
+    // error refuses all; then they are carried out at one instant. Returns what has become of each.
+    [[nodiscard]] std::vector<Result> change_many(const Requests& rows);
+    // Runs `work(manager, now)` without the GIL, which makes changes that need neither hook nor log. Returns false, and
+    // nothing has been done, when there is one of them.
     template <typename Work>
     bool change_directly(Work&& work);
-    // Carries out what `admit(manager, now, i)` admits for i = 0..count-1: all are judged at one instant; then the hook
-    // is asked, and its error refuses all; then they are put on record, and carried out at one instant. Afterwards
-    // `answer(i, result)` is called for each.
-    template <typename Admit, typename Answer>
-    void change_many(std::size_t count, Admit&& admit, Answer&& answer);
 
-    // Carries out what `admit(manager, now)` admits, with hook and recorder. Returns the mask; throws the refusal.
+    // Carries out what `admit(manager, now)` admits, with hook and log. Returns the mask; throws the refusal.
     // The look-up of what it is `about`, as far as that is known, begins before the clock is read. With a
     // `clause`, only the types that it leaves are changed; when it leaves none, nothing is, and the mask is 0.
     template <typename Admit>
     Mask change(About about, Admit&& admit, Clause* clause = nullptr);
 
-    // Whether neither hook nor recorder stands between admit and execute.
-    [[nodiscard]] bool is_direct() const noexcept { return !quota_ && !recorder_; }
-
+    [[nodiscard]] bool has_log() const noexcept { return log_ != nullptr; }
     [[nodiscard]] bool has_quota() const noexcept { return static_cast<bool>(quota_); }
-    // Whether this thread is in a call of the hook, and whether it is in one of the recorder.
+    // Whether this thread is in a call of the hook.
     [[nodiscard]] bool is_in_hook() const noexcept;
-    [[nodiscard]] bool is_in_turn() const noexcept { return turn_holder_ == std::this_thread::get_id(); }
-    // Has something finished as soon as it can be; at once, if this thread is in neither and it is nobody's turn.
+    // Has something finished as soon as it can be; at once, if this thread is not in the hook.
     void postpone(std::shared_ptr<Unfinished> unfinished);
 
     // Under the lock: what is held for the time of a block.
-    [[nodiscard]] Claims& claims() noexcept { return *claims_; }
+    [[nodiscard]] Claims& claims() noexcept { return around_->claims; }
 
     [[nodiscard]] bool is_here() const noexcept { return home_.is_here(); }
     // Refusal in the child of a fork.
@@ -136,13 +142,15 @@ public:
 
     // `quota` may be None.
     void set_policy(std::unique_ptr<Policy> policy, py::object quota);
-    // Gives the memory back, but for the events that somebody has still to read. Every later call is refused as not
-    // connected, but for this one and for reading those events.
+    // Settles what is staged, within some seconds, and gives the memory back, but for the events that somebody has still to
+    // read. Every later call is refused as not connected, but for this one and for reading those events.
     void close();
+    // Waits until all that is staged now has settled, that long at most, without looking at signals. Returns whether it has.
+    [[nodiscard]] bool settle(std::uint64_t timeout_ms);
     // Under the lock: what a closed manager has left; null while it is open.
     [[nodiscard]] const Remains* remains() const noexcept { return remains_.get(); }
     // Under the lock. Pre: it is not closed.
-    [[nodiscard]] const Engine& engine() const noexcept { return manager_->engine(); }
+    [[nodiscard]] const Engine& engine() const noexcept { return gate_->manager()->engine(); }
     [[nodiscard]] const std::shared_ptr<Readers>& readers() const noexcept { return readers_; }
 
     // Under the lock: what wakes those who wait for this manager.
@@ -156,26 +164,13 @@ public:
 
     // What the hashes of the manager are keyed with.
     [[nodiscard]] const HashKey& hash_key() const noexcept { return key_; }
-    [[nodiscard]] Tally& tally() noexcept { return tally_; }
+    [[nodiscard]] Tally& tally() noexcept { return around_->tally; }
     [[nodiscard]] const py::object& clock() const noexcept { return clock_.object(); }
     // For the garbage collector: the Python objects that are held, and letting go of them.
     int traverse(visitproc visit, void* arg) const;
     void forget();
 
 private:
-    // One call at a time where there is a recorder; nothing otherwise.
-    class Turn {
-    public:
-        // Busy when it would have to wait and may not.
-        explicit Turn(Shell& shell, bool may_wait = true);
-        ~Turn();
-        Turn(const Turn&) = delete;
-        Turn& operator=(const Turn&) = delete;
-
-    private:
-        Shell* shell_;
-    };
-
     // While it lives this thread is in a call of the hook.
     class InHook {
     public:
@@ -191,13 +186,18 @@ private:
     // The uids whose app record lost CPU in a call.
     using Ended = std::vector<std::uint32_t>;
 
+    // Whether neither hook nor log stands between admit and execute.
+    [[nodiscard]] bool is_direct() const noexcept { return !quota_ && log_ == nullptr; }
     [[nodiscard]] Manager& open() const {
-        if (manager_ == nullptr) throw Refusal(Status::not_connected);
-        return *manager_;
+        if (is_closed_) throw Refusal(Status::not_connected);
+        return *gate_->manager();
     }
     [[nodiscard]] Session begin_asking();
     // Takes the lock again, without the GIL, at an instant or the latest one.
     [[nodiscard]] Session go_on(Instant now);
+    // The same session at the instant at which it may read, once a group has settled.
+    [[nodiscard]] Session reading(Session begun, std::uint64_t group);
+    [[nodiscard]] Session begin_reading_all();
     // Runs `work(manager, now)` under the lock of a session, without the GIL; the lock goes with it.
     template <typename Work>
     static auto unlocked_by(Session begun, Work&& work);
@@ -205,12 +205,28 @@ private:
     static Result execute(Session& session, const Admission& admission, Clause* clause, Ended* ended = nullptr);
     // Whether a command may go to more than a slice of records.
     [[nodiscard]] static bool is_long(const Engine& engine, const Command& command) noexcept;
-    [[nodiscard]] Mask change_in_steps(Admission admission, Clause* clause);
-    void change_in_steps(Batch& batch);
-    [[nodiscard]] Result carry_out(Admission& admission, Clause* clause, Ended& ended);
-    [[nodiscard]] Result carry_out_on_record(Admission& admission, Clause* clause, Ended& ended);
+    // Carries out what was admitted, or has the log do so, and settles with the quota.
+    [[nodiscard]] Mask carry_out(Session session, const Admission& admission, Clause* clause);
+    [[nodiscard]] Mask carry_out_on_record(Session session, const Admission& admission, Clause* clause);
+    [[nodiscard]] Mask ask_and_carry_out(Admission& admission, Clause* clause);
+    void carry_out(Batch& batch);
+    void finish(const Staged& staged, std::span<Result> results);
+    // Looks for what is due, and has the log end some of it; nothing when nothing is.
+    [[nodiscard]] std::optional<Staged> stage_advance(std::size_t budget);
     // Leaves the types to an admission that its clause does. False when there are none.
     [[nodiscard]] static bool keep(Admission& admission, Clause* clause, const Session& session);
+
+    // Whether a change is waited for, under the lock.
+    [[nodiscard]] bool may_wait(const Clause* clause) const noexcept;
+    // Waits until a group has settled, without lock and GIL. Throws what a signal handler raises, and Refusal when the
+    // interpreter goes down and nobody is left to do it. Pre: this is no call of the log.
+    void wait(std::uint64_t group);
+    // Waits for a ticket, and takes what has become of it. If the waiting is cut off it settles all the same.
+    [[nodiscard]] Answer await(Ticket ticket, std::span<Result> rows = {});
+    void abandon(Ticket ticket);
+    // What a status of the gate is raised as: with what the log has raised, if that is the reason.
+    [[nodiscard]] Refusal refusal(Status status) const;
+
     // Does the work, and then what was put off meanwhile because of it, however it ends.
     template <typename Work>
     auto and_unfinished(Work&& work);
@@ -218,10 +234,10 @@ private:
     [[nodiscard]] bool has_agreed(const Command& command, Clause* clause);
     [[nodiscard]] bool ask_quota(const Command& command) const;
     void ask_quota(Batch& batch) const;
-    void record(const Command& command, Instant now) const;
-    void record(Batch& batch, Instant now) const;
+    // Tells the hook of those, and of those that the log has ended.
     void settle(const Ended& ended) { settle(py::object(quota_), ended); }
     void settle(const py::object& quota, const Ended& ended);
+    void settle_logged();
     // Room for what `note_ended` will note after so many calls: a change that is carried out can fail no more.
     static void make_room(const Manager& manager, Ended& ended, std::size_t calls = 1) {
         ended.reserve(ended.size() + manager.engine().most_owners(rules.levelled) + calls);
@@ -232,49 +248,25 @@ private:
     }
 
     [[nodiscard]] Session session(Guard lock, Instant now);
+    // Closes the gate. False when its log has not answered by then, or when this is a call of the log.
+    [[nodiscard]] bool close_gate(std::uint64_t timeout_ms) noexcept;
 
+    // As they were made:
     Home home_;
-    PoliteMutex mutex_;
     const HashKey key_;
-    std::unique_ptr<Manager> manager_;  // null once closed
-    std::unique_ptr<Remains> remains_;  // null before
+    std::unique_ptr<GivenLog> log_;  // null when there is none
+    std::unique_ptr<Around> around_;
+    std::unique_ptr<Gate> gate_;
     std::shared_ptr<Readers> readers_ = std::make_shared<Readers>();
-    Instant latest_ = 0;  // of all calls, those included that only read
     ClockReader clock_;
-    py::object quota_;     // null when there is none
-    py::object recorder_;  // null when there is none
-    PoliteMutex turn_;
-    std::atomic<std::thread::id> turn_holder_{};
-    mutable std::vector<std::thread::id> in_hook_;        // with the GIL
-    std::vector<std::shared_ptr<Unfinished>> postponed_;  // with the GIL
-    std::unique_ptr<Claims> claims_ = std::make_unique<Claims>();
-    Tally tally_;
-    std::unique_ptr<Waker> waker_;  // null until it is needed; goes before the clock
+    // Under the lock:
+    bool is_closed_ = false;
+    std::unique_ptr<Remains> remains_;  // null before
+    // With the GIL:
+    py::object quota_;  // null when there is none
+    mutable std::vector<std::thread::id> in_hook_;
+    std::vector<std::shared_ptr<Unfinished>> postponed_;
 };
-
-// Does the work of one call of Python's, and counts its refusal.
-template <typename Work>
-auto counted(Shell& shell, Work&& work) {
-    try {
-        return work();
-    } catch (Refusal& refusal) {
-        shell.tally().refusals.note(refusal.status());
-        if (refusal.status() == Status::out_of_memory) shell.name_limit(refusal);
-        throw;
-    }
-}
-
-template <auto function>
-struct Counting;
-template <typename Result, typename... Arguments, Result (*function)(Shell&, Arguments...)>
-struct Counting<function> {
-    static Result call(Shell& shell, Arguments... arguments) {
-        return counted(shell, [&] { return function(shell, arguments...); });
-    }
-};
-// A function that pybind11 binds, with its refusals counted.
-template <auto function>
-inline constexpr auto counting = &Counting<function>::call;
 
 inline Mask mask_or_throw(const Result& result) {
     check(result.status);
@@ -288,13 +280,16 @@ inline void Shell::require_here() const {
 
 inline Shell::Guard::Guard(Shell& shell, Gil gil) : shell_(&shell) {
     shell.require_here();
-    if (!shell.mutex_.try_lock()) wait_for(shell.mutex_, gil);
+    if (!shell.gate_->try_lock()) wait_for(*shell.gate_, gil);
 }
 
 inline Shell::Guard::~Guard() {
     if (shell_ == nullptr) return;
-    if (shell_->waker_ && shell_->manager_) shell_->waker_->update(shell_->manager_->engine(), shell_->latest_);
-    shell_->mutex_.unlock();
+    Gate& gate = *shell_->gate_;
+    if (shell_->around_->waker && gate.manager() != nullptr) {
+        shell_->around_->executed(gate.manager()->engine(), gate.latest());
+    }
+    gate.unlock();
 }
 
 inline Shell::Locked Shell::lock() {
@@ -313,9 +308,22 @@ inline Shell::Session Shell::begin(About about) {
 
 inline Shell::Session Shell::session(Guard lock, Instant now) {
     Manager& manager = open();
-    if (now < latest_) throw Refusal(Status::time_backwards);
-    latest_ = now;
+    check(gate_->enter(now));
     return {std::move(lock), manager, now};
+}
+
+inline Shell::Session Shell::begin_reading(Owner owner, Owner also) {
+    Session begun = begin({owner.kind == OwnerKind::app ? std::int64_t{owner.key} : -1});
+    if (log_ == nullptr) return begun;
+    const std::uint64_t group = std::max(gate_->group_about(owner), gate_->group_about(also));
+    return reading(std::move(begun), group);
+}
+
+inline Shell::Session Shell::begin_reading_all() {
+    Session begun = begin();
+    if (log_ == nullptr) return begun;
+    const std::uint64_t group = gate_->last_group();
+    return reading(std::move(begun), group);
 }
 
 // An error that is none of Python's or ours goes through: a thread that is being ended has no right to run Python.
@@ -336,7 +344,8 @@ auto Shell::and_unfinished(Work&& work) {
 
 template <typename Work>
 auto Shell::look(Work&& work) {
-    return unlocked_by(begin(), work);
+    return unlocked_by(begin_reading_all(),
+                       [&](const Manager& manager, Instant now) { return work(manager.engine(), now); });
 }
 
 template <typename Work>
@@ -347,47 +356,49 @@ auto Shell::unlocked_by(Session begun, Work&& work) {
     });
 }
 
-template <typename Work>
-auto Shell::look_at_processes(Work&& work) {
-    Session session = begin();
-    if (session.manager.engine().record_count(OwnerKind::process) <= slice) return work(session.manager, session.now);
-    return unlocked_by(std::move(session), work);
+template <typename Who, typename Work>
+auto Shell::look_at_processes(Who&& who, Work&& work) {
+    Session begun = begin();
+    const std::uint32_t uid = who(std::as_const(begun.manager), begun.now);
+    const std::uint64_t group = log_ == nullptr ? 0 : gate_->group_about({OwnerKind::app, uid});
+    Session session = log_ == nullptr ? std::move(begun) : reading(std::move(begun), group);
+    const auto read = [&](const Manager& manager, Instant now) { return work(manager.engine(), uid, now); };
+    if (session.manager.engine().record_count(OwnerKind::process) <= slice) return read(session.manager, session.now);
+    return unlocked_by(std::move(session), read);
 }
 
 template <typename Work>
 void Shell::look_in_slices(Work&& work) {
-    Instant now = 0;
-    const auto has_more = [&](const Session& session) {
-        now = session.now;
-        return work(session.manager, now);
-    };
-    if (!has_more(begin())) return;
-    without_gil([&] {
-        do mutex_.let_others();
-        while (has_more(go_on(now)));
-        return true;
-    });
+    in_slices([&](const Engine& engine, Instant now, auto&&) { return work(engine, now); });
 }
 
 template <typename Work>
 void Shell::in_slices(Work&& work) {
     const py::object quota = quota_;  // which may go, or be replaced, in the middle of it
+    const bool has_quota = quota && log_ == nullptr;
     Ended ended;
+    Instant now = 0;
+    const auto has_more = [&](const Session& session) {
+        now = session.now;
+        Manager& manager = session.manager;
+        if (has_quota) make_room(manager, ended);
+        const auto end_some = [&](std::size_t budget) {
+            if (log_ != nullptr) return AdvanceResult{};
+            const AdvanceResult result = manager.engine().advance(now, budget);
+            check(result.status);
+            if (has_quota) note_ended(manager, ended);
+            return result;
+        };
+        return work(manager.engine(), now, end_some);
+    };
     try {
-        and_unfinished([&] {
-            const Turn turn(*this);
-            look_in_slices([&](Manager& manager, Instant now) {
-                if (quota) make_room(manager, ended);
-                const auto end_some = [&](std::size_t budget) {
-                    const AdvanceResult result = manager.engine().advance(now, budget);
-                    check(result.status);
-                    if (quota) note_ended(manager, ended);
-                    return result;
-                };
-                return work(manager, now, end_some);
+        if (has_more(begin_reading_all())) {
+            without_gil([&] {
+                do gate_->let_others();
+                while (has_more(go_on(now)));
+                return true;
             });
-            return true;
-        });
+        }
     } catch (...) {
         settle(quota, ended);
         throw;
@@ -403,18 +414,6 @@ bool Shell::change_directly(Work&& work) {
     return unlocked_by(std::move(session), work);
 }
 
-template <typename Admit, typename Answer>
-void Shell::change_many(std::size_t count, Admit&& admit, Answer&& answer) {
-    Batch batch(count);
-    look([&](const Manager& manager, Instant now) {
-        check(manager.engine().check_time(now));
-        for (std::size_t i = 0; i < count; ++i) batch.add(admit(manager, now, i));
-        return true;
-    });
-    change_in_steps(batch);
-    for (std::size_t i = 0; i < count; ++i) answer(i, batch.result(i));
-}
-
 template <typename Admit>
 Mask Shell::change(About about, Admit&& admit, Clause* clause) {
     if (is_direct()) {
@@ -428,14 +427,15 @@ Mask Shell::change(About about, Admit&& admit, Clause* clause) {
     std::string bundle;
     Admission admission;
     {
-        const Session session = begin();
+        Session session = begin(about);
         admission = admit(session.manager, session.now);
         check(admission.status);
         if (!keep(admission, clause, session)) return 0;
+        if (!admission.ask_quota) return carry_out(std::move(session), admission, clause);
         bundle = admission.command.bundle;  // it may lie in a policy that is replaced before the command is executed
         admission.command.bundle = bundle;
     }
-    return change_in_steps(std::move(admission), clause);
+    return ask_and_carry_out(admission, clause);
 }
 
 }  // namespace grantwheel::bindings

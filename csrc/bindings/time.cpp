@@ -16,9 +16,9 @@ py::object instant_or_none(Instant at) {
 
 std::size_t advance(Shell& shell, const py::object& budget) {
     std::size_t left = to_limit(budget.ptr(), "budget");
+    if (shell.has_log()) return shell.advance_on_record(left);
     std::size_t ended = 0;
-    shell.in_slices([&](Manager& manager, Instant now, auto&& end_some) {
-        const Engine& engine = manager.engine();
+    shell.in_slices([&](const Engine& engine, Instant now, auto&& end_some) {
         const std::uint64_t before = engine.last_sequence();
         const std::size_t part = std::min(left, Shell::slice);
         const AdvanceResult result = end_some(part);
@@ -34,18 +34,22 @@ std::size_t advance(Shell& shell, const py::object& budget) {
 }
 
 py::object next_deadline(Shell& shell) {
+    if (shell.has_log()) return instant_or_none(shell.survey(Survey::What::next_deadline)->next_deadline());
     Instant deadline = no_deadline;
     bool has_gil = true;  // in the first slice
-    shell.in_slices([&](Manager& manager, Instant now, auto&& end_some) {
+    shell.in_slices([&](Engine& engine, Instant now, auto&& end_some) {
         const bool had_gil = std::exchange(has_gil, false);
         if (end_some(Shell::slice).more) return true;
         // It may look at all records of a slot of the wheel.
-        if (had_gil && manager.engine().most_owners(type::ALL) > Shell::slice) return true;
-        check(manager.engine().next_deadline(now, deadline));
+        if (had_gil && engine.most_owners(type::ALL) > Shell::slice) return true;
+        check(engine.next_deadline(now, deadline));
         return false;
     });
     return instant_or_none(deadline);
 }
+
+// Whether what is staged has settled, within so many ms.
+bool settle(Shell& shell, std::uint64_t timeout_ms) { return shell.settle(timeout_ms); }
 
 py::object wake_at(Shell& shell) { return instant_or_none(shell.lock().manager.engine().wake_at()); }
 
@@ -67,6 +71,8 @@ void bind_time(ManagerClass& bound, py::module_& module) {
                "Return a descriptor that is readable from the manager's `wake_at` on.");
     module.def("joint_fileno", &joint_descriptor, py::arg("manager"), py::arg("cursor"), py::pos_only(),
                "Return a descriptor that is readable when that of the alarm or of the cursor is.");
+    module.def("settle", &settle, py::arg("manager"), py::arg("timeout_ms"), py::pos_only(),
+               "Wait until the log has answered for all that is staged now; return whether it has.");
     bound
         .def(
             "advance", &advance, py::arg("budget") = py::none(),

@@ -38,22 +38,14 @@ PyObject* apply(PyObject* self, PyObject* const* arguments, Py_ssize_t count, Py
     });
 }
 
-// Of an apply only what is held.
-class OnlyHeld final : public Shell::Clause {
-    [[nodiscard]] Mask left(const Engine& engine, const Command& command, Instant now) override {
-        return held_of(engine, command, now);
-    }
-};
-
 PyObject* renew(PyObject* self, PyObject* const* arguments, Py_ssize_t count, PyObject* keywords) {
     return fast_call(self, [&](Shell& shell) {
         static const Parameters<9, 3, 4> parameters(
             "renew", {"uid", "pid", "mask", "timeout_ms", "persist", "process", "reason", "cpu_level", "caller"});
-        const Application call = to_application(parameters.read(arguments, count, keywords));
-        OnlyHeld only_held;
-        return shell.change(
-            {call.uid, call.request.mask},
-            [&](const Manager& manager, Instant now) { return call.admit(manager, now); }, &only_held);
+        Application call = to_application(parameters.read(arguments, count, keywords));
+        call.request.only_held = true;
+        return shell.change({call.uid, call.request.mask},
+                            [&](const Manager& manager, Instant now) { return call.admit(manager, now); });
     });
 }
 
@@ -93,8 +85,9 @@ PyObject* owner_mask(PyObject* self, OwnerKind kind, PyObject* key, std::int64_t
     return fast_call(self, [&](Shell& shell) {
         const std::int64_t number = to_int64(key, name);
         if (number < 0 || number > most) throw Refusal(Status::identity_invalid);
-        const auto session = shell.begin({kind == OwnerKind::app ? number : -1});
-        return mask_or_throw(session.manager.engine().mask({kind, static_cast<std::uint32_t>(number)}, session.now));
+        const Owner owner{kind, static_cast<std::uint32_t>(number)};
+        const auto session = shell.begin_reading(owner);
+        return mask_or_throw(session.manager.engine().mask(owner, session.now));
     });
 }
 

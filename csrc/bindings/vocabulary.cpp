@@ -36,7 +36,6 @@ void use_vocabulary(const py::object& types, const py::object& caller) {
     words->Stats = types.attr("Stats");
     words->LatenessCounts = types.attr("LatenessCounts");
     words->EfficiencyResourcesInfo = types.attr("EfficiencyResourcesInfo");
-    words->Command = types.attr("Command");
     words->Caller = caller.attr("Caller");
     words->owner_kinds[0] = types.attr("OwnerKind")("app");
     words->owner_kinds[1] = types.attr("OwnerKind")("process");
@@ -74,17 +73,6 @@ py::object make_text(std::string_view text) {
     PyObject* const made = PyUnicode_DecodeUTF8(text.data(), static_cast<Py_ssize_t>(text.size()), nullptr);
     if (made == nullptr) throw py::error_already_set();
     return py::reinterpret_steal<py::object>(made);
-}
-
-py::object make_caps(const Command& command) {
-    py::tuple caps(std::popcount(command.capped));
-    std::size_t place = 0;
-    for (Mask left = command.capped; left != 0; left &= left - 1) {
-        const int type = std::countr_zero(left);
-        caps[place++] = py::make_tuple(vocabulary().masks[std::size_t{1} << type],
-                                       py::int_(command.caps_ms[static_cast<std::size_t>(type)]));
-    }
-    return caps;
 }
 
 py::object make_event(const Event& event, const py::object& bundle) {

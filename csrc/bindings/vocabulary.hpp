@@ -18,7 +18,7 @@ namespace py = pybind11;
 struct Vocabulary {
     // Named tuples.
     py::object Event, EventColumns, Grant, Record, RecordInfo, Infos, Holders, Stats, LatenessCounts;
-    py::object EfficiencyResourcesInfo, Command;
+    py::object EfficiencyResourcesInfo;
     // What callers hand in, besides the request.
     py::object Caller;
     // Members of the enumerations, in the order of the C++ lists.
@@ -42,8 +42,6 @@ inline std::array<PyObject*, type::ALL + 1> mask_ints{};
 [[nodiscard]] py::object make_named(const py::object& type, std::initializer_list<py::object> items);
 
 [[nodiscard]] py::object make_text(std::string_view text);
-// The types of a command that get a timeout of their own, each with that.
-[[nodiscard]] py::object make_caps(const Command& command);
 [[nodiscard]] py::object make_event(const Event& event, const py::object& bundle);
 [[nodiscard]] py::object make_record(const RecordView& view, Instant now);
 [[nodiscard]] py::object make_record_info(const RecordView& view);

@@ -17,11 +17,14 @@ from ._core import (  # noqa: E402
     BootClock,
     BusinessError,
     CallerVerificationError,
+    Conflict,
     ContinuousTaskError,
     EfficiencyResourcesRequest,
     ManualClock,
+    MemoryLog,
     MemoryOperationError,
     MonotonicClock,
+    NotAppended,
     NotSystemAppError,
     ParameterError,
     ParcelOperationError,
@@ -34,6 +37,7 @@ from ._core import (  # noqa: E402
 )
 from .caller import Caller  # noqa: E402
 from .events.subscription import Lateness, Subscription  # noqa: E402
+from .follower import Follower, replay  # noqa: E402
 from .hold import Hold  # noqa: E402
 from .manager import Manager  # noqa: E402
 from .policy import OverTimeoutMax, Policy, Quota  # noqa: E402
@@ -42,7 +46,6 @@ from .types import (  # noqa: E402
     BackgroundMode,
     Cause,
     Clock,
-    Command,
     CpuLevel,
     EfficiencyResourcesCpuLevel,
     EfficiencyResourcesInfo,
@@ -53,6 +56,7 @@ from .types import (  # noqa: E402
     Holders,
     Infos,
     LatenessCounts,
+    Log,
     OwnerKind,
     Record,
     RecordInfo,
@@ -68,7 +72,7 @@ __all__ = [
     "CallerVerificationError",
     "Cause",
     "Clock",
-    "Command",
+    "Conflict",
     "ContinuousTaskError",
     "CpuLevel",
     "EfficiencyResourcesCpuLevel",
@@ -77,16 +81,20 @@ __all__ = [
     "Event",
     "EventColumns",
     "EventKind",
+    "Follower",
     "Grant",
     "Hold",
     "Holders",
     "Infos",
     "Lateness",
     "LatenessCounts",
+    "Log",
     "Manager",
     "ManualClock",
+    "MemoryLog",
     "MemoryOperationError",
     "MonotonicClock",
+    "NotAppended",
     "NotSystemAppError",
     "OverTimeoutMax",
     "OwnerKind",
@@ -110,6 +118,7 @@ __all__ = [
     "backgroundTaskManager",
     "get_cmake_dir",
     "get_include",
+    "replay",
 ]
 
 # They lie where the compiled module does, which an editable install keeps apart from this file.

@@ -2,12 +2,14 @@
 
 import operator
 import os
+import time
+import weakref
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Self
 
 from . import _core
-from ._process import refuse_to_pickle
+from ._process import OfOneProcess, end_at_exit, refuse_to_pickle
 from .caller import Caller
 from .events.subscribers import Subscribers, require_subscriber
 from .events.subscription import Subscription
@@ -17,9 +19,26 @@ from .policy import Policy
 from .run.loop import Loop
 from .run.runner import Runner, Running, ThreadRunner
 from .run.watches import Watches
-from .types import Clock, Command, Event, EventColumns, EventKind
+from .types import Clock, Event, EventColumns, EventKind, Log
 
 _ALL_KINDS = 2**32 - 1
+
+
+class _Staged(OfOneProcess):
+    """What a manager has staged, which is to be in its log before the interpreter exits."""
+
+    def __init__(self, manager: "Manager") -> None:
+        super().__init__()
+        self._manager = weakref.ref(manager)
+        end_at_exit(self)
+
+    def __repr__(self) -> str:
+        return "what a manager has for its log"
+
+    def _end_at_exit(self, give_up: float) -> bool:
+        manager = self._manager()
+        left_ms = int(max(give_up - time.monotonic(), 0.0) * 1000)
+        return manager is None or _core.settle(manager, left_ms)
 
 
 class Manager(_core.Manager):
@@ -42,19 +61,20 @@ class Manager(_core.Manager):
         How many events are kept for readers, 1..2^31-1.
     reserve : int
         The number of records for which memory is taken at once, at most `max_records`.
-    recorder : callable
-        Gets a `Command` after it is admitted and before it is executed, outside the lock. When it raises, the call
-        fails with 9800003 and nothing has changed. It may read single records of the manager, and must do nothing else
-        with it.
+    log : Log
+        Where every change is on record before anybody sees it: an empty `MemoryLog`, or any object with ``last()`` and
+        ``append(after, group)``; see `Log`. Default: none, and changes are carried out at once.
 
     Raises
     ------
     ValueError
-        A limit is out of range: names it.
+        A limit is out of range: names it. The log has groups already, which this manager knows nothing of.
     TypeError
-        The clock has no ``now()``, the policy is none, or the recorder cannot be called.
+        The clock has no ``now()``, the policy is none, or the log lacks a method.
     BusinessError
         9800001: there is not enough memory.
+    Exception
+        What ``last()`` of the log raises.
     """
 
     def __init__(
@@ -66,17 +86,18 @@ class Manager(_core.Manager):
         max_strings: int = 65_536,
         event_capacity: int = 1 << 16,
         reserve: int = 0,
-        recorder: Callable[[Command], object] | None = None,
+        log: Log | None = None,
     ) -> None:
         made_clock = _core.BootClock() if clock is None else clock
         # By position: by name pybind11 would look for names that it may have had no memory for.
-        super().__init__(made_clock, max_records, max_strings, event_capacity, reserve, recorder, os.urandom(16))
+        super().__init__(made_clock, max_records, max_strings, event_capacity, reserve, log, os.urandom(16))
         self._subscribers = Subscribers()
         self._running = Running(self._subscribers)
         self._loop = Loop()
         self._watches = Watches(self, self._loop)
         self._own = _core.Cursor(self, _ALL_KINDS, None)
         self._holds = Holds(self, self._loop)
+        self._staged = None if log is None else _Staged(self)
         self.set_policy(Policy() if policy is None else policy)
 
     __reduce_ex__ = refuse_to_pickle
@@ -103,6 +124,9 @@ class Manager(_core.Manager):
 
     def close(self) -> None:
         """Give the memory back. Every later call is refused with 9800004, but for this one.
+
+        With a log, what is staged has five seconds to get there; what the log has not been given by then is refused,
+        and that it has not answered for the rest is logged (logger ``grantwheel``).
 
         What has happened by now is still delivered to callbacks, and is there for readers to drain. Watches of
         processes are cancelled.

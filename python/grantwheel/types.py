@@ -89,6 +89,48 @@ class Clock(Protocol):
         ...
 
 
+class Log(Protocol):
+    """Where the changes of a manager are on record: groups of bytes, one after the other, each as a whole.
+
+    Any object with these two methods will do. Both are called by one thread of the manager's own, one call at a time,
+    and by nobody else: no Ctrl-C and no signal handler lands in them. They must not call the manager, nor wait for
+    anybody who does. What happens in other threads meanwhile is in the next group.
+    """
+
+    def last(self) -> int:
+        """Return how many groups there are. Asked after an `append` that raised, until it answers."""
+        ...
+
+    def append(self, after: int, group: bytes, /) -> int | None:
+        """Put a group behind ``after`` others. When this returns, it is there for good.
+
+        Parameters
+        ----------
+        after : int
+            How many groups there are.
+        group : bytes
+            The changes that are committed at once. What a `Follower` is fed with.
+
+        Returns
+        -------
+        int or None
+            The position of the group, which is ``after + 1``; None says the same.
+
+        Raises
+        ------
+        NotAppended
+            The group is certainly not there and never will be. Its calls are refused with 9800003, and the next group
+            is tried.
+        Conflict
+            There is something else in its place: another one writes. The manager takes no changes any more.
+        Exception
+            Anything else: nobody knows. `last` is asked, again and again, and until it answers all changes are refused
+            with 9800003. One more group means that it is there, as many as before that it is not, anything else is a
+            conflict.
+        """
+        ...
+
+
 class Event(NamedTuple):
     """A change of the mask of one record.
 
@@ -209,29 +251,6 @@ class Stats(NamedTuple):
     missed: int
     advance_lateness: LatenessCounts
     delivery_lateness: LatenessCounts
-
-
-class Command(NamedTuple):
-    """One change as a recorder gets it, fully decided: which call, when (ms), for whom, and what.
-
-    ``kind`` is apply, release, reset_all, process_died, app_stopped, package_removed, admin_reset_all, admin_reset_app
-    or admin_reset_process; ``mask`` holds the types that the policy allows. ``caps_ms`` has the types that got a
-    timeout of the policy's instead of ``timeout_ms``, however ``persist`` is, each with that. Fields that play no part
-    are 0, False or empty.
-    """
-
-    kind: str
-    now: int
-    uid: int
-    pid: int
-    mask: int
-    timeout_ms: int
-    persist: bool
-    process: bool
-    cpu_level: int
-    bundle: str
-    reason: str
-    caps_ms: tuple[tuple[ResourceType, int], ...] = ()
 
 
 class EfficiencyResourcesInfo(NamedTuple):

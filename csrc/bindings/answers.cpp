@@ -1,0 +1,68 @@
+#include "bindings/answers.hpp"
+
+#include "bindings/gil.hpp"
+#include "bindings/vocabulary.hpp"
+
+namespace grantwheel::bindings {
+
+namespace {
+
+py::dict by_type(const std::uint64_t (&counts)[type_count]) {
+    py::dict result;
+    for (std::size_t type = 0; type < type_count; ++type)
+        result[vocabulary().masks[1 << type]] = py::int_(counts[type]);
+    return result;
+}
+
+py::dict by_code(const Refusals& refusals) {
+    py::dict result;
+    for (std::size_t i = 0; i < std::size(Refusals::codes); ++i) {
+        result[py::int_(Refusals::codes[i])] = py::int_(refusals.count(i));
+    }
+    return result;
+}
+
+py::object make_lateness(const Histogram& histogram) {
+    py::list counts;
+    for (const std::uint64_t count : histogram.lateness.counts) counts.append(py::int_(count));
+    return make_named(vocabulary().LatenessCounts,
+                      {py::tuple(counts), py::int_(histogram.sum), py::int_(histogram.lateness.most)});
+}
+
+}  // namespace
+
+// Here and above numbers become ints beforehand: pybind11 does not look whether it could make one for `append`, `=`.
+py::object make_holders(const std::vector<Owner>& owners) {
+    constexpr std::size_t slice = 1024;
+    py::list lists[2];
+    GilOffers gil;
+    for (std::size_t i = 0; i < owners.size(); ++i) {
+        if (i % slice == slice - 1) gil.offer();
+        lists[static_cast<std::size_t>(owners[i].kind)].append(py::int_(owners[i].key));
+    }
+    return make_named(vocabulary().Holders, {lists[0], lists[1]});
+}
+
+py::object make_stats(const Stats& stats, const Counts& counts) {
+    const Vocabulary& words = vocabulary();
+    py::dict ended;
+    for (std::size_t cause = 1; cause < cause_count; ++cause) {
+        ended[words.causes[cause]] = py::int_(stats.ended[cause]);
+    }
+    const std::uint64_t released =
+        stats.ended[static_cast<std::size_t>(Cause::release)] + stats.ended[static_cast<std::size_t>(Cause::reset_all)];
+    return make_named(words.Stats, {py::int_(stats.app_records), py::int_(stats.process_records),
+                                    by_type(stats.app_grants), by_type(stats.process_grants), py::int_(stats.granted),
+                                    py::int_(stats.renewed), py::int_(released), ended, by_code(counts.refusals),
+                                    py::int_(stats.strings), py::int_(stats.last_sequence), py::int_(counts.missed),
+                                    make_lateness(counts.advanced), make_lateness(counts.delivered)});
+}
+
+void require_sound(bool is_sound, const char* reason) {
+    if (is_sound) return;
+    if (reason == Engine::validate_no_memory) throw Refusal(Status::out_of_memory);
+    PyErr_SetString(PyExc_AssertionError, reason);
+    throw py::error_already_set();
+}
+
+}  // namespace grantwheel::bindings
