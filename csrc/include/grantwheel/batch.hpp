@@ -1,4 +1,5 @@
-// Many applies, or many releases, of one instant as one entry of a log. docs/log-format.md has the bytes one by one.
+// Many applies, or many releases, of one instant as one entry of a log. No writer is thread-safe; rows are as values are.
+// docs/log-format.md has the bytes one by one.
 #pragma once
 
 #include <cstddef>

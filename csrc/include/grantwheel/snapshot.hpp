@@ -1,5 +1,5 @@
-// The whole state of an engine as bytes, and back, a section at a time. docs/log-format.md has the bytes one by one. As
-// thread-safe as the engine.
+// The whole state of an engine as bytes, and back, a section at a time. As thread-safe as the engine. docs/log-format.md
+// has the bytes one by one.
 //
 // State    Records, their grants, the counters of stats and the number of the last event: all that decides what an engine
 //          answers and tells next. Not its time and limits, which stand beside it, nor the events that its ring still has.
