@@ -12,8 +12,7 @@ from typing import Any
 import pytest
 
 import grantwheel
-from grantwheel import BusinessError, Caller, Cause, Manager, Policy
-from journals import ScriptedLog, refuses
+from grantwheel import BusinessError, Caller, Cause, Manager, NotAppended, Policy
 from support import (
     CPU,
     GPS,
@@ -68,6 +67,18 @@ def caller(**more: Any) -> Caller:
     return Caller(**{"uid": 800, "pid": 81, "system_app": True, **more})
 
 
+class Full:
+    """A log that has room for one group."""
+
+    def last(self) -> int:
+        return 1
+
+    def append(self, after: int, _group: bytes) -> int:
+        if after != 0:
+            raise NotAppended("no room")
+        return 1
+
+
 NOTHING_ALLOWED = Policy(allowed={"org.tide.mail": ()})
 LIMITED = Policy(cpu_level_max={"org.tide.mail": 1, "org.tide.gone": 2}, unknown_bundles=["org.tide.gone"])
 NEAR_LONG = "b" * 1024
@@ -113,7 +124,7 @@ CASES = [
         1870000201,
         lambda m: m.get_all(caller=caller(bundle="\ud800")),
     ),
-    Case("log that refuses", 9800003, 980000301, typed(), arguments={"log": ScriptedLog(otherwise=refuses)}),
+    Case("log that refuses", 9800003, 980000301, typed(), arguments={"log": Full()}),
     Case("apply when not ready", 9800004, 980000401, documented(request()), prepare=make_unready),
     Case("typed apply when not ready", 9800004, 980000401, typed(0, uid=-1, caller=PLAIN), prepare=make_unready),
     Case("release when not ready", 9800004, 980000401, lambda m: m.release(700, 71, TIMER), prepare=make_unready),

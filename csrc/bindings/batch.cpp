@@ -50,7 +50,8 @@ void Shell::carry_out(Batch& batch) {
     unlocked_by(std::move(session), [&](Manager& manager, Instant now) {
         for (std::size_t i = 0; i < batch.rows().size(); ++i) {
             batch.results()[i] = manager.execute(batch.rows()[i], now);
-            note_ended(manager, ended);
+            // A row that was refused before has ended nothing; what the engine says still is of the row before it.
+            if (!Batch::is_refused(batch.rows()[i])) note_ended(manager, ended);
         }
         return true;
     });

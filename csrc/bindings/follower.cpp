@@ -397,7 +397,8 @@ void bind_followers(py::module_& module) {
                  return std::make_unique<Sections>(follower, follower.cast<Follower&>());
              }),
              py::arg("follower"), py::pos_only())
-        .def("__iter__", [](const py::object& self) { return self; })
+        .def(
+            "__iter__", [](Sections& self) -> Sections& { return self; }, py::return_value_policy::reference)
         .def("__next__", [](Sections& sections) {
             const std::string section = sections.next();
             if (section.empty()) throw py::stop_iteration();

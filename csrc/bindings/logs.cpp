@@ -234,6 +234,10 @@ private:
     std::uint64_t after_;
 };
 
+std::unique_ptr<GroupsAfter> groups_after(const MemoryLog& log, std::uint64_t after) {
+    return std::make_unique<GroupsAfter>(log.groups(), after);
+}
+
 std::uint64_t append_to(const MemoryLog& log, std::uint64_t after, const py::object& group) {
     const ByteBuffer bytes(group.ptr(), "group");
     const Appended answer = log.groups()->append(after, bytes.bytes());
@@ -271,8 +275,10 @@ void bind_logs(py::module_& module) {
         make_exception(module, "Conflict",
                        "What `Log.append` raises when the log goes on otherwise than this manager knows, because\n"
                        "somebody else writes it: the manager takes no changes any more.");
-    bind_class<GroupsAfter>(module, "LogGroups", "The groups of a MemoryLog, with their positions.")
-        .def("__iter__", [](const py::object& self) { return self; })
+    bind_class<GroupsAfter>(module, "LogGroups", "The groups of a MemoryLog after a position, with their positions.")
+        .def(py::init(&groups_after), py::arg("log"), py::arg("after"), py::pos_only())
+        .def(
+            "__iter__", [](GroupsAfter& self) -> GroupsAfter& { return self; }, py::return_value_policy::reference)
         .def("__next__", &GroupsAfter::next);
     bind_class<MemoryLog>(
         module, "MemoryLog",
@@ -289,11 +295,7 @@ void bind_logs(py::module_& module) {
             "group : buffer\n    The bytes.\n\n"
             "Raises\n------\nConflict\n    The last one is another.\nBusinessError\n    9800001: there is not enough memory.")
         .def(
-            "read",
-            [](const MemoryLog& log, std::uint64_t after) {
-                return std::make_unique<GroupsAfter>(log.groups(), after);
-            },
-            py::arg("after") = 0,
+            "read", &groups_after, py::arg("after") = 0,
             "Return an iterator over the groups after a position: of (position, bytes). It has those that come meanwhile.");
 }
 

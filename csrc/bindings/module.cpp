@@ -21,6 +21,10 @@ using namespace grantwheel::bindings;
 std::unique_ptr<Shell> make_shell(const py::object& clock, const py::object& max_records, const py::object& max_strings,
                                   const py::object& event_capacity, const py::object& reserve, const py::object& log,
                                   const py::bytes& hash_key) {
+    // None is for followers, whose limits come with the log.
+    for (const py::object& limit : {max_records, max_strings, event_capacity, reserve}) {
+        if (limit.is_none()) throw py::type_error("a limit of a manager must be an int, not None");
+    }
     const Limits limits = to_limits({max_records, max_strings, event_capacity, reserve});
     return std::make_unique<Shell>(clock, limits, log.is_none() ? nullptr : GivenLog::of(log), to_hash_key(hash_key));
 }
