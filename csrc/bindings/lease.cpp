@@ -79,9 +79,8 @@ public:
         if (is_abandoned_) return;
         granted_ = result.status == Status::ok ? result.mask : 0;
         for_each_type(types_, [&](Mask type) {
-            Claims::Generation& generation = generations_[index_of(type)];
             if ((granted_ & type) != 0) {
-                generation = claims_.arrive(key_of(type));
+                generations_[index_of(type)] = claims_.arrive(key_of(type));
             } else {
                 claims_.forget_if_free(key_of(type), claims_.stay_away(key_of(type)));
             }

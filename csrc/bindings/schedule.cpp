@@ -24,7 +24,8 @@ public:
     [[nodiscard]] const py::object& timer() {
         if (!timer_) {
             py::object made = py::type::of<Timer>()();
-            if (!timer_) timer_ = std::move(made);  // else a finaliser was faster
+            // cppcheck-suppress identicalInnerCondition ; a finaliser may have been faster
+            if (!timer_) timer_ = std::move(made);
         }
         return timer_;
     }

@@ -55,12 +55,13 @@ class Entries {
 public:
     Entries() noexcept = default;
     ~Entries() {
-        for (Entry& entry : all_) delete entry.rows;
+        for (const Entry& entry : all_) delete entry.rows;
     }
     Entries(const Entries&) = delete;
     Entries& operator=(const Entries&) = delete;
 
     Entry& operator[](std::uint32_t place) noexcept { return all_[place]; }
+    const Entry& operator[](std::uint32_t place) const noexcept { return all_[place]; }
     // The place of a ticket; no_entry when it stands for nothing.
     [[nodiscard]] std::uint32_t find(Ticket ticket) const noexcept {
         const bool is_there =

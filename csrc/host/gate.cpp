@@ -73,6 +73,10 @@ Answer Gate::advance(std::uint64_t budget) noexcept {
 
 void Gate::advance_directly(std::uint64_t budget, Answer& total) noexcept {
     for (std::uint64_t left = budget;;) {
+        if (manager_ == nullptr) {  // closed since the last slice
+            total.status = Status::not_connected;
+            return;
+        }
         const AdvanceResult result = manager_->engine().advance(latest_, std::min<std::uint64_t>(left, slice));
         left -= result.records;
         total.status = result.status;
@@ -83,9 +87,6 @@ void Gate::advance_directly(std::uint64_t budget, Answer& total) noexcept {
         mutex_.unlock();
         mutex_.let_others();
         mutex_.lock();
-        if (manager_ != nullptr) continue;
-        total.status = Status::not_connected;
-        return;
     }
 }
 

@@ -100,6 +100,7 @@ Status Gate::Parts::resolve() noexcept {
             return Status::not_connected;
         }
         const Time until = time_after(pause);
+        // cppcheck-suppress knownConditionTrueFalse ; another thread sets it meanwhile
         while (!gives_up && std::chrono::steady_clock::now() < until) gate.mutex_.wait_for(changed, until);
     }
 }

@@ -42,7 +42,7 @@ struct Group {
         ++count;
     }
     // The first one is answered.
-    void pass(Entries& entries) noexcept { first = entries[first].next; }
+    void pass(const Entries& entries) noexcept { first = entries[first].next; }
     // Empties it, and gives memory back that a large one took.
     void clear() noexcept {
         constexpr std::size_t kept = std::size_t{1} << 20;
