@@ -118,6 +118,7 @@ COMMANDS = {
     "demo.view": set(),
     "demo.watch": {"demo.deaths", "demo.sampler", "demo.view"},
     "testing": set(),
+    "testing.journal_suite": set(),  # nor anything else but `journal`: it is for people's own journals
 }
 # The package, room by room: what each may import of the package, at run time or for types alone. Nothing goes back up.
 FOUNDATION = words("_callback _core _process _telling _text _times _waiting")
@@ -136,6 +137,7 @@ PACKAGE_MAY_USE = {
     "_text": set(),
     "listing": words("_text types"),
     "linux": {"_core"},
+    "journal": set(),
     "events": FOUNDATION | {"types"},
     "run": FOUNDATION | {"events", "linux", "types"},
     "follower": FOUNDATION,
@@ -146,16 +148,25 @@ PACKAGE_MAY_USE = {
     "backgroundTaskManager": words("_core manager types"),
     "metrics": words("_core manager types"),
 }
-# The modules that know of threads, of loops and of waiting; the others leave that alone.
+# The modules that know of threads, of loops, of waiting and of databases; the others leave that alone.
 ALIVE = {
     "asyncio": {"aio", "hold", "run.renewals"},
     "select": {"demo.stop", "events.delivery", "linux.pidfd", "run.loop"},
-    "threading": words("backgroundTaskManager events.delivery run.loop run.watches"),
+    "sqlite3": words("journal._database journal.sqlite"),
+    "threading": words("""
+        backgroundTaskManager events.delivery journal._lock journal.memory journal.sqlite run.loop run.watches
+        testing.journal_suite
+    """),
 }
 # Third-party packages that a function may import when it is asked for what they do; never at import time.
 EXTRAS = {"rich"}
 # The modules that are of no use without a third-party package; others import them only inside a function.
-AT_IMPORT = {"metrics": {"prometheus_client"}, "testing": {"pytest"}, "demo.table": {"rich"}}
+AT_IMPORT = {
+    "metrics": {"prometheus_client"},
+    "testing": {"pytest"},
+    "testing.journal_suite": {"pytest"},
+    "demo.table": {"rich"},
+}
 
 
 def sources(folder: Path, *endings: str) -> list[Path]:

@@ -1,7 +1,7 @@
 """grantwheel keeps time-bounded grants of typed resources: who may use what, until when.
 
-`grantwheel.aio`, `grantwheel.processes`, `grantwheel.metrics` and `grantwheel.testing` are imported when they are first
-asked for.
+`grantwheel.aio`, `grantwheel.journal`, `grantwheel.processes`, `grantwheel.metrics` and `grantwheel.testing` are
+imported when they are first asked for.
 """
 
 import importlib as _importlib
@@ -140,7 +140,7 @@ def get_cmake_dir() -> str:
 
 
 # What not everybody needs, or what needs a package that not everybody has.
-_ON_DEMAND = frozenset({"aio", "metrics", "processes", "testing"})
+_ON_DEMAND = frozenset({"aio", "journal", "metrics", "processes", "testing"})
 
 
 def __getattr__(name: str) -> _ModuleType:

@@ -18,8 +18,8 @@ from typing import TypeAlias
 
 import pytest
 
-from . import Event, Manager, ManualClock, Policy, ServiceOperationError, backgroundTaskManager
-from ._times import to_ms
+from grantwheel import Event, Manager, ManualClock, Policy, ServiceOperationError, backgroundTaskManager
+from grantwheel._times import to_ms
 
 __all__ = [
     "Advance",

@@ -1,0 +1,204 @@
+"""The SQLite file of a journal: its form, how it is made, whether it is sound, and what can be read if it is not.
+
+The form, which other programs may read and write: `application_id` and `user_version` as below; a table ``groups`` with
+a row for each group, of which ``crc`` is the CRC-32 of its bytes with the position, cut to 32 bits, as the value to
+begin with; and a table ``writer`` with the one who writes.
+"""
+
+import binascii
+import contextlib
+import os
+import shutil
+import sqlite3
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from ._errors import FormatError
+from ._files import ASIDE, beside, copy, create, scratch, sync_directory, sync_file
+
+APPLICATION_ID = 0x47574A4C  # "GWJL"
+FORMAT = 1
+PAGE_SIZE = 4096
+WAL = "-wal"
+SNAPSHOT = "-snapshot"
+REPAIR = "-repair"
+_SHM = "-shm"
+_BUILDING = "-building"
+_REPAIRED = "-repaired"
+_MAGIC = b"SQLite format 3\0"
+_SCHEMA = """
+CREATE TABLE groups(sequence INTEGER PRIMARY KEY, crc INTEGER NOT NULL, bytes BLOB NOT NULL);
+CREATE TABLE writer(id INTEGER PRIMARY KEY CHECK (id = 1), token BLOB NOT NULL, pid INTEGER NOT NULL,
+                    host TEXT NOT NULL, flushed INTEGER NOT NULL);
+"""
+_INSERT = "INSERT INTO groups(sequence, crc, bytes) VALUES (?, ?, ?)"
+
+
+def crc_of(sequence: int, data: bytes | memoryview) -> int:
+    """Return what tells a group at its position from anything else."""
+    return binascii.crc32(data, sequence & 0xFFFFFFFF)
+
+
+def connect(path: Path, timeout_s: float = 1.0) -> sqlite3.Connection:
+    """Open a file that is there, for whichever thread has the turn."""
+    uri = f"{path.absolute().as_uri()}?mode=rw"
+    connection = sqlite3.connect(uri, uri=True, timeout=timeout_s, isolation_level=None, check_same_thread=False)
+    try:
+        for pragma in (
+            "cell_size_check=ON",
+            "trusted_schema=OFF",
+            "secure_delete=OFF",  # where it is on, what is dropped is written once more, as zeros
+            "temp_store=MEMORY",
+            "cache_spill=OFF",  # no page of a group is in the log before its commit
+            "wal_autocheckpoint=0",  # those by itself swallow their errors
+        ):
+            connection.execute(f"PRAGMA {pragma}")
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def identify(path: Path) -> None:
+    """Check that a file is a journal, and of a version that is known; without SQLite, which would open anything.
+
+    Raises
+    ------
+    FormatError
+        It is not.
+    """
+    with path.open("rb") as file:
+        head = file.read(100)
+    application = int.from_bytes(head[68:72], "big")
+    version = int.from_bytes(head[60:64], "big")
+    if application != APPLICATION_ID:
+        if len(head) < 100 and any(beside(path, ending).exists() for ending in (WAL, SNAPSHOT)):
+            return  # it was one: what is beside it says so
+        raise FormatError(f"{path} is not a journal of grantwheel")
+    if version != FORMAT:
+        raise FormatError(f"{path} is a journal of version {version}; this program knows version {FORMAT}")
+
+
+def build(path: Path, groups: Iterable[tuple[int, bytes]]) -> None:
+    """Make a new file with groups, and put it in the place of the old one and its log when it is whole.
+
+    Raises
+    ------
+    OSError, sqlite3.Error
+        It could not be made. What was there is there still.
+    """
+    clear(path)
+    building = beside(path, _BUILDING)
+    create(building).close()
+    with contextlib.closing(connect(building)) as connection:
+        connection.execute(f"PRAGMA page_size={PAGE_SIZE}")
+        connection.execute("PRAGMA synchronous=OFF")  # it is synced as a whole
+        connection.execute("PRAGMA journal_mode=MEMORY")
+        connection.execute("BEGIN")
+        for statement in _SCHEMA.strip().removesuffix(";").split(";\n"):
+            connection.execute(statement)
+        rows = ((sequence, crc_of(sequence, group), group) for sequence, group in groups)
+        connection.executemany(_INSERT, rows)
+        connection.execute(f"PRAGMA application_id={APPLICATION_ID}")
+        connection.execute(f"PRAGMA user_version={FORMAT}")
+        connection.execute("COMMIT")
+        connection.execute("PRAGMA journal_mode=WAL")
+    if beside(building, WAL).exists():
+        raise OSError(f"{building} could not be closed: the log is still there")
+    sync_file(building)
+    building.rename(beside(path, _REPAIRED))
+    sync_directory(path.parent)
+    finish(path)
+
+
+def clear(path: Path) -> None:
+    """Remove what a process that ended in the middle has left half made."""
+    for ending in ("", "-journal", WAL, _SHM):
+        beside(path, _BUILDING + ending).unlink(missing_ok=True)
+    for directory in (REPAIR, ASIDE):
+        shutil.rmtree(beside(path, directory), ignore_errors=True)
+
+
+def finish(path: Path) -> None:
+    """Put a new file in its place, if there is one: also where a crash has kept `build` from doing so.
+
+    The old log goes first, and for good: SQLite would take it for that of the new file.
+    """
+    repaired = beside(path, _REPAIRED)
+    if not repaired.exists():
+        return
+    for ending in (WAL, _SHM):
+        beside(path, ending).unlink(missing_ok=True)
+    sync_directory(path.parent)
+    repaired.rename(path)
+    sync_directory(path.parent)
+
+
+def find_fault(connection: sqlite3.Connection, after: int) -> tuple[str | None, int]:
+    """Return what is wrong with a file, or None, and the position of the last group that is right.
+
+    Every page is looked at, and every group behind a position.
+    """
+    last = after
+    try:
+        (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+        if verdict != "ok":
+            return str(verdict), last
+        query = "SELECT sequence, crc, bytes FROM groups WHERE sequence > ? ORDER BY sequence"
+        for sequence, crc, data in connection.execute(query, (after,)):
+            if sequence != last + 1:
+                return f"group {last + 1} is missing, and {sequence} is there", last
+            if not isinstance(data, bytes) or crc_of(sequence, data) != crc:
+                return f"group {sequence} does not fit its checksum", last
+            last = sequence
+        connection.execute("SELECT token, pid, host, flushed FROM writer").fetchall()
+    except sqlite3.DatabaseError as error:
+        if is_damage(error):
+            return str(error), last
+        raise
+    return None, last
+
+
+def is_damage(error: sqlite3.Error) -> bool:
+    """Return whether SQLite says that the file is not what it has written, or not what `build` has."""
+    code = getattr(error, "sqlite_errorcode", None)
+    return code is None or code & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR)
+
+
+def sound_groups(path: Path, work: Path, wal_end: int, after: int) -> Iterator[tuple[int, bytes]]:
+    """Return the groups behind a position, as far as they can be read, one after the other.
+
+    They are taken from two copies of the file: one with its log up to a byte, one without it, since what the log has
+    lost may be in the file already. A group that fits its checksum is right wherever it is found.
+    """
+    with scratch(work), contextlib.ExitStack() as stack:
+        connections = []
+        for with_wal in (True, False):
+            place = work / ("with" if with_wal else "without")
+            place.mkdir(mode=0o700)
+            if not path.exists():
+                continue
+            copy(path, place / path.name)
+            log = beside(path, WAL)
+            if with_wal and wal_end and log.exists():
+                copy(log, place / log.name, wal_end)
+            with contextlib.suppress(sqlite3.DatabaseError):
+                connections.append(stack.enter_context(contextlib.closing(connect(place / path.name))))
+        position = after + 1
+        while (group := _first(connections, position)) is not None:
+            yield position, group
+            position += 1
+
+
+def _first(connections: list[sqlite3.Connection], position: int) -> bytes | None:
+    for connection in connections:
+        with contextlib.suppress(sqlite3.DatabaseError):
+            row = connection.execute("SELECT crc, bytes FROM groups WHERE sequence = ?", (position,)).fetchone()
+            if row is not None and isinstance(row[1], bytes) and crc_of(position, row[1]) == row[0]:
+                return row[1]
+    return None
+
+
+def new_token() -> bytes:
+    """Return a name for one who writes that nobody else has."""
+    return os.urandom(16)

@@ -1,0 +1,72 @@
+"""One writer: a lock on a file, which the kernel gives back when the process ends, however it ends."""
+
+import fcntl
+import os
+import struct
+import threading
+from pathlib import Path
+
+from ._errors import InUseError
+
+# Locks of this kind belong to a process: another one is refused and told by whom, and a child of a fork has none. But a
+# process may lock its own again, and loses the lock when it closes any descriptor of the file. So the files that this
+# process has locked are known here, by device and inode, and none of them is opened a second time.
+_MINE: dict[tuple[int, int], int] = {}  # the process that has locked it: a child of a fork has the memory, not the lock
+_GUARD = threading.Lock()
+_FLOCK = struct.Struct("hhqqi4x")  # struct flock: type, whence, start, length, pid
+
+
+class WriterLock:
+    """The right to write, held until `release` or the end of the process.
+
+    Raises
+    ------
+    InUseError
+        Another one has it.
+    OSError
+        The file can't be made or locked.
+    """
+
+    def __init__(self, path: Path) -> None:
+        with _GUARD:
+            known = _identity(path)
+            if known is not None and known in _MINE:
+                raise InUseError(str(path), _MINE[known])
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+            try:
+                if os.fstat(descriptor).st_uid == os.geteuid():
+                    os.fchmod(descriptor, 0o600)
+                try:
+                    fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except (BlockingIOError, PermissionError) as error:
+                    raise InUseError(str(path), _holder(descriptor)) from error
+                status = os.fstat(descriptor)
+            except BaseException:
+                os.close(descriptor)
+                raise
+            self._descriptor = descriptor
+            self._identity = (status.st_dev, status.st_ino)
+            _MINE[self._identity] = os.getpid()
+
+    def release(self) -> None:
+        """Let another one have it. The file stays: to remove it would let two lock different ones."""
+        with _GUARD:
+            if self._descriptor < 0:
+                return
+            os.close(self._descriptor)
+            self._descriptor = -1
+            del _MINE[self._identity]
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        return None
+    return status.st_dev, status.st_ino
+
+
+def _holder(descriptor: int) -> int:
+    asked = fcntl.fcntl(descriptor, fcntl.F_GETLK, _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0))
+    pid: int = _FLOCK.unpack(asked)[4]
+    return max(pid, 0)

@@ -1,0 +1,114 @@
+"""What comes before a journal on SQLite is opened: are its files sound? If not, they are set aside and made so.
+
+Nothing here is done to a file that is not sound before a copy of it is on the disk.
+"""
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from . import _snapshot
+from ._database import REPAIR, SNAPSHOT, WAL, build, clear, connect, find_fault, finish, identify, sound_groups
+from ._errors import DamageError
+from ._files import beside, keep_to_owner, set_aside, sync_directory
+from ._wal import Chain, read_chain
+from ._words import Report
+
+
+class Sound(NamedTuple):
+    """Where a journal stands: its snapshot, its last group, and what was found on the way."""
+
+    covered: int
+    last: int
+    reports: tuple[Report, ...]
+
+
+class _Fault(NamedTuple):
+    file: Path
+    offset: int | None
+    what: str
+
+
+def make_sound(path: Path, *, rebuild: bool = False) -> Sound:
+    """Make the files of a journal sound, and say where it stands.
+
+    Parameters
+    ----------
+    path : Path
+        The file. If there is none, nor anything of one, a new journal is made.
+    rebuild : bool
+        Whether to write all that is there to a new file, as after a failed sync: what the kernel shows of the old one
+        need not be on the disk.
+
+    Raises
+    ------
+    FormatError
+        It is not a journal, or one of a newer version.
+    OSError, sqlite3.Error
+        The files can't be read, or not be made sound for want of room. What was there is there still.
+    """
+    clear(path)
+    finish(path)
+    log, snapshot = beside(path, WAL), beside(path, SNAPSHOT)
+    is_there = path.exists() and path.stat().st_size > 0
+    if not is_there and not snapshot.exists() and not (log.exists() and log.stat().st_size):
+        build(path, ())
+        return Sound(0, 0, ())
+    if is_there:
+        identify(path)
+    for file in (path, log, snapshot):
+        if file.exists():
+            keep_to_owner(file)
+    covered, fault = _look_at_snapshot(snapshot)
+    chain = read_chain(log)
+    if fault is None and chain.kind == "damaged":
+        fault = _Fault(log, chain.bad, chain.what)
+    if fault is None and not is_there:
+        fault = _Fault(path, None, "the file is gone, and others of the journal are there")
+    aside = None
+    if fault is None:
+        if chain.kind == "torn":  # what looks like it may be a flipped bit in the last group
+            aside = set_aside(path, ("", WAL, SNAPSHOT))
+        fault, aside, last = _look_at_database(path, covered, aside)
+    if fault is not None:
+        return _repair(path, covered, chain, fault, aside)
+    if rebuild:
+        build(path, sound_groups(path, beside(path, REPAIR), chain.end, covered))
+    reports = (Report("torn", log, chain.bad, chain.what, last, aside),) if chain.kind == "torn" else ()
+    return Sound(covered, last, reports)
+
+
+def _look_at_snapshot(snapshot: Path) -> tuple[int, _Fault | None]:
+    try:
+        return _snapshot.check(snapshot) or 0, None
+    except DamageError as error:
+        return 0, _Fault(snapshot, None, str(error))
+
+
+def _look_at_database(path: Path, covered: int, aside: Path | None) -> tuple[_Fault | None, Path | None, int]:
+    """Have SQLite read the file. It is set aside before it is closed, since SQLite then brings its log into it."""
+    with contextlib.closing(connect(path)) as connection:
+        what, last = find_fault(connection, covered)
+        if what is None:
+            return None, aside, last
+        return _Fault(path, None, what), aside or set_aside(path, ("", WAL, SNAPSHOT)), last
+
+
+def _repair(path: Path, covered: int, chain: Chain, fault: _Fault, aside: Path | None) -> Sound:
+    """Set the files aside, and go on with what is sound of them."""
+    aside = aside or set_aside(path, ("", WAL, SNAPSHOT))
+    last = covered
+
+    def groups() -> Iterator[tuple[int, bytes]]:
+        nonlocal last
+        for position, group in sound_groups(aside / path.name, beside(path, REPAIR), chain.end, covered):
+            last = position
+            yield position, group
+
+    build(path, groups())
+    snapshot = beside(path, SNAPSHOT)
+    if fault.file == snapshot:
+        snapshot.unlink()
+        sync_directory(path.parent)
+    return Sound(covered, last, (Report("damaged", fault.file, fault.offset, fault.what, last, aside),))

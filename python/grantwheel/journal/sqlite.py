@@ -1,0 +1,446 @@
+"""A journal in a file of SQLite: a row for each group, the snapshot in a file beside it."""
+
+import contextlib
+import os
+import socket
+import sqlite3
+import threading
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Literal, Self
+
+from . import _snapshot
+from ._database import PAGE_SIZE, SNAPSHOT, WAL, connect, crc_of, is_damage, new_token
+from ._errors import Conflict, DamageError, NotAppended
+from ._files import beside
+from ._lock import WriterLock
+from ._recovery import make_sound
+from ._wal import read_chain
+from ._words import Buffer, Report
+
+_WAL_PAGES = 1000  # so many, and they are brought into the file; the log then begins anew in the same place
+_DROPPED_ROWS = 64  # at most so many with each append
+_SLICE_BYTES = 1 << 20  # what one look at the file reads, about
+_SLICE_ROWS = 256
+
+
+class SqliteJournal:
+    """A journal in a file of SQLite, for one writer at a time.
+
+    Parameters
+    ----------
+    path : str or path
+        The file. It is made if it is not there. Beside it are its log (``-wal``, ``-shm``), its snapshot
+        (``-snapshot``), the lock of its writer (``-lock``), and what was set aside (``-damaged-1`` and so on). All are
+        the owner's alone.
+    durability : str
+        ``"commit"``: a group is on the disk when `append` returns. ``"batch"``: when `flush` returns, or when the log
+        is brought into the file; the end of the process takes nothing away, that of the machine what came since.
+    busy_ms : int
+        How long an append waits for another program that writes to the file, such as the shell of SQLite.
+
+    Attributes
+    ----------
+    path : Path
+        The file.
+    durability : str
+        As given.
+    reports : tuple of Report
+        What was found damaged or torn and dealt with, oldest first.
+
+    Raises
+    ------
+    InUseError
+        Another one has it open; with the pid.
+    FormatError
+        The file is something else, or of a newer version.
+    OSError, sqlite3.Error
+        It can't be opened, or not be made sound for want of room.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        durability: Literal["commit", "batch"] = "commit",
+        busy_ms: int = 1000,
+    ) -> None:
+        self._writing: sqlite3.Connection | None = None
+        self._reading: sqlite3.Connection | None = None
+        self._closed = True
+        self._pid = os.getpid()
+        if durability not in ("commit", "batch"):
+            raise ValueError(f"durability is 'commit' or 'batch', not {durability!r}")
+        self.path = Path(path).resolve()  # so that it has one lock, by whatever name it is opened
+        self.durability = durability
+        self.reports: tuple[Report, ...] = ()
+        self._busy_ms = busy_ms
+        self._saver = threading.Lock()  # taken before the next one, that before the one after
+        self._writer = threading.Lock()
+        self._reader = threading.Lock()
+        self._doubt: str | None = None  # why it is not known where the journal stands
+        self._last = self._covered = self._dropped = self._flushed = self._pages = 0
+        self._lock = WriterLock(beside(self.path, "-lock"))
+        try:
+            self._open(rebuild=False)
+        except BaseException:
+            self._disconnect()
+            self._lock.release()
+            raise
+        self._closed = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        self.close()
+
+    def last(self) -> int:
+        """Return the position of the last group, or of the snapshot if that is behind it.
+
+        After a failed commit or sync the files are closed, read again, and what is there is written to a new file,
+        which is synced and takes the place of the old one.
+
+        Raises
+        ------
+        OSError, sqlite3.Error
+            That can't be done now.
+        ValueError
+            The journal is closed.
+        """
+        self._require_process()
+        with self._writer:
+            self._require_open()
+            if self._doubt is not None:
+                self._disconnect()
+                self._open(rebuild=True)
+            return self._last
+
+    def append(self, after: int, group: Buffer, /) -> int:
+        """Put a group behind the last one, and return its position.
+
+        Raises
+        ------
+        NotAppended
+            It is certainly not there: there is no room, another program is writing to the file, the journal is closed
+            or was opened before a fork, or `last` has to say first what became of the group before.
+        Conflict
+            The last position is another one, or somebody else has taken the file.
+        sqlite3.Error
+            The commit or its sync has failed: the group may be there. `last` tells.
+        """
+        data = memoryview(group).cast("B")
+        if os.getpid() != self._pid:
+            raise NotAppended("the journal was opened before a fork")
+        with self._writer:
+            if self._closed:
+                raise NotAppended("the journal is closed")
+            if self._doubt is not None or self._writing is None:
+                raise NotAppended(f"where the journal stands is for last() to say: {self._doubt}")
+            if after != self._last:
+                raise Conflict(
+                    f"the last group of {self.path} is {self._last}, not {after}: {self._who(self._writing)}"
+                )
+            upto = self._put(self._writing, after + 1, data)
+            self._commit(self._writing)
+            self._last = after + 1
+            if upto > self._dropped:
+                self._dropped = upto
+                self._pages += 2
+            self._pages += len(data) // PAGE_SIZE + 2
+            if self.durability == "commit":
+                self._flushed = self._last
+            if self._pages >= _WAL_PAGES:
+                self._checkpoint(self._writing)
+            return self._last
+
+    def flush(self) -> None:
+        """Have all groups so far on the disk; only with durability ``batch`` there is something to do.
+
+        Raises
+        ------
+        sqlite3.Error
+            That is not known now. `last` tells which groups are there, and then all of them are on the disk.
+        OSError
+            `last` has to say first what became of a group.
+        ValueError
+            The journal is closed.
+        """
+        self._require_process()
+        with self._writer:
+            self._require_open()
+            connection = self._require_certain()
+            if self._flushed == self._last:
+                return
+            # One more commit, with all that is in the log before it.
+            self._doubt = "a flush was interrupted"
+            connection.execute("PRAGMA synchronous=FULL")
+            connection.execute("UPDATE writer SET flushed = ?", (self._last,))
+            connection.execute("PRAGMA synchronous=NORMAL")
+            self._doubt = None
+            self._pages += 1
+            self._flushed = self._last
+
+    def read(self, after: int = 0, /) -> Iterator[tuple[int, bytes]]:
+        """Return the groups behind a position, with their positions.
+
+        Raises
+        ------
+        LookupError
+            Some of them are gone: begin with the snapshot. While reading, too.
+        DamageError
+            A group is not what was written. While reading.
+        OSError, sqlite3.Error
+            The file can't be read. While reading.
+        ValueError
+            The journal is closed, or the position is negative.
+        """
+        if after < 0:
+            raise ValueError(f"a position is not negative, as {after} is")
+        self._require_process()
+        self._require_open()
+        return self._read(after)
+
+    def save(self, sequence: int, chunks: Iterable[Buffer], /) -> None:
+        """Keep a snapshot in a file beside the log: written, synced, renamed, the directory synced.
+
+        The groups that it stands for are dropped by the appends that follow, some with each, in the same commit.
+
+        Raises
+        ------
+        ValueError
+            The position is before that of the snapshot that is there, or behind the last group; or the journal is
+            closed.
+        Exception
+            What the chunks or the file system raise. What was there before is there still.
+        """
+        self._require_process()
+        with self._saver:
+            with self._writer:
+                self._require_open()
+                if not self._covered <= sequence <= self._last:
+                    span = f"from {self._covered} to {self._last}"
+                    raise ValueError(f"a snapshot is of a position {span}, which {sequence} is not")
+            _snapshot.write(beside(self.path, SNAPSHOT), sequence, chunks)
+            with self._writer:
+                self._covered = sequence
+
+    def snapshot(self) -> tuple[int, Iterator[bytes]] | None:
+        """Return the position of the snapshot and its bytes in pieces of up to a MiB, or None.
+
+        Raises
+        ------
+        DamageError
+            It is not what was written. While reading, too.
+        OSError
+            It can't be read. While reading, too.
+        ValueError
+            The journal is closed.
+        """
+        self._require_process()
+        self._require_open()
+        return _snapshot.read(beside(self.path, SNAPSHOT))
+
+    def close(self) -> None:
+        """Bring the log into the file and let another one open it. It waits for a `save` that is under way."""
+        if self._closed:
+            return
+        if os.getpid() != self._pid:  # of the process that has opened it, as the files are
+            self._closed = True
+            return
+        with self._saver, self._writer:
+            if not self._closed:
+                self._closed = True
+                self._disconnect()
+                self._lock.release()
+
+    def _open(self, *, rebuild: bool) -> None:
+        """Make the files sound and open them. Where this raises it is still not known where the journal stands."""
+        self._doubt = self._doubt or "it is not open"
+        sound = make_sound(self.path, rebuild=rebuild)
+        self.reports += sound.reports
+        self._writing = connection = connect(self.path, self._busy_ms / 1000)
+        connection.execute(f"PRAGMA journal_size_limit={_WAL_PAGES * PAGE_SIZE}")
+        connection.execute("PRAGMA synchronous=FULL")
+        self._token = new_token()
+        connection.execute(
+            "INSERT OR REPLACE INTO writer(id, token, pid, host, flushed) VALUES (1, ?, ?, ?, ?)",
+            (self._token, self._pid, socket.gethostname(), sound.last),
+        )
+        if self.durability == "batch":
+            connection.execute("PRAGMA synchronous=NORMAL")
+        (first,) = connection.execute("SELECT min(sequence) FROM groups").fetchone()
+        with self._reader:
+            self._reading = connect(self.path)
+            self._reading.execute("PRAGMA query_only=ON")
+        self._identity = _identity(self.path)
+        self._covered, self._last, self._flushed, self._pages = sound.covered, sound.last, sound.last, 0
+        self._dropped = sound.covered if first is None else first - 1
+        self._doubt = None
+
+    def _disconnect(self) -> None:
+        """Close the files. That may fail, and what is there then is for the next one who opens them to see."""
+        with self._reader:
+            reading, self._reading = self._reading, None
+        writing, self._writing = self._writing, None
+        for connection in (reading, writing):
+            if connection is not None:
+                with contextlib.suppress(sqlite3.Error):
+                    connection.close()
+
+    def _put(self, connection: sqlite3.Connection, position: int, data: memoryview) -> int:
+        """Begin a transaction with a group, and with the end of some that are dropped; return the last of those."""
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+            found = connection.execute(
+                "INSERT INTO groups(sequence, crc, bytes) SELECT ?, ?, ? FROM writer WHERE token = ?",
+                (position, crc_of(position, data), data, self._token),
+            ).rowcount
+            if found != 1 or _identity(self.path) != self._identity:
+                raise Conflict(f"somebody else has taken {self.path}: {self._who(connection)}")
+            return self._drop(connection, len(data))
+        except BaseException as error:
+            if not _roll_back(connection):
+                self._doubt = "a transaction could not be ended"
+                raise
+            if isinstance(error, sqlite3.IntegrityError):
+                raise Conflict(f"{self.path} has a group {position}: {self._who(connection)}") from error
+            if isinstance(error, sqlite3.DatabaseError) and is_damage(error):
+                self._doubt = f"the file is damaged: {error}"
+                raise
+            if isinstance(error, sqlite3.Error | OverflowError | MemoryError):
+                raise NotAppended(f"{self.path}: {error}") from error
+            raise
+
+    def _drop(self, connection: sqlite3.Connection, length: int) -> int:
+        """Drop some of what the snapshot stands for: about twice what is written, so that it costs no append much."""
+        if self._dropped >= self._covered:
+            return self._dropped
+        upto = self._dropped
+        left = 2 * (length + PAGE_SIZE)
+        query = "SELECT sequence, length(bytes) FROM groups WHERE sequence <= ? ORDER BY sequence LIMIT ?"
+        for sequence, size in connection.execute(query, (self._covered, _DROPPED_ROWS)).fetchall():
+            upto = sequence
+            left -= size
+            if left <= 0:
+                break
+        else:
+            upto = upto if upto > self._dropped else self._covered
+        connection.execute("DELETE FROM groups WHERE sequence <= ?", (upto,))
+        return upto
+
+    def _commit(self, connection: sqlite3.Connection) -> None:
+        self._doubt = "a commit has failed"
+        try:
+            connection.execute("COMMIT")
+        except sqlite3.Error as error:
+            # No room to write to: so it has not come to the last frame, nor to the sync.
+            if _code(error) != sqlite3.SQLITE_FULL or not _roll_back(connection):
+                raise
+            self._doubt = None
+            self._cut_log()
+            raise NotAppended(f"{self.path}: {error}") from error
+        self._doubt = None
+
+    def _cut_log(self) -> None:
+        """Cut off what a failed commit has left, which would look like damage if the process ended now."""
+        log = beside(self.path, WAL)
+        with contextlib.suppress(OSError):
+            chain = read_chain(log)
+            if chain.kind != "damaged" and chain.end:
+                os.truncate(log, chain.end)
+
+    def _checkpoint(self, connection: sqlite3.Connection) -> None:
+        """Bring the log into the file. The next append then begins it anew."""
+        try:
+            _, frames, done = connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+        except sqlite3.Error as error:
+            if _code(error) not in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+                self._doubt = "the log could not be brought into the file"
+                raise
+            self._pages -= _WAL_PAGES // 4  # tried again after some more
+        else:
+            self._pages = 0 if done == frames else _WAL_PAGES * 3 // 4
+
+    def _read(self, after: int) -> Iterator[tuple[int, bytes]]:
+        query = "SELECT sequence, crc, bytes FROM groups WHERE sequence > ? ORDER BY sequence LIMIT ?"
+        while True:
+            self._require_process()
+            found = []
+            size = 0
+            with self._reader:
+                if self._reading is None:
+                    self._require_open()
+                    raise OSError(f"where the journal stands is for last() to say: {self._doubt}")
+                rows = self._reading.execute(query, (after, _SLICE_ROWS))
+                for row in rows:
+                    found.append(row)
+                    size += len(row[2])
+                    if size >= _SLICE_BYTES:
+                        break
+                rows.close()  # with it ends the transaction, which would keep the log from beginning anew
+            if not found and after < self._covered:
+                raise LookupError(f"the groups up to {self._covered} are in the snapshot only")
+            for sequence, crc, data in found:
+                if sequence != after + 1:
+                    if after < self._covered:
+                        raise LookupError(f"the groups up to {sequence - 1} are in the snapshot only")
+                    raise DamageError(f"group {after + 1} of {self.path} is missing")
+                if crc_of(sequence, data) != crc:
+                    raise DamageError(f"group {sequence} of {self.path} does not fit its checksum")
+                after = sequence
+                yield sequence, data
+            if not found:
+                return
+
+    def _who(self, connection: sqlite3.Connection) -> str:
+        """Say who writes the file."""
+        with contextlib.suppress(sqlite3.Error):
+            row = connection.execute("SELECT pid, host, token FROM writer").fetchone()
+            if row is not None and row[2] != self._token:
+                return f"process {row[0]} on {row[1]} writes it"
+        if _identity(self.path) != self._identity:
+            return "another file is in its place"
+        return "this journal is its only writer"
+
+    def _require_process(self) -> None:
+        if os.getpid() != self._pid:
+            raise ValueError("the journal was opened before a fork, in which only the parent has it")
+
+    def _require_open(self) -> None:
+        if self._closed:
+            raise ValueError("the journal is closed")
+
+    def _require_certain(self) -> sqlite3.Connection:
+        if self._doubt is not None or self._writing is None:
+            raise OSError(f"where the journal stands is for last() to say: {self._doubt}")
+        return self._writing
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        return None
+    return status.st_dev, status.st_ino
+
+
+def _code(error: sqlite3.Error) -> int:
+    """Return the primary code of an error of SQLite, 0 for one of the module's own."""
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF
+
+
+def _roll_back(connection: sqlite3.Connection) -> bool:
+    """End a transaction, and return whether that is certain."""
+    try:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+    except sqlite3.Error:
+        return False
+    return not connection.in_transaction
