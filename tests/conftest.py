@@ -21,6 +21,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--differential-steps", type=int, default=1_000_000, metavar="N", help="steps of the differential run, in total"
     )
     parser.addoption("--storm-seconds", type=float, default=3, metavar="S", help="how long test_storm.py goes on")
+    parser.addoption(
+        "--journal-kills", type=int, default=5, metavar="N", help="how often a writer of journals is killed, each way"
+    )
     which = parser.getgroup("grantwheel")
     which.addoption("--long", action="store_true", help="run the tests that take long too")
     which.addoption("--only-long", action="store_true", help="run the tests that take long, and no others")

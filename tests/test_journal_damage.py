@@ -215,7 +215,7 @@ def flips(long: bool, size: int) -> Iterator[tuple[int, int]]:
     chosen = random.Random(5)
     for _ in range(2_000 if long else 40):
         yield chosen.randrange(100, size), 1 << chosen.randrange(8)
-    for at in range(18, 32):  # what the header says of the pages
+    for at in range(32):  # what the header says of the pages
         yield at, 1 << chosen.randrange(8)
 
 
@@ -232,6 +232,7 @@ def test_a_file_with_a_flipped_bit(closed: Path, tmp_path: Path, long: bool) -> 
             assert report.kind == "damaged"
             check_aside(report, before)
         assert reports or last == 200  # what no group lives in may flip
+        assert last == 200 or at >= 32
         shutil.rmtree(tmp_path / "it")
     assert True in seen
 
@@ -306,7 +307,7 @@ def test_a_group_that_is_damaged_while_it_is_read_says_so(tmp_path: Path) -> Non
         with sqlite3.connect(journal.path) as other:
             other.execute("UPDATE groups SET bytes = x'00'")
         other.close()
-        with pytest.raises(DamageError, match="group 1 of .* does not fit its checksum"):
+        with pytest.raises(DamageError, match=r"group 1 of .* does not fit its checksum"):
             list(journal.read(0))
 
 
@@ -342,7 +343,7 @@ def test_the_second_damage_is_set_aside_beside_the_first(killed: Path, tmp_path:
 def test_what_is_no_journal_is_left_alone(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "diary.txt"
     path.write_bytes(content)
-    with pytest.raises(FormatError, match=r"diary.txt is not a journal of grantwheel"):
+    with pytest.raises(FormatError, match=r"diary\.txt is not a journal of grantwheel"):
         SqliteJournal(path)
     assert path.read_bytes() == content
 
@@ -353,7 +354,7 @@ def test_a_database_of_others_is_left_alone(tmp_path: Path) -> None:
         other.execute("CREATE TABLE t(a)")
     other.close()
     before = path.read_bytes()
-    with pytest.raises(FormatError, match="is not a journal of grantwheel"):
+    with pytest.raises(FormatError, match=r"is not a journal of grantwheel"):
         SqliteJournal(path)
     assert path.read_bytes() == before
 

@@ -25,12 +25,15 @@ REPAIR = "-repair"
 _SHM = "-shm"
 _BUILDING = "-building"
 _REPAIRED = "-repaired"
-_MAGIC = b"SQLite format 3\0"
-_SCHEMA = """
-CREATE TABLE groups(sequence INTEGER PRIMARY KEY, crc INTEGER NOT NULL, bytes BLOB NOT NULL);
-CREATE TABLE writer(id INTEGER PRIMARY KEY CHECK (id = 1), token BLOB NOT NULL, pid INTEGER NOT NULL,
-                    host TEXT NOT NULL, flushed INTEGER NOT NULL);
-"""
+# How each of these files begins: the name, the size of a page, WAL for writing and reading, and constants of SQLite.
+_BEGINNING = b"SQLite format 3\0" + PAGE_SIZE.to_bytes(2, "big") + bytes([2, 2, 0, 64, 32, 32])
+_SCHEMA = {
+    "groups": "CREATE TABLE groups(sequence INTEGER PRIMARY KEY, crc INTEGER NOT NULL, bytes BLOB NOT NULL)",
+    "writer": (
+        "CREATE TABLE writer(id INTEGER PRIMARY KEY CHECK (id = 1), token BLOB NOT NULL, pid INTEGER NOT NULL, "
+        "host TEXT NOT NULL, flushed INTEGER NOT NULL)"
+    ),
+}
 _INSERT = "INSERT INTO groups(sequence, crc, bytes) VALUES (?, ?, ?)"
 
 
@@ -79,6 +82,12 @@ def identify(path: Path) -> None:
         raise FormatError(f"{path} is a journal of version {version}; this program knows version {FORMAT}")
 
 
+def has_its_beginning(path: Path) -> bool:
+    """Return whether a file begins as all journals do. SQLite takes another beginning for a file to be read only."""
+    with path.open("rb") as file:
+        return file.read(len(_BEGINNING)) == _BEGINNING
+
+
 def build(path: Path, groups: Iterable[tuple[int, bytes]]) -> None:
     """Make a new file with groups, and put it in the place of the old one and its log when it is whole.
 
@@ -95,7 +104,7 @@ def build(path: Path, groups: Iterable[tuple[int, bytes]]) -> None:
         connection.execute("PRAGMA synchronous=OFF")  # it is synced as a whole
         connection.execute("PRAGMA journal_mode=MEMORY")
         connection.execute("BEGIN")
-        for statement in _SCHEMA.strip().removesuffix(";").split(";\n"):
+        for statement in _SCHEMA.values():
             connection.execute(statement)
         rows = ((sequence, crc_of(sequence, group), group) for sequence, group in groups)
         connection.executemany(_INSERT, rows)
@@ -144,6 +153,9 @@ def find_fault(connection: sqlite3.Connection, after: int) -> tuple[str | None, 
         (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
         if verdict != "ok":
             return str(verdict), last
+        # A flipped bit here is all right for SQLite, and may hide every group.
+        if dict(connection.execute("SELECT name, sql FROM sqlite_schema")) != _SCHEMA:
+            return "the tables are not those of a journal", last
         query = "SELECT sequence, crc, bytes FROM groups WHERE sequence > ? ORDER BY sequence"
         for sequence, crc, data in connection.execute(query, (after,)):
             if sequence != last + 1:
@@ -151,7 +163,9 @@ def find_fault(connection: sqlite3.Connection, after: int) -> tuple[str | None, 
             if not isinstance(data, bytes) or crc_of(sequence, data) != crc:
                 return f"group {sequence} does not fit its checksum", last
             last = sequence
-        connection.execute("SELECT token, pid, host, flushed FROM writer").fetchall()
+        for (flushed,) in connection.execute("SELECT flushed FROM writer"):
+            if last < flushed:
+                return f"the groups up to {flushed} were there, and {last} is the last one", last
     except sqlite3.DatabaseError as error:
         if is_damage(error):
             return str(error), last
@@ -172,6 +186,8 @@ def sound_groups(path: Path, work: Path, wal_end: int, after: int) -> Iterator[t
     lost may be in the file already. A group that fits its checksum is right wherever it is found.
     """
     with scratch(work), contextlib.ExitStack() as stack:
+        template = work / "template"
+        build(template, ())
         connections = []
         for with_wal in (True, False):
             place = work / ("with" if with_wal else "without")
@@ -179,6 +195,7 @@ def sound_groups(path: Path, work: Path, wal_end: int, after: int) -> Iterator[t
             if not path.exists():
                 continue
             copy(path, place / path.name)
+            _put_first_page(place / path.name, template)
             log = beside(path, WAL)
             if with_wal and wal_end and log.exists():
                 copy(log, place / log.name, wal_end)
@@ -188,6 +205,17 @@ def sound_groups(path: Path, work: Path, wal_end: int, after: int) -> Iterator[t
         while (group := _first(connections, position)) is not None:
             yield position, group
             position += 1
+
+
+def _put_first_page(path: Path, template: Path) -> None:
+    """Give a copy the first page that all journals have: without that nothing can be read.
+
+    Beside what never changes it has a list of free pages, which nobody needs here, and how many pages there are.
+    """
+    pages = path.stat().st_size // PAGE_SIZE
+    first = template.read_bytes()[:PAGE_SIZE]
+    with path.open("r+b") as file:
+        file.write(first[:28] + pages.to_bytes(4, "big") + bytes(8) + first[40:])
 
 
 def _first(connections: list[sqlite3.Connection], position: int) -> bytes | None:

@@ -9,7 +9,19 @@ from pathlib import Path
 from typing import NamedTuple
 
 from . import _snapshot
-from ._database import REPAIR, SNAPSHOT, WAL, build, clear, connect, find_fault, finish, identify, sound_groups
+from ._database import (
+    REPAIR,
+    SNAPSHOT,
+    WAL,
+    build,
+    clear,
+    connect,
+    find_fault,
+    finish,
+    has_its_beginning,
+    identify,
+    sound_groups,
+)
 from ._errors import DamageError
 from ._files import beside, keep_to_owner, set_aside, sync_directory
 from ._wal import Chain, read_chain
@@ -66,6 +78,8 @@ def make_sound(path: Path, *, rebuild: bool = False) -> Sound:
         fault = _Fault(log, chain.bad, chain.what)
     if fault is None and not is_there:
         fault = _Fault(path, None, "the file is gone, and others of the journal are there")
+    if fault is None and not has_its_beginning(path):
+        fault = _Fault(path, 0, "the file does not begin as a journal does")
     aside = None
     if fault is None:
         if chain.kind == "torn":  # what looks like it may be a flipped bit in the last group

@@ -79,7 +79,7 @@ def _follow(file: BinaryIO, order: str, page_size: int, salts: _Pair, chain: _Pa
     while True:
         frame = file.read(size)
         if len(frame) < FRAME_HEADER_SIZE:
-            kind: Literal["sound", "torn"] = "torn" if frame.strip(b"\0") else "sound"
+            kind: Literal["sound", "torn"] = "torn" if frame else "sound"
             return Chain(end, frames, kind, offset if kind == "torn" else None, what="a frame is cut off")
         _, commits, salt_1, salt_2, sum_1, sum_2 = _FRAME.unpack_from(frame)
         ours = (salt_1, salt_2) == salts

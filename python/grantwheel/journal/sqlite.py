@@ -16,10 +16,11 @@ from ._errors import Conflict, DamageError, NotAppended
 from ._files import beside
 from ._lock import WriterLock
 from ._recovery import make_sound
-from ._wal import read_chain
+from ._wal import FRAME_HEADER_SIZE, HEADER_SIZE, read_chain
 from ._words import Buffer, Report
 
 _WAL_PAGES = 1000  # so many, and they are brought into the file; the log then begins anew in the same place
+_WAL_BYTES = HEADER_SIZE + _WAL_PAGES * (FRAME_HEADER_SIZE + PAGE_SIZE)  # whole frames: the rest of one looks torn
 _DROPPED_ROWS = 64  # at most so many with each append
 _SLICE_BYTES = 1 << 20  # what one look at the file reads, about
 _SLICE_ROWS = 256
@@ -178,10 +179,9 @@ class SqliteJournal:
             connection = self._require_certain()
             if self._flushed == self._last:
                 return
-            # One more commit, with all that is in the log before it.
             self._doubt = "a flush was interrupted"
             connection.execute("PRAGMA synchronous=FULL")
-            connection.execute("UPDATE writer SET flushed = ?", (self._last,))
+            self._note_last(connection)
             connection.execute("PRAGMA synchronous=NORMAL")
             self._doubt = None
             self._pages += 1
@@ -257,6 +257,9 @@ class SqliteJournal:
         with self._saver, self._writer:
             if not self._closed:
                 self._closed = True
+                if self._doubt is None and self._writing is not None:
+                    with contextlib.suppress(sqlite3.Error):
+                        self._note_last(self._writing)
                 self._disconnect()
                 self._lock.release()
 
@@ -266,7 +269,7 @@ class SqliteJournal:
         sound = make_sound(self.path, rebuild=rebuild)
         self.reports += sound.reports
         self._writing = connection = connect(self.path, self._busy_ms / 1000)
-        connection.execute(f"PRAGMA journal_size_limit={_WAL_PAGES * PAGE_SIZE}")
+        connection.execute(f"PRAGMA journal_size_limit={_WAL_BYTES}")
         connection.execute("PRAGMA synchronous=FULL")
         self._token = new_token()
         connection.execute(
@@ -398,6 +401,10 @@ class SqliteJournal:
                 yield sequence, data
             if not found:
                 return
+
+    def _note_last(self, connection: sqlite3.Connection) -> None:
+        """Say in the file how far it goes, in one more commit: who opens it then misses what is gone."""
+        connection.execute("UPDATE writer SET flushed = ? WHERE token = ?", (self._last, self._token))
 
     def _who(self, connection: sqlite3.Connection) -> str:
         """Say who writes the file."""
