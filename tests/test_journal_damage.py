@@ -42,7 +42,9 @@ def killed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with SqliteJournal(folder / "grants.db") as journal:
         for position in range(6, GROUPS + 1):
             journal.append(position - 1, group(position))
-        return copy(folder, tmp_path_factory.mktemp("copies") / "killed").parent
+        path = copy(folder, tmp_path_factory.mktemp("copies") / "killed")
+    os.truncate(log_of(path), read_chain(log_of(path)).end)  # what is laid out for groups to come is not of interest
+    return path.parent
 
 
 def log_of(path: Path) -> Path:
@@ -74,7 +76,7 @@ def check_aside(report: Report, before: dict[str, bytes]) -> None:
     """The files are set aside as they were found."""
     assert report.aside is not None
     for name, data in before.items():
-        if not name.endswith(("-shm", "-lock")):
+        if name.endswith("-wal") or (report.kind == "damaged" and not name.endswith(("-shm", "-lock"))):
             assert (report.aside / name).read_bytes() == data
     assert report.aside.stat().st_mode & 0o777 == 0o700
     assert {file.stat().st_mode & 0o777 for file in report.aside.iterdir()} == {0o600}
@@ -330,7 +332,7 @@ def test_the_second_damage_is_set_aside_beside_the_first(killed: Path, tmp_path:
         with SqliteJournal(path) as journal:
             journal.append(journal.last(), b"more")
             asides += [report.aside for report in journal.reports]
-            log = log_of(path).read_bytes()
+            log = log_of(path).read_bytes()[: read_chain(log_of(path)).end]
             data = path.read_bytes()
         path.write_bytes(data)
         log_of(path).write_bytes(log[:-5])

@@ -77,6 +77,15 @@ def journal(tmp_path: Path) -> Iterator[SqliteJournal]:
         yield made
 
 
+def test_the_log_has_its_size_from_the_beginning(journal: SqliteJournal) -> None:
+    log = journal.path.with_name("grants.db-wal")
+    size = log.stat().st_size
+    assert size > 1000 * 4096
+    for position in range(1, 300):
+        journal.append(position, b"g" * 10_000)
+        assert log.stat().st_size == size
+
+
 @pytest.mark.parametrize("umask", [0o000, 0o022, 0o777])
 def test_files_are_the_owners_alone(tmp_path: Path, umask: int) -> None:
     before = os.umask(umask)
@@ -146,7 +155,8 @@ def test_what_was_acknowledged_survives_kill_9(tmp_path: Path, durability: str, 
         with SqliteJournal(path) as journal:
             before = journal.last()
             assert before in (acknowledged, acknowledged + 1)
-            assert journal.reports == ()
+            # A frame that was half written: of a group that was not acknowledged.
+            assert [(report.kind, report.last) for report in journal.reports] in ([], [("torn", acknowledged)])
             check_written(journal)
 
 
@@ -389,7 +399,7 @@ def test_the_files_stay_as_large_as_they_must_be(tmp_path: Path) -> None:
         rows.close()
         assert kept < 1_100
     assert max(sizes[10:]) < 1.1 * max(sizes[:10])
-    assert max(sizes) < 6_000_000
+    assert max(sizes) < 8_000_000
 
 
 def test_threads_use_it_at_once(tmp_path: Path) -> None:

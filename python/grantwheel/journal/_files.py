@@ -1,6 +1,7 @@
 """What the files of a journal need: the owner's alone, on the disk when that is said, and set aside as they are."""
 
 import contextlib
+import errno
 import os
 import shutil
 from collections.abc import Iterator
@@ -9,6 +10,7 @@ from typing import BinaryIO
 
 OWNER_ONLY = 0o600
 ASIDE = "-aside"  # a directory that is being filled
+_PIECE = 1 << 20
 
 
 def beside(path: Path, ending: str) -> Path:
@@ -49,10 +51,23 @@ def keep_to_owner(path: Path) -> None:
         path.chmod(OWNER_ONLY)
 
 
+def lay_out(path: Path, size: int) -> None:
+    """Have a file as long as it will be, with zeros, if there is room: a sync of one that grows takes longer."""
+    with path.open("r+b", buffering=0) as file:
+        before = file.seek(0, os.SEEK_END)
+        try:
+            for start in range(before, size, _PIECE):
+                if file.write(bytes(min(_PIECE, size - start))) != min(_PIECE, size - start):
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            os.fsync(file.fileno())
+        except OSError:
+            file.truncate(before)
+
+
 def copy(source: Path, target: Path, length: int | None = None) -> None:
     """Copy a file, or its beginning, and sync the copy."""
     with source.open("rb") as reading, create(target) as writing:
-        shutil.copyfileobj(reading, writing, 1 << 20)
+        shutil.copyfileobj(reading, writing, _PIECE)
         if length is not None:
             writing.truncate(length)
         writing.flush()

@@ -27,6 +27,8 @@ from ._files import beside, keep_to_owner, set_aside, sync_directory
 from ._wal import Chain, read_chain
 from ._words import Report
 
+_ALL = ("", WAL, SNAPSHOT)
+
 
 class Sound(NamedTuple):
     """Where a journal stands: its snapshot, its last group, and what was found on the way."""
@@ -80,13 +82,13 @@ def make_sound(path: Path, *, rebuild: bool = False) -> Sound:
         fault = _Fault(path, None, "the file is gone, and others of the journal are there")
     if fault is None and not has_its_beginning(path):
         fault = _Fault(path, 0, "the file does not begin as a journal does")
-    aside = None
+    aside = whole = None
     if fault is None:
         if chain.kind == "torn":  # what looks like it may be a flipped bit in the last group
-            aside = set_aside(path, ("", WAL, SNAPSHOT))
-        fault, aside, last = _look_at_database(path, covered, aside)
+            aside = set_aside(path, (WAL,))
+        fault, whole, last = _look_at_database(path, covered)
     if fault is not None:
-        return _repair(path, covered, chain, fault, aside)
+        return _repair(path, covered, chain, fault, whole or set_aside(path, _ALL))
     if rebuild:
         build(path, sound_groups(path, beside(path, REPAIR), chain.end, covered))
     reports = (Report("torn", log, chain.bad, chain.what, last, aside),) if chain.kind == "torn" else ()
@@ -100,18 +102,17 @@ def _look_at_snapshot(snapshot: Path) -> tuple[int, _Fault | None]:
         return 0, _Fault(snapshot, None, str(error))
 
 
-def _look_at_database(path: Path, covered: int, aside: Path | None) -> tuple[_Fault | None, Path | None, int]:
+def _look_at_database(path: Path, covered: int) -> tuple[_Fault | None, Path | None, int]:
     """Have SQLite read the file. It is set aside before it is closed, since SQLite then brings its log into it."""
     with contextlib.closing(connect(path)) as connection:
         what, last = find_fault(connection, covered)
         if what is None:
-            return None, aside, last
-        return _Fault(path, None, what), aside or set_aside(path, ("", WAL, SNAPSHOT)), last
+            return None, None, last
+        return _Fault(path, None, what), set_aside(path, _ALL), last
 
 
-def _repair(path: Path, covered: int, chain: Chain, fault: _Fault, aside: Path | None) -> Sound:
-    """Set the files aside, and go on with what is sound of them."""
-    aside = aside or set_aside(path, ("", WAL, SNAPSHOT))
+def _repair(path: Path, covered: int, chain: Chain, fault: _Fault, aside: Path) -> Sound:
+    """Go on with what is sound of the files that have been set aside."""
     last = covered
 
     def groups() -> Iterator[tuple[int, bytes]]:

@@ -13,14 +13,15 @@ from typing import Literal, Self
 from . import _snapshot
 from ._database import PAGE_SIZE, SNAPSHOT, WAL, connect, crc_of, is_damage, new_token
 from ._errors import Conflict, DamageError, NotAppended
-from ._files import beside
+from ._files import beside, lay_out
 from ._lock import WriterLock
 from ._recovery import make_sound
 from ._wal import FRAME_HEADER_SIZE, HEADER_SIZE, read_chain
 from ._words import Buffer, Report
 
 _WAL_PAGES = 1000  # so many, and they are brought into the file; the log then begins anew in the same place
-_WAL_BYTES = HEADER_SIZE + _WAL_PAGES * (FRAME_HEADER_SIZE + PAGE_SIZE)  # whole frames: the rest of one looks torn
+# What it is laid out for: some more, as that is an estimate. Whole frames, since the rest of one would look torn.
+_WAL_BYTES = HEADER_SIZE + _WAL_PAGES * 5 // 4 * (FRAME_HEADER_SIZE + PAGE_SIZE)
 _DROPPED_ROWS = 64  # at most so many with each append
 _SLICE_BYTES = 1 << 20  # what one look at the file reads, about
 _SLICE_ROWS = 256
@@ -278,6 +279,7 @@ class SqliteJournal:
         )
         if self.durability == "batch":
             connection.execute("PRAGMA synchronous=NORMAL")
+        lay_out(beside(self.path, WAL), _WAL_BYTES)
         (first,) = connection.execute("SELECT min(sequence) FROM groups").fetchone()
         with self._reader:
             self._reading = connect(self.path)
