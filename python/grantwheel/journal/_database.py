@@ -34,6 +34,8 @@ _SCHEMA = {
         "host TEXT NOT NULL, flushed INTEGER NOT NULL)"
     ),
 }
+_SLICE_BYTES = 1 << 20  # what one look at the file reads, about
+_SLICE_ROWS = 256
 _INSERT = "INSERT INTO groups(sequence, crc, bytes) VALUES (?, ?, ?)"
 
 
@@ -177,6 +179,38 @@ def is_damage(error: sqlite3.Error) -> bool:
     """Return whether SQLite says that the file is not what it has written, or not what `build` has."""
     code = getattr(error, "sqlite_errorcode", None)
     return code is None or code & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR)
+
+
+def code_of(error: sqlite3.Error) -> int:
+    """Return the primary code of an error of SQLite, 0 for one of the module's own."""
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF
+
+
+def roll_back(connection: sqlite3.Connection) -> bool:
+    """End a transaction, and return whether that is certain."""
+    try:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+    except sqlite3.Error:
+        return False
+    return not connection.in_transaction
+
+
+def read_some(connection: sqlite3.Connection, after: int) -> list[tuple[int, int, bytes]]:
+    """Return some groups behind a position with their checksums, in a short transaction.
+
+    A long one would keep SQLite's log from beginning anew.
+    """
+    found = []
+    size = 0
+    query = "SELECT sequence, crc, bytes FROM groups WHERE sequence > ? ORDER BY sequence LIMIT ?"
+    with contextlib.closing(connection.execute(query, (after, _SLICE_ROWS))) as rows:
+        for row in rows:
+            found.append(row)
+            size += len(row[2])
+            if size >= _SLICE_BYTES:
+                break
+    return found
 
 
 def sound_groups(path: Path, work: Path, wal_end: int, after: int) -> Iterator[tuple[int, bytes]]:

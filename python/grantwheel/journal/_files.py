@@ -18,6 +18,15 @@ def beside(path: Path, ending: str) -> Path:
     return path.with_name(path.name + ending)
 
 
+def identity(path: Path) -> tuple[int, int] | None:
+    """Return what tells a file from another one of its name: device and inode. None if there is no file."""
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        return None
+    return status.st_dev, status.st_ino
+
+
 def sync_directory(directory: Path) -> None:
     """Have the disk know which files there are."""
     descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)

@@ -7,6 +7,7 @@ import threading
 from pathlib import Path
 
 from ._errors import InUseError
+from ._files import identity
 
 # Locks of this kind belong to a process: another one is refused and told by whom, and a child of a fork has none. But a
 # process may lock its own again, and loses the lock when it closes any descriptor of the file. So the files that this
@@ -29,7 +30,7 @@ class WriterLock:
 
     def __init__(self, path: Path) -> None:
         with _GUARD:
-            known = _identity(path)
+            known = identity(path)
             if known is not None and known in _MINE:
                 raise InUseError(str(path), _MINE[known])
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
@@ -56,14 +57,6 @@ class WriterLock:
             os.close(self._descriptor)
             self._descriptor = -1
             del _MINE[self._identity]
-
-
-def _identity(path: Path) -> tuple[int, int] | None:
-    try:
-        status = path.stat()
-    except FileNotFoundError:
-        return None
-    return status.st_dev, status.st_ino
 
 
 def _holder(descriptor: int) -> int:

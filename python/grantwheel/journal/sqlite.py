@@ -11,9 +11,20 @@ from types import TracebackType
 from typing import Literal, Self
 
 from . import _snapshot
-from ._database import PAGE_SIZE, SNAPSHOT, WAL, connect, crc_of, is_damage, new_token
+from ._database import (
+    PAGE_SIZE,
+    SNAPSHOT,
+    WAL,
+    code_of,
+    connect,
+    crc_of,
+    is_damage,
+    new_token,
+    read_some,
+    roll_back,
+)
 from ._errors import Conflict, DamageError, NotAppended
-from ._files import beside, lay_out
+from ._files import beside, identity, lay_out
 from ._lock import WriterLock
 from ._recovery import make_sound
 from ._wal import FRAME_HEADER_SIZE, HEADER_SIZE, read_chain
@@ -23,8 +34,6 @@ _WAL_PAGES = 1000  # so many, and they are brought into the file; the log then b
 # What it is laid out for: some more, as that is an estimate. Whole frames, since the rest of one would look torn.
 _WAL_BYTES = HEADER_SIZE + _WAL_PAGES * 5 // 4 * (FRAME_HEADER_SIZE + PAGE_SIZE)
 _DROPPED_ROWS = 64  # at most so many with each append
-_SLICE_BYTES = 1 << 20  # what one look at the file reads, about
-_SLICE_ROWS = 256
 
 
 class SqliteJournal:
@@ -284,7 +293,7 @@ class SqliteJournal:
         with self._reader:
             self._reading = connect(self.path)
             self._reading.execute("PRAGMA query_only=ON")
-        self._identity = _identity(self.path)
+        self._identity = identity(self.path)
         self._covered, self._last, self._flushed, self._pages = sound.covered, sound.last, sound.last, 0
         self._dropped = sound.covered if first is None else first - 1
         self._doubt = None
@@ -307,11 +316,11 @@ class SqliteJournal:
                 "INSERT INTO groups(sequence, crc, bytes) SELECT ?, ?, ? FROM writer WHERE token = ?",
                 (position, crc_of(position, data), data, self._token),
             ).rowcount
-            if found != 1 or _identity(self.path) != self._identity:
+            if found != 1 or identity(self.path) != self._identity:
                 raise Conflict(f"somebody else has taken {self.path}: {self._who(connection)}")
             return self._drop(connection, len(data))
         except BaseException as error:
-            if not _roll_back(connection):
+            if not roll_back(connection):
                 self._doubt = "a transaction could not be ended"
                 raise
             if isinstance(error, sqlite3.IntegrityError):
@@ -346,7 +355,7 @@ class SqliteJournal:
             connection.execute("COMMIT")
         except sqlite3.Error as error:
             # No room to write to: so it has not come to the last frame, nor to the sync.
-            if _code(error) != sqlite3.SQLITE_FULL or not _roll_back(connection):
+            if code_of(error) != sqlite3.SQLITE_FULL or not roll_back(connection):
                 raise
             self._doubt = None
             self._cut_log()
@@ -366,7 +375,7 @@ class SqliteJournal:
         try:
             _, frames, done = connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
         except sqlite3.Error as error:
-            if _code(error) not in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+            if code_of(error) not in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
                 self._doubt = "the log could not be brought into the file"
                 raise
             self._pages -= _WAL_PAGES // 4  # tried again after some more
@@ -374,22 +383,13 @@ class SqliteJournal:
             self._pages = 0 if done == frames else _WAL_PAGES * 3 // 4
 
     def _read(self, after: int) -> Iterator[tuple[int, bytes]]:
-        query = "SELECT sequence, crc, bytes FROM groups WHERE sequence > ? ORDER BY sequence LIMIT ?"
         while True:
             self._require_process()
-            found = []
-            size = 0
             with self._reader:
                 if self._reading is None:
                     self._require_open()
                     raise OSError(f"where the journal stands is for last() to say: {self._doubt}")
-                rows = self._reading.execute(query, (after, _SLICE_ROWS))
-                for row in rows:
-                    found.append(row)
-                    size += len(row[2])
-                    if size >= _SLICE_BYTES:
-                        break
-                rows.close()  # with it ends the transaction, which would keep the log from beginning anew
+                found = read_some(self._reading, after)
             if not found and after < self._covered:
                 raise LookupError(f"the groups up to {self._covered} are in the snapshot only")
             for sequence, crc, data in found:
@@ -414,7 +414,7 @@ class SqliteJournal:
             row = connection.execute("SELECT pid, host, token FROM writer").fetchone()
             if row is not None and row[2] != self._token:
                 return f"process {row[0]} on {row[1]} writes it"
-        if _identity(self.path) != self._identity:
+        if identity(self.path) != self._identity:
             return "another file is in its place"
         return "this journal is its only writer"
 
@@ -430,26 +430,3 @@ class SqliteJournal:
         if self._doubt is not None or self._writing is None:
             raise OSError(f"where the journal stands is for last() to say: {self._doubt}")
         return self._writing
-
-
-def _identity(path: Path) -> tuple[int, int] | None:
-    try:
-        status = path.stat()
-    except FileNotFoundError:
-        return None
-    return status.st_dev, status.st_ino
-
-
-def _code(error: sqlite3.Error) -> int:
-    """Return the primary code of an error of SQLite, 0 for one of the module's own."""
-    return getattr(error, "sqlite_errorcode", 0) & 0xFF
-
-
-def _roll_back(connection: sqlite3.Connection) -> bool:
-    """End a transaction, and return whether that is certain."""
-    try:
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
-    except sqlite3.Error:
-        return False
-    return not connection.in_transaction
