@@ -24,6 +24,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--journal-kills", type=int, default=5, metavar="N", help="how often a writer of journals is killed, each way"
     )
+    parser.addoption(
+        "--journal-places", type=int, default=200, metavar="N", help="bytes of a log that are damaged in turn; 0: all"
+    )
     which = parser.getgroup("grantwheel")
     which.addoption("--long", action="store_true", help="run the tests that take long too")
     which.addoption("--only-long", action="store_true", help="run the tests that take long, and no others")

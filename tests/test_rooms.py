@@ -124,7 +124,8 @@ COMMANDS = {
 FOUNDATION = words("_callback _core _process _telling _text _times _waiting")
 VALUES = words("caller policy types")
 PACKAGE_MAY_USE = {
-    "_core": VALUES,  # the stub, for types
+    "_core": VALUES | {"_log_errors"},  # the stub, for types
+    "_log_errors": set(),
     "_process": {"_core", "_text"},
     "_waiting": set(),
     "_callback": set(),
@@ -137,7 +138,7 @@ PACKAGE_MAY_USE = {
     "_text": set(),
     "listing": words("_text types"),
     "linux": {"_core"},
-    "journal": set(),
+    "journal": {"_log_errors"},
     "events": FOUNDATION | {"types"},
     "run": FOUNDATION | {"events", "linux", "types"},
     "follower": FOUNDATION,

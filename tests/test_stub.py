@@ -71,6 +71,7 @@ def stub_functions(body: list[ast.stmt]) -> list[ast.FunctionDef]:
 
 def stub_members(body: list[ast.stmt]) -> set[str]:
     names = {node.name for node in body if isinstance(node, ast.FunctionDef | ast.ClassDef)}
+    names |= {alias.asname for node in body if isinstance(node, ast.ImportFrom) for alias in node.names if alias.asname}
     return names | {
         node.target.id for node in body if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name)
     }

@@ -50,7 +50,8 @@ KeptGroups::Bytes KeptGroups::at(std::uint64_t position) const {
 
 namespace {
 
-// The exceptions that a log raises. They live as long as the process, as the module does.
+// The exceptions that a log raises; Python's own, so that a journal needs nothing that is compiled. They live as long as the
+// process, as the module does.
 PyObject* not_appended_class = nullptr;
 PyObject* conflict_class = nullptr;
 
@@ -247,14 +248,6 @@ std::uint64_t append_to(const MemoryLog& log, std::uint64_t after, const py::obj
     throw py::error_already_set();
 }
 
-PyObject* make_exception(py::module_& module, const char* name, const char* documentation) {
-    const std::string qualified = std::string("grantwheel.") + name;
-    PyObject* const made = PyErr_NewExceptionWithDoc(qualified.c_str(), documentation, PyExc_Exception, nullptr);
-    if (made == nullptr) throw py::error_already_set();
-    module.attr(name) = py::reinterpret_borrow<py::object>(made);
-    return made;
-}
-
 }  // namespace
 
 std::unique_ptr<GivenLog> GivenLog::of(py::object log) {
@@ -267,19 +260,15 @@ std::unique_ptr<GivenLog> GivenLog::of(py::object log) {
 }
 
 void bind_logs(py::module_& module) {
-    not_appended_class =
-        make_exception(module, "NotAppended",
-                       "What `Log.append` raises when the group is certainly not in the log and never will\n"
-                       "be: the calls are refused with 9800003, and the manager goes on.");
-    conflict_class =
-        make_exception(module, "Conflict",
-                       "What `Log.append` raises when the log goes on otherwise than this manager knows, because\n"
-                       "somebody else writes it: the manager takes no changes any more.");
-    bind_class<GroupsAfter>(module, "LogGroups", "The groups of a MemoryLog after a position, with their positions.")
-        .def(py::init(&groups_after), py::arg("log"), py::arg("after"), py::pos_only())
-        .def(
-            "__iter__", [](GroupsAfter& self) -> GroupsAfter& { return self; }, py::return_value_policy::reference)
-        .def("__next__", &GroupsAfter::next);
+    const auto of_python = [&](const char* name) {
+        const py::object made = py::module_::import("grantwheel._log_errors").attr(name);
+        module.attr(name) = made;
+        return py::object(made).release().ptr();
+    };
+    not_appended_class = of_python("NotAppended");
+    conflict_class = of_python("Conflict");
+    auto groups = bind_class<GroupsAfter>(module, "LogGroups",
+                                          "The groups of a MemoryLog after a position, with their positions.");
     bind_class<MemoryLog>(
         module, "MemoryLog",
         "A log in memory, which a manager writes without a thread of its own: for tests, followers in the\n"
@@ -297,6 +286,10 @@ void bind_logs(py::module_& module) {
         .def(
             "read", &groups_after, py::arg("after") = 0,
             "Return an iterator over the groups after a position: of (position, bytes). It has those that come meanwhile.");
+    groups.def(py::init(&groups_after), py::arg("log"), py::arg("after"), py::pos_only())
+        .def(
+            "__iter__", [](GroupsAfter& self) -> GroupsAfter& { return self; }, py::return_value_policy::reference)
+        .def("__next__", &GroupsAfter::next);
 }
 
 }  // namespace grantwheel::bindings

@@ -17,14 +17,12 @@ from ._core import (  # noqa: E402
     BootClock,
     BusinessError,
     CallerVerificationError,
-    Conflict,
     ContinuousTaskError,
     EfficiencyResourcesRequest,
     ManualClock,
     MemoryLog,
     MemoryOperationError,
     MonotonicClock,
-    NotAppended,
     NotSystemAppError,
     ParameterError,
     ParcelOperationError,
@@ -35,6 +33,7 @@ from ._core import (  # noqa: E402
     TransactionError,
     __version__,
 )
+from ._log_errors import Conflict, NotAppended  # noqa: E402
 from .caller import Caller  # noqa: E402
 from .events.subscription import Lateness, Subscription  # noqa: E402
 from .follower import Follower, replay  # noqa: E402

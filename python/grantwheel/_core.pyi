@@ -7,6 +7,8 @@ from typing import Any, Final, Self, SupportsIndex
 
 from _typeshed import ReadableBuffer
 
+from ._log_errors import Conflict as Conflict
+from ._log_errors import NotAppended as NotAppended
 from .caller import Caller
 from .policy import Policy
 from .types import (
@@ -32,8 +34,6 @@ class BusinessError(Exception):
     detail: int
     message: str
 
-class NotAppended(Exception): ...  # noqa: N818 - it says what is the case
-class Conflict(Exception): ...  # noqa: N818
 class PermissionDeniedError(BusinessError): ...
 class NotSystemAppError(BusinessError): ...
 class ParameterError(BusinessError): ...

@@ -2,13 +2,9 @@
 
 import errno
 
+from grantwheel._log_errors import Conflict, NotAppended
 
-class NotAppended(Exception):  # noqa: N818 - it says what is the case
-    """A group is certainly not in the journal and never will be. Nothing has changed; the next one may be tried."""
-
-
-class Conflict(Exception):  # noqa: N818
-    """The journal goes on otherwise than this writer knows: another one has written. The message says who, if known."""
+__all__ = ["Conflict", "DamageError", "FormatError", "InUseError", "NotAppended"]
 
 
 class DamageError(Exception):
