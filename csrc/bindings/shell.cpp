@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <mutex>
 #include <optional>
 
 #include "bindings/vocabulary.hpp"
@@ -22,7 +23,7 @@ void warn_of_log() {
 }  // namespace
 
 Shell::Shell(py::object clock, const Limits& limits, std::unique_ptr<GivenLog> log, const HashKey& key)
-    : key_(key), log_(std::move(log)), around_(std::make_unique<Around>()), clock_(std::move(clock)) {
+    : key_(key), log_(std::move(log)), clock_(std::move(clock)), around_(std::make_unique<Around>()) {
     GateOptions options;
     options.observer = around_.get();
     if (log_ != nullptr) {
@@ -44,6 +45,13 @@ Shell::Shell(py::object clock, const Limits& limits, std::unique_ptr<GivenLog> l
 // parent is not to be rung there. A log that does not return keeps what it will come back to.
 Shell::~Shell() {
     if (gate_ == nullptr || (home_.is_here() && close_gate(close_ms))) return;
+    if (home_.is_here()) {
+        without_gil([&] {
+            const std::lock_guard lock(*gate_);
+            around_->end();  // the clock goes, and with it the alarms have nothing to look at
+            return true;
+        });
+    }
     static_cast<void>(gate_.release());
     static_cast<void>(around_.release());
     static_cast<void>(log_.release());

@@ -255,10 +255,10 @@ private:
     Home home_;
     const HashKey key_;
     std::unique_ptr<GivenLog> log_;  // null when there is none
+    ClockReader clock_;              // which outlives the alarms that it has made
     std::unique_ptr<Around> around_;
     std::unique_ptr<Gate> gate_;
     std::shared_ptr<Readers> readers_ = std::make_shared<Readers>();
-    ClockReader clock_;
     // Under the lock:
     bool is_closed_ = false;
     std::unique_ptr<Remains> remains_;  // null before
