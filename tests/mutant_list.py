@@ -81,7 +81,7 @@ MUTANTS: Final = (
     # memory for an apply
     Mutant("engine_apply.cpp", "adds || !table.has_types(command.mask);", "adds;", "a type that is new to all"),
     Mutant("engine_apply.cpp", " && has_places()) return true;", ") return true;", "places after they failed"),
-    Mutant("engine_apply.cpp", "command.mask) && reserve_places();", "command.mask);", "places for new rows"),
+    Mutant("engine_apply.cpp", "command.mask) || !reserve_places();", "command.mask);", "places for new rows"),
     Mutant("engine_parts.hpp", "return places >= table.capacity();", "return true;", "whether there are places"),
     Mutant(
         "engine.cpp",
@@ -107,7 +107,8 @@ MUTANTS: Final = (
     Mutant(
         "engine_time.cpp", "? earliest(row) : no_deadline;", "? no_deadline : no_deadline;", "re-arming what is left"
     ),
-    Mutant("engine_time.cpp", "first = std::min(first, at);", "first = at;", "next_deadline is the earliest"),
+    Mutant("engine_time.cpp", "deadline = std::min(deadline, at);", "deadline = at;", "next_deadline is the earliest"),
+    Mutant("wheel.cpp", "found > rows;", "found >= rows;", "a slot that can just be looked at"),
     Mutant("engine_time.cpp", "result.more = !due.empty();", "result.more = false;", "more is left after a budget"),
     Mutant("engine.cpp", "? slot.start : no_deadline", "? slot.start + 1 : no_deadline", "wake_at is not late"),
     Mutant("engine.cpp", "if (at < now)", "if (at + 1 < now)", "time runs backwards by 1 ms"),
@@ -182,7 +183,12 @@ MUTANTS: Final = (
         "table.cpp", "if (!reserved || ", "reserved_mask_ |= mask;\n    if (!reserved || ", "types whose memory failed"
     ),
     Mutant("table.cpp", "(first_of(uid) == no_row ? 1 : 0)", "0", "room in the index for a new uid"),
-    Mutant("table.cpp", "pids_.count() + processes, rows)", "pids_.count(), rows)", "room in the index for pids"),
+    Mutant(
+        "table.cpp",
+        "(uids, pids_.count() + processes, rows)",
+        "(uids, pids_.count(), rows)",
+        "room in the index for pids",
+    ),
     Mutant("table.cpp", "mask & reserved_mask_, [", "mask, [", "asking for the grants of a type without memory"),
     Mutant("table.hpp", "(mask & ~reserved_mask_) == 0", "true", "whether types have memory"),
     Mutant("table.hpp", "return has_types(mask) && ", "return ", "room for types"),

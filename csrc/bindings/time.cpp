@@ -1,5 +1,4 @@
 #include <algorithm>
-#include <utility>
 
 #include "bindings/arguments.hpp"
 #include "bindings/calls.hpp"
@@ -34,17 +33,16 @@ std::size_t advance(Shell& shell, const py::object& budget) {
 }
 
 py::object next_deadline(Shell& shell) {
-    if (shell.has_log()) return instant_or_none(shell.survey(Survey::What::next_deadline)->next_deadline());
     Instant deadline = no_deadline;
-    bool has_gil = true;  // in the first slice
-    shell.in_slices([&](Engine& engine, Instant now, auto&& end_some) {
-        const bool had_gil = std::exchange(has_gil, false);
-        if (end_some(Shell::slice).more) return true;
-        // It may look at all records of a slot of the wheel.
-        if (had_gil && engine.most_owners(type::ALL) > Shell::slice) return true;
-        check(engine.next_deadline(now, deadline));
-        return false;
-    });
+    bool is_found = false;
+    if (!shell.has_log()) {
+        shell.in_slices([&](Engine& engine, Instant, auto&& end_some) {
+            if (end_some(Shell::slice).more) return true;
+            is_found = engine.find_deadline(Shell::slice, deadline);
+            return false;
+        });
+    }
+    if (!is_found) deadline = shell.survey(Survey::What::next_deadline)->next_deadline();
     return instant_or_none(deadline);
 }
 

@@ -67,8 +67,14 @@ Looked Engine::look(Instant now, std::size_t budget) noexcept {
 
 Status Engine::next_deadline(Instant now, Instant& deadline) noexcept {
     if (const Status status = parts_->begin(now); status != Status::ok) return status;
-    deadline = parts_->next_deadline();
+    parts_->advance();
+    static_cast<void>(parts_->next_deadline(SIZE_MAX, deadline));
     return Status::ok;
+}
+
+bool Engine::find_deadline(std::size_t looks, Instant& deadline) noexcept {
+    const bool is_due = wake_at() <= parts_->now;
+    return !is_due && parts_->next_deadline(looks, deadline);
 }
 
 Instant Engine::wake_at() const noexcept {

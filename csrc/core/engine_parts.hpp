@@ -77,7 +77,8 @@ struct Engine::Parts {
     void advance() noexcept { static_cast<void>(advance(Budget{})); }
     // Ends the first record of all that are due; false when none is.
     bool end_one() noexcept { return advance({.endings = 1}).records != 0; }
-    [[nodiscard]] Instant next_deadline() noexcept;
+    // False when it would have to look at more records than that.
+    [[nodiscard]] bool next_deadline(std::size_t looks, Instant& deadline) noexcept;
     // Whether there is nothing more to look at before a record ends.
     [[nodiscard]] bool ends_next() noexcept;
     // Whether the row is still as it was when it was taken out of its slot, to be ended.

@@ -163,21 +163,21 @@ void Engine::Parts::empty_slot(const Wheel::Slot& slot, std::size_t& budget) noe
 
 // After an advance every timer lies in the future. The first occupied slot then has the answer, once the timers that
 // have been left behind in it are where they belong; when they all belong elsewhere, the next slot is the first.
-Instant Engine::Parts::next_deadline() noexcept {
-    advance();
+bool Engine::Parts::next_deadline(std::size_t looks, Instant& deadline) noexcept {
+    deadline = no_deadline;
     Wheel::Slot slot;
     while (wheel.first(slot)) {
-        std::size_t budget = SIZE_MAX;
-        pop_rows(slot, budget);
-        Instant first = no_deadline;
+        if (wheel.has_more(slot, looks)) return false;
+        pop_rows(slot, looks);
         for_each_popped([&](Row row) {
             const Instant at = earliest(row);
             wheel.arm(table.records(), row, at);
-            first = std::min(first, at);
+            deadline = std::min(deadline, at);
         });
-        if (wheel.occupied(slot)) return first;
+        if (wheel.occupied(slot)) return true;
+        deadline = no_deadline;
     }
-    return no_deadline;
+    return true;
 }
 
 }  // namespace grantwheel

@@ -115,6 +115,16 @@ Row Wheel::pop(Rows<Record>& records, const Slot& slot) noexcept {
     return row;
 }
 
+bool Wheel::has_more(const Slot& slot, std::size_t rows) const noexcept {
+    const Stack& stack = stacks_[slot.level * slot_count + slot.position];
+    std::size_t found = stack.filled;
+    for (std::uint32_t tray = stack.filled == 0 ? no_tray : trays_[stack.tray].below; tray != no_tray && found <= rows;
+         tray = trays_[tray].below) {
+        found += Tray::size;
+    }
+    return found > rows;
+}
+
 bool Wheel::first(Slot& slot) const noexcept {
     bool found = false;
     for (std::uint64_t occupied = occupied_words_; occupied != 0;) {

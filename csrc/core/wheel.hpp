@@ -49,6 +49,8 @@ public:
     [[nodiscard]] bool occupied(const Slot& slot) const noexcept {
         return stacks_[slot.level * slot_count + slot.position].filled != 0;
     }
+    // Whether a slot has more rows than that. Cost O(rows / 15).
+    [[nodiscard]] bool has_more(const Slot& slot, std::size_t rows) const noexcept;
     // The instant that the wheel has reached. Timers before it have been dealt with.
     [[nodiscard]] Instant current() const noexcept { return current_; }
     // Goes on to `now`. Pre: current() <= now <= the start of the first occupied slot.

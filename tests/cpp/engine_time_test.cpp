@@ -411,6 +411,31 @@ BOOST_AUTO_TEST_CASE(a_record_that_nobody_touched_for_ages_ends_at_its_deadlines
     }
 }
 
+// A slot of a higher level has the timers of many instants, of which one is the first.
+BOOST_AUTO_TEST_CASE(a_deadline_is_found_by_looking_at_no_more_than_was_said) {
+    Host host;
+    constexpr std::uint32_t count = 100;
+    for (std::uint32_t uid = 0; uid < count; ++uid) host.run(0, timed(uid, GPS, 70'000 + (uid * 37) % count));
+    Instant deadline = 0;
+    BOOST_CHECK(!host->find_deadline(count - 1, deadline));
+    BOOST_CHECK(host->find_deadline(count, deadline));
+    BOOST_CHECK_EQUAL(deadline, 70'000u);
+
+    // What renewals have left behind is looked at once, and then lies elsewhere.
+    for (std::uint32_t uid = 0; uid < count; ++uid) host.run(1, timed(uid, GPS, 5'000'000));
+    BOOST_CHECK(!host->find_deadline(count - 1, deadline));
+    BOOST_CHECK(!host->find_deadline(count, deadline));
+    BOOST_CHECK(host->find_deadline(count, deadline));
+    BOOST_CHECK_EQUAL(deadline, 5'000'001u);
+
+    host.run(70'000, timed(count, GPS, 1));
+    BOOST_CHECK(!host->advance(70'000, SIZE_MAX).more);
+    BOOST_CHECK(host->find_deadline(1, deadline));
+    BOOST_CHECK_EQUAL(deadline, 70'001u);
+    BOOST_CHECK_EQUAL(host->advance(70'001, 0).status, Status::ok);
+    BOOST_CHECK(!host->find_deadline(SIZE_MAX, deadline));
+}
+
 BOOST_AUTO_TEST_CASE(random_deadlines_with_long_timeouts_are_exact) {
     for (const std::uint64_t seed : {94u, 95u, 96u}) {
         BOOST_TEST_CONTEXT("seed " << seed) {

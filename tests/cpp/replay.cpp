@@ -316,7 +316,7 @@ std::uint64_t option(int count, char** words, const char* name, std::uint64_t ot
 
 int main(int count, char** words) {
     using namespace grantwheel::test;
-    const Settings ladder[] = {
+    const Settings runs[] = {
         {},
         {.owners = 1, .timeout_bits = 4, .step_bits = 3},
         {.owners = 40, .timeout_bits = 10, .step_bits = 5, .max_records = 12, .max_strings = 6},
@@ -328,8 +328,8 @@ int main(int count, char** words) {
     std::uint64_t seed = option(count, words, "--seed", 1);
     // In lives that are not too long to be kept in memory with their logs.
     constexpr std::uint64_t most = 1'000'000;
-    const std::uint64_t each = all / std::size(ladder);
-    for (const Settings& settings : ladder) {
+    const std::uint64_t each = all / std::size(runs);
+    for (const Settings& settings : runs) {
         for (std::uint64_t left = each; left != 0;) {
             const std::uint64_t commands = std::min(left, most);
             live_and_replay(settings, commands, seed++);

@@ -62,6 +62,12 @@ public:
     // Cost     May look at every record of a slot, re-arming timers that renewals left behind as it goes.
     Status next_deadline(Instant now, Instant& deadline) noexcept;
 
+    // The same at the instant of the last call, if looking at so many records is enough; for hosts that hold a lock.
+    //
+    // Returns  False when it is not, or when something waits for an advance. What has been looked at need not be again; a
+    //          Survey tells the deadline in steps.
+    [[nodiscard]] bool find_deadline(std::size_t looks, Instant& deadline) noexcept;
+
     // An instant not later than the next deadline (no_deadline when no grant is timed): a driver may sleep until then.
     // At or before now while due grants wait for an advance. Cost O(levels).
     [[nodiscard]] Instant wake_at() const noexcept;
