@@ -17,7 +17,7 @@ from support import CPU, GPS, TIMER, Hook, make_manager
 
 MANY = 60_000
 UIDS = array("I", range(MANY))
-ATTEMPTS = 5  # the system may stop a thread at any time, and for any time
+ATTEMPTS = 40  # the system may stop a thread at any time, and for any time
 ENOUGH = 5  # calls that others get done meanwhile
 
 
