@@ -112,7 +112,7 @@ Staged stage(gw_gate& gate, const Admission& admission) noexcept {
 template <typename Admit>
 gw_status change(gw_gate* gate, std::uint32_t* mask, Admit&& admit) noexcept {
     if (gate == nullptr) return GW_ARGUMENT_INVALID;
-    const std::lock_guard lock(*gate->gate);
+    const std::scoped_lock lock(*gate->gate);
     Staged staged{.status = gate->gate->enter()};
     if (staged.status != Status::ok) return code(staged.status);
     Admission admission = admit(std::as_const(*gate->gate->manager()), gate->gate->latest());
@@ -167,6 +167,7 @@ gw_status gw_gate_create(gw_manager* manager, const gw_gate_options* options, gw
 
 void gw_gate_destroy(gw_gate* gate) noexcept {
     if (gate == nullptr) return;
+    // NOLINTNEXTLINE(bugprone-unused-return-value): the gate has it
     static_cast<void>(gate->handle->manager.release());
     delete gate->handle;
     delete gate;
@@ -201,7 +202,7 @@ gw_status gw_gate_advance(gw_gate* gate, size_t budget, size_t* ended, uint8_t* 
     if (gate == nullptr) return GW_ARGUMENT_INVALID;
     const Answer answer = gate->gate->has_log() ? gate->gate->advance(budget) : advance_directly(*gate, budget);
     if (gate->gate->has_log()) {
-        const std::lock_guard lock(*gate->gate);
+        const std::scoped_lock lock(*gate->gate);
         settle(*gate);
     }
     if (answer.status != Status::ok) return code(answer.status);
@@ -256,7 +257,7 @@ gw_status gw_gate_await(gw_gate* gate, const gw_ticket* ticket, uint64_t timeout
     Answer answer{.mask = static_cast<Mask>(ticket->place)};
     *settled = gate->gate->wait(ticket->group, timeout_ms) ? 1 : 0;
     if (*settled == 0) return GW_OK;
-    const std::lock_guard lock(*gate->gate);
+    const std::scoped_lock lock(*gate->gate);
     settle(*gate);
     const Ticket taken{ticket->group, static_cast<std::uint32_t>(ticket->place)};
     if (ticket->group != 0 && !gate->gate->take(taken, answer)) return GW_ARGUMENT_INVALID;
@@ -266,12 +267,12 @@ gw_status gw_gate_await(gw_gate* gate, const gw_ticket* ticket, uint64_t timeout
 
 int gw_gate_descriptor(gw_gate* gate) noexcept {
     if (gate == nullptr) return -1;
-    const std::lock_guard lock(*gate->gate);
+    const std::scoped_lock lock(*gate->gate);
     return gate->gate->descriptor();
 }
 
 void gw_gate_clear(gw_gate* gate) noexcept {
     if (gate == nullptr) return;
-    const std::lock_guard lock(*gate->gate);
+    const std::scoped_lock lock(*gate->gate);
     gate->gate->clear();
 }

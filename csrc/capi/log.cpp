@@ -41,7 +41,7 @@ gw_status gw_encode(const gw_command* command, uint64_t now, void* out, size_t c
     std::array<std::byte, max_op_bytes> bytes;
     *size = encode(decided, now, bytes);
     if (*size > capacity) return GW_OUT_OF_MEMORY;
-    std::memcpy(out, bytes.data(), *size);
+    if (out != nullptr) std::memcpy(out, bytes.data(), *size);
     return GW_OK;
 }
 

@@ -26,7 +26,7 @@ constexpr std::size_t row_size = sizeof(PackedRow);
 constexpr std::size_t end_size = 4;
 constexpr std::size_t counts_size = 1 + 4 + 4;  // flags, rows, bundles
 constexpr std::size_t max_bundle_size = 2 + type_count * sizeof(std::uint32_t) + max_text_bytes;
-enum Flag : unsigned { apply = 1 };
+constexpr unsigned apply = 1;  // a flag
 
 Mask types_with_cap(const Command& command) noexcept {
     Mask mask = 0;

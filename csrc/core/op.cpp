@@ -10,7 +10,12 @@ namespace {
 
 constexpr std::size_t head_size = 2;  // version and kind
 
-enum Flag : unsigned { persist = 1, process = 2, only_held = 4, capped = 8, all_flags = 15 };
+// Flags.
+constexpr unsigned persist = 1;
+constexpr unsigned process = 2;
+constexpr unsigned only_held = 4;
+constexpr unsigned capped = 8;
+constexpr unsigned all_flags = 15;
 
 // The types of a command with timeouts of their own, where these mean anything.
 Mask capped_of(const Command& command) noexcept { return command.kind == CommandKind::apply ? command.capped : 0; }

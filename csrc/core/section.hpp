@@ -1,6 +1,8 @@
 // The sections of a snapshot: how they are framed, and what their kinds are. docs/log-format.md has the bytes.
 #pragma once
 
+#include <cstdint>
+
 #include "core/bytes.hpp"
 #include "core/checksum.hpp"
 #include "grantwheel/types.hpp"
@@ -10,7 +12,7 @@ namespace grantwheel {
 inline constexpr std::string_view snapshot_name = "grantwheel";
 inline constexpr unsigned snapshot_version = 1;
 
-enum class SectionKind : unsigned { head = 1, counters = 2, records = 3, end = 4 };
+enum class SectionKind : std::uint8_t { head = 1, counters = 2, records = 3, end = 4 };
 
 inline constexpr std::size_t section_head = 4;   // the size of the body
 inline constexpr std::size_t section_check = 8;  // of all bytes of the snapshot that stand before it

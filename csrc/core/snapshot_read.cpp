@@ -58,7 +58,7 @@ struct SnapshotReader::Parts {
     Status read_record(Reader& reader) noexcept;
     Status read_grants(Reader& reader, Found& found) noexcept;
     Status read_text(Reader& reader, TextId& id) noexcept;
-    Status add(const Found& found) noexcept;
+    Status add(const Found& found) const noexcept;
 };
 
 SectionRead SnapshotReader::Parts::read(std::span<const std::byte> bytes) noexcept {
@@ -78,7 +78,9 @@ SectionRead SnapshotReader::Parts::read(std::span<const std::byte> bytes) noexce
 
 Status SnapshotReader::Parts::read_body(std::span<const std::byte> body) noexcept {
     Reader reader(body);
-    const auto kind = static_cast<SectionKind>(reader.byte());
+    const unsigned number = reader.byte(static_cast<unsigned>(SectionKind::end));
+    if (number == 0) return Status::parcel_failed;
+    const auto kind = static_cast<SectionKind>(number);
     const bool may_end = kind == SectionKind::end && expected == SectionKind::records;
     if (is_done || (kind != expected && !may_end)) return Status::parcel_failed;
     if (kind == SectionKind::counters || kind == SectionKind::records) state.add(body.subspan(1));
@@ -185,7 +187,7 @@ Status SnapshotReader::Parts::read_text(Reader& reader, TextId& id) noexcept {
 }
 
 // Makes it a record. Its texts are in use already.
-Status SnapshotReader::Parts::add(const Found& found) noexcept {
+Status SnapshotReader::Parts::add(const Found& found) const noexcept {
     Engine::Parts& parts = *engine;
     const bool is_app = found.owner.kind == OwnerKind::app;
     if (parts.table.size() == parts.limits.max_records) return Status::out_of_memory;

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <utility>
 
 #include "core/engine_parts.hpp"
 #include "core/section.hpp"
@@ -13,7 +14,7 @@ constexpr Row rows_a_step = 8192;
 }  // namespace
 
 struct SnapshotWriter::Parts {
-    enum class Step { gather, head, counters, records, end, done };
+    enum class Step : std::uint8_t { gather, head, counters, records, end, done };
 
     explicit Parts(const Engine::Parts& of) noexcept : engine(of), changes(of.changes()), first(of.now) {}
 
@@ -115,7 +116,7 @@ void SnapshotWriter::Parts::write_records(Writer& writer) noexcept {
         bool is_full = false;
         while (taken < page.size() && !is_full) {
             write_record(writer, Engine::Parts::row_of(page[taken++]));
-            is_full = static_cast<std::size_t>(writer.at() - start) >= full_body;
+            is_full = std::cmp_greater_equal(writer.at() - start, full_body);
         }
         order.drop(taken);
         if (is_full) return;

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <cstring>
 #include <span>
+#include <utility>
 
 #include "grantwheel/types.hpp"
 
@@ -59,7 +60,7 @@ struct Requests {
     // What a row asks for: what does not fit into its type becomes something that no call takes.
     [[nodiscard]] Mask mask(std::size_t i) const noexcept {
         const std::int64_t value = masks[i];
-        return value < 0 || value > UINT32_MAX ? UINT32_MAX : static_cast<Mask>(value);
+        return !std::in_range<std::uint32_t>(value) ? UINT32_MAX : static_cast<Mask>(value);
     }
     [[nodiscard]] Request request(std::size_t i) const noexcept {
         Request request;

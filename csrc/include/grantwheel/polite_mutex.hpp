@@ -39,7 +39,7 @@ public:
     void wait_for(std::condition_variable& change, Time until) noexcept {
         std::unique_lock lock(mutex_, std::adopt_lock);
         if (until == Time::max()) {
-            change.wait(lock);
+            change.wait(lock);  // NOLINT(bugprone-spuriously-wake-up-functions,cert-con36-c,cert-con54-cpp)
         } else {
             change.wait_until(lock, until);
         }

@@ -8,6 +8,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <iterator>
 #include <string_view>
 
 #include "grantwheel/commands.h"
@@ -130,9 +131,10 @@ struct Request {
 #define GRANTWHEEL_ENUMERATOR(name, NAME) name,
 enum class CommandKind : std::uint8_t { GRANTWHEEL_COMMAND_LIST(GRANTWHEEL_ENUMERATOR) };
 #undef GRANTWHEEL_ENUMERATOR
-#define GRANTWHEEL_ONE(name, NAME) +1
-inline constexpr std::size_t command_count = 0 GRANTWHEEL_COMMAND_LIST(GRANTWHEEL_ONE);
-#undef GRANTWHEEL_ONE
+#define GRANTWHEEL_KIND(name, NAME) CommandKind::name,
+inline constexpr CommandKind all_commands[] = {GRANTWHEEL_COMMAND_LIST(GRANTWHEEL_KIND)};
+#undef GRANTWHEEL_KIND
+inline constexpr std::size_t command_count = std::size(all_commands);
 
 // One change of the engine, fully decided: what a journal records and what a replay executes.
 struct Command {
