@@ -155,6 +155,7 @@ class Watches(OfOneProcess):
         self._loop = loop
         self._of_uid = _core.Groups()
         self._of_pid = _core.Groups()
+        self._has_begun = False  # whether there ever was one
         self._stopping: dict[int, int] = {}  # uids whose app may be being stopped, with the thread that does it
         self._manager: Callable[[], _core.Manager | None] = weakref.ref(manager, self._forget_manager)
 
@@ -171,6 +172,7 @@ class Watches(OfOneProcess):
                 f"process {pid} started at {identity.start_ticks}, and is not the one of {start_ticks}",
             )
         watch = Watch(self, pid, end, identity, stops_app=stops_app)
+        self._has_begun = True
         try:
             end.watch = watch
             self._of_uid.add(identity.uid, watch)
@@ -187,7 +189,7 @@ class Watches(OfOneProcess):
 
     def cancel_all(self) -> None:
         """End every watch. Without one it needs no memory: the end of a manager cannot fail half done."""
-        if len(self._of_pid) and self._is_here:
+        if self._has_begun and self._is_here:
             for watch in self._of_pid.all():
                 watch.cancel()
 
