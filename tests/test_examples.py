@@ -366,7 +366,7 @@ def test_the_journal_host_survives_a_crash(folder: Path, tmp_path: Path, start: 
         "apply 1000 32 0 the way home", "apply 1001 65 3600000", "apply 1002 32 200", "apply 1000 999 5", "mask 1000"
     )
     replayed, *answers, refused, mask = host.read(6)
-    assert replayed == "replayed 0 commands"
+    assert replayed == "replayed 0 groups"
     assert answers == ["ok 32", "ok 65", "ok 32"]
     assert refused.startswith("refused 18700001: mask must be")
     assert mask == "ok 32"
