@@ -322,7 +322,7 @@ MUTANTS: Final = (
     Mutant("events.hpp", "(sequence - before_ - 1)", "(sequence - 1)", "places of events that go on"),
     Mutant("engine_parts.hpp", "return granted + renewed + ", "return ", "a state that changes while it is written"),
     Mutant("snapshot_write.cpp", "first = std::min(first, engine.earliest(row));", "", "the earliest deadline"),
-    Mutant("snapshot_write.cpp", ">= full_body;", ">= full_body * 4;", "the size of a section"),
+    Mutant("snapshot_write.cpp", "start, full_body);", "start, full_body * 4);", "the size of a section"),
     Mutant("snapshot_write.cpp", "if (number != 0) return writer.number(number);", "", "a text stands there once"),
     Mutant("snapshot_read.cpp", "!= file.value()) return", "== 0) return", "the check of a section"),
     Mutant("snapshot_read.cpp", "(kind != expected && !may_end)", "false", "the order of sections"),

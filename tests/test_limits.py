@@ -201,7 +201,8 @@ for _ in range(40):
     manager.close()
     with open("/proc/self/statm") as statm:
         sizes.append(int(statm.read().split()[1]) * 4096)
-print((sizes[-1] - sizes[3]) // owners)
+# What the allocator keeps goes up and down with the places of the blocks: what is lost stays lost.
+print((min(sizes[30:]) - max(sizes[:10])) // owners)
 """
 
 
@@ -211,4 +212,4 @@ def test_managers_that_come_and_go_leave_nothing_behind() -> None:
         [sys.executable, "-c", CLOSED_AGAIN_AND_AGAIN], capture_output=True, text=True, check=False, timeout=60
     )
     assert done.returncode == 0, done.stderr
-    assert int(done.stdout) < 100  # bytes for each owner of one manager; 36 managers have been closed
+    assert int(done.stdout) < 100  # bytes for each owner of one manager; twenty managers and more came between

@@ -117,9 +117,9 @@ Row Wheel::pop(Rows<Record>& records, const Slot& slot) noexcept {
 
 bool Wheel::has_more(const Slot& slot, std::size_t rows) const noexcept {
     const Stack& stack = stacks_[slot.level * slot_count + slot.position];
+    if (stack.filled == 0) return false;
     std::size_t found = stack.filled;
-    for (std::uint32_t tray = stack.filled == 0 ? no_tray : trays_[stack.tray].below; tray != no_tray && found <= rows;
-         tray = trays_[tray].below) {
+    for (std::uint32_t at = trays_[stack.tray].below; at != no_tray && found <= rows; at = trays_[at].below) {
         found += Tray::size;
     }
     return found > rows;

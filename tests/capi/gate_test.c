@@ -156,7 +156,7 @@ TEST(what_is_staged_together_is_one_group) {
     CHECK_EQUAL(at, 100);
     for (uint32_t i = 0; i < 3; ++i) {
         const gw_caller caller = trusted(1000 + (int64_t)i, 42);
-        const gw_request request = timed(GW_TYPE_GPS << i, 500);
+        const gw_request request = timed((uint32_t)GW_TYPE_GPS << i, 500);
         gw_command command = {.size = sizeof command};
         CHECK_EQUAL(gw_admit(manager, &caller, &request, at, &command), GW_OK);
         CHECK_EQUAL(gw_gate_stage(gate, &command, &tickets[i]), GW_OK);
@@ -168,7 +168,7 @@ TEST(what_is_staged_together_is_one_group) {
         uint32_t mask = 0;
         CHECK_EQUAL(gw_gate_await(gate, &tickets[i], GW_FOREVER, &settled, &mask), GW_OK);
         CHECK_EQUAL(settled, 1);
-        CHECK_EQUAL(mask, GW_TYPE_GPS << i);
+        CHECK_EQUAL(mask, (uint32_t)GW_TYPE_GPS << i);
         CHECK_EQUAL(gw_gate_await(gate, &tickets[i], 0, &settled, &mask), GW_ARGUMENT_INVALID);
     }
     CHECK_EQUAL(log.count, 1);
