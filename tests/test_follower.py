@@ -73,6 +73,8 @@ def test_one_that_begins_with_a_snapshot_is_the_same(size: int) -> None:
     chunks = [data[at : at + size] for at in range(0, len(data), size)]
     second = Follower(snapshot=chunks, position=half)
     assert second.state_hash() == first.state_hash()
+    assert second.now_ms == first.now_ms
+    assert second.records() == first.records()  # at that instant, before anything is fed
     for group in groups[half:]:
         assert first.feed(group) == second.feed(memoryview(group))
     assert second.position == len(groups)

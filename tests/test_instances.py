@@ -14,26 +14,27 @@ import grantwheel
 from grantwheel import _core
 from support import GPS, unchanged
 
+# What each class of the module is made with.
 FOLLOWER = (10, 10, 10, 0, bytes(16), None, 0)
-MAKERS: dict[str, Callable[[], Any]] = {
-    "AsyncBlock": _core.AsyncBlock,
-    "Bell": _core.Bell,
-    "Block": _core.Block,
-    "BootClock": _core.BootClock,
-    "Cursor": lambda: _core.Cursor(grantwheel.Manager(), 15, None),
-    "Descriptor": lambda: _core.Descriptor(0),
-    "EfficiencyResourcesRequest": _core.EfficiencyResourcesRequest,
-    "Follower": lambda: _core.Follower(*FOLLOWER),
-    "Groups": _core.Groups,
-    "Lease": lambda: _core.Lease(grantwheel.Manager(), 1, 1, 1, 1000, False, "", -1, None),
-    "LogGroups": lambda: _core.LogGroups(_core.MemoryLog(), 0),
-    "Manager": lambda: _core.Manager(_core.ManualClock(5), 10, 10, 10, 0, None, bytes(16)),
-    "ManualClock": lambda: _core.ManualClock(5),
-    "MemoryLog": _core.MemoryLog,
-    "MonotonicClock": _core.MonotonicClock,
-    "Schedule": _core.Schedule,
-    "Sections": lambda: _core.Sections(_core.Follower(*FOLLOWER)),
-    "Timer": _core.Timer,
+ARGUMENTS_OF: dict[str, Callable[[], tuple[Any, ...]]] = {
+    "AsyncBlock": tuple,
+    "Bell": tuple,
+    "Block": tuple,
+    "BootClock": tuple,
+    "Cursor": lambda: (grantwheel.Manager(), 15, None),
+    "Descriptor": lambda: (0,),
+    "EfficiencyResourcesRequest": tuple,
+    "Follower": lambda: FOLLOWER,
+    "Groups": tuple,
+    "Lease": lambda: (grantwheel.Manager(), 1, 1, 1, 1000, False, "", -1, None),
+    "LogGroups": lambda: (_core.MemoryLog(), 0),
+    "Manager": lambda: (_core.ManualClock(5), 10, 10, 10, 0, None, bytes(16)),
+    "ManualClock": lambda: (5,),
+    "MemoryLog": tuple,
+    "MonotonicClock": tuple,
+    "Schedule": tuple,
+    "Sections": lambda: (_core.Follower(*FOLLOWER),),
+    "Timer": tuple,
 }
 CLASSES = {
     name: value
@@ -72,7 +73,7 @@ def use(found: Any) -> None:
 
 
 def test_every_class_of_the_module_is_here() -> None:
-    assert set(CLASSES) == set(MAKERS)
+    assert set(CLASSES) == set(ARGUMENTS_OF)
 
 
 @pytest.mark.parametrize("name", BOUND)
@@ -132,27 +133,9 @@ def test_a_subclass_that_uses_itself_too_early_gets_a_type_error(name: str) -> N
         CLASSES[name].__init__(self, *arguments)
 
     made = type("Early", (CLASSES[name],), {"__init__": early})
-    instance = made(*arguments_of(name))
+    instance = made(*ARGUMENTS_OF[name]())
     assert len(seen) == 1
     assert type(instance) is made
-
-
-def arguments_of(name: str) -> tuple[Any, ...]:
-    if name == "Manager":
-        return (_core.ManualClock(5), 10, 10, 10, 0, None, bytes(16))
-    if name == "Cursor":
-        return (grantwheel.Manager(), 15, None)
-    if name == "Descriptor":
-        return (0,)
-    if name == "Follower":
-        return FOLLOWER
-    if name == "LogGroups":
-        return (_core.MemoryLog(), 0)
-    if name == "Sections":
-        return (_core.Follower(*FOLLOWER),)
-    if name == "Lease":
-        return (grantwheel.Manager(), 1, 1, 1, 1000, False, "", -1, None)
-    return ()
 
 
 @pytest.mark.parametrize("name", BOUND)
@@ -164,9 +147,9 @@ def test_a_subclass_that_forgets_init_cannot_be_made(name: str) -> None:
 
 @pytest.mark.parametrize("name", BOUND)
 def test_a_second_init_is_refused(name: str) -> None:
-    instance = MAKERS[name]()
+    instance: Any = CLASSES[name](*ARGUMENTS_OF[name]())
     with pytest.raises(TypeError, match=rf"{name}.__init__\(\) has been called already"):
-        instance.__init__(*arguments_of(name))
+        instance.__init__(*ARGUMENTS_OF[name]())
 
 
 def test_a_second_init_changes_nothing() -> None:
@@ -187,7 +170,7 @@ def test_an_init_within_the_first_is_refused() -> None:
         @property
         def now(self) -> Any:
             try:
-                manager.__init__(*arguments_of("Manager"))
+                manager.__init__(*ARGUMENTS_OF["Manager"]())
             except TypeError as error:
                 seen.append(error)
             return lambda: 5
@@ -204,7 +187,7 @@ def test_an_init_that_failed_may_be_called_again() -> None:
         manager.__init__(_core.ManualClock(5), 0, 10, 10, 0, None, bytes(16))
     with pytest.raises(TypeError, match="__init__"):
         manager.app_mask(1)
-    manager.__init__(*arguments_of("Manager"))
+    manager.__init__(*ARGUMENTS_OF["Manager"]())
     assert manager.app_mask(1) == 0
 
 

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "bindings/arguments.hpp"
+#include "bindings/buffers.hpp"
 #include "bindings/calls.hpp"
 
 namespace grantwheel::bindings {
@@ -16,11 +17,7 @@ public:
     Integers(PyObject* object, const char* name, bool writable = false) : name_(name) {
         const int flags = PyBUF_STRIDES | PyBUF_FORMAT | (writable ? PyBUF_WRITABLE : 0);
         if (PyObject_GetBuffer(object, &view_, flags) != 0) {
-            // No such buffer; anything else, as that there is no memory, is no fault of the argument.
-            const py::error_already_set error;
-            if (!error.matches(PyExc_TypeError) && !error.matches(PyExc_BufferError)) throw error;
-            throw py::type_error(std::string(name) + " must be a" + (writable ? " writable" : "") +
-                                 " buffer of integers");
+            throw_for_buffer(std::string(name) + " must be a" + (writable ? " writable" : "") + " buffer of integers");
         }
         try {
             read_format();

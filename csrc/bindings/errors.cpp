@@ -109,6 +109,16 @@ void restore_current_exception() noexcept {
     }
 }
 
+void log_warning(const py::tuple& words, const py::object& exception) {
+    const py::object logger = py::module_::import("logging").attr("getLogger")("grantwheel");
+    const py::object warn = logger.attr("warning");
+    py::dict keywords;
+    if (exception) keywords["exc_info"] = exception;
+    PyObject* const done = as_python([&] { return PyObject_Call(warn.ptr(), words.ptr(), keywords.ptr()); });
+    if (done == nullptr) throw py::error_already_set();
+    Py_DECREF(done);
+}
+
 void bind_errors(py::module_& module) {
     const py::object base = make_class(
         "BusinessError",

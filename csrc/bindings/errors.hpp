@@ -59,6 +59,9 @@ inline void raise_afterwards(const py::error_already_set& interrupt) {
     static_cast<void>(PyThreadState_SetAsyncExc(PyThread_get_thread_ident(), interrupt.type().ptr()));
 }
 
+// Logs a warning of the package: a text with what it is about, and an exception, unless that is null.
+void log_warning(const py::tuple& words, const py::object& exception = {});
+
 // Runs the body of a C function of CPython's; exceptions become Python's, and the answer null.
 template <typename Body>
 PyObject* guarded(Body&& body) noexcept {

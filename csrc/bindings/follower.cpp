@@ -31,20 +31,16 @@ Follower::Session Follower::take(Gil gil, std::optional<Instant> now) {
     }
     if (!mutex_.try_lock()) wait_for(mutex_, gil);
     std::unique_lock lock(mutex_, std::adopt_lock);
-    if (now && *now < now_) throw Refusal(Status::time_backwards);
-    return {std::move(lock), *engine_, now.value_or(now_)};
+    if (now) check(engine_->check_time(*now));
+    return {std::move(lock), *engine_, now.value_or(engine_->now())};
 }
 
 // Before anything is carried out: a group that is damaged at its end has no beginning either.
 void Follower::require_whole(Bytes group) {
-    for (std::size_t place = 0; place < group.size();) {
-        const Decoded decoded = decode(group.subspan(place));
-        if (decoded.status != Status::ok) {
-            const std::string what = decoded.is_newer ? "the group is of a newer format" : "the group is damaged";
-            throw Refusal(decoded.status).with_rule(what + ", at byte " + std::to_string(place));
-        }
-        place += decoded.size;
-    }
+    const GroupResult found = check_group(group);
+    if (found.status == Status::ok) return;
+    const std::string what = found.is_newer ? "the group is of a newer format" : "the group is damaged";
+    throw Refusal(found.status).with_rule(what + ", at byte " + std::to_string(found.place));
 }
 
 std::uint64_t Follower::feed(Bytes group) {
@@ -54,19 +50,14 @@ std::uint64_t Follower::feed(Bytes group) {
         throw Refusal(Status::parcel_failed).with_rule("an earlier group could not be followed");
     }
     has_lost_its_way_ = true;
-    for (std::size_t place = 0; place < group.size();) {
-        const Decoded decoded = decode(group.subspan(place));
-        const Result result = replay(session.engine, decoded.op);
-        if (session.engine.lacked_memory())
-            throw Refusal(Status::out_of_memory).with_rule("no memory to follow the group");
-        // A limit that is reached refused it when it was written, too.
-        if (result.status != Status::ok && result.status != Status::out_of_memory) {
-            throw Refusal(Status::parcel_failed)
-                .with_rule("the group does not follow on those before it, at byte " + std::to_string(place) + ": " +
-                           std::string(status_text(result.status)));
-        }
-        now_ = decoded.op.now;
-        place += decoded.size;
+    const GroupResult found = replay_group(session.engine, group);
+    if (found.status == Status::out_of_memory) {
+        throw Refusal(Status::out_of_memory).with_rule("no memory to follow the group");
+    }
+    if (found.status != Status::ok) {
+        throw Refusal(Status::parcel_failed)
+            .with_rule("the group does not follow on those before it, at byte " + std::to_string(found.place) + ": " +
+                       std::string(status_text(found.status)));
     }
     has_lost_its_way_ = false;
     return ++position_;
@@ -337,8 +328,10 @@ void bind_followers(py::module_& module) {
             "    does not follow on those before it, and then no other will. 9800004: this is the child of a fork.\n"
             "TypeError\n    It is no buffer of bytes.")
         .def_property_readonly("position", &Follower::position, "How many groups of the log it has carried out.")
-        .def_property_readonly("now_ms", &Follower::now,
-                               "The instant of the last command, in ms of the manager's clock; 0 before the first.")
+        .def_property_readonly(
+            "now_ms", &Follower::now,
+            "The instant of the last command or of the snapshot, in ms of the manager's clock; 0 before the\n"
+            "first.")
         .def(
             "app_mask",
             [](Follower& follower, const py::object& uid, const py::object& now) {

@@ -63,7 +63,6 @@ private:
     PoliteMutex mutex_;
     std::unique_ptr<Engine> engine_;
     std::uint64_t position_;
-    Instant now_ = 0;
     bool has_lost_its_way_ = false;
 };
 

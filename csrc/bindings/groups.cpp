@@ -30,13 +30,13 @@ public:
     [[nodiscard]] py::list of(std::int64_t number) const {
         std::vector<py::object> found;  // before there is a list, for which garbage may be collected
         if (const auto group = groups_.find(number); group != groups_.end()) found = group->second;
-        return as_list(found);
+        return take_list(found);
     }
 
     [[nodiscard]] py::list all() const {
         std::vector<py::object> found;
         for (const auto& [number, members] : groups_) found.insert(found.end(), members.begin(), members.end());
-        return as_list(found);
+        return take_list(found);
     }
 
     [[nodiscard]] std::size_t size() const noexcept { return groups_.size(); }
@@ -50,13 +50,6 @@ public:
     void forget() { const auto gone = std::move(groups_); }
 
 private:
-    [[nodiscard]] static py::list as_list(std::vector<py::object>& found) {
-        py::list list(found.size());
-        Py_ssize_t place = 0;
-        for (py::object& one : found) PyList_SET_ITEM(list.ptr(), place++, one.release().ptr());
-        return list;
-    }
-
     std::map<std::int64_t, std::vector<py::object>> groups_;  // none of them empty
 };
 

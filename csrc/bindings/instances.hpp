@@ -9,6 +9,7 @@
 #include <pybind11/pybind11.h>
 
 #include <string>
+#include <vector>
 
 #include "bindings/errors.hpp"
 
@@ -75,6 +76,14 @@ template <typename Class>
         }
     };
     return bound;
+}
+
+// A list of objects that were gathered before there was a list, for which garbage may be collected; they are moved into it.
+[[nodiscard]] inline py::list take_list(std::vector<py::object>& found) {
+    py::list list(found.size());
+    Py_ssize_t place = 0;
+    for (py::object& one : found) PyList_SET_ITEM(list.ptr(), place++, one.release().ptr());
+    return list;
 }
 
 // Lets the garbage collector see through the instances of a class that has `traverse` and `forget`.

@@ -23,9 +23,7 @@ py::error_already_set current_error() {
 
 void warn(const char* text, Mask mask, const py::error_already_set& error) {
     const py::object types = py::module_::import("grantwheel.types").attr("ResourceType")(mask);
-    py::module_::import("logging")
-        .attr("getLogger")("grantwheel")
-        .attr("warning")(text, types, py::arg("exc_info") = error.value());
+    log_warning(py::make_tuple(text, types), error.value());
 }
 
 const char* name_of(Share::State state) {

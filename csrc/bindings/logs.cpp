@@ -192,15 +192,7 @@ private:
     void tell(const char* text) noexcept {
         if (std::exchange(is_told_, true)) return;
         try {
-            const py::object logger = py::module_::import("logging").attr("getLogger")("grantwheel");
-            const py::object warn = logger.attr("warning");
-            py::dict keywords;
-            keywords["exc_info"] = failure_;
-            const py::tuple arguments = py::make_tuple(text);
-            PyObject* const done =
-                as_python([&] { return PyObject_Call(warn.ptr(), arguments.ptr(), keywords.ptr()); });
-            if (done == nullptr) throw py::error_already_set();
-            Py_DECREF(done);
+            log_warning(py::make_tuple(text), failure_);
         } catch (...) {
             restore_current_exception();
             PyErr_WriteUnraisable(log_.ptr());

@@ -85,10 +85,7 @@ public:
         for (const auto& [key, entry] : entries_) {
             if (py::object one = living(entry)) found.push_back(std::move(one));
         }
-        py::list list(found.size());
-        Py_ssize_t place = 0;
-        for (py::object& one : found) PyList_SET_ITEM(list.ptr(), place++, one.release().ptr());
-        return list;
+        return take_list(found);
     }
 
     [[nodiscard]] std::size_t size() const noexcept { return entries_.size(); }

@@ -14,12 +14,6 @@ namespace {
 constexpr std::uint64_t close_ms = 5000;  // so long a log has to answer for what was staged, when the manager is closed
 constexpr std::uint64_t forget_ms = 1000;  // and when it is garbage
 
-void warn_of_log() {
-    py::module_::import("logging")
-        .attr("getLogger")("grantwheel")
-        .attr("warning")("a manager was closed though its log has not answered for all that was staged");
-}
-
 }  // namespace
 
 Shell::Shell(py::object clock, const Limits& limits, std::unique_ptr<GivenLog> log, const HashKey& key)
@@ -387,7 +381,8 @@ void Shell::close() {
         return true;
     });
     forget();
-    if (!is_settled) warn_of_log();
+    if (is_settled) return;
+    log_warning(py::make_tuple("a manager was closed though its log has not answered for all that was staged"));
 }
 
 Waker& Shell::waker() {

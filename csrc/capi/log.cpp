@@ -18,18 +18,6 @@ std::span<const std::byte> to_bytes(const void* bytes, std::size_t size) noexcep
     return {static_cast<const std::byte*>(bytes), size};
 }
 
-// Calls `visit(op)` for the ops of a group, until it answers otherwise than ok. parcel_failed for damage.
-template <typename Visit>
-Status for_each_op(std::span<const std::byte> group, Visit&& visit) noexcept {
-    while (!group.empty()) {
-        const Decoded decoded = decode(group);
-        if (decoded.status != Status::ok) return decoded.status;
-        if (const Status status = visit(decoded.op); status != Status::ok) return status;
-        group = group.subspan(decoded.size);
-    }
-    return Status::ok;
-}
-
 }  // namespace
 
 gw_status gw_encode(const gw_command* command, uint64_t now, void* out, size_t capacity, size_t* size) noexcept {
@@ -64,13 +52,9 @@ gw_status gw_follow(gw_manager* manager, const void* group, size_t size) noexcep
     return change(manager, [&](gw_manager& open) {
         if (group == nullptr && size != 0) return Status::argument_invalid;
         const std::span<const std::byte> bytes = to_bytes(group, size);
-        const Status sound = for_each_op(bytes, [](const Op&) { return Status::ok; });
-        if (sound != Status::ok) return sound;
-        return for_each_op(bytes, [&](const Op& op) {
-            const Status status = replay(open.manager->engine(), op).status;
-            const bool fits = status == Status::ok || (status == Status::out_of_memory && op.kind == OpKind::command);
-            return fits ? Status::ok : Status::parcel_failed;
-        });
+        if (const GroupResult sound = check_group(bytes); sound.status != Status::ok) return sound.status;
+        const Status status = replay_group(open.manager->engine(), bytes).status;
+        return status == Status::ok || status == Status::out_of_memory ? status : Status::parcel_failed;
     });
 }
 

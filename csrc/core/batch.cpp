@@ -80,7 +80,7 @@ bool BatchRows::is_row(std::size_t i) const noexcept {
     return is_apply_ && (capped & ~bundle(number).types) == 0;
 }
 
-bool BatchRows::read(std::span<const std::byte> body) noexcept {
+bool BatchRows::find(std::span<const std::byte> body) noexcept {
     Reader reader(body);
     is_apply_ = (reader.byte(apply) & apply) != 0;
     count_ = reader.fixed<std::uint32_t>();
@@ -91,13 +91,17 @@ bool BatchRows::read(std::span<const std::byte> body) noexcept {
     rows_ = body.data() + counts_size;
     ends_ = rows_ + row_size * count_;
     bundles_ = ends_ + end_size * bundle_count_;
+    return true;
+}
+
+bool BatchRows::is_sound(std::span<const std::byte> body) const noexcept {
     std::uint32_t end = 0;
     for (std::size_t i = 0; i < bundle_count_; ++i) {
         const auto next = fixed_at<std::uint32_t>(ends_ + end_size * i);
         if (next < end) return false;
         end = next;
     }
-    if (end != left - end_size * bundle_count_) return false;
+    if (bundles_ + end != body.data() + body.size()) return false;
     for (std::size_t i = 0; i < bundle_count_; ++i) {
         if (!is_bundle(i + 1)) return false;
     }

@@ -1,25 +1,11 @@
 #include "core/checksum.hpp"
 
-#include <algorithm>
 #include <bit>
 #include <cstring>
 
+#include "core/bytes.hpp"
+
 namespace grantwheel {
-
-namespace {
-
-template <typename T>
-T read(const std::byte* bytes) noexcept {
-    T value = 0;
-    if constexpr (std::endian::native == std::endian::little) {
-        std::memcpy(&value, bytes, sizeof value);
-    } else {
-        for (std::size_t i = 0; i < sizeof value; ++i) value |= static_cast<T>(bytes[i]) << 8 * i;
-    }
-    return value;
-}
-
-}  // namespace
 
 std::uint64_t Checksum::round(std::uint64_t lane, std::uint64_t word) noexcept {
     return std::rotl(lane + word * prime_2, 31) * prime_1;
@@ -27,7 +13,7 @@ std::uint64_t Checksum::round(std::uint64_t lane, std::uint64_t word) noexcept {
 
 void Checksum::add_stripe(const std::byte* bytes) noexcept {
     for (std::size_t i = 0; i < std::size(lanes_); ++i) {
-        lanes_[i] = round(lanes_[i], read<std::uint64_t>(bytes + i * sizeof(std::uint64_t)));
+        lanes_[i] = round(lanes_[i], fixed_at<std::uint64_t>(bytes + i * sizeof(std::uint64_t)));
     }
 }
 
@@ -58,10 +44,10 @@ std::uint64_t Checksum::value() const noexcept {
     std::size_t i = 0;
     const std::size_t left = size_ % stripe;
     for (; i + 8 <= left; i += 8) {
-        hash = std::rotl(hash ^ round(0, read<std::uint64_t>(rest_ + i)), 27) * prime_1 + prime_4;
+        hash = std::rotl(hash ^ round(0, fixed_at<std::uint64_t>(rest_ + i)), 27) * prime_1 + prime_4;
     }
     for (; i + 4 <= left; i += 4) {
-        hash = std::rotl(hash ^ read<std::uint32_t>(rest_ + i) * prime_1, 23) * prime_2 + prime_3;
+        hash = std::rotl(hash ^ fixed_at<std::uint32_t>(rest_ + i) * prime_1, 23) * prime_2 + prime_3;
     }
     for (; i < left; ++i) hash = std::rotl(hash ^ static_cast<std::uint64_t>(rest_[i]) * prime_5, 11) * prime_1;
     hash = (hash ^ hash >> 33) * prime_2;

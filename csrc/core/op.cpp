@@ -77,6 +77,28 @@ bool read_body(std::span<const std::byte> body, Op& op, bool& is_newer) noexcept
     return kind == advance_kind || Manager::check(op.command) == Status::ok;
 }
 
+// The status of a batch, in which memory may have been lacking for any of the rows.
+Status replay_rows(Engine& engine, const Op& op) noexcept {
+    bool has_lacked = false;
+    const Status status = execute_many(engine, op.rows, op.now,
+                                       [&](std::size_t, Result) { has_lacked = has_lacked || engine.lacked_memory(); });
+    return has_lacked ? Status::out_of_memory : status;
+}
+
+// Calls `visit(op)` for the ops of a group, until it answers otherwise than ok.
+template <typename Visit>
+GroupResult for_each_op(std::span<const std::byte> group, Visit&& visit) noexcept {
+    GroupResult result;
+    while (result.place < group.size()) {
+        const Decoded decoded = decode(group.subspan(result.place));
+        result.status = decoded.status == Status::ok ? visit(decoded.op) : decoded.status;
+        result.is_newer = decoded.is_newer;
+        if (result.status != Status::ok) break;
+        result.place += decoded.size;
+    }
+    return result;
+}
+
 }  // namespace
 
 std::size_t encode(const Command& command, Instant now, std::span<std::byte> out) noexcept {
@@ -133,10 +155,31 @@ Decoded decode(std::span<const std::byte> bytes) noexcept {
 Result replay(Engine& engine, const Op& op) noexcept {
     switch (op.kind) {
         case OpKind::command: return engine.execute(op.command, op.now);
-        case OpKind::batch: return {execute_many(engine, op.rows, op.now, [](std::size_t, Result) {}), 0};
+        case OpKind::batch: return {replay_rows(engine, op), 0};
         case OpKind::advance: break;
     }
     return {engine.end(op.now, op.endings).status, 0};
+}
+
+GroupResult check_group(std::span<const std::byte> group) noexcept {
+    return for_each_op(group, [](const Op&) { return Status::ok; });
+}
+
+GroupResult replay_group(Engine& engine, std::span<const std::byte> group) noexcept {
+    return for_each_op(group, [&](const Op& op) {
+        const Status status = replay(engine, op).status;
+        const bool is_limit = status == Status::out_of_memory && op.kind == OpKind::command && !engine.lacked_memory();
+        return is_limit ? Status::ok : status;
+    });
+}
+
+BatchRows written_rows(std::span<const std::byte> op) noexcept {
+    const std::span<const std::byte> body = op.subspan(op_head, fixed_at<std::uint32_t>(op.data()));
+    Reader reader(body.subspan(head_size));
+    static_cast<void>(reader.number());  // the instant
+    BatchRows rows;
+    static_cast<void>(rows.find(body.last(reader.left())));
+    return rows;
 }
 
 }  // namespace grantwheel

@@ -56,7 +56,7 @@ Staged Gate::Parts::stage_batch(std::unique_ptr<ManyRows> many, bool is_apply) n
 
 void Gate::Parts::mark_many(std::span<const std::byte> op) noexcept {
     if (batch->count() > most_marks) return marks.set_all(open.number);
-    const BatchRows rows = decode(op).op.rows;
+    const BatchRows rows = written_rows(op);
     for (std::size_t i = 0; i < rows.size(); ++i) {
         marks.set({OwnerKind::app, rows.uid(i)}, rows.uid(i), open.number, settled);
     }

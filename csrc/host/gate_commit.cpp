@@ -166,8 +166,8 @@ void Gate::Parts::execute_many(Entry& entry) noexcept {
         while (next->status != Status::ok) ++next;
         *next++ = executed(result);
     };
-    const Op op = decode(flying.content().subspan(entry.rows->bytes_at)).op;
-    static_cast<void>(grantwheel::execute_many(gate.manager_->engine(), op.rows, entry.now, answer_next));
+    const BatchRows rows = written_rows(flying.content().subspan(entry.rows->bytes_at));
+    static_cast<void>(grantwheel::execute_many(gate.manager_->engine(), rows, entry.now, answer_next));
 }
 
 // What comes after each: who lost CPU is noted. A manager that lacked memory for what is in the log is not what the log

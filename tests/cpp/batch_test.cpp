@@ -306,6 +306,49 @@ BOOST_AUTO_TEST_CASE(many_requests_are_as_many_calls_and_their_log_is_the_same) 
     BOOST_CHECK_EQUAL(at_once->request_many({}, earlier, {}), Status::time_backwards);
 }
 
+// What follows a batch is none of its business.
+BOOST_AUTO_TEST_CASE(rows_that_were_just_written_are_found_without_a_look) {
+    const auto writer = BatchWriter::create();
+    BOOST_REQUIRE(writer != nullptr);
+    const std::vector<std::string> bundles = some_bundles(20);
+    Random random(71);
+    writer->begin(true, 123'456);
+    for (int i = 0; i < 100; ++i) BOOST_REQUIRE_EQUAL(writer->add(random_row(random, true, bundles)), Status::ok);
+    Bytes bytes = written(*writer);
+    bytes.resize(bytes.size() + 17, std::byte{0xFF});
+    const BatchRows found = written_rows(bytes);
+    const BatchRows decoded = decode(bytes).op.rows;
+    BOOST_REQUIRE_EQUAL(found.size(), decoded.size());
+    BOOST_CHECK(found.is_apply());
+    for (std::size_t i = 0; i < found.size(); ++i) {
+        REQUIRE_EQUAL_QUIETLY(row_in_words(found[i]), row_in_words(decoded[i]));
+    }
+}
+
+BOOST_AUTO_TEST_CASE(memory_that_is_lacking_for_any_row_is_told) {
+    const auto writer = BatchWriter::create();
+    BOOST_REQUIRE(writer != nullptr);
+    const std::vector<std::string> bundles = some_bundles(3);
+    writer->begin(true, 5);
+    for (std::uint32_t uid = 0; uid < 3; ++uid) {
+        const Command command{.mask = GPS, .uid = uid, .timeout_ms = 10, .bundle = bundles[3 + uid]};
+        BOOST_REQUIRE_EQUAL(writer->add(command), Status::ok);
+    }
+    const Bytes group = written(*writer);
+    std::size_t passed = 0;
+    for (bool failed = true; failed; ++passed) {
+        const auto engine = Engine::create({.event_capacity = 8});
+        GroupResult result;
+        {
+            const FailingAllocation failing(passed);
+            result = replay_group(*engine, group);
+            failed = FailingAllocation::happened();
+        }
+        BOOST_CHECK_EQUAL(result.status, failed ? Status::out_of_memory : Status::ok);
+    }
+    BOOST_CHECK_GT(passed, 3u);
+}
+
 BOOST_AUTO_TEST_SUITE_END()
 
 }  // namespace grantwheel::test

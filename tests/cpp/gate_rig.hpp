@@ -100,14 +100,8 @@ public:
     std::string replayed() const {
         const auto engine = Engine::create(limits_);
         for (const auto& group : log.groups()) {
-            std::span<const std::byte> bytes = group;
-            while (!bytes.empty()) {
-                const Decoded decoded = decode(bytes);
-                REQUIRE_EQUAL_QUIETLY(decoded.status, Status::ok);
-                const Status status = replay(*engine, decoded.op).status;
-                REQUIRE_QUIETLY(status == Status::ok || status == Status::out_of_memory);
-                bytes = bytes.subspan(decoded.size);
-            }
+            REQUIRE_EQUAL_QUIETLY(check_group(group).status, Status::ok);
+            REQUIRE_EQUAL_QUIETLY(replay_group(*engine, group).status, Status::ok);
         }
         check_valid(*engine);
         return events(*engine);

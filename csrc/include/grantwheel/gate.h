@@ -118,7 +118,8 @@ GW_API gw_status gw_decode(const void* bytes, size_t size, gw_op* op, size_t* us
 
 /* Carries out a group on a manager that has carried out all groups before it: a follower, or a start. What a limit refused
  * is refused again. GW_PARCEL_FAILED, and nothing has changed, when the bytes are damaged; or, when they do not fit the
- * manager, that is not the state to which they belong. */
+ * manager, that is not the state to which they belong. GW_OUT_OF_MEMORY when memory was lacking: it is not what the log
+ * says any more. */
 GW_API gw_status gw_follow(gw_manager* manager, const void* group, size_t size) GW_NOEXCEPT;
 
 /* The hash of all that a manager keeps: the same for all that have carried out the same log. */

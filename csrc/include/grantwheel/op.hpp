@@ -51,9 +51,27 @@ Decoded decode(std::span<const std::byte> bytes) noexcept;
 
 // Carries out an op on the engine, which has carried out all that came before it in the log.
 //
-// Returns  ok for a batch, whatever its rows answer, and for an advance, also when less is due than it may end.
-// Errors   As Engine::execute. Any but out_of_memory from a command, which then was refused when it was written as well,
-//          says that the log is not that of this engine.
+// Returns  ok for a batch, whatever limits refuse of it, and for an advance, also when less is due than it may end.
+// Errors   As Engine::execute. out_of_memory from a command, when nothing was lacking but a limit is reached, was its answer
+//          when it was written as well. Any other says that the engine is not what the log says.
 Result replay(Engine& engine, const Op& op) noexcept;
+
+// What one look at a group found: with status ok, nothing wrong with it.
+struct [[nodiscard]] GroupResult {
+    Status status = Status::ok;
+    std::size_t place = 0;  // the op that is wrong begins at that byte
+    bool is_newer = false;  // as of Decoded
+};
+
+// Looks for what `decode` does not take, before anything of the group is carried out. O(bytes).
+GroupResult check_group(std::span<const std::byte> group) noexcept;
+
+// Carries out a group. Pre: check_group finds nothing wrong with it.
+//
+// Errors   Those of replay that say that the engine is not what the log says: out_of_memory when memory was lacking.
+GroupResult replay_group(Engine& engine, std::span<const std::byte> group) noexcept;
+
+// The rows of a batch that BatchWriter has written to the start of `op`, without a look at whether they are sound. O(1).
+[[nodiscard]] BatchRows written_rows(std::span<const std::byte> op) noexcept;
 
 }  // namespace grantwheel
