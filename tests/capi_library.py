@@ -26,7 +26,7 @@ class _Declarations(pcpp.Preprocessor):  # type: ignore[misc]
 
     def read(self) -> str:
         text = io.StringIO()
-        self.parse("#include <grantwheel/gate.h>\n")
+        self.parse("#include <grantwheel/gate.h>\n#include <grantwheel/snapshot.h>\n")
         self.write(text)
         assert not self.return_code, "the header cannot be read"
         return text.getvalue()

@@ -81,6 +81,7 @@ FOR_C = {
         *(f"grantwheel/{name}.h" for name in ("commands", "status", "version")),
     },
     "gate.h": {"grantwheel/grantwheel.h"},
+    "snapshot.h": {"grantwheel/grantwheel.h"},
 }
 CORE_MAY_USE = {
     "version": set(),

@@ -42,14 +42,6 @@ void settle(gw_manager& handle) noexcept {
 using namespace grantwheel;
 using namespace grantwheel::capi;
 
-namespace {
-
-Limits to_limits(const gw_limits& limits) noexcept {
-    return {limits.max_records, limits.max_strings, limits.event_capacity, limits.reserve};
-}
-
-}  // namespace
-
 const char* gw_limits_first_invalid(const gw_limits* limits) noexcept {
     return is_whole(limits) ? to_limits(*limits).first_invalid() : "size";
 }

@@ -7,7 +7,6 @@
 #include "capi/values.hpp"
 #include "grantwheel/gate.h"
 #include "grantwheel/op.hpp"
-#include "grantwheel/snapshot.hpp"
 
 using namespace grantwheel;
 using namespace grantwheel::capi;
@@ -56,9 +55,4 @@ gw_status gw_follow(gw_manager* manager, const void* group, size_t size) noexcep
         const Status status = replay_group(open.manager->engine(), bytes).status;
         return status == Status::ok || status == Status::out_of_memory ? status : Status::parcel_failed;
     });
-}
-
-gw_status gw_state_hash(const gw_manager* manager, uint64_t* hash) noexcept {
-    if (hash == nullptr) return GW_ARGUMENT_INVALID;
-    return look(manager, [&](const Manager& open) { return state_hash(open.engine(), *hash); });
 }

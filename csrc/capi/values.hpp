@@ -59,6 +59,10 @@ inline Owner to_owner(gw_owner owner) noexcept {
 }
 inline gw_owner from_owner(Owner owner) noexcept { return {static_cast<std::int32_t>(owner.kind), owner.key}; }
 
+inline Limits to_limits(const gw_limits& limits) noexcept {
+    return {limits.max_records, limits.max_strings, limits.event_capacity, limits.reserve};
+}
+
 inline Caller to_caller(const gw_caller& given) noexcept {
     Caller caller;
     caller.uid = given.uid;

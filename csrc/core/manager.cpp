@@ -83,10 +83,15 @@ Manager::Manager(std::unique_ptr<Engine> engine, std::unique_ptr<Policy> policy,
     : engine_(std::move(engine)), policy_(std::move(policy)), key_(key) {}
 
 std::unique_ptr<Manager> Manager::create(const Limits& limits, const HashKey& key) noexcept {
-    auto engine = Engine::create(limits, key);
+    return create(Engine::create(limits, key), key);
+}
+
+std::unique_ptr<Manager> Manager::create(std::unique_ptr<Engine>&& engine, const HashKey& key) noexcept {
     auto policy = Policy::create(key);
     if (engine == nullptr || policy == nullptr) return nullptr;
-    return std::unique_ptr<Manager>(new (std::nothrow) Manager(std::move(engine), std::move(policy), key));
+    std::unique_ptr<Manager> made(new (std::nothrow) Manager(nullptr, std::move(policy), key));
+    if (made != nullptr) made->engine_ = std::move(engine);
+    return made;
 }
 
 Status Manager::set_policy(std::unique_ptr<Policy> policy) noexcept {

@@ -2,6 +2,7 @@
  * nothing is lost, and the session ends as it would have without. */
 #include "../allocations/allocations.h"
 #include "check.h"
+#include "grantwheel/snapshot.h"
 
 enum { APPS = 40, MOST_STEPS = 400, CAPACITY = 64 };
 
@@ -173,6 +174,33 @@ static gw_status others(world* all, uint32_t i, uint32_t* got) {
     return GW_OK;
 }
 
+/* A snapshot is written and read into a manager of its own, which has the same state then. */
+static gw_status copy(world* all, uint32_t i, uint32_t* got) {
+    static unsigned char room[GW_SECTION_BYTES];
+    const gw_hash_key key = {{i, i}};
+    gw_snapshot_writer* writer = NULL;
+    gw_snapshot_reader* reader = NULL;
+    gw_manager* made = NULL;
+    gw_section section = {.size = sizeof section};
+    gw_section used = {.size = sizeof used};
+    uint64_t hash = 0, copied = 1;
+    gw_status status = gw_snapshot_write_begin(all->manager, &writer);
+    if (status == GW_OK) status = gw_snapshot_read_begin(NULL, key, &reader);
+    while (status == GW_OK && !section.done) {
+        status = gw_snapshot_write(writer, room, sizeof room, &section);
+        if (status == GW_OK) status = gw_snapshot_read(reader, room, section.bytes, &used);
+    }
+    if (status == GW_OK) status = gw_snapshot_take(reader, &made);
+    if (status == GW_OUT_OF_MEMORY && used.done) status = gw_snapshot_take(reader, &made) == GW_OK ? status : GW_OK;
+    if (status == GW_OK) status = gw_state_hash(made, &copied);
+    if (status == GW_OK) status = gw_state_hash(all->manager, &hash);
+    if (status == GW_OK) *got = (uint32_t)(hash == copied && used.done);
+    gw_snapshot_write_end(writer);
+    gw_snapshot_read_end(reader);
+    gw_destroy(made);
+    return status;
+}
+
 static void mix(uint64_t* hash, const void* bytes, size_t size) {
     const unsigned char* const all = bytes;
     for (size_t i = 0; i < size; ++i) *hash = (*hash ^ all[i]) * 0x100000001B3u;
@@ -251,6 +279,7 @@ static void make_plan(void) {
     for (uint32_t i = 0; i < 2 * APPS; ++i) add(perform, 2 * APPS + i, 400);
     add(release_many, 3 * APPS, 401);
     add(others, 5, 405);
+    add(copy, 9, 405);
 }
 
 /* Goes through the plan with the allocation after `passed` others failing. Returns whether it came to that. */

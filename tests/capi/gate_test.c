@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "check.h"
+#include "grantwheel/snapshot.h"
 
 enum { MOST_GROUPS = 16, MOST_BYTES = 4096 };
 

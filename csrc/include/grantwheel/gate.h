@@ -122,9 +122,6 @@ GW_API gw_status gw_decode(const void* bytes, size_t size, gw_op* op, size_t* us
  * says any more. */
 GW_API gw_status gw_follow(gw_manager* manager, const void* group, size_t size) GW_NOEXCEPT;
 
-/* The hash of all that a manager keeps: the same for all that have carried out the same log. */
-GW_API gw_status gw_state_hash(const gw_manager* manager, uint64_t* hash) GW_NOEXCEPT;
-
 #ifdef __cplusplus
 }
 #endif

@@ -33,6 +33,9 @@ public:
     // A ready manager without grants and with the default policy; null when `limits` are out of range or memory is not
     // to be had.
     [[nodiscard]] static std::unique_ptr<Manager> create(const Limits& limits, const HashKey& key = {}) noexcept;
+    // The same around an engine with its grants, made with that key. Null when memory is not to be had; then the engine is
+    // the caller's still.
+    [[nodiscard]] static std::unique_ptr<Manager> create(std::unique_ptr<Engine>&& engine, const HashKey& key) noexcept;
 
     // Judges an apply or a release up to the quota hook. In this order: texts encodable, ready, mask, timeout
     // and reason in range, identity, privilege, cpu level, allowed types, longest timeouts. A persistent apply is longer
