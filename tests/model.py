@@ -28,6 +28,7 @@ from model_record import BITS_OF, FOREVER, Grant, InfoTuple, Record, RecordTuple
 EventTuple = tuple[int, str, str, int, int, int, str, int]
 ENDING_CAUSES = (
     *("release", "reset_all", "expired", "process_died", "app_stopped", "package_removed", "pid_reused", "admin"),
+    "recovered",
 )
 
 

@@ -54,9 +54,9 @@ UNWINDING = {"cxxabi.h"}
 FOR_CORE = STANDARD - CLOCKS - THREADS_AND_LOCKS - FILES_AND_STREAMS
 
 # Inside the core and its headers, by file name without ending: what each may include, besides its own header.
-WORDS = {"commands", "macros", "status", "types"}
+WORDS = {"commands", "macros", "recovery", "status", "types"}
 TOOLS = {
-    *("array", "bits", "block", "bytes", "checksum", "frame", "hash", "index", "record", "row_index", "rows"),
+    *("array", "bits", "block", "bytes", "checksum", "frame", "hash", "index", "mark", "record", "row_index", "rows"),
     *("section", "sorter", "text"),
 }
 PARTS = {"events", "strings", "table", "wheel"}
@@ -89,6 +89,7 @@ CORE_MAY_USE = {
     "macros": set(),
     "commands": set(),
     "types": {"commands", "macros", "status"},
+    "recovery": {"types"},
     **dict.fromkeys(TOOLS, WORDS | TOOLS),
     "strings": WORDS | TOOLS,
     "events": WORDS | TOOLS | {"strings"},

@@ -31,7 +31,7 @@ static_assert(is(Cause::apply, GW_CAUSE_APPLY) && is(Cause::release, GW_CAUSE_RE
               is(Cause::reset_all, GW_CAUSE_RESET_ALL) && is(Cause::expired, GW_CAUSE_EXPIRED) &&
               is(Cause::process_died, GW_CAUSE_PROCESS_DIED) && is(Cause::app_stopped, GW_CAUSE_APP_STOPPED) &&
               is(Cause::package_removed, GW_CAUSE_PACKAGE_REMOVED) && is(Cause::pid_reused, GW_CAUSE_PID_REUSED) &&
-              is(Cause::admin, GW_CAUSE_ADMIN));
+              is(Cause::admin, GW_CAUSE_ADMIN) && is(Cause::recovered, GW_CAUSE_RECOVERED));
 static_assert(command_count == GW_COMMAND_COUNT);
 static_assert(default_level == GW_LEVEL_DEFAULT && max_level == GW_LEVEL_LARGE);
 static_assert(no_deadline == GW_NO_DEADLINE);

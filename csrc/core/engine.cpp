@@ -157,15 +157,17 @@ void Engine::Parts::remove_types(Row row, Mask mask, Cause cause, Instant time) 
                                 static_cast<std::uint16_t>(mask),
                                 StoredEvent::pack(kind, cause),
                                 record.cpu_level};
+    if (is_app && tracks_cpu_ended && (mask & rules.levelled) != 0) cpu_ended.push(record.key);
+    take_types(row, mask, cause);
+}
 
+void Engine::Parts::take_types(Row row, Mask mask, Cause cause) noexcept {
+    Record& record = table.record(row);
     for_each_type(mask, [&](int type) {
         ++ended[static_cast<std::size_t>(cause)];
         strings.drop(table.grant(row, type).reason);
     });
-    if ((mask & rules.levelled) != 0) {
-        record.cpu_level = default_level;
-        if (is_app && tracks_cpu_ended) cpu_ended.push(record.key);
-    }
+    if ((mask & rules.levelled) != 0) record.cpu_level = default_level;
     const Mask left = table.mask(row) & ~mask;
     const bool was_timed = record.is_timed();
     record.persist_mask &= static_cast<std::uint16_t>(left);

@@ -103,6 +103,7 @@ void Engine::Parts::grant(Row row, Mask mask, const Command& command, Texts text
     if ((fresh & rules.levelled) != 0 || ((mask & rules.levelled) != 0 && command.cpu_level != default_level)) {
         record.cpu_level = command.cpu_level;
     }
+    if (record.kind == OwnerKind::process) table.applied(row) = now;
     merge(row, mask, command, texts.reason);
     if (fresh != 0) tell_apply(record, fresh, command.pid, texts.bundle);
 }

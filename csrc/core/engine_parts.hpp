@@ -3,6 +3,7 @@
 //
 // Where    engine_apply.cpp    merging an apply into what is held
 //          engine_release.cpp  releases, cascades, deaths, administration
+//          engine_recovery.cpp marks, other limits, what a start drops
 //          engine_time.cpp     settling, expiry, the next deadline
 //          engine_queries.cpp  reads
 //          engine_validate.cpp the self-check
@@ -30,6 +31,8 @@ struct Engine::Parts {
     Events events{};
     Strings strings;
     Instant now = 0;
+    Mark mark{};  // the last one, if it has one
+    bool has_mark = false;
     Array<std::uint64_t> scratch{};    // rows to be sorted, as `sort_key`; as many places as the table has rows
     Array<std::uint32_t> cpu_ended{};  // as Engine::cpu_ended says; one place more than the table has rows
     std::size_t places = 0;            // how many rows these and the wheel have room for
@@ -41,7 +44,9 @@ struct Engine::Parts {
     std::uint64_t ended[cause_count]{};
 
     // Two states of one engine that differ have different sums: whatever changes what is held is counted or told.
-    [[nodiscard]] std::uint64_t changes() const noexcept { return granted + renewed + events.last(); }
+    [[nodiscard]] std::uint64_t changes() const noexcept {
+        return granted + renewed + events.last() + ended[static_cast<std::size_t>(Cause::recovered)];
+    }
 
     // Checks `now`; `begin` also makes it the latest instant and starts a call that may change things.
     [[nodiscard]] Status check_time(Instant at) const noexcept;
@@ -56,6 +61,10 @@ struct Engine::Parts {
     Mask release_one(Row row, Mask mask, Cause cause) noexcept;
     Mask process_died(std::uint32_t uid, std::uint32_t pid) noexcept;
     Mask admin_reset_all() noexcept;
+
+    // engine_recovery.cpp. The limits are in range; `drop_silently` takes types that are held, without an event.
+    Status set_limits(const Limits& wanted) noexcept;
+    void drop_silently(Row row, Mask mask) noexcept;
 
     // engine_time.cpp. `due_at` is the earliest deadline of a record if it is due, else no_deadline; `expire` ends what
     // is due at that instant and answers whether the record is still there, as does `settle`, which ends all that is
@@ -101,9 +110,10 @@ struct Engine::Parts {
     [[nodiscard]] bool reserve_places() noexcept;
     [[nodiscard]] bool has_places() const noexcept { return places >= table.capacity(); }
 
-    // The two ways in which a mask changes, with their events.
+    // The two ways in which a mask changes, with their events; and the second without.
     void tell_apply(const Record& record, Mask fresh, std::uint32_t pid, TextId bundle) noexcept;
     void remove_types(Row row, Mask mask, Cause cause, Instant time) noexcept;
+    void take_types(Row row, Mask mask, Cause cause) noexcept;
 
     // Orders rows by kind, processes first, then key. Leaves 31 bits for the row, which the limit of records respects.
     static constexpr int row_bits = 31;
@@ -125,6 +135,7 @@ struct Engine::Parts {
 
 private:
     [[nodiscard]] StoredEvent& add_event(TextId bundle) noexcept;
+    void keep_events_in(Events& others) noexcept;
     void settle_fired_pair(Row& process, Row& app) noexcept;
     [[nodiscard]] std::size_t gather_processes(std::uint32_t uid) noexcept;
     void prefetch_all(Row row) const noexcept { table.prefetch_row(row, table.mask(row)); }

@@ -68,6 +68,7 @@ Status Engine::find(Owner owner, Instant now, RecordView& view) const noexcept {
     view.pid = record.pid();
     view.cpu_level = (view.mask & rules.levelled) != 0 ? record.cpu_level : static_cast<std::int8_t>(default_level);
     view.bundle = parts_->strings.text(record.bundle);
+    if (record.kind == OwnerKind::process) view.applied = table.applied(row);
     for_each_type(view.mask, [&](int type) {
         const bool is_persist = (record.persist_mask & type_bit(type)) != 0;
         const Grant& grant = table.grant(row, type);

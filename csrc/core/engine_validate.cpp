@@ -25,6 +25,16 @@ const char* first_broken_text(const Engine::Parts& parts, Array<std::uint64_t>& 
     return nullptr;
 }
 
+const char* first_broken_instant(const Engine::Parts& parts) noexcept {
+    if (parts.wheel.current() > parts.now) return "engine: wheel ahead of now";
+    if (parts.has_mark && parts.mark.now > parts.now) return "engine: mark ahead of now";
+    for (Row row = 0; row < parts.table.end(); ++row) {
+        const bool is_process = parts.table.mask(row) != 0 && parts.table.record(row).kind == OwnerKind::process;
+        if (is_process && parts.table.applied(row) > parts.now) return "engine: last apply ahead of now";
+    }
+    return nullptr;
+}
+
 const char* first_broken_timer(const Engine::Parts& parts) noexcept {
     std::size_t timed = 0;
     std::size_t armed = 0;
@@ -62,7 +72,7 @@ bool Engine::validate(const char** reason) const noexcept {
     };
     if (!parts.table.validate(reason) || !parts.strings.validate(reason)) return false;
     if (broken(first_broken_timer(parts))) return false;
-    if (parts.wheel.current() > parts.now && broken("engine: wheel ahead of now")) return false;
+    if (broken(first_broken_instant(parts))) return false;
     if (parts.table.size() > parts.limits.max_records && broken("engine: more records than the limit")) return false;
     if (parts.strings.used_count() > parts.limits.max_strings && broken("engine: more texts than the limit"))
         return false;

@@ -1,6 +1,7 @@
 // The ring of events: the last `capacity` of them, numbered from 1. Not thread-safe. It keeps no readers.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 
 #include "core/array.hpp"
@@ -39,8 +40,10 @@ public:
 
     [[nodiscard]] std::uint64_t last() const noexcept { return last_; }
     // The number of the oldest event that is still there; last() + 1 when there is none.
-    [[nodiscard]] std::uint64_t first() const noexcept {
-        return last_ - before_ < capacity_ ? before_ + 1 : last_ - capacity_ + 1;
+    [[nodiscard]] std::uint64_t first() const noexcept { return std::max(before_ + 1, first_of(last_)); }
+    // The number of the first of as many events as it has room for, the last of which has this number.
+    [[nodiscard]] std::uint64_t first_of(std::uint64_t last) const noexcept {
+        return last < capacity_ ? 1 : last - capacity_ + 1;
     }
     // Pre: first() <= sequence <= last().
     [[nodiscard]] const StoredEvent& at(std::uint64_t sequence) const noexcept {

@@ -7,7 +7,10 @@
 namespace grantwheel {
 
 inline constexpr unsigned op_version = 1;
-inline constexpr unsigned batch_kind = 254;  // commands are numbered from 0
+inline constexpr unsigned recovery_kind = 251;  // commands are numbered from 0
+inline constexpr unsigned limits_kind = 252;
+inline constexpr unsigned mark_kind = 253;
+inline constexpr unsigned batch_kind = 254;
 inline constexpr unsigned advance_kind = 255;
 
 inline constexpr std::size_t op_head = 4;   // the size of the body

@@ -2,13 +2,16 @@
 
 #include "core/bits.hpp"
 #include "core/frame.hpp"
+#include "core/mark.hpp"
 #include "grantwheel/manager.hpp"
 
 namespace grantwheel {
 
 namespace {
 
-constexpr std::size_t head_size = 2;  // version and kind
+constexpr std::size_t head_size = 2;                            // version and kind
+constexpr std::size_t key_size = sizeof(std::uint32_t);         // of a recovery
+constexpr std::size_t counts_size = 2 * sizeof(std::uint32_t);  // and its numbers of keys
 
 // Flags.
 constexpr unsigned persist = 1;
@@ -23,6 +26,12 @@ Mask capped_of(const Command& command) noexcept { return command.kind == Command
 unsigned flags_of(const Command& command) noexcept {
     return (command.is_persist ? persist : 0u) | (command.is_process ? process : 0u) |
            (command.only_held ? only_held : 0u) | (capped_of(command) != 0 ? capped : 0u);
+}
+
+void write_head(Writer& writer, unsigned kind, Instant now) noexcept {
+    writer.byte(op_version);
+    writer.byte(kind);
+    writer.number(now);
 }
 
 void read_caps(Reader& reader, Command& command) noexcept {
@@ -53,28 +62,61 @@ Command read_command(Reader& reader, unsigned kind) noexcept {
     return command;
 }
 
+// Keys where they lie. Fails the reader when they are not in range, or do not ascend.
+Keys read_keys(Reader& reader, std::size_t count, std::uint32_t most) noexcept {
+    if (count > reader.left() / key_size) reader.fail();
+    if (reader.failed()) return {};
+    const std::string_view bytes = reader.text(key_size * count);
+    const Keys keys = Keys::packed(std::as_bytes(std::span(bytes)).data(), count);
+    if (!keys.ascend_to(most)) reader.fail();
+    return keys;
+}
+
+void read_recovery(Reader& reader, Op& op) noexcept {
+    const std::size_t apps = reader.fixed<std::uint32_t>();
+    const std::size_t processes = reader.fixed<std::uint32_t>();
+    op.apps = read_keys(reader, apps, max_uid);
+    op.processes = read_keys(reader, processes, max_pid);
+}
+
+// What a kind of op is to those who carry it out.
+OpKind kind_of(unsigned kind) noexcept {
+    switch (kind) {
+        case advance_kind: return OpKind::advance;
+        case batch_kind: return OpKind::batch;
+        case mark_kind: return OpKind::mark;
+        case limits_kind: return OpKind::limits;
+        case recovery_kind: return OpKind::recovery;
+        default: return OpKind::command;
+    }
+}
+
 // Reads what a frame has, whose check is right. False when it says what cannot be, or what is not known here.
 bool read_body(std::span<const std::byte> body, Op& op, bool& is_newer) noexcept {
     Reader reader(body);
     const bool is_known = reader.byte() == op_version;
     const unsigned kind = reader.byte();
     if (reader.failed()) return false;
-    is_newer = !is_known || (kind >= command_count && kind != batch_kind && kind != advance_kind);
+    is_newer = !is_known || (kind >= command_count && kind_of(kind) == OpKind::command);
     if (is_newer) return false;
+    op.kind = kind_of(kind);
     op.now = reader.number(max_now);
-    if (kind == batch_kind) {
-        op.kind = OpKind::batch;
-        return !reader.failed() && op.rows.read(body.last(reader.left()));
-    }
-    if (kind == advance_kind) {
-        op.kind = OpKind::advance;
-        op.endings = reader.number();
-        if (op.endings == 0) reader.fail();
-    } else {
-        op.command = read_command(reader, kind);
+    switch (op.kind) {
+        case OpKind::command: op.command = read_command(reader, kind); break;
+        case OpKind::batch: return !reader.failed() && op.rows.read(body.last(reader.left()));
+        case OpKind::advance:
+            op.endings = reader.number();
+            if (op.endings == 0) reader.fail();
+            break;
+        case OpKind::mark:
+            op.mark.now = op.now;
+            read_clocks(reader, op.mark);
+            break;
+        case OpKind::limits: read_limits(reader, op.limits); break;
+        case OpKind::recovery: read_recovery(reader, op); break;
     }
     if (reader.failed() || reader.left() != 0) return false;
-    return kind == advance_kind || Manager::check(op.command) == Status::ok;
+    return op.kind != OpKind::command || Manager::check(op.command) == Status::ok;
 }
 
 // The status of a batch, in which memory may have been lacking for any of the rows.
@@ -109,9 +151,7 @@ std::size_t encode(const Command& command, Instant now, std::span<std::byte> out
     for_each_type(caps, [&](int type) { body += number_size(command.caps_ms[static_cast<std::size_t>(type)]); });
     for (const std::string_view text : {command.bundle, command.reason}) body += number_size(text.size()) + text.size();
     return frame_op(body, out, [&](Writer& writer) {
-        writer.byte(op_version);
-        writer.byte(static_cast<unsigned>(command.kind));
-        writer.number(now);
+        write_head(writer, static_cast<unsigned>(command.kind), now);
         writer.byte(flags_of(command));
         writer.byte(static_cast<unsigned>(command.cpu_level + 1));
         writer.number(command.mask);
@@ -129,11 +169,40 @@ std::size_t encode(const Command& command, Instant now, std::span<std::byte> out
 
 std::size_t encode_advance(std::uint64_t endings, Instant now, std::span<std::byte> out) noexcept {
     return frame_op(head_size + number_size(now) + number_size(endings), out, [&](Writer& writer) {
-        writer.byte(op_version);
-        writer.byte(advance_kind);
-        writer.number(now);
+        write_head(writer, advance_kind, now);
         writer.number(endings);
     });
+}
+
+std::size_t encode_mark(const Mark& mark, std::span<std::byte> out) noexcept {
+    return frame_op(head_size + number_size(mark.now) + clocks_size(mark), out, [&](Writer& writer) {
+        write_head(writer, mark_kind, mark.now);
+        write_clocks(writer, mark);
+    });
+}
+
+std::size_t encode_limits(const Limits& limits, Instant now, std::span<std::byte> out) noexcept {
+    return frame_op(head_size + number_size(now) + limits_size(limits), out, [&](Writer& writer) {
+        write_head(writer, limits_kind, now);
+        write_limits(writer, limits);
+    });
+}
+
+std::size_t encode_recovery(const Keys& apps, const Keys& processes, Instant now, std::span<std::byte> out) noexcept {
+    const std::size_t body = recovery_size(apps, processes, now) - op_head - op_check;
+    if (body > max_batch_bytes) return 0;
+    return frame_op(body, out, [&](Writer& writer) {
+        write_head(writer, recovery_kind, now);
+        writer.fixed(static_cast<std::uint32_t>(apps.size()));
+        writer.fixed(static_cast<std::uint32_t>(processes.size()));
+        for (std::size_t i = 0; i < apps.size(); ++i) writer.fixed(apps[i]);
+        for (std::size_t i = 0; i < processes.size(); ++i) writer.fixed(processes[i]);
+    });
+}
+
+std::size_t recovery_size(const Keys& apps, const Keys& processes, Instant now) noexcept {
+    const std::size_t keys = apps.size() + processes.size();
+    return op_head + head_size + number_size(now) + counts_size + key_size * keys + op_check;
 }
 
 Decoded decode(std::span<const std::byte> bytes) noexcept {
@@ -156,9 +225,12 @@ Result replay(Engine& engine, const Op& op) noexcept {
     switch (op.kind) {
         case OpKind::command: return engine.execute(op.command, op.now);
         case OpKind::batch: return {replay_rows(engine, op), 0};
-        case OpKind::advance: break;
+        case OpKind::advance: return {engine.end(op.now, op.endings).status, 0};
+        case OpKind::mark: return {engine.set_mark(op.mark), 0};
+        case OpKind::limits: return {engine.set_limits(op.limits, op.now), 0};
+        case OpKind::recovery: return {engine.recover(op.apps, op.processes, op.now).status, 0};
     }
-    return {engine.end(op.now, op.endings).status, 0};
+    return {Status::argument_invalid, 0};
 }
 
 GroupResult check_group(std::span<const std::byte> group) noexcept {
@@ -168,7 +240,8 @@ GroupResult check_group(std::span<const std::byte> group) noexcept {
 GroupResult replay_group(Engine& engine, std::span<const std::byte> group) noexcept {
     return for_each_op(group, [&](const Op& op) {
         const Status status = replay(engine, op).status;
-        const bool is_limit = status == Status::out_of_memory && op.kind == OpKind::command && !engine.lacked_memory();
+        const bool may_be_refused = op.kind == OpKind::command || op.kind == OpKind::limits;
+        const bool is_limit = status == Status::out_of_memory && may_be_refused && !engine.lacked_memory();
         return is_limit ? Status::ok : status;
     });
 }

@@ -12,7 +12,7 @@ namespace grantwheel {
 inline constexpr std::string_view snapshot_name = "grantwheel";
 inline constexpr unsigned snapshot_version = 1;
 
-enum class SectionKind : std::uint8_t { head = 1, counters = 2, records = 3, end = 4 };
+enum class SectionKind : std::uint8_t { head = 1, mark = 2, counters = 3, records = 4, end = 5 };
 
 inline constexpr std::size_t section_head = 4;   // the size of the body
 inline constexpr std::size_t section_check = 8;  // of all bytes of the snapshot that stand before it

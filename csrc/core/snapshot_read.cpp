@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include "core/engine_parts.hpp"
+#include "core/mark.hpp"
 #include "core/section.hpp"
 #include "core/text.hpp"
 #include "grantwheel/snapshot.hpp"
@@ -13,6 +14,7 @@ namespace {
 struct Found {
     Owner owner{};
     std::uint32_t other = 0;
+    Instant applied = 0;
     std::int8_t level = default_level;
     TextId bundle = no_text;
     Mask mask = 0;
@@ -52,6 +54,7 @@ struct SnapshotReader::Parts {
     SectionRead read(std::span<const std::byte> bytes) noexcept;
     Status read_body(std::span<const std::byte> body) noexcept;
     Status read_head(Reader& reader) noexcept;
+    Status read_mark(Reader& reader) noexcept;
     Status read_counters(Reader& reader) noexcept;
     Status read_records(Reader& reader) noexcept;
     Status read_end(Reader& reader) noexcept;
@@ -82,11 +85,13 @@ Status SnapshotReader::Parts::read_body(std::span<const std::byte> body) noexcep
     if (number == 0) return Status::parcel_failed;
     const auto kind = static_cast<SectionKind>(number);
     const bool may_end = kind == SectionKind::end && expected == SectionKind::records;
-    if (is_done || (kind != expected && !may_end)) return Status::parcel_failed;
+    const bool may_count = kind == SectionKind::counters && expected == SectionKind::mark;
+    if (is_done || (kind != expected && !may_end && !may_count)) return Status::parcel_failed;
     if (kind == SectionKind::counters || kind == SectionKind::records) state.add(body.subspan(1));
     Status status = Status::ok;
     switch (kind) {
         case SectionKind::head: status = read_head(reader); break;
+        case SectionKind::mark: status = read_mark(reader); break;
         case SectionKind::counters: status = read_counters(reader); break;
         case SectionKind::records: status = read_records(reader); break;
         case SectionKind::end: status = read_end(reader); break;
@@ -101,11 +106,17 @@ Status SnapshotReader::Parts::read_head(Reader& reader) noexcept {
     if (is_newer) return Status::parcel_failed;
     engine->now = reader.number(max_now);
     first = reader.number(engine->now);
-    limits_then.max_records = static_cast<std::uint32_t>(reader.number(INT32_MAX));
-    limits_then.max_strings = static_cast<std::uint32_t>(reader.number(INT32_MAX));
-    limits_then.event_capacity = static_cast<std::uint32_t>(reader.number(INT32_MAX));
-    if (limits_then.first_invalid() != nullptr) return Status::parcel_failed;
+    read_limits(reader, limits_then);
+    if (reader.failed()) return Status::parcel_failed;
     engine->wheel.enter(first);
+    expected = SectionKind::mark;
+    return Status::ok;
+}
+
+Status SnapshotReader::Parts::read_mark(Reader& reader) noexcept {
+    engine->mark.now = reader.number(engine->now);
+    read_clocks(reader, engine->mark);
+    engine->has_mark = true;
     expected = SectionKind::counters;
     return Status::ok;
 }
@@ -140,6 +151,7 @@ Status SnapshotReader::Parts::read_record(Reader& reader) noexcept {
     found.level = static_cast<std::int8_t>(static_cast<int>(head >> 1) - 1);
     found.owner.key = static_cast<std::uint32_t>(reader.number(max_uid));
     found.other = static_cast<std::uint32_t>(reader.number(max_uid));
+    if (found.owner.kind == OwnerKind::process) found.applied = reader.number(engine->now);
     if (const Status status = read_text(reader, found.bundle); status != Status::ok) return status;
     found.mask = static_cast<Mask>(reader.number(rules.all));
     found.persist_mask = static_cast<Mask>(reader.number(rules.all));
@@ -194,6 +206,7 @@ Status SnapshotReader::Parts::add(const Found& found) const noexcept {
     if (!parts.table.make_room(found.uid(), is_app ? 1 : 0, is_app ? 0 : 1, found.mask) || !parts.reserve_places())
         return Status::out_of_memory;
     const Row row = parts.table.add(found.owner.kind, found.uid(), found.pid(), found.bundle);
+    if (!is_app) parts.table.applied(row) = found.applied;
     for_each_type(found.mask, [&](int type) { parts.table.grant(row, type) = found.grants[type]; });
     Record& record = parts.table.record(row);
     record.cpu_level = found.level;

@@ -2,6 +2,7 @@
 #include <utility>
 
 #include "core/engine_parts.hpp"
+#include "core/mark.hpp"
 #include "core/section.hpp"
 #include "grantwheel/snapshot.hpp"
 
@@ -14,12 +15,23 @@ constexpr Row rows_a_step = 8192;
 }  // namespace
 
 struct SnapshotWriter::Parts {
-    enum class Step : std::uint8_t { gather, head, counters, records, end, done };
+    enum class Step : std::uint8_t { gather, head, mark, counters, records, end, done };
 
-    explicit Parts(const Engine::Parts& of) noexcept : engine(of), changes(of.changes()), first(of.now) {}
+    explicit Parts(const Engine::Parts& of) noexcept
+        : engine(of),
+          changes(of.changes()),
+          now(of.now),
+          limits(of.limits),
+          mark(of.mark),
+          has_mark(of.has_mark),
+          first(of.now) {}
 
     const Engine::Parts& engine;
     std::uint64_t changes;
+    Instant now;  // and the next three: as it was when the writer was made, as none of them counts as a change
+    Limits limits;
+    Mark mark;
+    bool has_mark;
     Instant first;  // an instant that no deadline is before
     Step step = Step::gather;
     Row row = 0;  // the next to be gathered
@@ -33,6 +45,7 @@ struct SnapshotWriter::Parts {
     [[nodiscard]] std::size_t write(std::span<std::byte> out) noexcept;
     void write_body(Writer& writer) noexcept;
     void write_head(Writer& writer) const noexcept;
+    void write_mark(Writer& writer) const noexcept;
     void write_counters(Writer& writer) const noexcept;
     void write_records(Writer& writer) noexcept;
     void write_record(Writer& writer, Row row) noexcept;
@@ -68,6 +81,10 @@ void SnapshotWriter::Parts::write_body(Writer& writer) noexcept {
     switch (step) {
         case Step::head:
             write_head(writer);
+            step = has_mark ? Step::mark : Step::counters;
+            break;
+        case Step::mark:
+            write_mark(writer);
             step = Step::counters;
             break;
         case Step::counters:
@@ -92,11 +109,15 @@ void SnapshotWriter::Parts::write_head(Writer& writer) const noexcept {
     writer.byte(static_cast<unsigned>(SectionKind::head));
     writer.bytes(snapshot_name);
     writer.byte(snapshot_version);
-    writer.number(engine.now);
+    writer.number(now);
     writer.number(first);
-    writer.number(engine.limits.max_records);
-    writer.number(engine.limits.max_strings);
-    writer.number(engine.limits.event_capacity);
+    write_limits(writer, limits);
+}
+
+void SnapshotWriter::Parts::write_mark(Writer& writer) const noexcept {
+    writer.byte(static_cast<unsigned>(SectionKind::mark));
+    writer.number(mark.now);
+    write_clocks(writer, mark);
 }
 
 void SnapshotWriter::Parts::write_counters(Writer& writer) const noexcept {
@@ -128,6 +149,7 @@ void SnapshotWriter::Parts::write_record(Writer& writer, Row at) noexcept {
     writer.byte(record_head(record.kind, record.cpu_level));
     writer.number(record.key);
     writer.number(record.other);
+    if (record.kind == OwnerKind::process) writer.number(engine.table.applied(at));
     write_text(writer, record.bundle);
     writer.number(record.mask);
     writer.number(record.persist_mask);

@@ -29,12 +29,14 @@ bool Table::reserve(std::size_t apps) noexcept {
 bool Table::reserve_rows(std::size_t rows, Mask mask, bool linked) noexcept {
     constexpr std::size_t chunk = Rows<Record>::chunk_rows;
     const std::size_t all = std::max(capacity(), (rows + chunk - 1) / chunk * chunk);
-    bool reserved = masks_.reserve(all) && (!(linked || is_linked_) || links_.reserve(all));
+    bool reserved = masks_.reserve(all);
+    if (linked || is_linked_) reserved = reserved && links_.reserve(all) && applied_.reserve(all);
     for_each_type(mask | reserved_mask_, [&](int type) { reserved = reserved && grants_[type].reserve(all); });
     if (!reserved || !records_.reserve(all)) return false;
     reserved_mask_ |= mask;
     if (linked && !is_linked_) {
         while (links_.size() < end()) links_.extend() = {no_row, no_row};
+        while (applied_.size() < end()) applied_.extend() = 0;
         is_linked_ = true;
     }
     return true;
@@ -117,7 +119,10 @@ Row Table::take_row() noexcept {
     const Row row = free_;
     if (row == no_row) {
         records_.extend() = {};
-        if (is_linked_) links_.extend();
+        if (is_linked_) {
+            links_.extend();
+            applied_.extend();
+        }
         masks_.extend() = 0;
         return end() - 1;
     }

@@ -1,8 +1,9 @@
 // The owner table: which records there are, found by uid and by pid, and what they hold. Not thread-safe.
 //
 // Layout   Parallel arrays by row: the record (half a cache line), the mask (two bytes, so that a scan for a type reads
-//          little), the grants of each type, and the links between records of one uid. The arrays of a type and of the
-//          links have memory from their first grant and their first process record on. A freed row serves the next
+//          little), the grants of each type, the links between records of one uid, and the instant of the last apply of a
+//          process record. The array of a type has memory from its first grant on, these two from the first process record
+//          on. A freed row serves the next
 //          record.
 // Index    The entry of a uid leads to the list of its records, the app record first; one of app and processes may be
 //          there without the other. Pids have entries of their own.
@@ -72,6 +73,9 @@ public:
     // Pre: the record holds the type, or is about to.
     [[nodiscard]] Grant& grant(Row row, int type) noexcept { return grants_[type][row]; }
     [[nodiscard]] const Grant& grant(Row row, int type) const noexcept { return grants_[type][row]; }
+    // When the last apply came to a record. Pre: it is that of a process.
+    [[nodiscard]] Instant& applied(Row row) noexcept { return applied_[row]; }
+    [[nodiscard]] Instant applied(Row row) const noexcept { return applied_[row]; }
     // The neighbours of a row among the records of its uid. Pre: room has been made for a process at least once.
     [[nodiscard]] Links& links(Row row) noexcept { return links_[row]; }
 
@@ -125,7 +129,8 @@ private:
     Rows<Grant> grants_[type_count];
     Mask reserved_mask_ = 0;  // whose array has memory for as many rows as there are
     Rows<Links> links_;
-    bool is_linked_ = false;  // whether there are links; without, no uid has more than one record
+    Rows<Instant> applied_;
+    bool is_linked_ = false;  // whether there are both; without, no uid has more than one record
     NumberHash hash_;
     RowIndex uids_;
     RowIndex pids_;

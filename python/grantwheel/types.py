@@ -79,6 +79,7 @@ class Cause(StrEnum):
     PACKAGE_REMOVED = "package_removed"
     PID_REUSED = "pid_reused"
     ADMIN = "admin"
+    RECOVERED = "recovered"
 
 
 class Clock(Protocol):

@@ -291,7 +291,9 @@ BOOST_AUTO_TEST_CASE(every_version_reads_the_snapshots_of_those_before_it) {
                 RecordView view;
                 BOOST_REQUIRE_EQUAL(loaded.engine->find(owner, 500, view), Status::ok);
                 text += "; " + describe(view);
+                if (view.applied != 0) text += " applied " + std::to_string(view.applied);
             }
+            if (const Mark* mark = loaded.engine->mark()) text += "; " + describe(*mark);
             BOOST_CHECK_EQUAL(text, line.text);
         }
     }
@@ -345,15 +347,15 @@ BOOST_AUTO_TEST_CASE(sound_bytes_that_say_what_cannot_be_are_refused) {
     };
     // One snapshot, of which one part is another at a time.
     const auto status = [&](List record, List head = {1, 100, 50, 9, 9, 9}, unsigned records = 1) {
-        const Bytes counters(12);
-        const Bytes body = body_of("\3", record);
+        const Bytes counters(3 + cause_count);
+        const Bytes body = body_of("\4", record);
         Bytes state = counters;
         state.insert(state.end(), body.begin() + 1, body.end());
-        Bytes end = body_of("\4", {records});
+        Bytes end = body_of("\5", {records});
         put_fixed(end, xxh64(state), 8);
         Bytes bytes;
         seal_section(bytes, body_of("\1grantwheel", head));
-        Bytes second = body_of("\2", {});
+        Bytes second = body_of("\3", {});
         second.insert(second.end(), counters.begin(), counters.end());
         seal_section(bytes, second);
         seal_section(bytes, body);
@@ -364,10 +366,11 @@ BOOST_AUTO_TEST_CASE(sound_bytes_that_say_what_cannot_be_are_refused) {
     // app, uid 5, pid 9, bundle, GPS, none persistent: 30 ms until 60, no reason
     BOOST_CHECK(status({1, 5, 9, 0, 32, 0, 30, 60, 0}).engine != nullptr);
     BOOST_CHECK(status({1, 5, 9, 0, 32, 32, 0, 0}).engine != nullptr);
-    BOOST_CHECK(status({0, 9, 5, 0, 1, 0, 30, 60, 0}).engine != nullptr);
-    BOOST_CHECK(refused({8, 9, 5, 0, 1, 0, 30, 60, 0}));            // a level that there is not
+    BOOST_CHECK(status({0, 9, 5, 100, 0, 1, 0, 30, 60, 0}).engine != nullptr);
+    BOOST_CHECK(refused({0, 9, 5, 101, 0, 1, 0, 30, 60, 0}));       // applied after the snapshot
+    BOOST_CHECK(refused({8, 9, 5, 7, 0, 1, 0, 30, 60, 0}));         // a level that there is not
     BOOST_CHECK(refused({3, 5, 9, 0, 32, 0, 30, 60, 0}));           // a level without CPU
-    BOOST_CHECK(refused({0, 9, 5, 0, 32, 0, 30, 60, 0}));           // GPS of a process
+    BOOST_CHECK(refused({0, 9, 5, 7, 0, 32, 0, 30, 60, 0}));        // GPS of a process
     BOOST_CHECK(refused({1, 5, 9, 0, 0, 0}));                       // nothing is held
     BOOST_CHECK(refused({1, 5, 9, 0, 32, 1, 30, 60, 0}));           // persistent, and not held
     BOOST_CHECK(refused({1, 5, 9, 0, 32, 0, 30, 49, 0}));           // before the first deadline
@@ -379,10 +382,10 @@ BOOST_AUTO_TEST_CASE(sound_bytes_that_say_what_cannot_be_are_refused) {
     BOOST_CHECK(status({1, 5, 9, 1, 1, 'a', 32, 0, 30, 60, 2, 1, 'b'}).engine != nullptr);
     BOOST_CHECK(refused({1, 5, 9, 1, 1, 'a', 32, 0, 30, 60, 2, 1, 'a'}));  // one text twice
     BOOST_CHECK(refused({1, 5, 9, 0, 32, 0, 30, 60, 0, 1}));               // half a record
-    const List two{0, 9, 5, 0, 1, 0, 30, 60, 0, 1, 5, 9, 0, 32, 0, 30, 60, 0};
+    const List two{0, 9, 5, 7, 0, 1, 0, 30, 60, 0, 1, 5, 9, 0, 32, 0, 30, 60, 0};
     BOOST_CHECK(status(two, {1, 100, 50, 9, 9, 9}, 2).engine != nullptr);
-    BOOST_CHECK_EQUAL(status(two).status, Status::parcel_failed);                       // another number of records
-    BOOST_CHECK(refused({1, 5, 9, 0, 32, 0, 30, 60, 0, 0, 9, 5, 0, 1, 0, 30, 60, 0}));  // an app before a process
+    BOOST_CHECK_EQUAL(status(two).status, Status::parcel_failed);                          // another number of records
+    BOOST_CHECK(refused({1, 5, 9, 0, 32, 0, 30, 60, 0, 0, 9, 5, 7, 0, 1, 0, 30, 60, 0}));  // an app before a process
     BOOST_CHECK(refused({}));
     const List sound{1, 5, 9, 0, 32, 0, 30, 60, 0};
     BOOST_CHECK(status(sound, {2, 100, 50, 9, 9, 9}).is_newer);

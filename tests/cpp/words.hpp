@@ -7,6 +7,7 @@
 #include <string>
 #include <string_view>
 
+#include "grantwheel/recovery.hpp"
 #include "grantwheel/types.hpp"
 
 namespace grantwheel::test {
@@ -74,6 +75,13 @@ inline std::string describe(const RecordView& view) {
         if (!grant.reason.empty()) text.append(" ").append(grant.reason);
     }
     return text;
+}
+
+inline std::string describe(const Mark& mark) {
+    constexpr std::string_view digits = "0123456789abcdef";
+    std::string text = std::to_string(mark.now) + " mark boot ";
+    for (const std::uint8_t byte : mark.boot_id) text.append({digits[byte >> 4], digits[byte & 15]});
+    return text + " " + std::to_string(mark.boot_ms) + " wall " + std::to_string(mark.wall_ms);
 }
 
 // Commands in short. An apply needs no kind: it is the default.

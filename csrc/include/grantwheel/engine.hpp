@@ -16,6 +16,7 @@
 #include <span>
 
 #include "grantwheel/macros.hpp"
+#include "grantwheel/recovery.hpp"
 #include "grantwheel/types.hpp"
 
 namespace grantwheel {
@@ -132,6 +133,28 @@ public:
 
     // The latest instant of all calls that were not const.
     [[nodiscard]] Instant now() const noexcept;
+
+    // Notes when an instant was by the machine's clocks, and goes on to it. The last mark is kept, and is in snapshots.
+    //
+    // Errors   As check_time, of both instants: then the mark before it is still the last one.
+    [[nodiscard]] Status set_mark(const Mark& mark) noexcept;
+    // The last one; null when there was none. Valid until the next.
+    [[nodiscard]] const Mark* mark() const noexcept;
+
+    // Goes on with other limits; `reserve` plays no part. Of the events those stay that fit, the last ones. What is due and
+    // in the way of smaller limits is ended first, as by an apply that meets a limit.
+    //
+    // Errors   argument_invalid when they are out of range. out_of_memory, and the limits are as they were, when what is held
+    //          does not fit, or there is no memory for the events.
+    // Cost     O(events that stay), when `event_capacity` is another.
+    [[nodiscard]] Status set_limits(const Limits& limits, Instant now) noexcept;
+
+    // Drops what a start has found to be without a process: the records of these pids, and all types that are not retained
+    // of these uids' app records. It tells no event and settles no quota, also of what is due by then; `recovered` counts it.
+    // A key without record is passed over. Never allocates.
+    //
+    // Errors   argument_invalid when keys are out of range, or do not ascend: then nothing has changed.
+    RecoveryResult recover(const Keys& apps, const Keys& processes, Instant now) noexcept;
 
     // Whether to keep `cpu_ended`. False, with nothing changed, when the memory for it is not to be had.
     [[nodiscard]] bool track_cpu_ended(bool track) noexcept;

@@ -99,7 +99,7 @@ GW_API void gw_gate_clear(gw_gate* gate) GW_NOEXCEPT;
 GW_API gw_status gw_encode(const gw_command* command, uint64_t now, void* out, size_t capacity,
                            size_t* size) GW_NOEXCEPT;
 
-enum { GW_OP_COMMAND = 0, GW_OP_BATCH = 1, GW_OP_ADVANCE = 2 };
+enum { GW_OP_COMMAND = 0, GW_OP_BATCH = 1, GW_OP_ADVANCE = 2, GW_OP_MARK = 3, GW_OP_LIMITS = 4, GW_OP_RECOVERY = 5 };
 
 /* One op. */
 typedef struct gw_op {

@@ -87,7 +87,8 @@ enum {
     GW_CAUSE_PACKAGE_REMOVED = 6,
     GW_CAUSE_PID_REUSED = 7,
     GW_CAUSE_ADMIN = 8,
-    GW_CAUSE_COUNT = 9
+    GW_CAUSE_RECOVERED = 9, /* of no event: what a start has dropped */
+    GW_CAUSE_COUNT = 10
 };
 
 enum {

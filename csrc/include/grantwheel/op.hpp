@@ -1,5 +1,5 @@
-// What a log is made of: commands, batches of them, and advances that end something, as bytes. Free functions;
-// thread-safe as values are. docs/log-format.md has the bytes one by one.
+// What a log is made of: commands, batches of them, advances that end something, and what a host notes at its start and in
+// between, as bytes. Free functions; thread-safe as values are. docs/log-format.md has the bytes one by one.
 //
 // Replay   An engine that executes the ops of a log in their order, at their instants, tells the same events with the
 //          same numbers as the one whose log it is, however that one was driven.
@@ -15,7 +15,7 @@
 
 namespace grantwheel {
 
-enum class OpKind : std::uint8_t { command, batch, advance };
+enum class OpKind : std::uint8_t { command, batch, advance, mark, limits, recovery };
 
 // One entry of a log.
 struct Op {
@@ -24,9 +24,13 @@ struct Op {
     Command command{};
     BatchRows rows{};
     std::uint64_t endings = 0;  // of an advance: how many of the records that are due it ends at most
+    Mark mark{};                // its instant is that of the op
+    Limits limits{};            // without `reserve`
+    Keys apps{};                // of a recovery: the uids whose app records keep only what is retained,
+    Keys processes{};           // and the pids whose records go; ascending, none of them twice
 };
 
-// No command and no advance takes more bytes than that.
+// No op takes more bytes than that, but for batches and recoveries.
 inline constexpr std::size_t max_op_bytes = 128 + 2 * max_text_bytes;
 
 // Writes an op to the start of `out`. Pre: Manager::check takes the command, and the instant is at most 2^62.
@@ -35,13 +39,22 @@ inline constexpr std::size_t max_op_bytes = 128 + 2 * max_text_bytes;
 [[nodiscard]] std::size_t encode(const Command& command, Instant now, std::span<std::byte> out) noexcept;
 // The same for an advance that ends that many records at most, 1 at least.
 [[nodiscard]] std::size_t encode_advance(std::uint64_t endings, Instant now, std::span<std::byte> out) noexcept;
+// The same for a mark. Pre: both of its instants are at most 2^62.
+[[nodiscard]] std::size_t encode_mark(const Mark& mark, std::span<std::byte> out) noexcept;
+// The same for limits. Pre: they are in range.
+[[nodiscard]] std::size_t encode_limits(const Limits& limits, Instant now, std::span<std::byte> out) noexcept;
+// The same for a recovery, of `recovery_size` bytes; 0 as well when these are more than an op may have. Pre: Engine::recover
+// takes the keys.
+[[nodiscard]] std::size_t encode_recovery(const Keys& apps, const Keys& processes, Instant now,
+                                          std::span<std::byte> out) noexcept;
+[[nodiscard]] std::size_t recovery_size(const Keys& apps, const Keys& processes, Instant now) noexcept;
 
 // What `decode` found: an op and its size only when the status is ok.
 struct [[nodiscard]] Decoded {
     Status status = Status::ok;
     std::size_t size = 0;   // the next op begins behind
     bool is_newer = false;  // refused, though the bytes are sound: their version or kind is not known here
-    Op op{};                // its texts point into the bytes
+    Op op{};                // its texts, rows and keys point into the bytes
 };
 
 // Reads the op at the start of `bytes`; more may follow. What it takes, Manager::check takes as well. O(bytes of the op).
@@ -52,8 +65,8 @@ Decoded decode(std::span<const std::byte> bytes) noexcept;
 // Carries out an op on the engine, which has carried out all that came before it in the log.
 //
 // Returns  ok for a batch, whatever limits refuse of it, and for an advance, also when less is due than it may end.
-// Errors   As Engine::execute. out_of_memory from a command, when nothing was lacking but a limit is reached, was its answer
-//          when it was written as well. Any other says that the engine is not what the log says.
+// Errors   As Engine::execute. out_of_memory from a command or from limits, when nothing was lacking but a limit is reached,
+//          was its answer when it was written as well. Any other says that the engine is not what the log says.
 Result replay(Engine& engine, const Op& op) noexcept;
 
 // What one look at a group found: with status ok, nothing wrong with it.

@@ -164,15 +164,16 @@ struct Command {
     X(app_stopped)               \
     X(package_removed)           \
     X(pid_reused)                \
-    X(admin)
+    X(admin)                     \
+    X(recovered)
 
 #define GRANTWHEEL_ENUMERATOR(name) name,
 enum class EventKind : std::uint8_t { GRANTWHEEL_EVENT_KIND_LIST(GRANTWHEEL_ENUMERATOR) };
 enum class Cause : std::uint8_t { GRANTWHEEL_CAUSE_LIST(GRANTWHEEL_ENUMERATOR) };
 #undef GRANTWHEEL_ENUMERATOR
-inline constexpr std::size_t cause_count = 9;
+inline constexpr std::size_t cause_count = 10;
 
-// What happened to the mask of one record. Sequence numbers start at 1 and have no holes.
+// What happened to the mask of one record: `recovered` alone makes no event. Sequence numbers start at 1 and have no holes.
 struct Event {
     std::uint64_t sequence = 0;
     Instant time = 0;
@@ -208,6 +209,7 @@ struct RecordView {
     Mask mask = 0;
     std::int8_t cpu_level = default_level;
     std::uint8_t grant_count = 0;
+    Instant applied = 0;  // when the last apply came to it; 0 for an app
     std::string_view bundle{};
     GrantView grants[type_count]{};
 };
@@ -270,7 +272,7 @@ struct ScanResult {
     bool more = false;
 };
 
-// Everything that could grow has a limit, set at construction.
+// Everything that could grow has a limit, set at construction or by Engine::set_limits.
 struct Limits {
     std::uint32_t max_records = 1'000'000;  // 1..2^31-1: app and process records together
     std::uint32_t max_strings = 65'536;     // 1..2^31-1: distinct reasons and bundle names in use by records and grants
