@@ -30,7 +30,7 @@ PYTHON_MUTANTS: Final = (
         "test_hold_hooks",
     ),
     PythonMutant(
-        "csrc/bindings/shell.cpp",
+        "csrc/bindings/on_record.cpp",
         "    if (!staged.is_answered() && !waits) return admission.command.mask;\n",
         "",
         "whoever is called by the log does not wait",

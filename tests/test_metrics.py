@@ -1,5 +1,6 @@
 """What a manager counts, as plain numbers and as a collector for prometheus_client."""
 
+import contextlib
 import subprocess
 import sys
 from array import array
@@ -10,8 +11,9 @@ import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
 import grantwheel
-from grantwheel import LatenessCounts, Manager, MemoryLog, Policy
+from grantwheel import LatenessCounts, Manager, MemoryLog, Policy, TransactionError
 from grantwheel.metrics import Collector
+from journals import ScriptedLog, appends, conflicts, refuses
 from support import AUDIO, CPU, GPS, MAIL, PLAIN, TIMER, filled, make_manager, refusal, request
 
 UID, PID = 1000, 42
@@ -122,8 +124,13 @@ def test_missed_events_are_those_of_all_readers() -> None:
     assert manager.stats().last_sequence == 10
 
 
-def test_lateness_of_an_advance_is_that_of_the_earliest_it_ended() -> None:
-    manager, clock = make_manager()
+@pytest.mark.parametrize(
+    "arguments",
+    [{}, {"log": MemoryLog()}, {"log": ScriptedLog()}, {"log": ScriptedLog(), "durability": "batch"}],
+    ids=["no log", "immediate", "commit", "batch"],
+)
+def test_lateness_of_an_advance_is_that_of_the_earliest_it_ended(arguments: dict[str, Any]) -> None:
+    manager, clock = make_manager(**arguments)
     for uid, timeout in enumerate((10, 10, 12, 50, 60)):
         manager.apply(uid, PID, GPS, timeout)
     assert manager.stats().advance_lateness == LatenessCounts((0,) * 18, sum_ms=0, max_ms=0)
@@ -146,6 +153,40 @@ def test_lateness_of_a_delivery() -> None:
     assert lateness.sum_ms == 13 + 3
     assert lateness.counts == reader.lateness.counts
     assert sum(lateness.counts) == 2
+
+
+def test_how_a_log_fares() -> None:
+    assert make_manager()[0].stats().log is None
+    for durability in ("commit", "batch"):
+        log = ScriptedLog(appends, appends, refuses)
+        manager, clock = make_manager(log=log, durability=durability)
+        manager.apply(UID, PID, GPS, 10)
+        assert manager.flush()
+        manager.apply_many(*[array("i", [1, 2, 3])] * 4)
+        assert manager.flush()
+        figures = manager.stats().log
+        assert figures is not None
+        sizes = [len(group) for group in log.groups]
+        assert figures[:9] == ("open", 2, 2, 2, sum(sizes), max(sizes), 0, 0, 0)
+        assert sum(figures.append_times.counts) == 2
+        assert figures.append_times.max_us <= figures.append_times.sum_us
+        clock.set(10)
+        with contextlib.suppress(TransactionError):
+            manager.advance()
+            manager.flush()
+        figures = manager.stats().log
+        assert figures is not None
+        assert figures.failures == 1
+
+
+def test_how_a_log_in_memory_fares() -> None:
+    manager, _ = make_manager(log=(log := MemoryLog()))
+    for uid in range(3):
+        manager.apply(uid, PID, GPS, 10)
+    figures = manager.stats().log
+    assert figures is not None
+    groups = [len(group) for _, group in log.read()]
+    assert figures == ("open", 3, 3, 3, sum(groups), max(groups), 0, 0, 0, ((0,) * 16, 0, 0))
 
 
 def samples(registry: CollectorRegistry) -> dict[str, float]:
@@ -194,6 +235,30 @@ def test_the_collector_gives_lateness_as_histograms_in_seconds() -> None:
     assert found[f"{name}_count"] == 3
     assert found[f"{name}_sum"] == pytest.approx((3 + late) / 1000)
     assert found["grantwheel_delivery_lateness_seconds_count"] == 0
+
+
+def test_the_collector_gives_the_numbers_of_the_log() -> None:
+    def found(manager: Manager) -> dict[str, float]:
+        registry = CollectorRegistry()
+        registry.register(Collector(manager))
+        return {name: value for name, value in samples(registry).items() if name.startswith("grantwheel_log_")}
+
+    assert found(make_manager()[0]) == {}
+    manager, _ = make_manager(log=ScriptedLog(appends, conflicts))
+    manager.apply(UID, PID, GPS, 10)
+    log = manager.stats().log
+    assert log is not None
+    numbers = found(manager)
+    assert numbers["grantwheel_log_takes_changes"] == 1
+    assert numbers["grantwheel_log_position"] == numbers["grantwheel_log_groups_total"] == 1
+    assert numbers["grantwheel_log_bytes_total"] == numbers["grantwheel_log_largest_group_bytes"] == log.bytes
+    assert numbers["grantwheel_log_append_seconds_count"] == 1
+    assert numbers["grantwheel_log_append_seconds_sum"] == pytest.approx(log.append_times.sum_us / 1e6)
+    assert numbers['grantwheel_log_append_seconds_bucket{le="+Inf"}'] == 1
+    with pytest.raises(TransactionError):
+        manager.apply(UID, PID, GPS, 10)
+    numbers = found(manager)
+    assert (numbers["grantwheel_log_takes_changes"], numbers["grantwheel_log_failures_total"]) == (0, 1)
 
 
 def test_two_managers_in_one_registry_have_names_of_their_own() -> None:

@@ -67,7 +67,7 @@ FOR_HOSTS = {
     "polite_mutex.hpp": {"<atomic>", "<chrono>", "<condition_variable>", "<cstdint>", "<mutex>"},
     "log.hpp": {"<cstddef>", "<cstdint>", "<span>"},
     "gate.hpp": {
-        *("<cstddef>", "<cstdint>", "<memory>", "<span>", "<utility>"),
+        *("<array>", "<cstddef>", "<cstdint>", "<memory>", "<span>", "<utility>"),
         *(f"grantwheel/{name}.hpp" for name in ("log", "macros", "manager", "polite_mutex", "types")),
     },
 }

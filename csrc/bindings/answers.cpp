@@ -1,5 +1,7 @@
 #include "bindings/answers.hpp"
 
+#include <array>
+
 #include "bindings/gil.hpp"
 #include "bindings/vocabulary.hpp"
 
@@ -22,11 +24,30 @@ py::dict by_code(const Refusals& refusals) {
     return result;
 }
 
+template <typename Counts>
+py::tuple make_counts(const Counts& counts) {
+    py::list result;
+    for (const std::uint64_t count : counts) result.append(py::int_(count));
+    return py::tuple(result);
+}
+
 py::object make_lateness(const Histogram& histogram) {
-    py::list counts;
-    for (const std::uint64_t count : histogram.lateness.counts) counts.append(py::int_(count));
-    return make_named(vocabulary().LatenessCounts,
-                      {py::tuple(counts), py::int_(histogram.sum), py::int_(histogram.lateness.most)});
+    return make_named(vocabulary().LatenessCounts, {make_counts(histogram.lateness.counts), py::int_(histogram.sum),
+                                                    py::int_(histogram.lateness.most)});
+}
+
+// The words of LogState.
+constexpr std::array log_states{"open", "behind", "uncertain", "broken"};
+
+py::object make_log_stats(const LogFigures* log) {
+    if (log == nullptr) return py::none();
+    const Vocabulary& words = vocabulary();
+    const py::object times = make_named(
+        words.AppendTimes, {make_counts(log->append_counts), py::int_(log->append_us), py::int_(log->most_us)});
+    return make_named(words.LogStats,
+                      {py::str(log_states.at(static_cast<std::size_t>(log->state))), py::int_(log->position),
+                       py::int_(log->groups), py::int_(log->ops), py::int_(log->bytes), py::int_(log->largest_bytes),
+                       py::int_(log->failures), py::int_(log->waiting_ops), py::int_(log->waiting_bytes), times});
 }
 
 }  // namespace
@@ -51,11 +72,12 @@ py::object make_stats(const Stats& stats, const Counts& counts) {
     }
     const std::uint64_t released =
         stats.ended[static_cast<std::size_t>(Cause::release)] + stats.ended[static_cast<std::size_t>(Cause::reset_all)];
-    return make_named(words.Stats, {py::int_(stats.app_records), py::int_(stats.process_records),
-                                    by_type(stats.app_grants), by_type(stats.process_grants), py::int_(stats.granted),
-                                    py::int_(stats.renewed), py::int_(released), ended, by_code(counts.refusals),
-                                    py::int_(stats.strings), py::int_(stats.last_sequence), py::int_(counts.missed),
-                                    make_lateness(counts.advanced), make_lateness(counts.delivered)});
+    return make_named(
+        words.Stats,
+        {py::int_(stats.app_records), py::int_(stats.process_records), by_type(stats.app_grants),
+         by_type(stats.process_grants), py::int_(stats.granted), py::int_(stats.renewed), py::int_(released), ended,
+         by_code(counts.refusals), py::int_(stats.strings), py::int_(stats.last_sequence), py::int_(counts.missed),
+         make_lateness(counts.advanced), make_lateness(counts.delivered), make_log_stats(counts.log)});
 }
 
 void require_sound(bool is_sound, const char* reason) {

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "grantwheel/engine.hpp"
+#include "grantwheel/gate.hpp"
 #include "host/tally.hpp"
 
 namespace grantwheel::bindings {
@@ -18,6 +19,7 @@ struct Counts {
     std::uint64_t missed;
     Histogram advanced;
     Histogram delivered;
+    const LogFigures* log = nullptr;  // null without one
 };
 
 [[nodiscard]] py::object make_holders(const std::vector<Owner>& owners);

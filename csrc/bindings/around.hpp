@@ -17,8 +17,8 @@ public:
     Claims claims{};
     Tally tally{};
 
-    void executed(const Engine& engine, Instant latest) noexcept override {
-        if (waker && !is_ended_) waker->update(engine, latest);
+    void executed(const Engine& engine, Instant latest, std::uint64_t settled) noexcept override {
+        if (waker && !is_ended_) waker->update(engine, latest, settled);
     }
     // Nobody is told any more: the manager is closed.
     void end() noexcept {

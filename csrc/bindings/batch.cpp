@@ -29,7 +29,7 @@ std::vector<Result> Shell::change_many(const Requests& rows) {
 
 void Shell::finish(const Staged& staged, std::span<Result> results) {
     if (staged.status != Status::ok) throw refusal(staged.status);
-    if (gate_->is_in_log()) {
+    if (gate_->is_in_log() && !gate_->answers_at_once()) {
         abandon(staged.ticket);
         return;
     }

@@ -109,15 +109,22 @@ void restore_current_exception() noexcept {
     }
 }
 
-void log_warning(const py::tuple& words, const py::object& exception) {
+namespace {
+
+void log_at(const char* level, const py::tuple& words, const py::object& exception) {
     const py::object logger = py::module_::import("logging").attr("getLogger")("grantwheel");
-    const py::object warn = logger.attr("warning");
+    const py::object write = logger.attr(level);
     py::dict keywords;
     if (exception) keywords["exc_info"] = exception;
-    PyObject* const done = as_python([&] { return PyObject_Call(warn.ptr(), words.ptr(), keywords.ptr()); });
+    PyObject* const done = as_python([&] { return PyObject_Call(write.ptr(), words.ptr(), keywords.ptr()); });
     if (done == nullptr) throw py::error_already_set();
     Py_DECREF(done);
 }
+
+}  // namespace
+
+void log_warning(const py::tuple& words, const py::object& exception) { log_at("warning", words, exception); }
+void log_error(const py::tuple& words, const py::object& exception) { log_at("error", words, exception); }
 
 void bind_errors(py::module_& module) {
     const py::object base = make_class(

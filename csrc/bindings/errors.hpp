@@ -61,6 +61,7 @@ inline void raise_afterwards(const py::error_already_set& interrupt) {
 
 // Logs a warning of the package: a text with what it is about, and an exception, unless that is null.
 void log_warning(const py::tuple& words, const py::object& exception = {});
+void log_error(const py::tuple& words, const py::object& exception = {});
 
 // Runs the body of a C function of CPython's; exceptions become Python's, and the answer null.
 template <typename Body>

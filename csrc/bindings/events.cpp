@@ -13,19 +13,19 @@ namespace grantwheel::bindings {
 
 namespace {
 
-// The events of a manager, under its lock: those of its engine, or what it has left.
+// The events of a manager that may be shown, under its lock: those of its engine, or what it has left.
 class Ring {
 public:
     explicit Ring(const Shell& shell) noexcept
-        : remains_(shell.remains()), engine_(remains_ == nullptr ? &shell.engine() : nullptr) {}
+        : remains_(shell.remains()),
+          engine_(remains_ == nullptr ? &shell.engine() : nullptr),
+          last_(remains_ == nullptr ? shell.settled_sequence() : remains_->last()) {}
 
     [[nodiscard]] bool is_closed() const noexcept { return remains_ != nullptr; }
     [[nodiscard]] std::uint64_t first() const noexcept {
         return is_closed() ? remains_->first() : engine_->first_sequence();
     }
-    [[nodiscard]] std::uint64_t last() const noexcept {
-        return is_closed() ? remains_->last() : engine_->last_sequence();
-    }
+    [[nodiscard]] std::uint64_t last() const noexcept { return last_; }
     // Pre: there are as many after this one, which was not overwritten.
     void read(std::uint64_t after, std::span<Event> out) const noexcept {
         if (!is_closed()) {
@@ -38,6 +38,7 @@ public:
 private:
     const Remains* remains_;
     const Engine* engine_;
+    std::uint64_t last_;
 };
 
 // What one read of the ring is to give.
@@ -197,18 +198,19 @@ int bell_descriptor(Cursor& cursor, Shell& shell) {
     if (!cursor.bell) {
         if (shell.remains() != nullptr) throw Refusal(Status::not_connected);
         auto bell = std::make_shared<Bell>();
-        shell.waker().keep(bell, cursor.pending(shell.engine().last_sequence()) > 0, cursor.has_seen_all());
+        shell.waker().keep(bell, cursor.pending(shell.settled_sequence()) > 0, cursor.has_seen_all());
         cursor.bell = std::move(bell);  // it hangs
     }
     return cursor.bell->descriptor();
 }
 
-// Lets nothing be seen that comes from now on. What it ends with, and what the bell tells of that, is one step. Nothing
-// happens when it has ended.
+// Lets nothing be seen that comes from now on; what has happened and may not be shown yet has come. What it ends with, and
+// what the bell tells of that, is one step. Nothing happens when it has ended.
 void end_reading(Cursor& cursor, Shell& shell) {
     const Shell::Guard lock(shell);
     if (cursor.until != UINT64_MAX) return;
-    cursor.until = Ring(shell).last();
+    const Remains* const remains = shell.remains();
+    cursor.until = remains != nullptr ? remains->last() : shell.engine().last_sequence();
     keep_bell(shell, cursor, true);
 }
 

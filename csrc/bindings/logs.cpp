@@ -170,7 +170,7 @@ private:
         const auto is = [this](PyObject* type) { return failure_ && PyObject_IsInstance(failure_.ptr(), type) == 1; };
         if (is(not_appended_class)) return Appended::not_appended;
         if (is(conflict_class)) {
-            tell("the log of a manager is written by somebody else: the manager takes no changes any more");
+            tell_end("it is written by somebody else");
             return Appended::conflict;
         }
         return Appended::uncertain;
@@ -241,6 +241,22 @@ std::uint64_t append_to(const MemoryLog& log, std::uint64_t after, const py::obj
 }
 
 }  // namespace
+
+Durability to_durability(const py::object& word) {
+    if (word.equal(py::str("commit"))) return Durability::commit;
+    if (word.equal(py::str("batch"))) return Durability::batch;
+    throw py::value_error("durability must be 'commit' or 'batch', not " + std::string(py::repr(word)));
+}
+
+void GivenLog::tell_end(const char* why) noexcept {
+    if (std::exchange(is_end_told_, true)) return;
+    try {
+        log_error(py::make_tuple("a manager takes no changes any more, as its log does not: %s", why), failure());
+    } catch (...) {
+        restore_current_exception();
+        PyErr_WriteUnraisable(nullptr);
+    }
+}
 
 std::unique_ptr<GivenLog> GivenLog::of(py::object log) {
     // One that is derived from it may do something else.

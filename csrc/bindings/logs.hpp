@@ -40,6 +40,11 @@ private:
     std::vector<Bytes> groups_;
 };
 
+// When what changes a manager gets into its log: before it is carried out, or soon after.
+enum class Durability { commit, batch };
+// ValueError for any other word.
+[[nodiscard]] Durability to_durability(const py::object& word);
+
 // What a manager knows of the log that Python gave it. Its methods want the GIL, those of the gate's log do not.
 class GivenLog {
 public:
@@ -55,12 +60,17 @@ public:
     [[nodiscard]] virtual bool is_python() const noexcept { return false; }
     // What it raised last, while that is the reason for something.
     [[nodiscard]] virtual py::object failure() const { return {}; }
+    // Logs that it takes no changes any more, the first time.
+    void tell_end(const char* why) noexcept;
     virtual int traverse(visitproc, void*) const { return 0; }
     // Lets go of what is Python's. Pre: the gate is closed.
     virtual void forget() {}
 
 protected:
     GivenLog() = default;
+
+private:
+    bool is_end_told_ = false;
 };
 
 void bind_logs(py::module_& module);

@@ -20,13 +20,15 @@ using namespace grantwheel::bindings;
 
 std::unique_ptr<Shell> make_shell(const py::object& clock, const py::object& max_records, const py::object& max_strings,
                                   const py::object& event_capacity, const py::object& reserve, const py::object& log,
-                                  const py::bytes& hash_key) {
+                                  const py::bytes& hash_key, const py::object& durability) {
     // None is for followers, whose limits come with the log.
     for (const py::object& limit : {max_records, max_strings, event_capacity, reserve}) {
         if (limit.is_none()) throw py::type_error("a limit of a manager must be an int, not None");
     }
     const Limits limits = to_limits({max_records, max_strings, event_capacity, reserve});
-    return std::make_unique<Shell>(clock, limits, log.is_none() ? nullptr : GivenLog::of(log), to_hash_key(hash_key));
+    const Durability when = to_durability(durability);
+    return std::make_unique<Shell>(clock, limits, log.is_none() ? nullptr : GivenLog::of(log), when,
+                                   to_hash_key(hash_key));
 }
 
 // The classes and the words of the module are kept once per process: they belong to the interpreter that made them.
@@ -52,7 +54,8 @@ PYBIND11_MODULE(_core_of_main, module) {
         module, "Manager", "A manager of grants behind one lock. grantwheel.Manager is what users see.",
         see_through<Shell>);
     manager.def(py::init(&make_shell), py::arg("clock"), py::arg("max_records"), py::arg("max_strings"),
-                py::arg("event_capacity"), py::arg("reserve"), py::arg("log"), py::arg("hash_key"));
+                py::arg("event_capacity"), py::arg("reserve"), py::arg("log"), py::arg("hash_key"),
+                py::arg("durability") = "commit");
     bind_typed_calls(manager);
     bind_batches(manager);
     bind_documented_calls(manager);

@@ -97,6 +97,7 @@ py::object stats(Shell& shell) {
     Histogram advanced;
     Histogram delivered;
     Stats stats;
+    LogFigures log;
     const auto read_tally = [&] {
         missed = shell.tally().missed;
         advanced = shell.tally().advanced;
@@ -106,6 +107,7 @@ py::object stats(Shell& shell) {
         stats = shell.survey(Survey::What::stats)->stats();
         const auto locked = shell.lock();
         read_tally();
+        log = shell.log_figures();
     } else {
         shell.in_slices([&](Engine& engine, Instant now, auto&& end_some) {
             if (end_some(Shell::slice).more) return true;
@@ -114,7 +116,7 @@ py::object stats(Shell& shell) {
             return false;
         });
     }
-    return make_stats(stats, {shell.tally().refusals, missed, advanced, delivered});
+    return make_stats(stats, {shell.tally().refusals, missed, advanced, delivered, shell.has_log() ? &log : nullptr});
 }
 
 void validate(Shell& shell) {

@@ -1,7 +1,6 @@
 #include "bindings/shell.hpp"
 
 #include <algorithm>
-#include <array>
 #include <mutex>
 #include <optional>
 
@@ -16,8 +15,11 @@ constexpr std::uint64_t forget_ms = 1000;  // and when it is garbage
 
 }  // namespace
 
-Shell::Shell(py::object clock, const Limits& limits, std::unique_ptr<GivenLog> log, const HashKey& key)
+Shell::Shell(py::object clock, const Limits& limits, std::unique_ptr<GivenLog> log, Durability when, const HashKey& key)
     : key_(key), log_(std::move(log)), clock_(std::move(clock)), around_(std::make_unique<Around>()) {
+    if (when == Durability::batch && log_ == nullptr) {
+        throw py::value_error("durability 'batch' is about a log, and there is none");
+    }
     GateOptions options;
     options.observer = around_.get();
     if (log_ != nullptr) {
@@ -27,6 +29,7 @@ Shell::Shell(py::object clock, const Limits& limits, std::unique_ptr<GivenLog> l
         }
         options.log = &log_->log();
         options.own_thread = log_->is_python();
+        options.is_behind = when == Durability::batch;
     }
     gate_ = without_gil([&]() -> std::unique_ptr<Gate> {
         auto manager = Manager::create(limits, key);
@@ -38,7 +41,12 @@ Shell::Shell(py::object clock, const Limits& limits, std::unique_ptr<GivenLog> l
 // What another thread of the parent was changing during a fork is not fit to be destroyed in the child, and what wakes the
 // parent is not to be rung there. A log that does not return keeps what it will come back to.
 Shell::~Shell() {
-    if (gate_ == nullptr || (home_.is_here() && close_gate(close_ms))) return;
+    if (gate_ == nullptr) return;
+    if (home_.is_here() && close_gate(close_ms)) {
+        const std::uint64_t lost = is_closed_ ? 0 : count_lost();
+        if (lost != 0) log_->tell_end("a manager was dropped that had changes for it");
+        return;
+    }
     if (home_.is_here()) {
         without_gil([&] {
             const std::lock_guard lock(*gate_);
@@ -160,30 +168,6 @@ Mask Shell::carry_out(Session session, const Admission& admission, Clause* claus
     return mask_or_throw(result);
 }
 
-Mask Shell::carry_out_on_record(Session session, const Admission& admission, Clause* clause) {
-    Watcher* const watcher = clause == nullptr ? nullptr : clause->watcher();
-    const bool waits = may_wait(clause);
-    const auto stage = [&](const Manager&, Instant) {
-        if (clause != nullptr) clause->staged(admission.command.mask);
-        const Staged staged = gate_->stage(admission, watcher);
-        if (staged.status != Status::ok && watcher != nullptr) watcher->settled({staged.status, 0});
-        if (staged.status == Status::ok && !staged.is_answered() && !waits) gate_->abandon(staged.ticket);
-        return staged;
-    };
-    // A log that needs no waiting has it carried out at once.
-    const bool takes_long = !log_->is_python() && is_long(session.manager.engine(), admission.command);
-    const Staged staged = takes_long ? unlocked_by(std::move(session), stage) : stage(session.manager, session.now);
-    {
-        const Guard goes = std::move(session.lock);
-    }
-    if (staged.status != Status::ok) throw refusal(staged.status);
-    if (!staged.is_answered() && !waits) return admission.command.mask;
-    const Answer answer = staged.is_answered() ? staged.answer : await(staged.ticket);
-    settle_logged();
-    if (answer.status != Status::ok) throw refusal(answer.status);
-    return answer.mask;
-}
-
 // Time goes by while the hook is asked. So what the change is about is looked at once more when nothing can come in
 // between.
 Mask Shell::ask_and_carry_out(Admission& admission, Clause* clause) {
@@ -191,74 +175,6 @@ Mask Shell::ask_and_carry_out(Admission& admission, Clause* clause) {
     Session session = begin();
     if (!keep(admission, clause, session)) return 0;
     return carry_out(std::move(session), admission, clause);
-}
-
-// A log without Python is written by whoever waits for it, and at once.
-bool Shell::may_wait(const Clause* clause) const noexcept {
-    if (gate_->is_in_log()) return false;
-    return clause == nullptr || clause->waits() || !log_->is_python();
-}
-
-void Shell::wait(std::uint64_t group) {
-    constexpr std::uint64_t patience_ms = 50;  // for who waits for a signal handler
-    if (!log_->is_python() && gate_->wait(group, 0)) return;
-    for (int tries_at_the_end = 20;;) {
-        if (without_gil([&] { return gate_->wait(group, patience_ms); })) return;
-        if (as_python([] { return PyErr_CheckSignals(); }) != 0) throw py::error_already_set();
-        if (is_python_ending() && --tries_at_the_end == 0) {
-            throw Refusal(Status::not_connected, "Python is going down, and the log has not answered.");
-        }
-    }
-}
-
-Answer Shell::await(Ticket ticket, std::span<Result> rows) {
-    try {
-        wait(ticket.group);
-    } catch (...) {
-        abandon(ticket);
-        throw;
-    }
-    const Guard lock(*this);
-    Answer answer;
-    if (!gate_->take(ticket, answer, rows)) answer.status = Status::not_connected;
-    return answer;
-}
-
-void Shell::abandon(Ticket ticket) {
-    const Guard lock(*this);
-    gate_->abandon(ticket);
-}
-
-Refusal Shell::refusal(Status status) const {
-    return Refusal(status, {}, status == Status::transaction_failed ? log_->failure() : py::object());
-}
-
-bool Shell::settle(std::uint64_t timeout_ms) {
-    require_here();
-    if (log_ == nullptr || gate_->is_in_log()) return true;
-    return without_gil([&] { return gate_->flush(timeout_ms); });
-}
-
-std::optional<Staged> Shell::stage_advance(std::size_t budget) {
-    constexpr std::size_t most = 8 * slice;  // with one append: what ends them holds up others for some milliseconds
-    std::optional<Staged> staged;
-    Instant now = 0;
-    const auto has_more = [&](const Session& session) {
-        now = session.now;
-        const Looked found = gate_->look(slice);
-        check(found.status);
-        if (!found.is_due) return found.more;
-        staged = gate_->stage_advance(std::min(budget, most));
-        return false;
-    };
-    if (has_more(begin())) {
-        without_gil([&] {
-            do gate_->let_others();
-            while (has_more(go_on(now)));
-            return true;
-        });
-    }
-    return staged;
 }
 
 std::unique_ptr<Survey> Shell::survey(Survey::What what) {
@@ -278,26 +194,6 @@ std::unique_ptr<Survey> Shell::survey(Survey::What what) {
         return step.more;
     });
     return made;
-}
-
-std::size_t Shell::advance_on_record(std::size_t budget) {
-    std::size_t ended = 0;
-    while (budget > 0) {
-        const std::optional<Staged> staged = stage_advance(budget);
-        if (!staged) break;
-        if (staged->status != Status::ok) throw refusal(staged->status);
-        if (gate_->is_in_log()) {
-            abandon(staged->ticket);
-            break;
-        }
-        const Answer answer = await(staged->ticket);
-        settle_logged();
-        if (answer.status != Status::ok) throw refusal(answer.status);
-        ended += answer.ended;
-        budget -= std::min(budget, answer.records);
-        if (!answer.more) break;
-    }
-    return ended;
 }
 
 bool Shell::has_agreed(const Command& command, Clause* clause) {
@@ -343,18 +239,6 @@ void Shell::settle(const py::object& quota, const Ended& ended) {
     finish_postponed();
 }
 
-void Shell::settle_logged() {
-    if (!quota_) return;
-    Ended ended;
-    std::array<std::uint32_t, 256> part;
-    for (std::size_t count = part.size(); count == part.size();) {
-        const Guard lock(*this);
-        count = gate_->take_cpu_ended(part);
-        ended.insert(ended.end(), part.begin(), part.begin() + static_cast<std::ptrdiff_t>(count));
-    }
-    settle(ended);
-}
-
 void Shell::set_policy(std::unique_ptr<Policy> policy, py::object quota) {
     policy->set_quota(!quota.is_none());
     check(lock().manager.set_policy(std::move(policy)));
@@ -364,12 +248,13 @@ void Shell::set_policy(std::unique_ptr<Policy> policy, py::object quota) {
 void Shell::close() {
     require_here();
     const bool is_settled = close_gate(close_ms);
+    const std::uint64_t lost = is_settled && !is_closed_ ? count_lost() : 0;
     std::unique_ptr<Manager> closed;
     {
         const Guard lock(*this);
         if (!is_closed_) {
-            const Engine& engine = gate_->manager()->engine();
-            remains_ = std::make_unique<Remains>(engine, readers_->least_after(engine.last_sequence()));
+            const std::uint64_t last = gate_->settled_sequence();
+            remains_ = std::make_unique<Remains>(engine(), readers_->least_after(last), last);
             is_closed_ = true;
             around_->end();
             readers_->ring_all();
@@ -380,13 +265,19 @@ void Shell::close() {
         closed.reset();
         return true;
     });
+    const py::object failure = lost == 0 ? py::object() : log_->failure();
     forget();
-    if (is_settled) return;
-    log_warning(py::make_tuple("a manager was closed though its log has not answered for all that was staged"));
+    if (!is_settled) {
+        log_warning(py::make_tuple("a manager was closed though its log has not answered for all that was staged"));
+    } else if (lost != 0) {
+        throw Refusal(Status::transaction_failed,
+                      "The manager is closed, and its log has not taken the last " + std::to_string(lost) + " changes.",
+                      failure);
+    }
 }
 
 Waker& Shell::waker() {
-    if (!around_->waker) around_->waker = std::make_unique<Waker>(open().engine());
+    if (!around_->waker) around_->waker = std::make_unique<Waker>(open().engine(), gate_->settled_sequence());
     return *around_->waker;
 }
 

@@ -4,7 +4,7 @@
 //          first. What may take long is done without the GIL, and as far as it can be cut, in slices that let others have
 //          the lock in between.
 // Log      What changes the manager is staged, and waited for without lock and GIL; a signal that raises ends the waiting
-//          and nothing else. What a finaliser changes, or whoever is called by the log, is not waited for.
+//          and nothing else. Not waited for is what a finaliser changes, or whom the log calls, or a log that is behind.
 // Hook     Asked before a change is carried out or staged, and told of ended CPU afterwards, without any lock. It may call
 //          the manager.
 // Waker    Made when somebody is first to be woken. Hears of every call before its lock is let go, and of every group.
@@ -74,7 +74,7 @@ public:
     };
 
     // Refusal when memory is not to be had. `log` is null for none.
-    Shell(py::object clock, const Limits& limits, std::unique_ptr<GivenLog> log, const HashKey& key);
+    Shell(py::object clock, const Limits& limits, std::unique_ptr<GivenLog> log, Durability when, const HashKey& key);
     ~Shell();
 
     // Takes the lock. Refusal when closed. For what has nothing to do with time.
@@ -143,14 +143,22 @@ public:
     // `quota` may be None.
     void set_policy(std::unique_ptr<Policy> policy, py::object quota);
     // Settles what is staged, within some seconds, and gives the memory back, but for the events that somebody has still to
-    // read. Every later call is refused as not connected, but for this one and for reading those events.
+    // read. Every later call is refused as not connected, but for this one and for reading those events. Refusal in the end
+    // when the log has not taken what was changed.
     void close();
     // Waits until all that is staged now has settled, that long at most, without looking at signals. Returns whether it has.
     [[nodiscard]] bool settle(std::uint64_t timeout_ms);
+    // Waits until all that has been changed is in the log. False when the time is up; Refusal when the log has failed.
+    [[nodiscard]] bool flush(std::uint64_t timeout_ms);
+    // Whether what is changed gets into the log only afterwards, and whether the log takes no changes any more.
+    [[nodiscard]] bool is_behind() const noexcept { return gate_->is_behind(); }
+    [[nodiscard]] bool has_lost_log();
     // Under the lock: what a closed manager has left; null while it is open.
     [[nodiscard]] const Remains* remains() const noexcept { return remains_.get(); }
-    // Under the lock. Pre: it is not closed.
+    // Under the lock. Pre: it is not closed; for the last one, has_log().
     [[nodiscard]] const Engine& engine() const noexcept { return gate_->manager()->engine(); }
+    [[nodiscard]] std::uint64_t settled_sequence() const noexcept { return gate_->settled_sequence(); }
+    [[nodiscard]] LogFigures log_figures() const noexcept { return gate_->log_figures(); }
     [[nodiscard]] const std::shared_ptr<Readers>& readers() const noexcept { return readers_; }
 
     // Under the lock: what wakes those who wait for this manager.
@@ -211,8 +219,8 @@ private:
     [[nodiscard]] Mask ask_and_carry_out(Admission& admission, Clause* clause);
     void carry_out(Batch& batch);
     void finish(const Staged& staged, std::span<Result> results);
-    // Looks for what is due, and has the log end some of it; nothing when nothing is.
-    [[nodiscard]] std::optional<Staged> stage_advance(std::size_t budget);
+    // Looks for what is due, and has the log end some of it, at `now`; nothing when nothing is.
+    [[nodiscard]] std::optional<Staged> stage_advance(std::size_t budget, Instant& now);
     // Leaves the types to an admission that its clause does. False when there are none.
     [[nodiscard]] static bool keep(Admission& admission, Clause* clause, const Session& session);
 
@@ -224,8 +232,9 @@ private:
     // Waits for a ticket, and takes what has become of it. If the waiting is cut off it settles all the same.
     [[nodiscard]] Answer await(Ticket ticket, std::span<Result> rows = {});
     void abandon(Ticket ticket);
-    // What a status of the gate is raised as: with what the log has raised, if that is the reason.
-    [[nodiscard]] Refusal refusal(Status status) const;
+    // What a status of the gate is raised as: with what the log has raised, if that is the reason. The end of a log is logged.
+    [[nodiscard]] Refusal refusal(Status status);
+    [[nodiscard]] std::uint64_t count_lost();  // changes of the closed gate that its log has not taken
 
     // Does the work, and then what was put off meanwhile because of it, however it ends.
     template <typename Work>
@@ -287,7 +296,7 @@ inline Shell::Guard::~Guard() {
     if (shell_ == nullptr) return;
     Gate& gate = *shell_->gate_;
     if (shell_->around_->waker && gate.manager() != nullptr) {
-        shell_->around_->executed(gate.manager()->engine(), gate.latest());
+        shell_->around_->executed(gate.manager()->engine(), gate.latest(), gate.settled_sequence());
     }
     gate.unlock();
 }

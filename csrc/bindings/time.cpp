@@ -49,6 +49,18 @@ py::object next_deadline(Shell& shell) {
 // Whether what is staged has settled, within so many ms.
 bool settle(Shell& shell, std::uint64_t timeout_ms) { return shell.settle(timeout_ms); }
 
+// Whether all is in the log, within so many ms; None: however long it takes.
+bool flush(Shell& shell, const py::object& timeout_ms) {
+    if (timeout_ms.is_none()) return shell.flush(Gate::forever);
+    const std::int64_t most = to_int64(timeout_ms.ptr(), "timeout_ms");
+    if (most < 0) throw py::value_error("timeout_ms must not be below 0");
+    return shell.flush(static_cast<std::uint64_t>(most));
+}
+
+// Whether the log takes no changes any more.
+bool has_lost_log(Shell& shell) { return shell.has_lost_log(); }
+bool is_behind(const Shell& shell) { return shell.is_behind(); }
+
 py::object wake_at(Shell& shell) { return instant_or_none(shell.lock().manager.engine().wake_at()); }
 
 int alarm_descriptor(Shell& shell) {
@@ -71,7 +83,22 @@ void bind_time(ManagerClass& bound, py::module_& module) {
                "Return a descriptor that is readable when that of the alarm or of the cursor is.");
     module.def("settle", &settle, py::arg("manager"), py::arg("timeout_ms"), py::pos_only(),
                "Wait until the log has answered for all that is staged now; return whether it has.");
+    module.def("has_lost_log", &has_lost_log, py::arg("manager"), py::pos_only(),
+               "Return whether the log of the manager takes no changes any more.");
+    module.def("is_behind", &is_behind, py::arg("manager"), py::pos_only(),
+               "Return whether what is changed gets into the log only afterwards: with durability 'batch'.");
     bound
+        .def("flush", counting<&flush>, py::arg("timeout_ms") = py::none(),
+             "Wait until all that has been changed so far is in the log. Without a log it returns at once.\n\n"
+             "With durability 'batch' it is appended at once. With 'commit' each change waits by itself; this waits\n"
+             "for those of other threads.\n\n"
+             "Parameters\n----------\ntimeout_ms : int\n    Wait so long at most. Default: as long as it takes.\n\n"
+             "Returns\n-------\nbool\n    Whether it is; False when the time was up.\n\n"
+             "Raises\n------\nBusinessError\n"
+             "    9800003: the log has failed meanwhile, and is tried again; or it takes nothing any more.\n"
+             "    9800004: closed.\n"
+             "ValueError\n    timeout_ms is below 0.\n"
+             "RuntimeError\n    It is called by the log.")
         .def(
             "advance", &advance, py::arg("budget") = py::none(),
             "End every grant whose deadline has come, and say so in events.\n\n"

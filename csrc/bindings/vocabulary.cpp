@@ -35,6 +35,8 @@ void use_vocabulary(const py::object& types, const py::object& caller) {
     words->Holders = types.attr("Holders");
     words->Stats = types.attr("Stats");
     words->LatenessCounts = types.attr("LatenessCounts");
+    words->LogStats = types.attr("LogStats");
+    words->AppendTimes = types.attr("AppendTimes");
     words->EfficiencyResourcesInfo = types.attr("EfficiencyResourcesInfo");
     words->Caller = caller.attr("Caller");
     words->owner_kinds[0] = types.attr("OwnerKind")("app");

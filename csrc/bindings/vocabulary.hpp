@@ -17,7 +17,8 @@ namespace py = pybind11;
 
 struct Vocabulary {
     // Named tuples.
-    py::object Event, EventColumns, Grant, Record, RecordInfo, Infos, Holders, Stats, LatenessCounts;
+    py::object Event, EventColumns, Grant, Record, RecordInfo, Infos, Holders, Stats, LatenessCounts, LogStats,
+        AppendTimes;
     py::object EfficiencyResourcesInfo;
     // What callers hand in, besides the request.
     py::object Caller;

@@ -20,8 +20,10 @@ Gate::Parts::Parts(Gate& made_for, const GateOptions& options, const HashKey& ke
       log(*options.log),
       observer(options.observer),
       max_group_bytes(options.max_group_bytes),
-      has_thread(options.own_thread && !options.log->is_immediate()),
       is_immediate(options.log->is_immediate()),
+      is_behind(options.is_behind && !is_immediate),
+      has_thread((options.own_thread && !is_immediate) || is_behind),
+      max_delay(std::chrono::milliseconds(options.max_delay_ms)),
       position(options.position),
       marks(key) {}
 
@@ -36,6 +38,7 @@ std::unique_ptr<Gate> Gate::create(std::unique_ptr<Manager>&& manager, const Gat
         if (gate->parts_ == nullptr || !gate->parts_->start()) return nullptr;
     }
     gate->latest_ = manager->engine().now();
+    if (gate->parts_ != nullptr) gate->parts_->settled_sequence = manager->engine().last_sequence();
     gate->manager_ = std::move(manager);
     return gate;
 }
@@ -101,12 +104,13 @@ void Gate::Parts::advance(std::uint64_t budget, Answer& total) noexcept {
             }
         }
         if (!look.is_due) return;
-        const Staged staged = gate.stage_advance(std::min(left, is_immediate ? slice : advance_slice));
+        const Staged staged = gate.stage_advance(std::min(left, gate.answers_at_once() ? slice : advance_slice));
         total.status = staged.status;
         if (staged.status != Status::ok) return;
-        const Answer answer = gate.await_locked(staged.ticket);
+        const Answer answer = staged.is_answered() ? staged.answer : gate.await_locked(staged.ticket);
         left -= std::min<std::uint64_t>(left, answer.records);
         total.status = answer.status;
+        total.due = std::min(total.due, answer.due);
         total.ended += answer.ended;
         total.records += answer.records;
         total.more = answer.more;

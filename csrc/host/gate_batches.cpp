@@ -40,17 +40,22 @@ bool Gate::Parts::add_row(ManyRows& many, const Admission& row, bool is_apply) n
 // Stages the batch as one op, if any row is in it.
 Staged Gate::Parts::stage_batch(std::unique_ptr<ManyRows> many, bool is_apply) noexcept {
     const std::size_t size = batch->count() == 0 ? 0 : batch->size();
-    if (!make_room(size, 0)) return {Status::out_of_memory};
+    if (!make_room(size, 0) || (is_behind && !reserve(many->needs))) return {Status::out_of_memory};
     const std::uint32_t place = add(Entry::Kind::many, nullptr);
     if (place == no_entry) return {Status::out_of_memory};
     if (size != 0) {
         many->bytes_at = open.bytes.size();
         const std::size_t written = batch->write({open.bytes.data() + many->bytes_at, size});
-        open.bytes.set_size(many->bytes_at + written);
-        mark_many(open.content().subspan(many->bytes_at));
-        if (is_apply) open.needs.add(many->needs);
+        open.add_op(written);
+        if (is_behind) {
+            came(written);
+        } else {
+            mark_many(open.content().subspan(many->bytes_at));
+            if (is_apply) open.needs.add(many->needs);
+        }
     }
     entries[place].rows = many.release();
+    if (is_behind) execute_many(entries[place], open.content());
     return staged(place);
 }
 

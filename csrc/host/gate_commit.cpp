@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <bit>
 #include <utility>
 
 #include <sys/eventfd.h>
@@ -16,23 +17,7 @@ constexpr std::size_t slice = 1024;
 // Less is not worth waiting for.
 constexpr auto shortest_patience = std::chrono::microseconds(20);
 
-// How long to wait before the log is asked again where it stands.
-constexpr std::uint64_t first_pause_ms = 1;
-constexpr std::uint64_t longest_pause_ms = 1000;
-
 }  // namespace
-
-// Does something without the lock. It is marked on whose thread, who would wait for itself.
-template <typename Work>
-auto Gate::Parts::unlocked(Work&& work) noexcept {
-    if (is_immediate) return work();
-    in_log.store(std::this_thread::get_id(), std::memory_order_relaxed);
-    gate.mutex_.unlock();
-    const auto answer = work();
-    gate.mutex_.lock();
-    in_log.store(std::thread::id(), std::memory_order_relaxed);
-    return answer;
-}
 
 void Gate::Parts::commit() noexcept {
     is_leading = true;
@@ -67,21 +52,43 @@ void Gate::Parts::gather() noexcept {
 Status Gate::Parts::append(Group& group) noexcept {
     if (group.bytes.size() == 0) return Status::ok;
     if (state == State::broken) return Status::transaction_failed;
-    if (!reserve(group)) return Status::out_of_memory;
+    if (!reserve(group.needs)) return Status::out_of_memory;
     const Time began = is_immediate ? Time() : std::chrono::steady_clock::now();
     const Appended appended = unlocked([&] { return log.append(position, group.content()); });
     append_time = is_immediate ? Time::duration() : std::chrono::steady_clock::now() - began;
     expected = group.count + open.count;
-    switch (appended) {
-        case Appended::appended: ++position; return Status::ok;
-        case Appended::not_appended: return Status::transaction_failed;
-        case Appended::uncertain:
-            if (!is_immediate) return resolve();
-            break;
-        case Appended::conflict: break;
+    Status status = Status::transaction_failed;
+    if (appended == Appended::appended) {
+        ++position;
+        status = Status::ok;
+    } else if (appended == Appended::uncertain && !is_immediate) {
+        status = resolve();
+    } else if (appended != Appended::not_appended) {
+        state = State::broken;
     }
-    state = State::broken;
-    return Status::transaction_failed;
+    if (status == Status::ok) {
+        note_appended(group, append_time);
+    } else {
+        ++counted.failures;
+    }
+    return status;
+}
+
+void Gate::Parts::note_appended(const Group& group, Time::duration took) noexcept {
+    const std::size_t size = group.bytes.size();
+    ++counted.groups;
+    counted.ops += group.ops;
+    counted.bytes += size;
+    counted.largest_bytes = std::max<std::uint64_t>(counted.largest_bytes, size);
+    if (is_immediate) return;
+    counted.note_append(
+        static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::microseconds>(took).count()));
+}
+
+void LogFigures::note_append(std::uint64_t us) noexcept {
+    append_us += us;
+    most_us = std::max(most_us, us);
+    ++append_counts[std::min<std::size_t>(static_cast<std::size_t>(std::bit_width(us >> 6)), steps - 1)];
 }
 
 // Asks the log where it stands until it says so, or nobody waits for it any longer.
@@ -106,19 +113,19 @@ Status Gate::Parts::resolve() noexcept {
 }
 
 // What is in the log must not fail for want of memory. Some more is taken than is needed, so that most groups find theirs.
-bool Gate::Parts::reserve(const Group& group) noexcept {
+bool Gate::Parts::reserve(const Needs& needs) noexcept {
     Engine& engine = gate.manager_->engine();
-    const std::size_t ended = engine.most_owners(rules.levelled) + group.needs.apps;
+    const std::size_t ended = engine.most_owners(rules.levelled) + needs.apps;
     if (!cpu_ended.reserve(cpu_ended.size() + ended)) return false;
-    if (!spare.covers(group.needs)) {
+    if (!spare.covers(needs)) {
         constexpr std::size_t ahead = 256;
-        Needs wanted = group.needs;
+        Needs wanted = needs;
         wanted.add({.apps = ahead, .types = spare.types, .texts = 2 * ahead, .text_bytes = 32 * ahead});
         if (wanted.processes != 0) wanted.processes += ahead;
         if (!engine.reserve(wanted)) return false;
         spare = wanted;
     }
-    spare.take(group.needs);
+    spare.take(needs);
     return true;
 }
 
@@ -137,7 +144,7 @@ void Gate::Parts::execute(std::uint32_t place) noexcept {
     switch (entry.kind) {
         case Entry::Kind::wait: break;
         case Entry::Kind::advance: execute_advance(place); break;
-        case Entry::Kind::many: execute_many(entry); break;
+        case Entry::Kind::many: execute_many(entry, flying.content()); break;
         case Entry::Kind::command: execute_command(entry); break;
     }
 }
@@ -159,14 +166,14 @@ Answer Gate::Parts::execute(const Command& command, Instant now, Watcher* watche
 }
 
 // The rows of the op are those that were not refused before.
-void Gate::Parts::execute_many(Entry& entry) noexcept {
+void Gate::Parts::execute_many(Entry& entry, std::span<const std::byte> group) noexcept {
     if (entry.rows->bytes_at == ManyRows::no_op) return;
     Result* next = entry.rows->results.begin();
     const auto answer_next = [&](std::size_t, Result result) {
         while (next->status != Status::ok) ++next;
         *next++ = executed(result);
     };
-    const BatchRows rows = written_rows(flying.content().subspan(entry.rows->bytes_at));
+    const BatchRows rows = written_rows(group.subspan(entry.rows->bytes_at));
     static_cast<void>(grantwheel::execute_many(gate.manager_->engine(), rows, entry.now, answer_next));
 }
 
@@ -184,21 +191,31 @@ void Gate::Parts::execute_advance(std::uint32_t place) noexcept {
     const Instant now = entries[place].now;
     Answer answer;
     for (std::uint64_t left = entries[place].records;;) {
-        const AdvanceResult result = gate.manager_->engine().end(now, std::min<std::uint64_t>(left, slice));
-        static_cast<void>(executed({}));
+        const AdvanceResult result = end_some(answer, now, std::min<std::uint64_t>(left, slice));
         left -= result.records;
-        answer.ended += result.ended;
-        answer.records += result.records;
-        answer.more = result.more;
         if (!result.more || left == 0) break;
         if (!is_immediate) breathe();
     }
     entries[place].answer = answer;
 }
 
+// The time of the first event is the earliest of the deadlines.
+AdvanceResult Gate::Parts::end_some(Answer& answer, Instant now, std::uint64_t records) noexcept {
+    Engine& engine = gate.manager_->engine();
+    const std::uint64_t before = engine.last_sequence();
+    const AdvanceResult result = engine.end(now, records);
+    static_cast<void>(executed({}));
+    Event first;
+    if (answer.ended == 0 && result.ended > 0 && engine.read(before, {&first, 1}).count > 0) answer.due = first.time;
+    answer.ended += result.ended;
+    answer.records += result.records;
+    answer.more = result.more;
+    return result;
+}
+
 // Lets others have the lock in the middle of a group. What they read is what comes before the op that is next.
 void Gate::Parts::breathe() noexcept {
-    if (observer != nullptr) observer->executed(gate.manager_->engine(), gate.latest_);
+    tell();
     gate.mutex_.unlock();
     gate.mutex_.let_others();
     gate.mutex_.lock();
@@ -230,7 +247,7 @@ void Gate::Parts::settle(Group& group) noexcept {
         place = next;
     }
     group.clear();
-    if (observer != nullptr) observer->executed(gate.manager_->engine(), gate.latest_);
+    tell();
     if (!bell.is_open() || std::exchange(is_rung, true)) return;
     static_cast<void>(::eventfd_write(bell.number(), 1));
 }

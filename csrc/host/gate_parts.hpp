@@ -17,8 +17,7 @@ namespace grantwheel {
 
 struct Gate::Parts {
     using Time = PoliteMutex::Time;
-    // Whether the log takes changes; not while it does not say where it stands, and never again once it is somebody else's.
-    enum class State : std::uint8_t { open, uncertain, broken };
+    using State = LogState;
 
     Parts(Gate& made_for, const GateOptions& options, const HashKey& key) noexcept;
 
@@ -27,8 +26,10 @@ struct Gate::Parts {
     Log& log;
     GateObserver* const observer;
     const std::size_t max_group_bytes;
-    const bool has_thread;
     const bool is_immediate;
+    const bool is_behind;
+    const bool has_thread;
+    const Time::duration max_delay;
 
     // Under the lock of the gate; `flying.bytes` and `position` are with whoever leads:
     State state = State::open;
@@ -40,7 +41,7 @@ struct Gate::Parts {
     std::size_t expected = 0;      // so many as were there lately,
     Time::duration append_time{};  // for a fraction of what the last append took
     std::uint64_t position;
-    std::uint64_t settled = 0;                // the last group all of which is answered
+    std::uint64_t settled = 0;  // the last group all of which is answered, or appended if that comes later
     std::uint64_t refused_from = UINT64_MAX;  // and those from here on, which were never given to the log
     Group flying;                             // being committed, while somebody leads
     Group open;
@@ -50,8 +51,15 @@ struct Gate::Parts {
     Needs spare{};                       // memory that the engine has taken and no op has needed yet
     std::unique_ptr<BatchWriter> batch;  // null until it is needed
     Descriptor bell;
-    std::condition_variable changed;  // something has settled, or the state is another
-    std::condition_variable filled;   // the open group is not empty any more, or has as many as are expected
+    LogFigures counted{};  // as far as it is counted
+    // Where the log is behind:
+    std::uint64_t settled_sequence = 0;  // the last event that what is in the log has caused
+    std::uint64_t flying_sequence = 0;   // and that what is being appended has
+    Time open_since{};                   // when the first op of the open group came
+    std::uint64_t hurried = 0;           // groups up to this one are not waited for to fill,
+    bool tries_again = false;            // and what has failed is tried again at once
+    std::condition_variable changed;     // something has settled, or the state is another
+    std::condition_variable filled;      // the open group is not empty any more, or is to be waited for no longer
 
     // Anybody's:
     std::atomic<std::thread::id> in_log{};
@@ -73,11 +81,18 @@ struct Gate::Parts {
     [[nodiscard]] Staged stage_batch(std::unique_ptr<ManyRows> many, bool is_apply) noexcept;
     void mark_many(std::span<const std::byte> op) noexcept;
     [[nodiscard]] Staged carry_out(const Command& command, Watcher* watcher) noexcept;
+    // What comes after an op that was executed at once.
+    void tell() noexcept {
+        if (observer != nullptr) observer->executed(gate.manager_->engine(), gate.latest_, gate.last_settled());
+    }
 
     // Waiting (gate_waiting.cpp). Under the lock.
-    [[nodiscard]] std::uint64_t last_group() const noexcept { return open.is_empty() ? open.number - 1 : open.number; }
+    [[nodiscard]] std::uint64_t last_group() const noexcept {
+        const bool is_empty = is_behind ? open.bytes.size() == 0 : open.is_empty();
+        return is_empty ? open.number - 1 : open.number;
+    }
     [[nodiscard]] bool has_settled(std::uint64_t group) const noexcept {
-        return settled >= group || group >= refused_from;
+        return settled >= group || group >= refused_from || is_behind;
     }
     [[nodiscard]] bool is_in_log() const noexcept {
         return in_log.load(std::memory_order_relaxed) == std::this_thread::get_id();
@@ -85,6 +100,20 @@ struct Gate::Parts {
     bool wait_until(std::uint64_t group, Time until) noexcept;
     void give_up() noexcept;
     void run() noexcept;
+
+    // A log that is behind (gate_behind.cpp). Under the lock, which those let go of meanwhile that call the log or wait.
+    void came(std::size_t bytes) noexcept;
+    void hurry(std::uint64_t group) noexcept;
+    void follow() noexcept;
+    void let_fill() noexcept;
+    void catch_up() noexcept;
+    [[nodiscard]] bool try_append() noexcept;
+    [[nodiscard]] bool ask() noexcept;
+    void pause(std::uint64_t pause_ms) noexcept;
+    [[nodiscard]] bool is_over() const noexcept { return !is_leading && (open.bytes.size() == 0 || is_broken()); }
+    [[nodiscard]] bool is_broken() const noexcept { return state == State::broken; }
+    [[nodiscard]] bool finish_behind(Time until) noexcept;
+    [[nodiscard]] Flushed wait_for(const Flush& flush, Time until) noexcept;
 
     // Ends what is due, under the lock, which it lets go of meanwhile (gate.cpp).
     void advance(std::uint64_t budget, Answer& total) noexcept;
@@ -95,13 +124,15 @@ struct Gate::Parts {
     void gather() noexcept;
     [[nodiscard]] Status append(Group& group) noexcept;
     [[nodiscard]] Status resolve() noexcept;
-    [[nodiscard]] bool reserve(const Group& group) noexcept;
+    void note_appended(const Group& group, Time::duration took) noexcept;
+    [[nodiscard]] bool reserve(const Needs& needs) noexcept;
     void execute() noexcept;
     void execute(std::uint32_t place) noexcept;
     void execute_command(Entry& entry) noexcept;
     [[nodiscard]] Answer execute(const Command& command, Instant now, Watcher* watcher) noexcept;
-    void execute_many(Entry& entry) noexcept;
+    void execute_many(Entry& entry, std::span<const std::byte> group) noexcept;
     void execute_advance(std::uint32_t place) noexcept;
+    [[nodiscard]] AdvanceResult end_some(Answer& answer, Instant now, std::uint64_t records) noexcept;
     void breathe() noexcept;
     [[nodiscard]] Result executed(Result result) noexcept;
     static void answer(Entry& entry, Status status) noexcept;
@@ -110,6 +141,24 @@ struct Gate::Parts {
     template <typename Work>
     auto unlocked(Work&& work) noexcept;
 };
+
+// Does something without the lock. It is marked on whose thread, who would wait for itself.
+template <typename Work>
+auto Gate::Parts::unlocked(Work&& work) noexcept {
+    if (is_immediate) return work();
+    in_log.store(std::this_thread::get_id(), std::memory_order_relaxed);
+    gate.mutex_.unlock();
+    const auto answer = work();
+    gate.mutex_.lock();
+    in_log.store(std::thread::id(), std::memory_order_relaxed);
+    return answer;
+}
+
+// So long who gives up waits for whoever asks the log where it stands.
+inline constexpr std::uint64_t last_wait_ms = 100;
+// How long to wait before the log is asked again.
+inline constexpr std::uint64_t first_pause_ms = 1;
+inline constexpr std::uint64_t longest_pause_ms = 1000;
 
 // An instant of the steady clock so many milliseconds from now, or never.
 [[nodiscard]] PoliteMutex::Time time_after(std::uint64_t timeout_ms) noexcept;

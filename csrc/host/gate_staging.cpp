@@ -32,7 +32,8 @@ Status Gate::Parts::check_open() const noexcept {
 
 // Room in the open group, and for all that comes with an op.
 bool Gate::Parts::make_room(std::size_t bytes, std::size_t text) noexcept {
-    return open.bytes.size() + bytes <= max_group_bytes && open.bytes.reserve(open.bytes.size() + bytes) &&
+    const std::size_t waiting = open.bytes.size() + (is_behind ? flying.bytes.size() : 0);
+    return waiting + bytes <= max_group_bytes && open.bytes.reserve(open.bytes.size() + bytes) &&
            open.texts.reserve(open.texts.size() + text);
 }
 
@@ -54,7 +55,7 @@ std::uint32_t Gate::Parts::add(Entry::Kind kind, Watcher* watcher) noexcept {
 std::size_t Gate::Parts::write(const Command& command) noexcept {
     const std::size_t at = open.bytes.size();
     const std::size_t size = encode(command, gate.latest_, {open.bytes.data() + at, open.bytes.capacity() - at});
-    open.bytes.set_size(at + size);
+    open.add_op(size);
     return size;
 }
 
@@ -81,6 +82,10 @@ void Gate::Parts::mark_process(std::uint32_t pid, const std::uint32_t* uid) noex
 }
 
 Staged Gate::Parts::staged(std::uint32_t place) noexcept {
+    if (is_behind) {
+        tell();
+        return {Status::ok, {open.number, place}};
+    }
     const bool was_empty = open.is_empty();
     open.add(place, entries);
     if ((was_empty && has_thread) || (gathers && open.count == expected)) filled.notify_one();
@@ -89,15 +94,23 @@ Staged Gate::Parts::staged(std::uint32_t place) noexcept {
     return {Status::ok, ticket};
 }
 
-// Where the log is immediate nothing is ever waiting, and the command can be executed as it came.
+// Where the log is immediate or behind nothing is ever waiting, and the command can be executed as it came.
 Staged Gate::Parts::carry_out(const Command& command, Watcher* watcher) noexcept {
-    static_cast<void>(write(command));
-    open.needs.add(command);
-    Staged staged{.status = append(open)};
-    open.clear();
+    Staged staged;
+    if (is_behind) {
+        Needs needs;
+        needs.add(command);
+        if (!reserve(needs)) return {Status::out_of_memory};
+        came(write(command));
+    } else {
+        static_cast<void>(write(command));
+        open.needs.add(command);
+        staged.status = append(open);
+        open.clear();
+    }
     if (staged.status != Status::ok) return staged;
     staged.answer = execute(command, gate.latest_, watcher);
-    if (observer != nullptr) observer->executed(gate.manager_->engine(), gate.latest_);
+    tell();
     return staged;
 }
 
@@ -107,7 +120,7 @@ Staged Gate::stage(const Admission& admission, Watcher* watcher) noexcept {
     const Command& command = admission.command;
     const std::size_t text = command.bundle.size() + command.reason.size();
     if (!parts_->make_room(max_op_bytes - 2 * max_text_bytes + text, text)) return {Status::out_of_memory};
-    if (parts_->is_immediate) return parts_->carry_out(command, watcher);
+    if (answers_at_once()) return parts_->carry_out(command, watcher);
     const std::uint32_t place = parts_->add(Entry::Kind::command, watcher);
     if (place == no_entry) return {Status::out_of_memory};
     static_cast<void>(parts_->write(command));
@@ -124,18 +137,32 @@ Staged Gate::stage(const Admission& admission, Watcher* watcher) noexcept {
 Staged Gate::stage_advance(std::uint64_t records) noexcept {
     if (const Status status = parts_->check_open(); status != Status::ok) return {status};
     if (!parts_->make_room(max_op_bytes - 2 * max_text_bytes, 0)) return {Status::out_of_memory};
+    const std::uint64_t most = std::max<std::uint64_t>(records, 1);
+    const auto write = [&] {
+        Group& open = parts_->open;
+        const std::size_t at = open.bytes.size();
+        const std::size_t size = encode_advance(most, latest_, {open.bytes.data() + at, open.bytes.capacity() - at});
+        open.add_op(size);
+        return size;
+    };
+    if (parts_->is_behind) {
+        Staged staged;
+        if (!parts_->reserve({})) return {Status::out_of_memory};
+        parts_->came(write());
+        static_cast<void>(parts_->end_some(staged.answer, latest_, most));
+        parts_->tell();
+        return staged;
+    }
     const std::uint32_t place = parts_->add(Entry::Kind::advance, nullptr);
     if (place == no_entry) return {Status::out_of_memory};
-    Group& open = parts_->open;
-    const std::size_t at = open.bytes.size();
-    parts_->entries[place].records = std::max<std::uint64_t>(records, 1);
-    const std::uint64_t most = parts_->entries[place].records;
-    open.bytes.set_size(at + encode_advance(most, latest_, {open.bytes.data() + at, open.bytes.capacity() - at}));
+    parts_->entries[place].records = most;
+    static_cast<void>(write());
     return parts_->staged(place);
 }
 
 Staged Gate::stage_wait() noexcept {
     if (closed_) return {Status::not_connected};
+    if (parts_->is_behind) return {};
     const std::uint32_t place = parts_->add(Entry::Kind::wait, nullptr);
     if (place == no_entry) return {Status::out_of_memory};
     return parts_->staged(place);

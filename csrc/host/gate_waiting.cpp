@@ -5,13 +5,6 @@
 
 namespace grantwheel {
 
-namespace {
-
-// So long who gives up waits for whoever asks the log where it stands.
-constexpr std::uint64_t last_wait_ms = 100;
-
-}  // namespace
-
 PoliteMutex::Time time_after(std::uint64_t timeout_ms) noexcept {
     constexpr std::uint64_t century_ms = std::uint64_t{1} << 42;
     if (timeout_ms >= century_ms) return PoliteMutex::Time::max();
@@ -45,6 +38,7 @@ void Gate::Parts::give_up() noexcept {
 }
 
 void Gate::Parts::run() noexcept {
+    if (is_behind) return follow();
     gate.mutex_.lock();
     for (;;) {
         if (!open.is_empty()) {
@@ -117,11 +111,26 @@ void Gate::abandon(Ticket ticket) noexcept {
     }
 }
 
+Flush Gate::begin_flush() noexcept {
+    if (parts_ == nullptr) return {};
+    const std::uint64_t group = parts_->last_group();
+    if (parts_->is_behind) parts_->hurry(group);
+    return {group, parts_->counted.failures};
+}
+
+Flushed Gate::finish(const Flush& flush, std::uint64_t timeout_ms) noexcept {
+    if (parts_ == nullptr) return Flushed::all;
+    mutex_.lock();
+    const Flushed flushed = parts_->wait_for(flush, time_after(timeout_ms));
+    mutex_.unlock();
+    return flushed;
+}
+
 bool Gate::flush(std::uint64_t timeout_ms) noexcept {
     mutex_.lock();
-    const bool is_settled = wait_locked(last_group(), timeout_ms);
+    const Flush begun = begin_flush();
     mutex_.unlock();
-    return is_settled;
+    return finish(begun, timeout_ms) == Flushed::all;
 }
 
 Status Gate::close(std::uint64_t timeout_ms) noexcept {
@@ -129,8 +138,10 @@ Status Gate::close(std::uint64_t timeout_ms) noexcept {
     mutex_.lock();
     closed_ = true;
     if (parts_ != nullptr) parts_->filled.notify_all();
-    bool is_settled = wait_locked(last_group(), timeout_ms);
-    if (!is_settled) {
+    bool is_settled = true;
+    if (parts_ != nullptr && parts_->is_behind) {
+        is_settled = parts_->finish_behind(time_after(timeout_ms));
+    } else if (!wait_locked(last_group(), timeout_ms)) {
         parts_->give_up();
         is_settled = !parts_->is_leading || parts_->wait_until(parts_->flying.number, time_after(last_wait_ms));
     }
@@ -146,12 +157,28 @@ Status Gate::close(std::uint64_t timeout_ms) noexcept {
 }
 
 std::unique_ptr<Manager> Gate::take_manager() noexcept {
-    if (!closed_ || (parts_ != nullptr && parts_->is_leading)) return nullptr;
+    if (!closed_ || (parts_ != nullptr && (parts_->is_leading || (parts_->is_behind && !parts_->is_over())))) {
+        return nullptr;
+    }
     return std::move(manager_);
 }
 
 std::uint64_t Gate::last_staged() const noexcept { return parts_->last_group(); }
 bool Gate::is_over(std::uint64_t group) const noexcept { return parts_->has_settled(group); }
+bool Gate::answers_at_once() const noexcept { return parts_ == nullptr || parts_->is_immediate || parts_->is_behind; }
+bool Gate::is_behind() const noexcept { return parts_ != nullptr && parts_->is_behind; }
+std::uint64_t Gate::last_settled() const noexcept {
+    return parts_->is_behind ? parts_->settled_sequence : manager_->engine().last_sequence();
+}
+
+LogFigures Gate::log_figures() const noexcept {
+    LogFigures figures = parts_->counted;
+    figures.state = parts_->state;
+    figures.position = parts_->position;
+    figures.waiting_ops = parts_->open.ops + parts_->flying.ops;
+    figures.waiting_bytes = parts_->open.bytes.size() + parts_->flying.bytes.size();
+    return figures;
+}
 
 // The stamp of the first op that is not executed, if that is before.
 Instant Gate::cut(Instant entered) const noexcept {

@@ -20,8 +20,9 @@ struct Group {
     std::uint32_t head = no_entry;   // all of its entries
     std::uint32_t first = no_entry;  // the first one that is not answered
     std::uint32_t last = no_entry;
-    std::size_t count = 0;
-    Needs needs{};  // of executing it
+    std::size_t count = 0;  // of them,
+    std::size_t ops = 0;    // and how many are in the bytes
+    Needs needs{};          // of executing it
 
     [[nodiscard]] bool is_empty() const noexcept { return first == no_entry; }
     [[nodiscard]] std::span<const std::byte> content() const noexcept { return {bytes.data(), bytes.size()}; }
@@ -41,6 +42,11 @@ struct Group {
         last = place;
         ++count;
     }
+    // An op has been written to the end of the bytes.
+    void add_op(std::size_t size) noexcept {
+        bytes.set_size(bytes.size() + size);
+        ++ops;
+    }
     // The first one is answered.
     void pass(const Entries& entries) noexcept { first = entries[first].next; }
     // Empties it, and gives memory back that a large one took.
@@ -52,6 +58,7 @@ struct Group {
         if (texts.capacity() > kept) Array<char>() = std::move(texts);
         head = first = last = no_entry;
         count = 0;
+        ops = 0;
         needs = {};
     }
 };

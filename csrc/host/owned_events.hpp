@@ -31,8 +31,8 @@ private:
 // What a manager that was closed leaves to those who had not read everything.
 class Remains {
 public:
-    // Keeps what comes after an event. When there is no memory for it, it counts as overwritten.
-    Remains(const Engine& engine, std::uint64_t after) noexcept : last_(engine.last_sequence()) {
+    // Keeps what comes after an event, as far as another. When there is no memory for it, it counts as overwritten.
+    Remains(const Engine& engine, std::uint64_t after, std::uint64_t last) noexcept : last_(last) {
         try {
             keep(engine, std::max(after, engine.first_sequence() - 1));
         } catch (...) {

@@ -30,8 +30,9 @@ void Waker::set_alarm(std::shared_ptr<Alarm> alarm, const Engine& engine) noexce
     alarm_->set(alarm_at_);
 }
 
-void Waker::rouse(const Engine& engine, Instant now) noexcept {
-    if (engine.last_sequence() != seen_) ring();
+void Waker::rouse(const Engine& engine, Instant now, std::uint64_t settled) noexcept {
+    if (settled != shown_) ring();
+    shown_ = settled;
     seen_ = engine.last_sequence();
     if (alarm_ == nullptr) return;
     const Instant wake = engine.wake_at();

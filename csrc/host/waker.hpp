@@ -59,19 +59,20 @@ public:
 
 class Waker {
 public:
-    explicit Waker(const Engine& engine) noexcept : seen_(engine.last_sequence()) {}
+    // Of events those may be shown that come no later than the `settled` one.
+    Waker(const Engine& engine, std::uint64_t settled) noexcept : seen_(engine.last_sequence()), shown_(settled) {}
     // In the child of a fork nobody may destroy it.
     ~Waker() { end(); }
     Waker(const Waker&) = delete;
     Waker& operator=(const Waker&) = delete;
 
-    // After each call of the manager. `now` is the latest instant of all calls.
+    // After each call of the manager, and whenever more events may be shown. `now` is the latest instant of all calls.
     //
     // A deadline earlier than all others is that of a type that was not held before, which makes an event. So without
     // an event since, and before the alarm, there is nothing to do.
-    void update(const Engine& engine, Instant now) noexcept {
-        if (engine.last_sequence() == seen_ && now < alarm_at_) return;
-        rouse(engine, now);
+    void update(const Engine& engine, Instant now, std::uint64_t settled) noexcept {
+        if (engine.last_sequence() == seen_ && settled == shown_ && now < alarm_at_) return;
+        rouse(engine, now, settled);
     }
 
     [[nodiscard]] bool has_alarm() const noexcept { return alarm_ != nullptr; }
@@ -92,10 +93,11 @@ public:
     void end() noexcept;
 
 private:
-    void rouse(const Engine& engine, Instant now) noexcept;
+    void rouse(const Engine& engine, Instant now, std::uint64_t settled) noexcept;
     void ring() noexcept;
 
     std::uint64_t seen_;                       // the last event when somebody looked
+    std::uint64_t shown_;                      // and the last one that could be shown
     Instant alarm_at_ = no_deadline;           // as it was set last
     std::shared_ptr<Alarm> alarm_;             // null until it is needed
     std::vector<std::weak_ptr<Bell>> silent_;  // those that the next event rings, if they are wanted then

@@ -42,6 +42,7 @@ from .manager import Manager  # noqa: E402
 from .policy import OverTimeoutMax, Policy, Quota  # noqa: E402
 from .run.runner import Runner, ThreadRunner  # noqa: E402
 from .types import (  # noqa: E402
+    AppendTimes,
     BackgroundMode,
     Cause,
     Clock,
@@ -56,6 +57,7 @@ from .types import (  # noqa: E402
     Infos,
     LatenessCounts,
     Log,
+    LogStats,
     OwnerKind,
     Record,
     RecordInfo,
@@ -64,6 +66,7 @@ from .types import (  # noqa: E402
 )
 
 __all__ = [
+    "AppendTimes",
     "BackgroundMode",
     "BootClock",
     "BusinessError",
@@ -88,6 +91,7 @@ __all__ = [
     "Lateness",
     "LatenessCounts",
     "Log",
+    "LogStats",
     "Manager",
     "ManualClock",
     "MemoryLog",

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal, Self, overload
 from . import _core
 from ._process import OfOneProcess
 from .events.subscription import Lateness, Subscription
-from .run.runner import Runner, Running, drive
+from .run.runner import Runner, Running, drive, lost_log
 from .types import Event, EventKind
 
 if TYPE_CHECKING:
@@ -66,6 +66,7 @@ class LoopRunner(Runner, _core.AsyncBlock):
         try:
             if drive(self._manager):
                 return
+            self._failure = lost_log(self._manager)
         except Exception:  # noqa: BLE001 - logged, and the runner goes on
             _log.exception("a manager could not be driven; it is tried again in a second")
             if self._loop is not None:

@@ -6,7 +6,7 @@ import time
 import weakref
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
-from typing import Self
+from typing import Literal, Self
 
 from . import _core
 from ._process import OfOneProcess, end_at_exit, refuse_to_pickle
@@ -64,11 +64,16 @@ class Manager(_core.Manager):
     log : Log
         Where every change is on record before anybody sees it: an empty `MemoryLog`, or any object with ``last()`` and
         ``append(after, group)``; see `Log`. Default: none, and changes are carried out at once.
+    durability : str
+        With a log: ``"commit"``, as above, or ``"batch"``: changes are carried out at once and are on record within
+        10 ms, if the log is no slower. What a crash takes away is what came since; `flush` waits for all so far. Events
+        are shown when what caused them is on record, with both. A `MemoryLog` needs no waiting, and has no batches.
 
     Raises
     ------
     ValueError
-        A limit is out of range: names it. The log has groups already, which this manager knows nothing of.
+        A limit is out of range: names it. The log has groups already, which this manager knows nothing of. The
+        durability is none, or ``"batch"`` without a log.
     TypeError
         The clock has no ``now()``, the policy is none, or the log lacks a method.
     BusinessError
@@ -87,10 +92,11 @@ class Manager(_core.Manager):
         event_capacity: int = 1 << 16,
         reserve: int = 0,
         log: Log | None = None,
+        durability: Literal["commit", "batch"] = "commit",
     ) -> None:
         made_clock = _core.BootClock() if clock is None else clock
         # By position: by name pybind11 would look for names that it may have had no memory for.
-        super().__init__(made_clock, max_records, max_strings, event_capacity, reserve, log, os.urandom(16))
+        super().__init__(made_clock, max_records, max_strings, event_capacity, reserve, log, os.urandom(16), durability)
         self._subscribers = Subscribers()
         self._running = Running(self._subscribers)
         self._loop = Loop()
@@ -126,13 +132,21 @@ class Manager(_core.Manager):
         """Give the memory back. Every later call is refused with 9800004, but for this one.
 
         With a log, what is staged has five seconds to get there; what the log has not been given by then is refused,
-        and that it has not answered for the rest is logged (logger ``grantwheel``).
+        and that it has not answered for the rest is logged (logger ``grantwheel``). With durability ``"batch"`` what
+        the log has not taken by then was carried out, and is lost.
 
         What has happened by now is still delivered to callbacks, and is there for readers to drain. Watches of
         processes are cancelled.
+
+        Raises
+        ------
+        BusinessError
+            9800003: the manager is closed, and changes of durability ``"batch"`` are lost; says how many.
         """
-        super().close()
-        self._watches.cancel_all()
+        try:
+            super().close()
+        finally:
+            self._watches.cancel_all()
 
     def running(self) -> ThreadRunner:
         """Run the manager in a thread for the time of a ``with`` block: what is due ends by itself, at its deadline.

@@ -16,7 +16,7 @@ except ImportError as error:
     raise ImportError("grantwheel.metrics needs prometheus_client: pip install 'grantwheel[prometheus]'") from error
 
 from . import _core
-from .types import LatenessCounts, OwnerKind, ResourceType, Stats
+from .types import LatenessCounts, LogStats, OwnerKind, ResourceType, Stats
 
 if TYPE_CHECKING:
     from .manager import Manager
@@ -53,14 +53,16 @@ class Collector(registry.Collector):
             return
         yield from self._gauges(stats)
         yield from self._counters(stats)
-        yield self._histogram(
+        yield self._lateness(
             "advance_lateness",
             "How late what was due was ended: one observation for each advance.",
             stats.advance_lateness,
         )
-        yield self._histogram(
+        yield self._lateness(
             "delivery_lateness", "How long after their instants events came to a reader.", stats.delivery_lateness
         )
+        if stats.log is not None:
+            yield from self._of_log(stats.log)
 
     def _gauges(self, stats: Stats) -> Iterator[Metric]:
         grants = GaugeMetricFamily(self._name("grants"), "Grants that live now.", labels=["owner", "type"])
@@ -77,10 +79,30 @@ class Collector(registry.Collector):
         yield records
         yield GaugeMetricFamily(self._name("strings"), "Texts in use.", value=stats.strings)
 
-    def _counters(self, stats: Stats) -> Iterator[Metric]:
-        def counter(name: str, documentation: str, count: int) -> Metric:
-            return CounterMetricFamily(self._name(name), documentation, value=count)
+    def _of_log(self, log: LogStats) -> Iterator[Metric]:
+        def gauge(name: str, documentation: str, value: int) -> Metric:
+            return GaugeMetricFamily(self._name(name), documentation, value=value)
 
+        yield gauge("log_takes_changes", "1; 0 while it fails, does not answer, or is lost.", int(log.state == "open"))
+        yield gauge("log_position", "The last group of the log.", log.position)
+        yield gauge("log_largest_group_bytes", "The largest group that was appended.", log.largest_bytes)
+        yield gauge("log_waiting_ops", "Changes and advances that are not in the log yet.", log.waiting_ops)
+        yield gauge("log_waiting_bytes", "Their bytes.", log.waiting_bytes)
+        yield self._counter("log_groups", "Groups that were appended.", log.groups)
+        yield self._counter("log_ops", "Changes and advances that were appended.", log.ops)
+        yield self._counter("log_bytes", "Bytes that were appended.", log.bytes)
+        yield self._counter("log_failures", "Appends that came to nothing.", log.failures)
+        times = log.append_times
+        bounds = [2 ** (6 + i) / 1e6 for i in range(len(times.counts) - 1)]
+        yield self._histogram(
+            "log_append", "How long the log took to append a group.", bounds, times.counts, times.sum_us / 1e6
+        )
+
+    def _counter(self, name: str, documentation: str, count: int) -> Metric:
+        return CounterMetricFamily(self._name(name), documentation, value=count)
+
+    def _counters(self, stats: Stats) -> Iterator[Metric]:
+        counter = self._counter
         yield counter("granted", "Grants that were given.", stats.granted)
         yield counter("renewed", "Grants that were applied for again while held.", stats.renewed)
         ended = CounterMetricFamily(self._name("ended"), "Grants that have ended.", labels=["cause"])
@@ -94,14 +116,16 @@ class Collector(registry.Collector):
         yield counter("events", "Events.", stats.last_sequence)
         yield counter("events_missed", "Events overwritten before a reader had them.", stats.missed)
 
-    def _histogram(self, name: str, documentation: str, lateness: LatenessCounts) -> Metric:
-        counts = lateness.counts
+    def _lateness(self, name: str, documentation: str, lateness: LatenessCounts) -> Metric:
         # The counts are of whole ms below 1, 2, 4 and so on; the last one is of all others.
-        bounds = [*(str(2**i / 1000) for i in range(len(counts) - 1)), "+Inf"]
-        buckets = list(zip(bounds, accumulate(counts), strict=True))
-        return HistogramMetricFamily(
-            self._name(f"{name}_seconds"), documentation, buckets=buckets, sum_value=lateness.sum_ms / 1000
-        )
+        bounds = [2**i / 1000 for i in range(len(lateness.counts) - 1)]
+        return self._histogram(name, documentation, bounds, lateness.counts, lateness.sum_ms / 1000)
+
+    def _histogram(
+        self, name: str, documentation: str, bounds: list[float], counts: tuple[int, ...], sum_s: float
+    ) -> Metric:
+        buckets = list(zip([*map(str, bounds), "+Inf"], accumulate(counts), strict=True))
+        return HistogramMetricFamily(self._name(f"{name}_seconds"), documentation, buckets=buckets, sum_value=sum_s)
 
     def _name(self, name: str) -> str:
         return f"{self._namespace}_{name}"

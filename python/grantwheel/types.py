@@ -228,6 +228,39 @@ class LatenessCounts(NamedTuple):
     max_ms: int
 
 
+class AppendTimes(NamedTuple):
+    """How long a log took to append groups, in microseconds.
+
+    ``counts`` has 16 places: below 64 us, below 128, below 256 and so on, doubling up to 1,048,576; the last one is for
+    all others. ``sum_us`` is the sum of all of them, ``max_us`` the longest. Of a `MemoryLog` nothing is measured.
+    """
+
+    counts: tuple[int, ...]
+    sum_us: int
+    max_us: int
+
+
+class LogStats(NamedTuple):
+    """The numbers of a manager's log. All but ``state``, ``position`` and the waiting ones count since it was made.
+
+    ``state`` is ``"open"``; ``"behind"``, when an append has failed and is tried again (durability ``"batch"``);
+    ``"uncertain"``, when the log does not say where it stands; or ``"broken"``: it takes nothing any more. ``position``
+    is that of the last group; ``groups``, ``ops`` and ``bytes`` were appended, in ``largest_bytes`` at most at once;
+    ``failures`` are appends that came to nothing. ``waiting_ops`` and ``waiting_bytes`` are not in the log yet.
+    """
+
+    state: str
+    position: int
+    groups: int
+    ops: int
+    bytes: int
+    largest_bytes: int
+    failures: int
+    waiting_ops: int
+    waiting_bytes: int
+    append_times: AppendTimes
+
+
 class Stats(NamedTuple):
     """The numbers of a manager. All but the live ones count since it was made.
 
@@ -236,6 +269,7 @@ class Stats(NamedTuple):
     ended by `Manager.release` or `Manager.reset_all`; ``refused`` calls, by public code; ``last_sequence``, the number
     of the last event; ``missed``, events that were overwritten before a reader had them, of all readers together; and
     how late what was due was ended (``advance_lateness``) and events came to their readers (``delivery_lateness``).
+    ``log`` is how its log fares; None without one.
     """
 
     app_records: int
@@ -252,6 +286,7 @@ class Stats(NamedTuple):
     missed: int
     advance_lateness: LatenessCounts
     delivery_lateness: LatenessCounts
+    log: LogStats | None = None
 
 
 class EfficiencyResourcesInfo(NamedTuple):

@@ -18,9 +18,10 @@ class GateRig {
 public:
     explicit GateRig(bool own_thread = false, const Limits& limits = {.event_capacity = 4096},
                      std::size_t max_group_bytes = std::size_t{1} << 20)
-        : limits_(limits),
-          gate_(Gate::create(Manager::create(limits),
-                             {.log = &log, .own_thread = own_thread, .max_group_bytes = max_group_bytes})) {
+        : GateRig(limits, {.own_thread = own_thread, .max_group_bytes = max_group_bytes}) {}
+    GateRig(const Limits& limits, GateOptions options) : limits_(limits) {
+        options.log = &log;
+        gate_ = Gate::create(Manager::create(limits), options);
         REQUIRE_QUIETLY(gate_ != nullptr);
     }
 

@@ -1,8 +1,8 @@
 // Many threads at one gate, at random, over a log that fails and stalls at random: then what was answered is what is on
-// record, the log replayed tells the same events, and no reader has seen a grant come back. A program of its own, to be
-// built with the thread sanitizer as well.
+// record, the log replayed tells the same events, no reader has seen a grant come back, and no event was shown before what
+// caused it was on record. A program of its own, to be built with the thread sanitizer as well.
 //
-//   grantwheel_gate_threads [--seconds N] [--threads N] [--seed N] [--own-thread]
+//   grantwheel_gate_threads [--seconds N] [--threads N] [--seed N] [--own-thread] [--behind]
 #include <atomic>
 #include <chrono>
 #include <cstdio>
@@ -11,6 +11,7 @@
 #include <memory>
 #include <mutex>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "grantwheel/gate.hpp"
@@ -54,7 +55,10 @@ public:
         require(after == groups.size(), "the position is right");
         const std::uint64_t choice = random_.below(24);
         const bool is_there = choice != 0 && choice != 1;
-        if (is_there) groups.emplace_back(group.begin(), group.end());
+        if (is_there) {
+            groups.emplace_back(group.begin(), group.end());
+            count.store(groups.size());
+        }
         unknown_ = random_.below(3);
         is_busy_ = false;
         if (choice == 0) return Appended::not_appended;
@@ -67,6 +71,7 @@ public:
     }
 
     std::vector<std::vector<std::byte>> groups;
+    std::atomic<std::size_t> count{0};  // of them
 
 private:
     Random random_;
@@ -88,6 +93,7 @@ struct Plan {
     std::uint32_t threads = 16;
     std::uint64_t seed = 1;
     bool own_thread = false;
+    bool behind = false;
 };
 
 constexpr std::uint32_t shared_uids = 64;
@@ -103,7 +109,9 @@ public:
           limits_{.max_records = 100, .event_capacity = 1u << 22} {
         const GateClock clock{[](void* now) noexcept { return static_cast<std::atomic<Instant>*>(now)->load(); },
                               &now_};
-        gate_ = Gate::create(Manager::create(limits_), {.log = &log_, .own_thread = plan.own_thread, .clock = clock});
+        gate_ = Gate::create(
+            Manager::create(limits_),
+            {.log = &log_, .own_thread = plan.own_thread, .is_behind = plan.behind, .max_delay_ms = 2, .clock = clock});
         require(gate_ != nullptr, "there is a gate");
     }
 
@@ -122,6 +130,8 @@ private:
         Random random(plan_.seed * 1000 + self);
         while (!ends_.load(std::memory_order_relaxed)) {
             if (random.below(4) == 0) now_.fetch_add(random.below(3));
+            if (random.below(64) == 0) note_shown();
+            if (random.below(256) == 0) static_cast<void>(gate_->flush(random.below(5)));
             switch (random.below(8)) {
                 case 0: change_own(self, random); break;
                 case 1: leave(random); break;
@@ -209,6 +219,21 @@ private:
         }
     }
 
+    // What may be shown is in as many groups as there are afterwards.
+    void note_shown() {
+        std::uint64_t sequence = 0;
+        {
+            const std::lock_guard lock(*gate_);
+            sequence = gate_->settled_sequence();
+            require(sequence >= shown_ && sequence <= gate_->manager()->engine().last_sequence(),
+                    "more and more is shown of what there is");
+            shown_ = sequence;
+        }
+        const std::size_t groups = log_.count.load();
+        const std::lock_guard lock(shown_mutex_);
+        shown_at_.emplace_back(sequence, groups);
+    }
+
     static void check_same_events(const Engine& live, const Engine& again) {
         require(live.last_sequence() == again.last_sequence(), "as many events");
         std::vector<Event> one(1024);
@@ -230,6 +255,7 @@ private:
         const auto again = Engine::create(limits_);
         std::uint64_t commands = 0;
         std::size_t ops = 0;
+        std::vector<std::uint64_t> last{0};  // event of so many groups
         for (const auto& group : log_.groups) {
             for (std::span<const std::byte> bytes = group; !bytes.empty(); ++ops) {
                 const Decoded decoded = decode(bytes);
@@ -239,8 +265,14 @@ private:
                 if (decoded.op.kind == OpKind::command) ++commands;
                 bytes = bytes.subspan(decoded.size);
             }
+            last.push_back(again->last_sequence());
+        }
+        for (const auto& [sequence, groups] : shown_at_) {
+            require(sequence <= last[groups], "no event was shown that was not on record");
         }
         const Engine& live = gate_->manager()->engine();
+        require(gate_->settled_sequence() == live.last_sequence(), "all events may be shown in the end");
+        require(gate_->log_figures().waiting_ops == 0 && gate_->log_figures().ops == ops, "the ops are counted");
         const char* reason = "";
         require(live.validate(&reason) && again->validate(&reason), reason);
         require(commands == answered_ + executed_.count, "what was answered is what is on record");
@@ -260,6 +292,9 @@ private:
     std::atomic<bool> ends_{false};
     std::atomic<std::uint64_t> answered_{0};
     std::vector<std::atomic<std::uint64_t>> changes_;
+    std::uint64_t shown_ = 0;  // under the lock of the gate
+    std::mutex shown_mutex_;
+    std::vector<std::pair<std::uint64_t, std::size_t>> shown_at_;  // an event, and the number of groups
     Executed executed_;
     Limits limits_;
     std::unique_ptr<Gate> gate_;
@@ -271,6 +306,8 @@ Plan plan_of(int count, char** arguments) {
         const bool has_value = i + 1 < count;
         if (std::strcmp(arguments[i], "--own-thread") == 0) {
             plan.own_thread = true;
+        } else if (std::strcmp(arguments[i], "--behind") == 0) {
+            plan.behind = true;
         } else if (has_value && std::strcmp(arguments[i], "--seconds") == 0) {
             plan.seconds = std::atoi(arguments[++i]);
         } else if (has_value && std::strcmp(arguments[i], "--threads") == 0) {

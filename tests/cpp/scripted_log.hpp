@@ -28,7 +28,7 @@ public:
         told_.notify_all();
         told_.wait(lock, [&] { return !stalls_; });
         if (after != groups_.size()) return Appended::conflict;
-        Step step;
+        Step step = otherwise_;
         if (!steps_.empty()) {
             step = steps_.front();
             steps_.pop_front();
@@ -51,6 +51,16 @@ public:
     void then(Step step) {
         const std::lock_guard lock(mutex_);
         steps_.push_back(step);
+    }
+    // From the next append on it only does what it is told.
+    void fail_always(Step step) {
+        const std::lock_guard lock(mutex_);
+        otherwise_ = step;
+    }
+    void heal() {
+        const std::lock_guard lock(mutex_);
+        otherwise_ = {};
+        unknown_ = 0;
     }
     void stall(bool stalls = true) {
         const std::lock_guard lock(mutex_);
@@ -85,6 +95,7 @@ private:
     std::condition_variable told_;
     std::vector<std::vector<std::byte>> groups_;
     std::deque<Step> steps_;
+    Step otherwise_{};  // than they say
     bool stalls_ = false;
     int unknown_ = 0;
     int appends_ = 0;

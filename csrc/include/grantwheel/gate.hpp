@@ -6,6 +6,10 @@
 //          `append`, without the lock, while the next one fills; then its ops are executed in their order, at their instants,
 //          and answered. So what is not in the log has never been, and no reader sees what could be taken away. Who waits
 //          first does that for all, or a thread of the gate's own.
+// Behind   The same with ops that are executed and answered at once, under the lock, and appended by the gate's own thread
+//          a little later. When that fails memory is right and the log behind: changes are refused, reads go on, and it is
+//          tried again, with pauses of up to a second, until all that is due to the log is there.
+// Events   May be shown as far as settled_sequence(): what caused them is in the log.
 // Time     Each call, a read too, enters at an instant, which may repeat and not run backwards. So nothing is staged before
 //          an instant that a reader has seen.
 // Reads    What has nothing staged about it is read at once, also while the log stalls. All else is read at the instant of
@@ -14,6 +18,7 @@
 //          the gate was closed before it could learn from the log whether the op is there. Nothing throws.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -34,11 +39,11 @@ struct GateClock {
     void* context = nullptr;
 };
 
-// Hears, under the lock and on whatever thread has it, that ops of a log have been executed: events may wait, and the next
-// deadline be another. It may not call the gate.
+// Hears, under the lock and on whatever thread has it, that ops of a log have been executed, or appended: events may wait,
+// which may be shown as far as `settled`, and the next deadline be another. It may not call the gate.
 class GateObserver {
 public:
-    virtual void executed(const Engine& engine, Instant latest) noexcept = 0;
+    virtual void executed(const Engine& engine, Instant latest, std::uint64_t settled) noexcept = 0;
 
 protected:
     ~GateObserver() = default;
@@ -59,6 +64,11 @@ struct GateOptions {
     Log* log = nullptr;          // which outlives the gate; null: none
     std::uint64_t position = 0;  // how many groups the log has
     bool own_thread = false;     // a thread of the gate's own calls the log, and no other
+    // Ops are executed at once, and appended behind it by a thread of the gate's own: all that there are then, so long after
+    // the first of them at most, if the log is not busy. It means nothing where the log is immediate.
+    bool is_behind = false;
+    std::uint32_t max_delay_ms = 10;
+    // Of the group that is open; of all that is not in the log, where that is behind.
     std::size_t max_group_bytes = std::size_t{64} << 20;
     GateClock clock{};
     GateObserver* observer = nullptr;  // which outlives the gate
@@ -73,13 +83,51 @@ struct Ticket {
 // What has become of what was staged.
 struct [[nodiscard]] Answer {
     Status status = Status::ok;
-    Mask mask = 0;            // of a command
-    std::size_t ended = 0;    // of an advance: grants,
-    std::size_t records = 0;  // the records that lost them,
-    bool more = false;        // and whether more is due at its instant
+    Mask mask = 0;              // of a command
+    std::size_t ended = 0;      // of an advance: grants,
+    std::size_t records = 0;    // the records that lost them,
+    bool more = false;          // whether more is due at its instant,
+    Instant due = no_deadline;  // and the earliest of the deadlines that had come
 };
 
-// What staging answered. With status ok a ticket; or, where the log is immediate, the answer itself, and no ticket.
+// How a log fares: whether it takes changes,
+enum class LogState : std::uint8_t {
+    open,
+    behind,     // not until it has what is due to it: an append has failed, and is tried again
+    uncertain,  // not while it does not say where it stands
+    broken,     // never again: it is somebody else's, or not what the manager is
+};
+
+// and what has become of the groups since the gate was made.
+struct LogFigures {
+    static constexpr std::size_t steps = 16;
+
+    LogState state = LogState::open;
+    std::uint64_t position = 0;       // as far as it is known
+    std::uint64_t groups = 0;         // that were appended,
+    std::uint64_t ops = 0;            // what was in them,
+    std::uint64_t bytes = 0;          // and
+    std::uint64_t largest_bytes = 0;  // of the largest one
+    std::uint64_t failures = 0;       // appends that came to nothing
+    std::uint64_t waiting_ops = 0;    // what is not in the log yet, or never will be: it is broken
+    std::uint64_t waiting_bytes = 0;
+    // How long appends took that came to something; nothing of an immediate log.
+    std::uint64_t append_us = 0;                       // all together,
+    std::uint64_t most_us = 0;                         // the longest,
+    std::array<std::uint64_t, steps> append_counts{};  // below 64 us, below 128 us, ...; the last: all others
+
+    void note_append(std::uint64_t us) noexcept;
+};
+
+// A flush that has begun: what it waits for.
+struct Flush {
+    std::uint64_t group = 0;
+    std::uint64_t failures = 0;
+};
+enum class Flushed : std::uint8_t { all, not_yet, failed };
+
+// What staging answered. With status ok a ticket; or, where the log is immediate or behind, the answer itself, and no
+// ticket.
 struct [[nodiscard]] Staged {
     Status status = Status::ok;
     Ticket ticket{};
@@ -129,11 +177,13 @@ public:
     // is due.
     Answer advance(std::uint64_t budget = UINT64_MAX) noexcept;
 
-    // Waits until all that is staged now has settled. False when the time is up.
+    // Waits until all that is staged now has settled, and, where the log is behind, until all is in it that has been
+    // changed: that is appended at once. False when the time is up, or when an append has failed meanwhile.
     bool flush(std::uint64_t timeout_ms = forever) noexcept;
 
     // Takes no more changes. What is staged has that long to settle; what the log has not been given by then is refused as
-    // not_connected.
+    // not_connected. A log that is behind is given the rest once more; what it does not take then is lost, and waits
+    // for ever in log_figures().
     //
     // Returns  transaction_failed when the log has still not answered: then again, to wait for it.
     Status close(std::uint64_t timeout_ms = forever) noexcept;
@@ -147,6 +197,8 @@ public:
     Answer await(Ticket ticket) noexcept;
     // Whether this thread is in a call of the log. It may stage, and must not wait.
     [[nodiscard]] bool is_in_log() const noexcept;
+    // Waits for a flush that has begun: `failed` when an append has failed since, or the log is broken.
+    Flushed finish(const Flush& flush, std::uint64_t timeout_ms = forever) noexcept;
 
     // Under the lock. ----------------------------------------------------------------------------------------------------
 
@@ -156,6 +208,19 @@ public:
     [[nodiscard]] std::unique_ptr<Manager> take_manager() noexcept;
     [[nodiscard]] bool has_log() const noexcept { return parts_ != nullptr; }
     [[nodiscard]] bool is_closed() const noexcept { return closed_; }
+    // Whether changes are answered at once: there is no log, or it is immediate or behind.
+    [[nodiscard]] bool answers_at_once() const noexcept;
+    // Whether the log is behind: what it was asked for, unless it is immediate.
+    [[nodiscard]] bool is_behind() const noexcept;
+
+    // The last event that may be shown. Pre: manager() is not null.
+    [[nodiscard]] std::uint64_t settled_sequence() const noexcept {
+        return parts_ == nullptr ? manager_->engine().last_sequence() : last_settled();
+    }
+    // Pre: has_log().
+    [[nodiscard]] LogFigures log_figures() const noexcept;
+    // Begins a flush, in the way that `flush` does.
+    [[nodiscard]] Flush begin_flush() noexcept;
 
     // A call begins, at this instant or the clock's. time_backwards, time_out_of_range, or not_connected without a manager.
     [[nodiscard]] Status enter(Instant now) noexcept;
@@ -168,7 +233,8 @@ public:
     //
     // Pre      has_log().
     // Errors   The admission's own. not_connected when closed; transaction_failed while the log does not say where it
-    //          stands, and for good after a conflict; out_of_memory when the open group is full.
+    //          stands or has not what is due to it, and for good after a conflict; out_of_memory when the open group is
+    //          full.
     Staged stage(const Admission& admission, Watcher* watcher = nullptr) noexcept;
     // The same for many, all of them applies or all releases, of apps and timed, without reason, cpu level and renewal, as one
     // op. Those that were refused are left out, and those that are not so answer request_invalid.
@@ -226,6 +292,7 @@ private:
     [[nodiscard]] std::uint64_t last_staged() const noexcept;
     [[nodiscard]] bool is_over(std::uint64_t group) const noexcept;
     [[nodiscard]] Instant cut(Instant entered) const noexcept;
+    [[nodiscard]] std::uint64_t last_settled() const noexcept;
     void advance_directly(std::uint64_t budget, Answer& total) noexcept;
     template <typename Group, typename Work>
     Status read_after(Group&& group_of, Work&& work) noexcept;

@@ -13,25 +13,40 @@ from grantwheel.events.subscribers import Subscribers
 from grantwheel.run.loop import Loop
 
 _log = logging.getLogger("grantwheel")
+_NOT_COMMITTED = 980000301
 _SLICE = 1024  # records that one advance ends or moves: well below a millisecond, and others get their turn
+_FLUSH_MS = 1000  # so long the end of a runner waits for a log that is behind, whose events are not shown before
 _SETTLE_S = 1.0  # so long the end of a runner waits for the thread to let go: a hook of a renewal may keep it
 
 
 def drive(manager: _core.Manager) -> bool:
-    """End one slice of what is due. Returns False when nothing will come any more: it is closed."""
+    """End one slice of what is due. Returns False when nothing will come any more: it is closed, or its log is lost."""
     try:
         manager.advance(_SLICE)
     except _core.ServiceOperationError:
         return False
+    except _core.TransactionError:
+        if not _core.has_lost_log(manager):
+            raise
+        return False
     return True
 
 
+def lost_log(manager: _core.Manager) -> Exception | None:
+    """Return why a manager is not driven any more though it is open: its log takes no changes."""
+    if not _core.has_lost_log(manager):
+        return None
+    return _core.business_error(_NOT_COMMITTED, "The log of the manager takes no changes any more.")
+
+
 def _settle(manager: _core.Manager) -> None:
-    """End all that is due by now, in slices."""
+    """End all that is due by now, in slices, and let its events be shown."""
     try:
         now = manager.clock.now()
         while (wake := manager.wake_at) is not None and wake <= now and drive(manager):
             pass
+        if _core.is_behind(manager):
+            _core.settle(manager, _FLUSH_MS)
     except _core.ServiceOperationError:
         pass  # closed: nothing is due any more
     except Exception:  # noqa: BLE001 - logged, and the rest of the end has to come
@@ -173,7 +188,11 @@ class _Alarm:
 
     def ready(self) -> None:
         manager = self._manager()
-        if manager is None or not drive(manager):
+        if manager is None:
+            self._loop.remove(self)
+        elif not drive(manager):
+            if (error := lost_log(manager)) is not None:
+                self.failed(error)
             self._loop.remove(self)
 
     def failed(self, error: BaseException) -> None:
@@ -220,8 +239,8 @@ class ThreadRunner(Runner, _core.Block):
         BusinessError
             9800004: this is the child of a fork.
         RuntimeError
-            The manager has not been driven for some time: the thread could not wait for deadlines any more;
-            `Runner.failure` says why.
+            The manager has not been driven for some time: the thread could not wait for deadlines any more, or the log
+            takes no changes; `Runner.failure` says which.
         """
         self._require_here()
         self.__exit__(None, None, None)
@@ -244,4 +263,4 @@ class ThreadRunner(Runner, _core.Block):
         was_on = self._leave()
         self._running.join()
         if was_on and self._failure is not None:
-            raise RuntimeError("the manager was not driven any more: its thread failed") from self._failure
+            raise RuntimeError("the manager was not driven any more") from self._failure
