@@ -140,15 +140,6 @@ gw_status gw_admit_native(const gw_manager* manager, const gw_caller* caller) no
 
 namespace {
 
-gw_result to_result(Result result) noexcept {
-    return {code(result.status), result.status == Status::ok ? result.mask : 0};
-}
-
-template <typename... Columns>
-bool are_there(std::size_t count, const Columns*... columns) noexcept {
-    return count == 0 || ((columns != nullptr) && ...);
-}
-
 // Room for all apps that can lose CPU in a batch, taken before anything changes: each that has it now, once. What a row
 // applies ends later than `now`, and a batch that applies takes nothing away but what is due.
 bool reserve_ended(gw_manager& handle) noexcept {
@@ -161,8 +152,6 @@ bool reserve_ended(gw_manager& handle) noexcept {
     handle.batch_capacity = capacity;
     return true;
 }
-
-Column column(const std::uint32_t* first) noexcept { return {first, sizeof *first, Integer::uint32}; }
 
 // Carries out the rows, which are there, unless `are_valid` says no.
 gw_status change_many(gw_manager* handle, bool are_valid, const Requests& rows, Instant now,
@@ -187,24 +176,13 @@ gw_status change_many(gw_manager* handle, bool are_valid, const Requests& rows, 
 gw_status gw_apply_many(gw_manager* manager, size_t count, const uint32_t* uids, const uint32_t* pids,
                         const uint32_t* masks, const uint32_t* timeouts_ms, uint64_t now, gw_result* results) noexcept {
     const bool are_valid = are_there(count, uids, pids, masks, timeouts_ms, results);
-    const Requests rows{.count = count,
-                        .uids = column(uids),
-                        .pids = column(pids),
-                        .masks = column(masks),
-                        .timeouts_ms = column(timeouts_ms)};
-    return change_many(manager, are_valid, rows, now, results);
+    return change_many(manager, are_valid, to_applies(count, uids, pids, masks, timeouts_ms), now, results);
 }
 
 gw_status gw_release_many(gw_manager* manager, size_t count, const uint32_t* uids, const uint32_t* pids,
                           const uint32_t* masks, uint64_t now, gw_result* results) noexcept {
     const bool are_valid = are_there(count, uids, pids, masks, results);
-    const Requests rows{.is_apply = false,
-                        .count = count,
-                        .uids = column(uids),
-                        .pids = column(pids),
-                        .masks = column(masks),
-                        .timeouts_ms = {}};
-    return change_many(manager, are_valid, rows, now, results);
+    return change_many(manager, are_valid, to_releases(count, uids, pids, masks), now, results);
 }
 
 gw_status gw_app_masks(const gw_manager* manager, size_t count, const uint32_t* uids, uint64_t now,

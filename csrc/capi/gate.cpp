@@ -4,59 +4,40 @@
 #include <mutex>
 #include <new>
 
-#include "capi/handle.hpp"
+#include "capi/gate.hpp"
 #include "capi/values.hpp"
 #include "grantwheel/clock.hpp"
-#include "grantwheel/gate.h"
-#include "grantwheel/gate.hpp"
 
 using namespace grantwheel;
 using namespace grantwheel::capi;
 
-namespace {
+namespace grantwheel::capi {
 
-class HostLog final : public Log {
-public:
-    explicit HostLog(const gw_gate_options& options) noexcept
-        : append_(options.append),
-          last_(options.last),
-          user_(options.log_user),
-          immediate_(options.is_immediate != 0) {}
+// Under the lock, as the functions of a quota always are.
+void ask_quota(const gw_manager& handle, Admission& admission) noexcept {
+    if (admission.status != Status::ok || !admission.ask_quota || handle.check == nullptr) return;
+    gw_command command;
+    command.size = sizeof command;
+    write(admission, command);
+    if (handle.check(handle.user, &command) == 0) admission.status = Status::permission_denied;
+}
 
-    Appended append(std::uint64_t after, std::span<const std::byte> group) noexcept override {
-        switch (append_(user_, after, group.data(), group.size())) {
-            case GW_APPENDED: return Appended::appended;
-            case GW_NOT_APPENDED: return Appended::not_appended;
-            case GW_APPEND_CONFLICT: return Appended::conflict;
-            default: return Appended::uncertain;
-        }
+static void settle(const gw_manager& handle, std::span<const std::uint32_t> uids) noexcept {
+    for (const std::uint32_t uid : uids) handle.settle(handle.user, uid);
+}
+
+// Under the lock: without a log the engine has what is to be told, with one the gate.
+void settle(gw_gate& gate) noexcept {
+    if (gate.handle->settle == nullptr || gate.gate->manager() == nullptr) return;
+    if (!gate.gate->has_log()) return settle(*gate.handle, gate.gate->manager()->engine().cpu_ended());
+    std::array<std::uint32_t, 64> uids;
+    for (std::size_t count = uids.size(); count == uids.size();) {
+        count = gate.gate->take_cpu_ended(uids);
+        settle(*gate.handle, std::span(uids).first(count));
     }
-    Position last() noexcept override {
-        Position position;
-        position.is_known = last_(user_, &position.groups) != 0;
-        return position;
-    }
-    [[nodiscard]] bool is_immediate() const noexcept override { return immediate_; }
+}
 
-private:
-    gw_log_append append_;
-    gw_log_last last_;
-    void* user_;
-    bool immediate_;
-};
-
-}  // namespace
-
-struct gw_gate {
-    explicit gw_gate(const gw_gate_options& options) noexcept
-        : log(options), clock(options.clock), clock_user(options.clock_user) {}
-
-    HostLog log;
-    std::uint64_t (*clock)(void* user);
-    void* clock_user;
-    gw_manager* handle = nullptr;  // its own
-    std::unique_ptr<Gate> gate{};
-};
+}  // namespace grantwheel::capi
 
 namespace {
 
@@ -73,31 +54,6 @@ GateOptions to_options(gw_gate& gate, const gw_gate_options& given) noexcept {
     if (given.max_group_bytes != 0) options.max_group_bytes = given.max_group_bytes;
     options.clock = {read_clock, &gate};
     return options;
-}
-
-// Under the lock, as the functions of a quota always are.
-void ask_quota(const gw_manager& handle, Admission& admission) noexcept {
-    if (admission.status != Status::ok || !admission.ask_quota || handle.check == nullptr) return;
-    gw_command command;
-    command.size = sizeof command;
-    write(admission, command);
-    if (handle.check(handle.user, &command) == 0) admission.status = Status::permission_denied;
-}
-
-void settle(const gw_manager& handle, std::span<const std::uint32_t> uids) noexcept {
-    if (handle.settle == nullptr) return;
-    for (const std::uint32_t uid : uids) handle.settle(handle.user, uid);
-}
-
-// Under the lock: without a log the engine has what is to be told, with one the gate.
-void settle(gw_gate& gate) noexcept {
-    if (gate.handle->settle == nullptr || gate.gate->manager() == nullptr) return;
-    if (!gate.gate->has_log()) return settle(*gate.handle, gate.gate->manager()->engine().cpu_ended());
-    std::array<std::uint32_t, 64> uids;
-    for (std::size_t count = uids.size(); count == uids.size();) {
-        count = gate.gate->take_cpu_ended(uids);
-        settle(*gate.handle, std::span(uids).first(count));
-    }
 }
 
 // Under the lock. Stages what was admitted; without a log it is carried out, and the answer is there.

@@ -28,6 +28,10 @@ namespace grantwheel::capi {
 
 constexpr gw_status code(Status status) noexcept { return static_cast<gw_status>(status); }
 
+constexpr gw_result to_result(Result result) noexcept {
+    return {code(result.status), result.status == Status::ok ? result.mask : 0};
+}
+
 // Carries out what was admitted, the quota asked before and told afterwards.
 Result carry_out(gw_manager& handle, const Admission& admission, Instant now) noexcept;
 

@@ -107,6 +107,31 @@ inline Command to_command(const gw_command& given) noexcept {
     return command;
 }
 
+// Whether columns of so many rows are there.
+template <typename... Columns>
+bool are_there(std::size_t count, const Columns*... columns) noexcept {
+    return count == 0 || ((columns != nullptr) && ...);
+}
+
+inline Column to_column(const std::uint32_t* first) noexcept { return {first, sizeof *first, Integer::uint32}; }
+inline Requests to_releases(std::size_t count, const std::uint32_t* uids, const std::uint32_t* pids,
+                            const std::uint32_t* masks) noexcept {
+    Requests rows;
+    rows.is_apply = false;
+    rows.count = count;
+    rows.uids = to_column(uids);
+    rows.pids = to_column(pids);
+    rows.masks = to_column(masks);
+    return rows;
+}
+inline Requests to_applies(std::size_t count, const std::uint32_t* uids, const std::uint32_t* pids,
+                           const std::uint32_t* masks, const std::uint32_t* timeouts_ms) noexcept {
+    Requests rows = to_releases(count, uids, pids, masks);
+    rows.is_apply = true;
+    rows.timeouts_ms = to_column(timeouts_ms);
+    return rows;
+}
+
 // Writes all fields but the size.
 void write(const Admission& admission, gw_command& out) noexcept;
 void write(const Caller& caller, gw_caller& out) noexcept;

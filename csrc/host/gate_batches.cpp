@@ -11,12 +11,6 @@ namespace {
 // More rows than that mark everybody.
 constexpr std::size_t most_marks = 256;
 
-// Whether a batch can have this row.
-bool is_plain(const Command& command, bool is_apply) noexcept {
-    return command.kind == (is_apply ? CommandKind::apply : CommandKind::release) && !command.is_process &&
-           !command.is_persist && !command.only_held && command.cpu_level == default_level && command.reason.empty();
-}
-
 }  // namespace
 
 // Makes ready for a batch of so many rows. Null when there is no memory.

@@ -49,6 +49,13 @@ private:
     bool is_apply_ = true;
 };
 
+// Whether a batch of applies, or of releases, can have this command: of an app and timed, without reason, cpu level and
+// renewal.
+[[nodiscard]] constexpr bool is_plain(const Command& command, bool is_apply) noexcept {
+    return command.kind == (is_apply ? CommandKind::apply : CommandKind::release) && !command.is_process &&
+           !command.is_persist && !command.only_held && command.cpu_level == default_level && command.reason.empty();
+}
+
 // Gathers the commands of a batch and writes them as one op. Not thread-safe. It keeps its memory from one batch to the
 // next.
 //
@@ -63,8 +70,8 @@ public:
 
     // Begins a batch, without commands.
     void begin(bool is_apply, Instant now) noexcept;
-    // Adds a command. Pre: Manager::check takes it, it is an apply or a release as the batch is, of an app and timed,
-    // without reason, cpu level and renewal. A bundle that lies where an earlier one of this batch lay is that one.
+    // Adds a command. Pre: Manager::check takes it, and it is plain. A bundle that lies where an earlier one of this batch
+    // lay is that one.
     //
     // Errors   out_of_memory, also when the batch would be too long; it is as it was before.
     [[nodiscard]] Status add(const Command& command) noexcept;

@@ -63,6 +63,13 @@ GW_API gw_status gw_gate_execute(gw_gate* gate, const gw_command* command, uint3
 /* Ends what is due, in at most `budget` records. `ended` (grants) and `more` may be null. */
 GW_API gw_status gw_gate_advance(gw_gate* gate, size_t budget, size_t* ended, uint8_t* more) GW_NOEXCEPT;
 
+/* The same as gw_apply_many and gw_release_many, at one instant and as one op of the log: it is there as a whole, or not at
+ * all, and then the call says so. */
+GW_API gw_status gw_gate_apply_many(gw_gate* gate, size_t count, const uint32_t* uids, const uint32_t* pids,
+                                    const uint32_t* masks, const uint32_t* timeouts_ms, gw_result* results) GW_NOEXCEPT;
+GW_API gw_status gw_gate_release_many(gw_gate* gate, size_t count, const uint32_t* uids, const uint32_t* pids,
+                                      const uint32_t* masks, gw_result* results) GW_NOEXCEPT;
+
 /* ---- Reads. They go on while the log stalls, for what has nothing staged about it, and when the gate is closed. ------- */
 
 GW_API gw_status gw_gate_mask(gw_gate* gate, gw_owner owner, uint32_t* mask) GW_NOEXCEPT;
@@ -89,6 +96,15 @@ GW_API gw_status gw_gate_stage(gw_gate* gate, const gw_command* command, gw_tick
  * and may do the work of all who wait on this thread. */
 GW_API gw_status gw_gate_await(gw_gate* gate, const gw_ticket* ticket, uint64_t timeout_ms, uint8_t* settled,
                                uint32_t* mask) GW_NOEXCEPT;
+/* Under the lock: stages many commands as one op, all of them applies or all releases. Of apps, and timed, without reason, cpu
+ * level and renewal: one that is not has GW_REQUEST_INVALID for its result. Without a log they are carried out. The size of
+ * the first is the stride. */
+GW_API gw_status gw_gate_stage_many(gw_gate* gate, const gw_command* commands, size_t count, gw_result* results,
+                                    gw_ticket* ticket) GW_NOEXCEPT;
+/* The same as gw_gate_await for them. `results` are those of gw_gate_stage_many, and `count` too: written there without a
+ * log, and with one here. */
+GW_API gw_status gw_gate_await_many(gw_gate* gate, const gw_ticket* ticket, uint64_t timeout_ms, uint8_t* settled,
+                                    gw_result* results, size_t count) GW_NOEXCEPT;
 /* A descriptor that is readable once a group has settled, until gw_gate_clear; -1 when there is none to be had. */
 GW_API int gw_gate_descriptor(gw_gate* gate) GW_NOEXCEPT;
 GW_API void gw_gate_clear(gw_gate* gate) GW_NOEXCEPT;
