@@ -144,11 +144,16 @@ class CapiManager:
         reason: str = "",
         cpu_level: int = -1,
         caller: Caller | None = None,
+        only_held: bool = False,
     ) -> int:
         """Apply; return the mask in effect."""
-        flags: dict[str, Any] = {"is_persist": persist, "is_process": process, "cpu_level": cpu_level}
-        request = request_of(mask, timeout_ms, reason, is_apply=True, **flags)
+        flags: dict[str, Any] = {"is_persist": persist, "is_process": process, "only_held": only_held}
+        request = request_of(mask, timeout_ms, reason, is_apply=True, cpu_level=cpu_level, **flags)
         return self._perform(self._caller(uid, pid, caller), request)
+
+    def renew(self, uid: int, pid: int, mask: int, timeout_ms: int, **how: Any) -> int:
+        """Apply for what is held; return it."""
+        return self.apply(uid, pid, mask, timeout_ms, **how, only_held=True)
 
     def release(
         self, uid: int, pid: int, mask: int, *, process: bool = False, cpu_level: int = -1, caller: Caller | None = None
@@ -159,19 +164,14 @@ class CapiManager:
 
     def reset_all(self, uid: int, pid: int, *, caller: Caller | None = None) -> int:
         """Release all that is allowed."""
-        who = self._caller(uid, pid, caller)
-        return self._change("reset_all", who)
+        return self._change("reset_all", self._caller(uid, pid, caller))
 
     def apply_request(self, *args: Any, caller: Caller) -> int:
         """Carry out a documented request, read by the package's own parser."""
         mask, is_apply, is_persist, is_process, cpu_level, timeout_ms, reason = _core.read_request(*args)
-        flags: dict[str, Any] = {
-            "is_apply": is_apply,
-            "is_persist": is_persist,
-            "is_process": is_process,
-            "cpu_level": cpu_level,
-        }
-        return self._perform(caller_of(caller), request_of(mask, timeout_ms, reason, **flags))
+        flags = {"is_apply": is_apply, "is_persist": is_persist, "is_process": is_process}
+        request = request_of(mask, timeout_ms, reason, cpu_level=cpu_level, **flags)
+        return self._perform(caller_of(caller), request)
 
     def reset_all_request(self, *, caller: Caller) -> int:
         """Release all that is allowed."""

@@ -12,7 +12,8 @@ EDGES: Final = (1, 2, 3, 63, 64, 65, 4095, 4096, 4097, 2**18 - 1, 2**18, 2**24, 
 MANY_MASKS: Final = (1, 1, 1, 2, 4, 5, 8, 12, 13, 32, 33, 256, 499, 510, 511)
 
 COMMON: Final = {
-    "apply": 36,
+    "apply": 30,
+    "renew": 8,
     "release": 16,
     "reset_all": 3,
     "process_died": 3,
@@ -143,6 +144,8 @@ class Steps:
             keywords["persist"] = True
         return (*self._uid_and_pid(), self._mask(), self._timeout()), self._request(keywords)
 
+    _renew = _apply
+
     def _release(self) -> tuple[tuple[Any, ...], dict[str, Any]]:
         return (*self._uid_and_pid(), self._mask()), self._request({})
 
@@ -261,7 +264,15 @@ WRONG_CALLERS: Final = (
 )
 SWITCHES: Final = {"ready": 0.5, "deny": 0.5, "set_policy": 0.5}
 SELDOM: Final = {"advance": 0.1}
-REUSING: Final = {"apply": 40, "release": 8, "process_died": 4, "package_removed": 1, "find_process": 2, "advance": 1}
+REUSING: Final = {
+    "apply": 40,
+    "renew": 4,
+    "release": 8,
+    "process_died": 4,
+    "package_removed": 1,
+    "find_process": 2,
+    "advance": 1,
+}
 
 LADDER: Final = (
     Config(name="few", uids=(0, 1, 2), pids=(0, 1, 2, 3), timeouts=(1, 2, 3), pauses=(0, 0, 1)),

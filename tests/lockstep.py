@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final, NamedTuple
 
-from grantwheel import BusinessError, Caller, Event, Manager, ManualClock, Policy
+from grantwheel import BusinessError, Caller, Event, Log, Manager, ManualClock, Policy
 from lockstep_events import EventComparison, Mismatch, show
 from model import Model
 from model_policy import ALL, MAX_PID, MAX_UID, Refused
@@ -76,9 +76,13 @@ class Lockstep:
         How often `Manager.validate` is called, in operations; 0 for never.
     make_manager
         What makes the manager: `Manager`, or something with the same methods that is another way into the engine.
+    log
+        A log for the manager.
     """
 
-    def __init__(self, setup: Setup, validate_every: int = 1, make_manager: Callable[..., Any] = Manager) -> None:
+    def __init__(
+        self, setup: Setup, validate_every: int = 1, make_manager: Callable[..., Any] = Manager, log: Log | None = None
+    ) -> None:
         # What says of each command whether it is on record: of hosts that take two steps, as those of the C ABI do.
         self._has_recorder = setup.journal and make_manager is not Manager
         self.now = setup.start
@@ -98,6 +102,7 @@ class Lockstep:
             max_strings=setup.max_strings,
             event_capacity=setup.event_capacity,
             **({"recorder": self._record} if self._has_recorder else {}),
+            **({} if log is None else {"log": log}),
         )
         self.model = Model(self._policies[0][1], setup.max_records, setup.max_strings)
         low = min(setup.max_records, setup.max_strings) < 100
@@ -105,12 +110,13 @@ class Lockstep:
         self._unsettled: Counter[int] = Counter()
         self._lines = self._events.lines
         self._calls = self._pair_calls()
+        self._advancing = ADVANCING if log is None else frozenset[str]()
 
     def _pair_calls(self) -> dict[str, tuple[Callable[..., object], Callable[..., object]]]:
         """The calls by name: the manager's, and the model's, which takes ``now`` first."""
         manager, model = self.manager, self.model
         same = (
-            *("apply", "release", "reset_all", "process_died", "app_stopped", "package_removed"),
+            *("apply", "renew", "release", "reset_all", "process_died", "app_stopped", "package_removed"),
             *("admin_reset_all", "admin_reset_app", "admin_reset_process"),
             *("app_mask", "process_mask", "find_app", "find_process", "holders", "count", "infos", "get_all"),
             *("next_deadline",),
@@ -156,7 +162,7 @@ class Lockstep:
             if result != expected:
                 raise Mismatch(f"result: the manager gave {result!r}, the model {expected!r}")
             self._lines.append(repr(expected))
-            self._compare_events(full=name in ADVANCING, batch=name in BATCHES)
+            self._compare_events(full=name in self._advancing, batch=name in BATCHES)
             if name in TOUCHING:
                 self._compare_masks(name, arguments)
         self._until_validate -= 1
@@ -321,5 +327,5 @@ MOST_RECORDS: Final = 100_000
 STATISTICS: Final = frozenset({"app_records", "process_records", "granted", "renewed", "ended", "strings"})
 BATCHES: Final = frozenset({"apply_many", "release_many"})
 ADVANCING: Final = frozenset({"next_deadline", "everything"})
-NAMING_PID: Final = frozenset({"apply", "release", "reset_all", "process_died"})
+NAMING_PID: Final = frozenset({"apply", "renew", "release", "reset_all", "process_died"})
 TOUCHING: Final = NAMING_PID | {"app_stopped", "package_removed", "admin_reset_app", "admin_reset_process"}

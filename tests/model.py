@@ -8,6 +8,7 @@ tuples (time, kind, cause, uid, pid, mask, bundle, cpu_level).
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 from grantwheel import Caller, Policy
 from model_policy import (
@@ -71,6 +72,7 @@ class Model:
         reason: str = "",
         cpu_level: int = DEFAULT_LEVEL,
         caller: Caller | None = None,
+        only_held: bool = False,
     ) -> int:
         """Apply for types; answer those in effect."""
         self.settle(now)
@@ -78,9 +80,14 @@ class Model:
         invalid = not 0 <= timeout_ms <= MAX_TIMEOUT or (timeout_ms == 0 and not persist)
         effective = self.gate.admit_request(uid, pid, who, mask, reason, cpu_level, invalid)
         caps = self.gate.longest(who.bundle, effective, timeout_ms, persist)
+        if only_held:
+            effective &= self._held(uid, pid, process=process)
         if not process and (not persist or CPU in caps):
             self.gate.ask_quota(uid, who.bundle, effective, is_apply=True)
         self._commit()
+        if not effective:
+            return 0
+        caps = {bit: most for bit, most in caps.items() if bit & effective}
         for_process = effective & CPU if process else 0
         for_app = effective & ~for_process
         self._check_capacity(uid, pid, bool(for_process), bool(for_app), (reason, who.bundle))
@@ -94,6 +101,10 @@ class Model:
             record = self.apps.get(uid) or Record(True, uid, pid, who.bundle)
             self._merge(record, pid, who.bundle, for_app, now, timeout_ms, persist, reason, cpu_level, caps)
         return effective
+
+    def renew(self, now: int, uid: int, pid: int, mask: int, timeout_ms: int, **how: Any) -> int:
+        """Apply for those of the types that are held; answer them."""
+        return self.apply(now, uid, pid, mask, timeout_ms, **how, only_held=True)
 
     def release(
         self,
@@ -309,6 +320,13 @@ class Model:
         for table in (self.apps, self.processes):
             for record in table.values():
                 yield from record.grants.values()
+
+    def _held(self, uid: int, pid: int, *, process: bool) -> int:
+        """The types that an apply of this uid and pid would find held already."""
+        app, own = self.apps.get(uid), self.processes.get(pid)
+        for_process = CPU if process else 0
+        of_app = app.mask & ~for_process if app is not None else 0
+        return of_app | (own.mask & for_process if own is not None and own.uid == uid else 0)
 
     def _commit(self) -> None:
         """Put the command on record, or refuse it."""

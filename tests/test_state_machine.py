@@ -94,6 +94,11 @@ class ManagerAgainstModel(RuleBasedStateMachine):
         self.wait(pause)
         self.perform("apply", uid, pid, mask, timeout)
 
+    @rule(pause=pauses, uid=uids, pid=pids, mask=masks, timeout=timeouts, process=st.booleans(), reason=reasons)
+    def renew(self, pause: int, uid: int, pid: int, mask: int, timeout: int, process: bool, reason: str) -> None:
+        self.wait(pause)
+        self.perform("renew", uid, pid, mask, timeout, process=process, reason=reason)
+
     @rule(pause=pauses, uid=uids, pid=pids, timeout=timeouts)
     def apply_for_process(self, pause: int, uid: int, pid: int, timeout: int) -> None:
         self.wait(pause)
