@@ -47,11 +47,17 @@ MakeManager = Callable[..., Any]
 
 
 def run(
-    config: Config, seed: int, steps: int, *, echo_from: int | None = None, make_manager: MakeManager = Manager
+    config: Config,
+    seed: int,
+    steps: int,
+    *,
+    echo_from: int | None = None,
+    make_manager: MakeManager = Manager,
+    make_pair: Callable[..., Lockstep] = Lockstep,
 ) -> Report:
     """Take so many steps on a configuration. Raises `DifferentialFailure`."""
     started = time.perf_counter()
-    pair = Lockstep(config.setup, config.validate_every, make_manager)
+    pair = make_pair(config.setup, config.validate_every, make_manager)
     last: deque[Operation] = deque(maxlen=REMEMBERED)
     settings: dict[str, Operation] = {}
     done = 0
@@ -66,7 +72,7 @@ def run(
             done += 1
         digest = pair.finish()
     except Exception as error:
-        shown = explain(partial(Lockstep, config.setup, make_manager=make_manager), [*settings.values(), *last])
+        shown = explain(partial(make_pair, config.setup, make_manager=make_manager), [*settings.values(), *last])
         raise DifferentialFailure(
             f"config {config.name}, seed {seed}, step {done}: {last[-1] if last else 'start'}\n"
             f"{type(error).__name__}: {error}\n{shown}"
