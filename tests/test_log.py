@@ -335,6 +335,34 @@ def test_a_budget_of_an_advance_counts_records() -> None:
     check_record(manager, log, 5)
 
 
+def test_a_budget_counts_records_over_several_entries() -> None:
+    log = MemoryLog()
+    manager, clock = make_manager(log=log)
+    uids, gps, timeouts = array("i", range(30_000)), array("i", [GPS]) * 30_000, array("i", [5]) * 30_000
+    manager.apply_many(uids, uids, gps, timeouts)
+    clock.set(5)
+    assert manager.advance(20_000) == 20_000
+    assert manager.advance() == 10_000
+    assert log.last() > 3
+
+
+def test_a_reader_of_a_log_in_memory_is_woken() -> None:
+    manager, clock = make_manager(log=MemoryLog())
+    reader = manager.subscribe("reader", caller=Caller(native=True))
+    numbers = array("i", [32])
+    calls: list[Callable[[], object]] = [
+        lambda: manager.apply(700, 71, GPS, 40),
+        lambda: manager.apply_many(numbers, numbers, numbers, numbers),
+        manager.advance,
+    ]
+    for now, call in zip((0, 0, 40), calls, strict=True):
+        clock.set(now)
+        assert not is_readable(reader.fileno())
+        call()
+        assert is_readable(reader.fileno())
+        reader.drain()
+
+
 def test_a_runner_ends_what_is_due_through_the_log() -> None:
     manager, clock, log = logged()
     heard: list[int] = []

@@ -150,6 +150,39 @@ def test_none_says_that_it_is_appended() -> None:
     assert log.asked == 0
 
 
+def test_what_is_certainly_not_appended_is_not_asked_for() -> None:
+    manager, _, log = logged(refuses)
+    with pytest.raises(TransactionError):
+        manager.apply(700, 71, GPS, 40)
+    assert log.asked == 0
+
+
+def test_a_log_that_does_not_say_where_it_stands_is_told_of_once_in_a_row(caplog: pytest.LogCaptureFixture) -> None:
+    log = ScriptedLog(raises_after, appends, raises_after, lost=3)
+    manager, _ = make_manager(log=log)
+    manager.apply(700, 71, GPS, 40)
+    assert log.asked == 4
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+    manager.apply(800, 81, GPS, 40)
+    log.lost = 2
+    manager.apply(900, 91, GPS, 40)
+    assert [record.levelname for record in caplog.records] == ["WARNING", "WARNING"]
+
+
+@pytest.mark.parametrize("odd", [True, 1.0, None, "1"])
+def test_a_position_that_is_no_number_says_nothing(odd: object, caplog: pytest.LogCaptureFixture) -> None:
+    log = ScriptedLog(raises_before)
+    answers = [odd, odd]
+    last = log.last
+    log.last = lambda: answers.pop() if answers else last()  # type: ignore[method-assign, return-value, assignment]
+    manager, _ = make_manager(log=log)
+    with pytest.raises(TransactionError):
+        manager.apply(700, 71, GPS, 40)
+    assert manager.apply(700, 71, GPS, 40) == GPS
+    assert "last() of the log must return an int" in caplog.text
+    check_record(manager, log, 0)
+
+
 def test_a_batch_that_is_not_appended_is_refused_whole() -> None:
     manager, _, log = logged(appends, refuses)
     numbers = array("i", [1, 2, 3])
