@@ -15,29 +15,21 @@ std::uint64_t KeptGroups::last() const {
     return groups_.size();
 }
 
-std::byte* KeptGroups::room_for(std::size_t size) {
+KeptGroups::Block& KeptGroups::block_for(std::size_t size) {
     if (blocks_.empty() || blocks_.back().capacity() - blocks_.back().size() < size) {
-        std::vector<std::byte> block;
+        Block block;
         block.reserve(std::max(size, block_bytes));
         blocks_.push_back(std::move(block));
     }
-    std::vector<std::byte>& block = blocks_.back();
-    block.resize(block.size() + size);
-    return block.data() + (block.size() - size);
+    return blocks_.back();
 }
 
 Appended KeptGroups::append(std::uint64_t after, Bytes group) noexcept try {
     const std::lock_guard lock(mutex_);
     if (after != groups_.size()) return Appended::conflict;
-    groups_.emplace_back();
-    try {
-        std::byte* const place = room_for(group.size());
-        if (!group.empty()) std::memcpy(place, group.data(), group.size());
-        groups_.back() = {place, group.size()};
-    } catch (...) {
-        groups_.pop_back();
-        throw;
-    }
+    Block& block = block_for(group.size());
+    groups_.emplace_back(block.data() + block.size(), group.size());
+    block.insert(block.end(), group.begin(), group.end());  // within its capacity
     return Appended::appended;
 } catch (...) {
     return Appended::not_appended;

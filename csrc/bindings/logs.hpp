@@ -30,13 +30,15 @@ public:
     [[nodiscard]] bool is_here() const noexcept { return home_.is_here(); }
 
 private:
+    using Block = std::vector<std::byte>;
     static constexpr std::size_t block_bytes = std::size_t{1} << 20;
 
-    [[nodiscard]] std::byte* room_for(std::size_t size);
+    // The last one, which has room for so many.
+    [[nodiscard]] Block& block_for(std::size_t size);
 
     Home home_;
     mutable std::mutex mutex_;
-    std::deque<std::vector<std::byte>> blocks_;
+    std::deque<Block> blocks_;
     std::vector<Bytes> groups_;
 };
 

@@ -13,6 +13,7 @@ class Checksum {
 public:
     void add(std::span<const std::byte> bytes) noexcept;
     [[nodiscard]] std::uint64_t value() const noexcept;
+    friend std::uint64_t checksum_of(std::span<const std::byte> bytes) noexcept;
 
 private:
     static constexpr std::size_t stripe = 32;
@@ -23,6 +24,8 @@ private:
     static constexpr std::uint64_t prime_5 = 0x27D4'EB2F'1656'67C5;
 
     [[nodiscard]] static std::uint64_t round(std::uint64_t lane, std::uint64_t word) noexcept;
+    // What is left after the last stripe.
+    [[nodiscard]] static std::uint64_t finish(std::uint64_t hash, std::span<const std::byte> rest) noexcept;
     void add_stripe(const std::byte* bytes) noexcept;
 
     std::uint64_t lanes_[4] = {prime_1 + prime_2, prime_2, 0, 0 - prime_1};
@@ -30,10 +33,7 @@ private:
     std::uint64_t size_ = 0;
 };
 
-[[nodiscard]] inline std::uint64_t checksum_of(std::span<const std::byte> bytes) noexcept {
-    Checksum checksum;
-    checksum.add(bytes);
-    return checksum.value();
-}
+// The hash of those alone.
+[[nodiscard]] std::uint64_t checksum_of(std::span<const std::byte> bytes) noexcept;
 
 }  // namespace grantwheel

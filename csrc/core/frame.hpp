@@ -20,16 +20,21 @@ inline constexpr std::size_t op_check = 4;  // of all bytes that stand before it
     return static_cast<std::uint32_t>(checksum_of(bytes));
 }
 
+// Writes what stands around a body, which lies from `op_head` bytes behind `op` up to `end`. Returns the size of all.
+[[nodiscard]] inline std::size_t close_frame(std::byte* op, std::byte* end) noexcept {
+    const auto framed = static_cast<std::size_t>(end - op);
+    put_fixed(op, static_cast<std::uint32_t>(framed - op_head));
+    put_fixed(end, check_of_op({op, framed}));
+    return framed + op_check;
+}
+
 // Frames a body of that size, which `write` writes, if all of it fits. Returns how many bytes that are, or 0.
 template <typename Write>
 [[nodiscard]] std::size_t frame_op(std::size_t body, std::span<std::byte> out, Write&& write) noexcept {
-    const std::size_t framed = op_head + body;
-    if (out.size() < framed + op_check) return 0;
-    Writer writer(out.data());
-    writer.fixed(static_cast<std::uint32_t>(body));
+    if (out.size() < op_head + body + op_check) return 0;
+    Writer writer(out.data() + op_head);
     write(writer);
-    writer.fixed(check_of_op(out.first(framed)));
-    return framed + op_check;
+    return close_frame(out.data(), writer.at());
 }
 
 }  // namespace grantwheel

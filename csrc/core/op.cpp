@@ -34,6 +34,34 @@ void write_head(Writer& writer, unsigned kind, Instant now) noexcept {
     writer.number(now);
 }
 
+// The bytes of an op.
+std::size_t size_of(const Command& command, Instant now) noexcept {
+    const Mask caps = capped_of(command);
+    std::size_t body = head_size + number_size(now) + 2 + number_size(command.mask);
+    body += number_size(command.uid) + number_size(command.pid) + number_size(command.timeout_ms);
+    if (caps != 0) body += number_size(caps);
+    for_each_type(caps, [&](int type) { body += number_size(command.caps_ms[static_cast<std::size_t>(type)]); });
+    for (const std::string_view text : {command.bundle, command.reason}) body += number_size(text.size()) + text.size();
+    return op_head + body + op_check;
+}
+
+void write_body(const Command& command, Instant now, Writer& writer) noexcept {
+    const Mask caps = capped_of(command);
+    write_head(writer, static_cast<unsigned>(command.kind), now);
+    writer.byte(flags_of(command));
+    writer.byte(static_cast<unsigned>(command.cpu_level + 1));
+    writer.number(command.mask);
+    writer.number(command.uid);
+    writer.number(command.pid);
+    writer.number(command.timeout_ms);
+    if (caps != 0) writer.number(caps);
+    for_each_type(caps, [&](int type) { writer.number(command.caps_ms[static_cast<std::size_t>(type)]); });
+    writer.number(command.bundle.size());
+    writer.number(command.reason.size());
+    writer.bytes(command.bundle);
+    writer.bytes(command.reason);
+}
+
 void read_caps(Reader& reader, Command& command) noexcept {
     command.capped = static_cast<Mask>(reader.number(rules.all));
     if (command.capped == 0 || command.kind != CommandKind::apply) reader.fail();
@@ -144,27 +172,11 @@ GroupResult for_each_op(std::span<const std::byte> group, Visit&& visit) noexcep
 }  // namespace
 
 std::size_t encode(const Command& command, Instant now, std::span<std::byte> out) noexcept {
-    const Mask caps = capped_of(command);
-    std::size_t body = head_size + number_size(now) + 2 + number_size(command.mask);
-    body += number_size(command.uid) + number_size(command.pid) + number_size(command.timeout_ms);
-    if (caps != 0) body += number_size(caps);
-    for_each_type(caps, [&](int type) { body += number_size(command.caps_ms[static_cast<std::size_t>(type)]); });
-    for (const std::string_view text : {command.bundle, command.reason}) body += number_size(text.size()) + text.size();
-    return frame_op(body, out, [&](Writer& writer) {
-        write_head(writer, static_cast<unsigned>(command.kind), now);
-        writer.byte(flags_of(command));
-        writer.byte(static_cast<unsigned>(command.cpu_level + 1));
-        writer.number(command.mask);
-        writer.number(command.uid);
-        writer.number(command.pid);
-        writer.number(command.timeout_ms);
-        if (caps != 0) writer.number(caps);
-        for_each_type(caps, [&](int type) { writer.number(command.caps_ms[static_cast<std::size_t>(type)]); });
-        writer.number(command.bundle.size());
-        writer.number(command.reason.size());
-        writer.bytes(command.bundle);
-        writer.bytes(command.reason);
-    });
+    const std::size_t most = max_op_bytes - 2 * max_text_bytes + command.bundle.size() + command.reason.size();
+    if (out.size() < most && out.size() < size_of(command, now)) return 0;
+    Writer writer(out.data() + op_head);
+    write_body(command, now, writer);
+    return close_frame(out.data(), writer.at());
 }
 
 std::size_t encode_advance(std::uint64_t endings, Instant now, std::span<std::byte> out) noexcept {
