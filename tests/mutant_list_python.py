@@ -167,7 +167,7 @@ PYTHON_MUTANTS: Final = (
         "test_clocks fork",
     ),
     PythonMutant(
-        "python/grantwheel/cli.py",
+        "python/grantwheel/command/__init__.py",
         "    _fill_standard_descriptors()\n",
         "",
         "standard streams that are closed",

@@ -18,9 +18,9 @@ from pathlib import Path
 import pytest
 
 import grantwheel
-from grantwheel import cli
+from grantwheel import command
 
-COMMAND = [sys.executable, "-c", "import sys; from grantwheel.cli import main; sys.exit(main())"]
+COMMAND = [sys.executable, "-c", "import sys; from grantwheel.command import main; sys.exit(main())"]
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -31,7 +31,7 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 def test_the_console_script_is_this_function() -> None:
     (script,) = entry_points(group="console_scripts", name="grantwheel")
-    assert script.load() is cli.main
+    assert script.load() is command.main
 
 
 def test_version() -> None:
@@ -157,7 +157,7 @@ def test_a_full_disk_is_1() -> None:
 
 
 # Opening its terminal makes it the controlling one, whose Ctrl-C is a signal.
-ON_TERMINAL = "import os, sys; os.open(os.ttyname(0), os.O_RDWR); from grantwheel.cli import main; sys.exit(main())"
+ON_TERMINAL = "import os, sys; os.open(os.ttyname(0), os.O_RDWR); from grantwheel.command import main; sys.exit(main())"
 
 
 class TerminalDemo:
@@ -223,7 +223,7 @@ def test_a_machine_without_procfs_is_1(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("grantwheel.demo.run.__kwdefaults__", {"proc": tmp_path / "missing"})
-    assert cli.main(["demo"]) == 1
+    assert command.main(["demo"]) == 1
     captured = capsys.readouterr()
     assert captured.out == ""
     assert captured.err.startswith("grantwheel demo: the processes cannot be read: ")

@@ -332,6 +332,6 @@ def test_the_interval_suits_the_run_and_the_machine(seconds: float, look: float,
 
 
 def test_needs_no_more_than_the_package() -> None:
-    command = [sys.executable, "-c", "import grantwheel.cli, sys; print('rich' in sys.modules)"]
+    command = [sys.executable, "-c", "import grantwheel.command, sys; print('rich' in sys.modules)"]
     done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=True)
     assert done.stdout == "False\n"

@@ -32,6 +32,7 @@ ARGUMENTS_OF: dict[str, Callable[[], tuple[Any, ...]]] = {
     "ManualClock": lambda: (5,),
     "MemoryLog": tuple,
     "MonotonicClock": tuple,
+    "Ops": lambda: (b"",),
     "Schedule": tuple,
     "Sections": lambda: (_core.Follower(*FOLLOWER),),
     "Timer": tuple,

@@ -262,6 +262,6 @@ def test_there_is_no_fixture(grantwheel_clock):
 
 
 def test_the_package_does_not_need_pytest() -> None:
-    code = "import sys; sys.modules['pytest'] = None; import grantwheel.cli"
+    code = "import sys; sys.modules['pytest'] = None; import grantwheel.command"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")

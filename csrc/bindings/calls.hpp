@@ -70,5 +70,6 @@ void bind_descriptors(py::module_& module);                   // Descriptor, and
 void bind_schedules(py::module_& module);                     // Schedule
 void bind_groups(py::module_& module);                        // Groups
 void bind_followers(py::module_& module);                     // Follower, Sections
+void bind_ops(py::module_& module);                           // Ops
 
 }  // namespace grantwheel::bindings

@@ -41,6 +41,8 @@ public:
     Follower(const Follower&) = delete;
     Follower& operator=(const Follower&) = delete;
 
+    // Refusal with the place of what is wrong with a group. O(bytes).
+    static void require_whole(Bytes group);
     // Without the GIL. Carries out the next group of the log, and answers its position.
     std::uint64_t feed(Bytes group);
 
@@ -57,7 +59,6 @@ public:
 
 private:
     [[nodiscard]] Session take(Gil gil, std::optional<Instant> now);
-    static void require_whole(Bytes group);
 
     Home home_;
     PoliteMutex mutex_;

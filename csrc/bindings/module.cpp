@@ -70,6 +70,7 @@ PYBIND11_MODULE(_core_of_main, module) {
     bind_schedules(module);
     bind_groups(module);
     bind_followers(module);
+    bind_ops(module);
     refuse_second_init(module);
 }
 

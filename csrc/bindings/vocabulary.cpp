@@ -9,6 +9,10 @@ constexpr const char* event_kind_names[] = {
     GRANTWHEEL_EVENT_KIND_LIST(GRANTWHEEL_NAME)};
 constexpr const char* cause_names[] = {GRANTWHEEL_CAUSE_LIST(GRANTWHEEL_NAME)};
 #undef GRANTWHEEL_NAME
+constexpr const char* command_names[] = {
+#define GRANTWHEEL_NAME(name, NAME) #name,
+    GRANTWHEEL_COMMAND_LIST(GRANTWHEEL_NAME)};
+#undef GRANTWHEEL_NAME
 
 // Lives as long as the process, as the module does.
 Vocabulary*& stored() {
@@ -23,8 +27,8 @@ py::tuple tuple_of(const char* const (&names)[count]) {
     return result;
 }
 
-// Looks the words up in the modules `types` and `caller` of the package.
-void use_vocabulary(const py::object& types, const py::object& caller) {
+// Looks the words up in the modules `types`, `caller` and `ops` of the package.
+void use_vocabulary(const py::object& types, const py::object& caller, const py::object& ops) {
     auto* words = new Vocabulary;
     words->Event = types.attr("Event");
     words->EventColumns = types.attr("EventColumns");
@@ -39,12 +43,17 @@ void use_vocabulary(const py::object& types, const py::object& caller) {
     words->AppendTimes = types.attr("AppendTimes");
     words->EfficiencyResourcesInfo = types.attr("EfficiencyResourcesInfo");
     words->Caller = caller.attr("Caller");
+    words->Command = ops.attr("Command");
+    words->Advance = ops.attr("Advance");
     words->owner_kinds[0] = types.attr("OwnerKind")("app");
     words->owner_kinds[1] = types.attr("OwnerKind")("process");
     for (std::size_t i = 0; i < std::size(event_kind_names); ++i) {
         words->event_kinds[i] = types.attr("EventKind")(event_kind_names[i]);
     }
     for (std::size_t i = 0; i < std::size(cause_names); ++i) words->causes[i] = types.attr("Cause")(cause_names[i]);
+    for (std::size_t i = 0; i < std::size(command_names); ++i) {
+        words->command_kinds[i] = ops.attr("CommandKind")(command_names[i]);
+    }
     for (Mask mask = 0; mask <= type::ALL; ++mask) words->masks[mask] = types.attr("ResourceType")(mask);
     words->mapping_type = py::module_::import("collections.abc").attr("Mapping");
     delete std::exchange(stored(), words);
@@ -127,7 +136,7 @@ void bind_vocabulary(py::module_& module) {
     for (Mask mask = 0; mask <= type::ALL; ++mask) mask_ints[mask] = py::int_(mask).release().ptr();
     module.attr("EVENT_KINDS") = tuple_of(event_kind_names);
     module.attr("CAUSES") = tuple_of(cause_names);
-    module.def("use_vocabulary", &use_vocabulary, py::arg("types"), py::arg("caller"), py::pos_only(),
+    module.def("use_vocabulary", &use_vocabulary, py::arg("types"), py::arg("caller"), py::arg("ops"), py::pos_only(),
                "Take the named tuples and enumerations of the package, once, when it is imported.");
 }
 

@@ -20,12 +20,15 @@ struct Vocabulary {
     py::object Event, EventColumns, Grant, Record, RecordInfo, Infos, Holders, Stats, LatenessCounts, LogStats,
         AppendTimes;
     py::object EfficiencyResourcesInfo;
+    // The ops of a log.
+    py::object Command, Advance;
     // What callers hand in, besides the request.
     py::object Caller;
     // Members of the enumerations, in the order of the C++ lists.
     py::object owner_kinds[2];
     py::object event_kinds[4];
     py::object causes[cause_count];
+    py::object command_kinds[command_count];
     py::object masks[type::ALL + 1];  // ResourceType
     py::object mapping_type;          // collections.abc.Mapping
 };

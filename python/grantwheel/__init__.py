@@ -8,9 +8,9 @@ import importlib as _importlib
 from pathlib import Path as _Path
 from types import ModuleType as _ModuleType
 
-from . import _core, caller, types
+from . import _core, caller, ops, types
 
-_core.use_vocabulary(types, caller)
+_core.use_vocabulary(types, caller, ops)
 
 from . import backgroundTaskManager  # noqa: E402 - the module needs its vocabulary first
 from ._core import (  # noqa: E402

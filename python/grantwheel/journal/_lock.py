@@ -40,7 +40,7 @@ class WriterLock:
                 try:
                     fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 except (BlockingIOError, PermissionError) as error:
-                    raise InUseError(str(path), _holder(descriptor)) from error
+                    raise InUseError(str(path), _holder(descriptor) or 0) from error
                 status = os.fstat(descriptor)
             except BaseException:
                 os.close(descriptor)
@@ -59,7 +59,30 @@ class WriterLock:
             del _MINE[self._identity]
 
 
-def _holder(descriptor: int) -> int:
+def holder(path: Path) -> int | None:
+    """Return the process that has the right to write, 0 if it can't be seen from here, or None for nobody.
+
+    Raises
+    ------
+    InUseError
+        It is this process, which would lose it by the look at the file.
+    OSError
+        The file can't be read.
+    """
+    with _GUARD:
+        known = identity(path)
+        if known is None:
+            return None
+        if _MINE.get(known) == os.getpid():
+            raise InUseError(str(path), os.getpid())
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        try:
+            return _holder(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def _holder(descriptor: int) -> int | None:
     asked = fcntl.fcntl(descriptor, fcntl.F_GETLK, _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0))
-    pid: int = _FLOCK.unpack(asked)[4]
-    return max(pid, 0)
+    kind, _, _, _, pid = _FLOCK.unpack(asked)
+    return None if kind == fcntl.F_UNLCK else max(pid, 0)

@@ -1,0 +1,112 @@
+"""Journals with grants for the tests of the tools, and what can be done to their files."""
+
+import hashlib
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from grantwheel import Manager, ManualClock, replay
+from grantwheel.journal.sqlite import SqliteJournal
+from support import AUDIO, CPU, GPS, TIMER
+
+STEERING = "\x1b[31m\u202e'\\"
+
+
+def write_journal(path: Path, *, saved_at: int | None = None, killed: Path | None = None) -> None:
+    """Keep a little of everything in a journal, with a snapshot in the middle if that is wanted.
+
+    A folder gets a copy as the end of the process would leave it: what is not in the file yet is in SQLite's log.
+    """
+    clock = ManualClock(1000)
+    with SqliteJournal(path) as journal:
+        with Manager(clock=clock, log=journal) as manager:
+            manager.apply(1, 11, GPS | AUDIO, 5000, reason=STEERING)
+            manager.apply(2, 22, CPU, 700, process=True)
+            clock.advance(100)
+            manager.release(1, 11, AUDIO)
+            clock.advance(900)
+            manager.advance()
+            if saved_at is not None:
+                groups = [group for _, group in journal.read(0)][:saved_at]
+                follower = replay(groups)
+                journal.save(saved_at, follower.snapshot())
+            manager.apply(2, 22, TIMER, persist=True)
+            clock.advance(10)
+            manager.process_died(1, 11)
+            manager.app_stopped(1)
+        if killed is not None:
+            copy_folder(path.parent, killed)
+
+
+def copy_folder(source: Path, target: Path) -> None:
+    """Copy the files of a journal."""
+    target.mkdir()
+    for file in source.iterdir():
+        if file.is_file():
+            shutil.copyfile(file, target / file.name)
+
+
+WRITER = """
+import sys
+from grantwheel import Manager, ManualClock
+from grantwheel.journal.sqlite import SqliteJournal
+
+path, is_busy = sys.argv[1], sys.argv[2] == "busy"
+clock = ManualClock(5)
+with SqliteJournal(path) as journal, Manager(clock=clock, log=journal) as manager:
+    for number in range(50):
+        manager.apply(number, 1, 32, 10_000)
+    print("ready", flush=True)
+    if is_busy:
+        import select
+        while not select.select([sys.stdin], [], [], 0)[0]:
+            clock.advance(3)
+            manager.apply(1 + clock.now() % 99, 1, 32, 10_000, reason="x" * 900)
+    sys.stdin.readline()
+"""
+
+
+@contextmanager
+def writing(path: Path, *, is_busy: bool = False) -> Iterator[int]:
+    """Have another process write a journal meanwhile; gives its pid."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", WRITER, str(path), "busy" if is_busy else "idle"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdin is not None
+    assert process.stdout is not None
+    with process:
+        assert process.stdout.readline() == "ready\n"
+        yield process.pid
+        assert process.poll() is None
+        process.stdin.write("end\n")
+        process.stdin.close()
+        assert process.wait(60) == 0
+
+
+def log_of(path: Path) -> Path:
+    return path.with_name(path.name + "-wal")
+
+
+def snapshot_of(path: Path) -> Path:
+    return path.with_name(path.name + "-snapshot")
+
+
+def flip(path: Path, at: int) -> None:
+    """Damage a byte."""
+    with path.open("r+b") as file:
+        file.seek(at)
+        (byte,) = file.read(1)
+        file.seek(at)
+        file.write(bytes([byte ^ 1]))
+
+
+def contents(folder: Path) -> dict[str, str]:
+    """What is in the files of a folder, and which there are."""
+    files = [file for file in folder.rglob("*") if file.is_file() and not file.name.endswith("-shm")]
+    return {str(file): hashlib.sha256(file.read_bytes()).hexdigest() for file in sorted(files)}
