@@ -6,6 +6,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "grantwheel/types.hpp"
 
@@ -41,6 +42,14 @@ public:
     // A uid as wide as a caller may give it: most often one of six, at times one of 256, or one at an edge.
     std::int64_t uid() { return key(max_uid); }
     std::int64_t pid() { return key(max_pid); }
+
+    // Keys of records that ascend, most often of those that calls have.
+    std::vector<std::uint32_t> keys() {
+        std::vector<std::uint32_t> some;
+        std::uint32_t key = byte();
+        for (std::size_t left = below(6); left != 0; --left, key += 1u + byte()) some.push_back(key);
+        return some;
+    }
 
     Mask mask() {
         switch (below(8)) {

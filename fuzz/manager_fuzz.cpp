@@ -82,7 +82,7 @@ private:
 
     void act(unsigned call) {
         switch (call) {
-            default: return request(false);  // 0..7 and 24..31
+            default: return request(false);  // 0..7 and 25..31
             case 8:
             case 9: return request(true);
             case 10: return reset_all();
@@ -99,6 +99,7 @@ private:
             case 21: return turn_back();
             case 22: return queries();
             case 23: return wrong_limits();
+            case 24: return start();
         }
     }
 
@@ -399,11 +400,17 @@ private:
         if (Manager::create(limits) != nullptr) differ("a manager with limits out of range");
     }
 
+    // What a host does when it starts, and in between: it drops what has lost its process, has other limits, sets a mark.
+    void start() {
+        const std::size_t how = bytes_.below(3);
+        if (how == 0) return both_->set_mark({.now = now(), .boot_ms = bytes_.byte(), .wall_ms = -1});
+        if (how == 1) return both_->set_limits(bytes_.limits());
+        const std::vector<std::uint32_t> apps = bytes_.keys();
+        both_->recover(apps, bytes_.keys());
+    }
+
     static void compare_callers(const Caller& found, const Caller& expected) {
-        if (found.uid != expected.uid || found.pid != expected.pid || found.bundle != expected.bundle ||
-            found.system_app != expected.system_app || found.service_extension != expected.service_extension ||
-            found.native != expected.native)
-            differ("caller of a uid");
+        if (!test::is_same(found, expected)) differ("caller of a uid");
     }
 
     static void compare_admissions(const Admission& found, const Admission& expected) {

@@ -11,7 +11,7 @@ CORPUS = Path(__file__).resolve().parent / "corpus"
 
 # Choices of a manager's call: `Run::act` in manager_fuzz.cpp, and how time goes on before it.
 REQUEST, REGISTERED, RESET_ALL, END, ADVANCE, ACROSS, ONE, POLICY = 0, 8, 10, 11, 12, 13, 14, 15
-SWITCHES, HOLD, EXECUTE, JOURNAL, BATCH, BACK, QUERIES, LIMITS = range(16, 24)
+SWITCHES, HOLD, EXECUTE, JOURNAL, BATCH, BACK, QUERIES, LIMITS, START = range(16, 25)
 TICK, MANY_TICKS, POWER, SLOT_END, LEVEL_END, BEFORE, DEADLINE = range(1, 8)
 
 CPU, CPU_GPS, EVERYTHING, RETAINED = b"\0", b"\1", b"\2", b"\3"
@@ -86,6 +86,16 @@ def managers() -> dict[str, bytes]:
         "batch": large + call(BATCH) + b"\x13\1" + CPU_GPS + SLOTS + b"\1\1" + call(BATCH) + b"\x13\1" + CPU + A_TICK,
         "wrong-instants": large + apply + call(BACK, TICK) + b"\1\2\3\4\5\6\7\1" + call(BACK) + b"\1\2\3\4\5\6\7\0",
         "wrong-limits": large + b"".join(call(LIMITS) + bytes((n % 2, n)) for n in range(4)),
+        "a-start": large
+        + both
+        + apply
+        + call(START, TICK)
+        + b"\0\7"
+        + call(START)
+        + b"\1\3\3\1"
+        + call(START)
+        + b"\2\1\2\0\1\1\1"
+        + everything,
         "reads": large + both + b"".join(call(ACROSS) + bytes((1, 1, n, 2, 5)) for n in range(5)) + call(RESET_ALL),
         "own-texts": large + apply + call(REQUEST) + b"\2\2\0" + b"\7\1\1\1" + b"\0\0\0" + b"\7\1\1\0",
         "not-utf-8": large + call(REQUEST) + b"\1\1\0" + b"\0\2\3\xed\xa0\x80" + b"\0\0\0" + word(5),

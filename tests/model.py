@@ -214,6 +214,18 @@ class Model:
         record = self.processes.get(pid)
         return 0 if record is None else self._remove(record, mask, now, "admin")
 
+    def recover(self, uids: Iterable[int], pids: Iterable[int]) -> int:
+        """Drop what a start finds without a process, and answer how many grants that are.
+
+        Records of these pids, and all of these apps that is not retained; what is due too, and without a word.
+        """
+        before = self._ended["recovered"]
+        for records, keys, mask in ((self.processes, pids, ALL), (self.apps, uids, ALL & ~RETAINED)):
+            for key in keys:
+                if key in records:
+                    self._take(records[key], mask, "recovered")
+        return self._ended["recovered"] - before
+
     # Queries
 
     def app_mask(self, now: int, uid: int) -> int:
@@ -394,6 +406,15 @@ class Model:
             return 0
         kind = "app_reset" if record.is_app else "process_reset"
         self.events.append((time, kind, cause, record.uid, record.pid, removed, record.bundle, record.level))
+        self._take(record, removed, cause)
+        quota = self.gate.policy.quota
+        if removed & CPU and record.is_app and quota is not None:
+            quota.settle(record.uid)
+        return removed
+
+    def _take(self, record: Record, mask: int, cause: str) -> None:
+        """Remove those types that a record holds, and the record with its last; count them."""
+        removed = sum(bit for bit in record.grants if bit & mask)
         self._ended[cause] += removed.bit_count()
         for bit in BITS_OF[removed]:
             del record.grants[bit]
@@ -401,7 +422,3 @@ class Model:
             del (self.apps if record.is_app else self.processes)[record.key]
         if removed & CPU:
             record.level = DEFAULT_LEVEL
-            quota = self.gate.policy.quota
-            if record.is_app and quota is not None:
-                quota.settle(record.uid)
-        return removed

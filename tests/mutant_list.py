@@ -332,6 +332,56 @@ MUTANTS: Final = (
     Mutant("snapshot_read.cpp", " || engine->strings.find(text) != no_text) return", ") return", "one text twice"),
     Mutant("snapshot_read.cpp", "++parts.timed;", "", "timed records of a snapshot"),
     Mutant("snapshot_read.cpp", "reader.number() == engine->table.size() && ", "", "the number of records"),
+    # marks, other limits, recoveries
+    Mutant("engine_recovery.cpp", "if (mark.boot_ms > max_now) return", "if (false) return", "an instant of a boot"),
+    Mutant("engine_recovery.cpp", "rules.mortal()", "rules.all", "what a start keeps of an app"),
+    Mutant(
+        "engine_recovery.cpp", "is_popped(row) && earliest(row) != ending", "false", "the timer of what is being ended"
+    ),
+    Mutant(
+        "engine_recovery.cpp",
+        "std::max(events.first(), others.first_of(events.last()))",
+        "events.first()",
+        "events that do not fit",
+    ),
+    Mutant("engine_recovery.cpp", "strings.unpin(events.at(sequence).bundle);", "", "the texts of events that go"),
+    Mutant(
+        "engine_recovery.cpp", "begin_after(kept - 1)", "begin_after(kept)", "the numbers of events in another ring"
+    ),
+    Mutant("engine_recovery.cpp", "table.size() > wanted.max_records || ", "", "records that do not fit"),
+    Mutant("engine_recovery.cpp", " || strings.used_count() > wanted.max_strings", "", "texts that do not fit"),
+    Mutant("engine_recovery.cpp", "if (!end_one()) return", "return", "what is due makes room for other limits"),
+    Mutant("engine_recovery.cpp", "!apps.ascend_to(max_uid) || ", "", "uids that do not ascend"),
+    Mutant(
+        "engine_apply.cpp",
+        "if (record.kind == OwnerKind::process) table",
+        "if (fresh != 0 && record.kind == OwnerKind::process) table",
+        "the last apply is a renewal",
+    ),
+    Mutant(
+        "engine_parts.hpp",
+        " + ended[static_cast<std::size_t>(Cause::recovered)]",
+        "",
+        "a recovery while a snapshot is written",
+    ),
+    Mutant("table.cpp", " && applied_.reserve(all)", "", "memory for the last apply"),
+    Mutant("op.cpp", "if (!keys.ascend_to(most)) reader.fail();", "", "keys of a recovery that do not ascend"),
+    Mutant("op.cpp", " || op.kind == OpKind::limits", "", "limits that are refused in a replay"),
+    Mutant("mark.hpp", "if (limits.first_invalid() != nullptr) reader.fail();", "", "limits of nothing"),
+    Mutant(
+        "mark.hpp",
+        "mark.boot_ms = reader.number(max_now)",
+        "mark.boot_ms = reader.number()",
+        "an instant of a boot in bytes",
+    ),
+    Mutant(
+        "snapshot_read.cpp",
+        "found.applied = reader.number(engine->now)",
+        "found.applied = reader.number()",
+        "a last apply that is yet to come",
+    ),
+    Mutant("snapshot_read.cpp", "parts.table.applied(row) = found.applied;", ";", "the last apply in a snapshot"),
+    Mutant("snapshot_write.cpp", "has_mark ? Step::mark : Step::counters", "Step::counters", "the mark of a snapshot"),
     # the documented calls
     Mutant(
         "manager.cpp",

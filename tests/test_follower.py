@@ -2,12 +2,15 @@
 
 import random
 from collections.abc import Iterable
+from itertools import takewhile
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 import grantwheel
-from grantwheel import Follower, Manager, ManualClock, MemoryLog, ParcelOperationError, replay
+from grantwheel import Cause, Follower, Manager, ManualClock, MemoryLog, ParcelOperationError, Policy, replay
+from model import Model
 from support import AUDIO, CPU, GPS, TIMER, make_manager
 
 
@@ -224,3 +227,45 @@ def test_a_hold_and_a_batch_are_followed() -> None:
         follower.feed(group)
     assert follower.records() == manager.records()
     assert follower.read(0) == manager.read(0)
+
+
+def golden_op(beginning: str) -> bytes:
+    """Return the bytes of the op of the golden file whose words begin so."""
+    lines = iter((Path(__file__).parent / "golden" / "ops-1.txt").read_text(encoding="utf-8").splitlines())
+    next(line for line in lines if line.startswith(beginning))
+    return bytes.fromhex("".join(takewhile(lambda line: line.startswith(" "), lines)))
+
+
+def test_it_drops_what_a_start_has_dropped_and_tells_no_event() -> None:
+    clock, log, model = ManualClock(start_ms=1000), MemoryLog(), Model(Policy())
+    manager = Manager(clock=clock, log=log)
+    for pid in (8, 9):
+        manager.apply(5, pid, CPU, 60_000, process=True)
+        model.apply(1000, 5, pid, CPU, 60_000, process=True)
+    follower = replay(group for _, group in log.read())
+    assert follower.feed(golden_op("1005 recovery")) == 3
+    assert model.recover([], [9]) == 1
+    assert follower.now_ms == 1005
+    for pid, held in ((8, CPU), (9, 0)):
+        assert follower.process_mask(pid) == model.process_mask(1005, pid) == held
+    stats = follower.stats()
+    assert (stats.process_records, stats.granted, stats.ended[Cause.RECOVERED]) == (1, 2, 1)
+    assert [event.kind for event in follower.read(0)[0]] == ["process_apply", "process_apply"]
+    follower.validate()
+
+
+def test_it_takes_marks_and_goes_on_with_other_limits() -> None:
+    log = MemoryLog()
+    manager = Manager(clock=ManualClock(start_ms=1000), log=log, max_records=2)
+    for uid in (1, 2):
+        manager.apply(uid, 1, GPS, 60_000)
+    follower = replay((group for _, group in log.read()), max_records=2)
+    before = follower.state_hash()
+    for op in ("1002 mark", "1003 limits"):
+        follower.feed(golden_op(op))
+    assert follower.state_hash() == before
+    others = MemoryLog()
+    Manager(clock=ManualClock(start_ms=1004), log=others).apply(3, 1, GPS, 60_000)
+    for _, group in others.read():
+        follower.feed(group)
+    assert len(follower.records()) == 3

@@ -151,6 +151,7 @@ inline void Life::compare_owner(Place record) {
     if (view.owner != owner) fail("owner of a record");
     same(view.uid, universe_.uids[expected.uid], "uid of a record");
     same(view.pid, universe_.pids[expected.pid], "pid of a record");
+    same(view.applied, expected.applied, "last apply to a record");
     same(static_cast<std::uint64_t>(view.cpu_level), static_cast<std::uint64_t>(expected.level), "level of a record");
     if (view.bundle != universe_.texts[expected.bundle]) fail("bundle of a record");
     std::size_t i = 0;

@@ -172,6 +172,7 @@ private:
         switch (dice_.below(8)) {
             default: return batch();
             case 0: return turn_back();
+            case 2: return recover();
             case 1:
                 if (dice_.one_in(4 + rung_.compares_all / 4))
                     change({.kind = CommandKind::admin_reset_all, .mask = type::ALL}, Extent::all);
@@ -196,6 +197,24 @@ private:
         }
         compare_events(extent, call.kind != CommandKind::apply || !rung_.tight());
         compare_owner(call.is_process ? universe_.record_of_process(call.pid) : universe_.record_of_app(call.uid));
+    }
+
+    // What is due by now is ended first: of that the engine drops what it has not ended yet, without a word.
+    void recover() {
+        advance(SIZE_MAX);
+        std::vector<Place> places;
+        std::vector<std::uint32_t> keys[2];
+        for (Place place = dice_.below(20); place < universe_.records(); place += 1 + dice_.below(20)) {
+            places.push_back(place);
+            const Owner owner = universe_.owner(place);
+            keys[static_cast<std::size_t>(owner.kind)].push_back(owner.key);
+        }
+        const RecoveryResult found = engine_->recover(keys[0], keys[1], now_);
+        same(static_cast<std::uint64_t>(found.status), 0, "status of a recovery");
+        same(found.ended, model_.recover(places), "grants that were dropped");
+        outcome_.add(found.ended << 32 | found.records);
+        compare_events(Extent::all);
+        for (const Place place : places) compare_owner(place);
     }
 
     void advance(std::size_t budget) {

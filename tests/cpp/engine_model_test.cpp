@@ -124,7 +124,37 @@ private:
                 if (random_.one_in(20)) both_.execute(admin_reset_all());
                 return;
             case 9: return turn_back();
+            case 10: return start();
         }
+    }
+
+    // What a host does when it starts, and in between.
+    void start() {
+        std::vector<std::uint32_t> apps;
+        std::vector<std::uint32_t> processes;
+        switch (random_.below(3)) {
+            case 0:
+                for (std::uint32_t key = 0; key < config_.uids; key += 1 + random_.below32(4)) apps.push_back(key);
+                for (std::uint32_t key = 0; key < config_.pids; key += 1 + random_.below32(4)) processes.push_back(key);
+                return both_.recover(apps, processes);
+            case 1: return both_.set_limits(random_limits());
+            default:
+                return both_.set_mark({.now = both_.now(),
+                                       .boot_id = {static_cast<std::uint8_t>(random_.below(256))},
+                                       .boot_ms = random_.magnitude(62),
+                                       .wall_ms = static_cast<std::int64_t>(random_.next())});
+        }
+    }
+
+    // Close to those that there are, and those of the configuration again.
+    Limits random_limits() {
+        Limits limits = config_.limits;
+        if (random_.one_in(3)) return limits;
+        limits.reserve = 0;
+        if (limits.max_records < 1000) limits.max_records = 1 + random_.below32(limits.max_records + 4);
+        if (limits.max_strings < 1000) limits.max_strings = 1 + random_.below32(limits.max_strings + 4);
+        if (random_.one_in(2)) limits.event_capacity += random_.below32(limits.event_capacity + 2);
+        return limits;
     }
 
     void turn_back() {

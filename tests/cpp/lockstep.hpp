@@ -117,6 +117,40 @@ public:
         if (budget == SIZE_MAX && result.more) differ("`more` is set though there was no budget");
     }
 
+    // What is due by now is ended first: of that the engine drops what it has not ended yet, without a word.
+    void recover(std::span<const std::uint32_t> apps, std::span<const std::uint32_t> processes) {
+        advance(SIZE_MAX);
+        const auto [ended, records] = model_.recover(apps, processes);
+        const RecoveryResult found = engine_.recover(apps, processes, now_);
+        same_status(found.status, Status::ok, "recover");
+        same(found.ended, ended, "grants that were dropped");
+        same(found.records, records, "records that lost them");
+        compare_events(Extent::all);
+        compare_owners();
+    }
+
+    // What is in the way of them ends first, and all that is due when they are refused.
+    void set_limits(const Limits& limits) {
+        const Status expected = model_.set_limits(limits, now_);
+        same_status(engine_.set_limits(limits, now_), expected, "set_limits");
+        if (expected == Status::ok) {
+            kept_from_ = std::max(kept_from_, oldest());
+            limits_ = limits;
+            while (ring_.size() > limits.event_capacity) ring_.pop_front();
+        }
+        compare_events(expected == Status::ok ? Extent::some : Extent::all);
+        same(engine_.limits().max_records, limits_.max_records, "limit of records");
+        same(engine_.limits().max_strings, limits_.max_strings, "limit of texts");
+        same(engine_.limits().event_capacity, limits_.event_capacity, "limit of events");
+    }
+
+    // Moves neither model nor what is held.
+    void set_mark(const Mark& mark) {
+        same_status(engine_.set_mark(mark), Status::ok, "set_mark");
+        if (engine_.mark() == nullptr || *engine_.mark() != mark) differ("the last mark");
+        compare_events(Extent::touched);
+    }
+
     // An instant that is refused must change nothing, whatever the call.
     void turn_back(const Command& command, Instant wrong) {
         advance(SIZE_MAX);
@@ -152,6 +186,8 @@ public:
         same_status(engine_.find(owner, now_, view), Status::ok, "find");
         if (describe(view) != model_.describe(owner))
             differ(describe(view) + ", the model says " + model_.describe(owner));
+        const auto at = model_.records.find(owner);
+        same(view.applied, at == model_.records.end() ? 0 : at->second.applied, "last apply");
     }
 
     // Every owner, by reads that change nothing.
@@ -252,7 +288,7 @@ public:
 
     // What a reader finds who has read up to `after` and has room for so many.
     void compare_ring(std::uint64_t after, std::size_t room) const {
-        const std::uint64_t oldest = last_ < limits_.event_capacity ? 1 : last_ - limits_.event_capacity + 1;
+        const std::uint64_t oldest = std::max(kept_from_, this->oldest());
         same(engine_.first_sequence(), oldest, "first sequence number");
         same(engine_.last_sequence(), last_, "last sequence number");
         std::vector<Event> out(room);
@@ -271,6 +307,11 @@ public:
 private:
     // What a call has to tell of that which is due: what it touches, what it gets to, or all of it.
     enum class Extent { touched, some, all };
+
+    // The first event for which a ring that was never another has room.
+    [[nodiscard]] std::uint64_t oldest() const {
+        return last_ < limits_.event_capacity ? 1 : last_ - limits_.event_capacity + 1;
+    }
 
     // As expiry orders them: by deadline, processes before apps, keys ascending.
     static auto place_of(const ModelEvent& event) {
@@ -411,6 +452,7 @@ private:
     Command last_command_{};  // its owners count
     std::uint64_t refusals_ = 0;
     std::uint64_t gaps_ = 0;
+    std::uint64_t kept_from_ = 1;  // by rings that were exchanged
     std::map<Owner, std::deque<ModelEvent>> waiting_;
     std::deque<ModelEvent> ring_;  // the events that the engine must still have
 };

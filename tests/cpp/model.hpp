@@ -7,9 +7,11 @@
 #include <bit>
 #include <map>
 #include <set>
+#include <span>
 #include <string>
 #include <string_view>
 #include <tuple>
+#include <utility>
 #include <vector>
 
 #include "words.hpp"
@@ -28,6 +30,7 @@ struct ModelRecord {
     std::uint32_t pid = 0;
     std::string bundle{};
     std::int32_t level = default_level;
+    Instant applied = 0;  // of a process
     std::map<Mask, ModelGrant> grants{};
 
     [[nodiscard]] Mask mask() const {
@@ -83,6 +86,29 @@ public:
                 return {Status::ok, remove({OwnerKind::process, command.pid}, command.mask, now, Cause::admin)};
         }
         return {Status::request_invalid, 0};
+    }
+
+    // Without a word; what is due goes as well. Returns how many grants, and how many records lost them.
+    std::pair<std::size_t, std::size_t> recover(std::span<const std::uint32_t> apps,
+                                                std::span<const std::uint32_t> processes) {
+        std::vector<ModelEvent> told = events;
+        std::pair<std::size_t, std::size_t> lost{};
+        const auto drop = [&](Owner owner, Mask mask) {
+            const int count = std::popcount(remove(owner, mask, 0, Cause::recovered));
+            lost.first += static_cast<std::size_t>(count);
+            lost.second += count != 0;
+        };
+        for (const std::uint32_t uid : apps) drop({OwnerKind::app, uid}, ALL & ~RETAINED);
+        for (const std::uint32_t pid : processes) drop({OwnerKind::process, pid}, ALL);
+        events = std::move(told);
+        return lost;
+    }
+
+    Status set_limits(const Limits& limits, Instant now) {
+        settle(now);
+        if (records.size() > limits.max_records || texts().size() > limits.max_strings) return Status::out_of_memory;
+        limits_ = limits;
+        return Status::ok;
     }
 
     // Ends all that is due, by deadline, processes before apps, keys ascending.
@@ -181,6 +207,7 @@ private:
         const auto [at, added] =
             records.try_emplace(owner, ModelRecord{command.uid, command.pid, std::string(command.bundle)});
         ModelRecord& record = at->second;
+        if (owner.kind == OwnerKind::process) record.applied = now;
         Mask fresh = 0;
         for (Mask bit = 1; bit <= ALL; bit <<= 1) {
             if ((mask & bit) == 0) continue;

@@ -2,6 +2,7 @@
 #include "grantwheel/op.hpp"
 
 #include <algorithm>
+#include <utility>
 #include <vector>
 
 #include "core/bits.hpp"
@@ -90,6 +91,8 @@ Status status_of(const Bytes& bytes) { return decode(bytes).status; }
 struct Texts {
     std::string bundle;
     std::string reason;
+    std::vector<std::uint32_t> apps{};
+    std::vector<std::uint32_t> processes{};
 };
 
 std::string random_text(Random& random) {
@@ -101,11 +104,51 @@ std::string random_text(Random& random) {
     return text;
 }
 
+std::vector<std::uint32_t> random_keys(Random& random, std::int64_t most) {
+    std::vector<std::uint32_t> keys;
+    std::uint64_t key = random.magnitude(30);
+    for (std::uint64_t left = random.below(12); left != 0 && std::cmp_less_equal(key, most); --left) {
+        keys.push_back(static_cast<std::uint32_t>(key));
+        key += 1 + random.magnitude(31);
+    }
+    if (random.one_in(5)) keys.assign(1, static_cast<std::uint32_t>(most));
+    return keys;
+}
+
+// One that is neither a command nor a batch.
+void fill(Op& op, Random& random, Texts& texts) {
+    switch (random.below(4)) {
+        case 0:
+            op.kind = OpKind::advance;
+            op.endings = 1 + random.magnitude(63);
+            return;
+        case 1:
+            op.kind = OpKind::mark;
+            op.mark.now = op.now;
+            for (std::uint8_t& byte : op.mark.boot_id) byte = static_cast<std::uint8_t>(random.below(256));
+            op.mark.boot_ms = random.magnitude(62);
+            op.mark.wall_ms = static_cast<std::int64_t>(random.next());
+            return;
+        case 2:
+            op.kind = OpKind::limits;
+            op.limits.max_records = 1 + static_cast<std::uint32_t>(random.magnitude(30));
+            op.limits.max_strings = 1 + static_cast<std::uint32_t>(random.magnitude(30));
+            op.limits.event_capacity =
+                random.one_in(4) ? INT32_MAX : 1 + static_cast<std::uint32_t>(random.magnitude(30));
+            return;
+        default:
+            op.kind = OpKind::recovery;
+            texts.apps = random_keys(random, max_uid);
+            texts.processes = random_keys(random, max_pid);
+            op.apps = texts.apps;
+            op.processes = texts.processes;
+    }
+}
+
 Op random_op(Random& random, Texts& texts) {
     Op op{.now = random.one_in(20) ? max_now : random.magnitude(62)};
-    if (random.one_in(8)) {
-        op.kind = OpKind::advance;
-        op.endings = 1 + random.magnitude(63);
+    if (random.one_in(3)) {
+        fill(op, random, texts);
         return op;
     }
     texts = {random_text(random), random_text(random)};
@@ -203,6 +246,12 @@ BOOST_AUTO_TEST_CASE(the_longest_op_fits_and_one_byte_less_does_not) {
             REQUIRE_QUIETLY(std::all_of(tight.begin(), tight.end(), [](auto b) { return b == std::byte{0xEE}; }));
         }
     }
+    BOOST_CHECK_GT(encode_mark({.now = max_now, .boot_ms = max_now, .wall_ms = -1}, out), 0u);
+    BOOST_CHECK_GT(encode_limits({INT32_MAX, INT32_MAX, INT32_MAX}, max_now, out), 0u);
+    const std::vector<std::uint32_t> keys{1, 2, 3};
+    const std::size_t size = recovery_size(keys, keys, max_now);
+    BOOST_CHECK_EQUAL(encode_recovery(keys, keys, max_now, std::span(out).first(size)), size);
+    BOOST_CHECK_EQUAL(encode_recovery(keys, keys, max_now, std::span(out).first(size - 1)), 0u);
     BOOST_CHECK_GT(encode_advance(UINT64_MAX, max_now, out), 0u);
     BOOST_CHECK_EQUAL(encode_advance(1, 0, std::span(out).first(11)), 0u);
     BOOST_CHECK_EQUAL(encode_advance(1, 0, std::span(out).first(12)), 12u);
@@ -292,6 +341,68 @@ BOOST_AUTO_TEST_CASE(sound_bytes_that_say_what_cannot_be_are_refused) {
     BOOST_CHECK_EQUAL(advance({0x81, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x40, 1}), Status::parcel_failed);
     BOOST_CHECK_EQUAL(advance({7, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 1}), Status::ok);
     BOOST_CHECK_EQUAL(advance({7, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 3}), Status::parcel_failed);
+}
+
+BOOST_AUTO_TEST_CASE(marks_limits_and_recoveries_that_cannot_be_are_refused) {
+    const auto status = [](std::initializer_list<unsigned> head, std::size_t zeros,
+                           std::initializer_list<unsigned> tail) {
+        Bytes body{std::byte{1}};
+        for (const unsigned byte : head) body.push_back(static_cast<std::byte>(byte));
+        body.resize(body.size() + zeros);
+        for (const unsigned byte : tail) body.push_back(static_cast<std::byte>(byte));
+        return status_of(sealed_op(body));
+    };
+    const auto mark = [&](std::initializer_list<unsigned> tail) { return status({253, 7}, 16, tail); };
+    BOOST_CHECK_EQUAL(mark({5, 0, 0, 0, 0, 0, 0, 0, 255}), Status::ok);
+    BOOST_CHECK_EQUAL(mark({5, 0, 0, 0, 0, 0, 0, 0}), Status::parcel_failed);
+    BOOST_CHECK_EQUAL(mark({5, 0, 0, 0, 0, 0, 0, 0, 0, 0}), Status::parcel_failed);
+    BOOST_CHECK_EQUAL(mark({0x85, 0, 0, 0, 0, 0, 0, 0, 0, 0}), Status::parcel_failed);  // 5 in two bytes
+    const auto boot = [&](unsigned lowest) {
+        return mark({lowest, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x40, 0, 0, 0, 0, 0, 0, 0, 0});
+    };
+    BOOST_CHECK_EQUAL(boot(0x80), Status::ok);  // 2^62
+    BOOST_CHECK_EQUAL(boot(0x81), Status::parcel_failed);
+
+    const auto limits = [&](std::initializer_list<unsigned> tail) { return status({252, 7}, 0, tail); };
+    BOOST_CHECK_EQUAL(limits({1, 1, 1}), Status::ok);
+    BOOST_CHECK_EQUAL(limits({0, 1, 1}), Status::parcel_failed);
+    BOOST_CHECK_EQUAL(limits({1, 0, 1}), Status::parcel_failed);
+    BOOST_CHECK_EQUAL(limits({1, 1, 0}), Status::parcel_failed);
+    BOOST_CHECK_EQUAL(limits({1, 1}), Status::parcel_failed);
+    BOOST_CHECK_EQUAL(limits({1, 1, 1, 1}), Status::parcel_failed);
+    BOOST_CHECK_EQUAL(limits({1, 1, 0xFF, 0xFF, 0xFF, 0xFF, 7}), Status::ok);  // 2^31 - 1
+    BOOST_CHECK_EQUAL(limits({1, 1, 0x80, 0x80, 0x80, 0x80, 8}), Status::parcel_failed);
+
+    const auto recovery = [&](unsigned apps, unsigned processes, std::initializer_list<unsigned> keys) {
+        Bytes body{std::byte{1}, std::byte{251}, std::byte{7}};
+        for (const unsigned count : {apps, processes}) put_fixed(body, count, 4);
+        for (const unsigned key : keys) put_fixed(body, key, 4);
+        return status_of(sealed_op(body));
+    };
+    BOOST_CHECK_EQUAL(recovery(0, 0, {}), Status::ok);
+    BOOST_CHECK_EQUAL(recovery(2, 2, {3, 4, 3, 4}), Status::ok);
+    BOOST_CHECK_EQUAL(recovery(2, 2, {4, 5, 0, 0x7FFF'FFFF}), Status::ok);
+    BOOST_CHECK_EQUAL(recovery(1, 1, {0xFFFF'FFFE, 1}), Status::ok);
+    BOOST_CHECK_EQUAL(recovery(1, 1, {0xFFFF'FFFF, 1}), Status::parcel_failed);
+    BOOST_CHECK_EQUAL(recovery(1, 1, {1, 0x8000'0000}), Status::parcel_failed);
+    BOOST_CHECK_EQUAL(recovery(2, 0, {3, 3}), Status::parcel_failed);
+    BOOST_CHECK_EQUAL(recovery(0, 2, {4, 3}), Status::parcel_failed);
+    BOOST_CHECK_EQUAL(recovery(2, 1, {3, 4}), Status::parcel_failed);
+    BOOST_CHECK_EQUAL(recovery(1, 1, {3, 4, 5}), Status::parcel_failed);
+    BOOST_CHECK_EQUAL(recovery(0xFFFF'FFFF, 0, {3}), Status::parcel_failed);
+    BOOST_CHECK_EQUAL(recovery(0, 0x4000'0001, {3}), Status::parcel_failed);
+    BOOST_CHECK_EQUAL(status({251, 7}, 7, {}), Status::parcel_failed);
+}
+
+BOOST_AUTO_TEST_CASE(the_keys_of_a_recovery_lie_in_the_bytes) {
+    const std::vector<std::uint32_t> apps{1, 20'010'042};
+    const Bytes bytes = bytes_of({.now = 5, .kind = OpKind::recovery, .apps = apps});
+    const Decoded decoded = decode(bytes);
+    BOOST_REQUIRE_EQUAL(decoded.op.apps.size(), 2u);
+    BOOST_CHECK_EQUAL(decoded.op.apps[1], 20'010'042u);
+    BOOST_CHECK_EQUAL(decoded.op.processes.size(), 0u);
+    BOOST_CHECK(decoded.op.apps.ascend_to(20'010'042));
+    BOOST_CHECK(!decoded.op.apps.ascend_to(20'010'041));
 }
 
 BOOST_AUTO_TEST_CASE(bytes_of_a_newer_format_are_told_from_damage) {

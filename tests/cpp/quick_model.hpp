@@ -83,6 +83,7 @@ struct QuickRecord {
     Place bundle = 0;
     std::int8_t level = default_level;
     Instant earliest = no_deadline;  // as it stands among the timers
+    Instant applied = 0;             // of a process
     QuickGrant grants[type_count]{};
 };
 
@@ -131,6 +132,16 @@ public:
             case CommandKind::admin_reset_process: return {Status::ok, remove(process, call.mask, now, Cause::admin)};
         }
         return {Status::request_invalid, 0};
+    }
+
+    // As Model::recover, for records. Returns the number of grants.
+    std::uint64_t recover(const std::vector<Place>& records) {
+        const std::uint64_t before = ended[static_cast<std::size_t>(Cause::recovered)];
+        for (const Place record : records) {
+            const Mask mask = universe_.is_app(record) ? type::ALL & ~type::RETAINED : type::ALL;
+            if (remove(record, mask, 0, Cause::recovered) != 0) events.pop_back();
+        }
+        return ended[static_cast<std::size_t>(Cause::recovered)] - before;
     }
 
     // Ends all that is due, by deadline, processes before apps, keys ascending.
@@ -210,6 +221,7 @@ private:
             ++record_count_;
             if (!universe_.is_app(place)) processes_[call.uid].insert(place);
         }
+        if (!universe_.is_app(place)) record.applied = now;
         const Mask fresh = mask & ~record.mask;
         for_each_type(mask, [&](int type) {
             QuickGrant& grant = record.grants[type];

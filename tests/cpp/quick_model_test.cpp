@@ -46,6 +46,7 @@ public:
         for (int step = 0; step < steps; ++step) {
             if (dice_.one_in(2)) now_ = std::min(max_now, now_ + dice_.magnitude(rung_.step_bits));
             const Call call = random_call();
+            if (dice_.one_in(12)) recover();
             const Result found = quick_.execute(call, now_);
             const Result expected = plain_.execute(command_of(universe_, call), now_);
             REQUIRE_EQUAL_QUIETLY(found.status, expected.status);
@@ -55,6 +56,20 @@ public:
     }
 
 private:
+    void recover() {
+        std::vector<Place> places;
+        std::vector<std::uint32_t> keys[2];
+        quick_.settle(now_);
+        plain_.settle(now_);
+        for (Place record = 0; record < universe_.records(); ++record) {
+            if (!dice_.one_in(4)) continue;
+            places.push_back(record);
+            const Owner owner = universe_.owner(record);
+            keys[static_cast<std::size_t>(owner.kind)].push_back(owner.key);
+        }
+        REQUIRE_EQUAL_QUIETLY(quick_.recover(places), plain_.recover(keys[0], keys[1]).first);
+        compare();
+    }
     Call random_call() {
         static constexpr CommandKind kinds[] = {CommandKind::release,         CommandKind::reset_all,
                                                 CommandKind::process_died,    CommandKind::app_stopped,
@@ -84,6 +99,8 @@ private:
         std::size_t records = 0;
         quick_.for_each_record([&](Place place) {
             REQUIRE_EQUAL_QUIETLY(tell(universe_, quick_, place), plain_.describe(universe_.owner(place)));
+            const auto at = plain_.records.find(universe_.owner(place));
+            if (at != plain_.records.end()) REQUIRE_EQUAL_QUIETLY(quick_.record(place).applied, at->second.applied);
             records += quick_.record(place).mask != 0;
         });
         REQUIRE_EQUAL_QUIETLY(records, plain_.records.size());

@@ -84,7 +84,7 @@ struct Settings {
 };
 
 // A place in the log with all that is known of the live engine there.
-struct Mark {
+struct Stand {
     std::size_t offset;
     std::uint64_t sequence;
     std::uint64_t sum;  // of the events so far
@@ -105,8 +105,11 @@ Bytes snapshot_of(const Engine& engine) {
     return all;
 }
 
-std::unique_ptr<Engine> engine_of(std::span<const std::byte> bytes, const Limits& limits, const HashKey& key) {
-    const auto reader = SnapshotReader::create(limits, key);
+// Within the limits that there were, which stand in the first section.
+std::unique_ptr<Engine> engine_of(std::span<const std::byte> bytes, const HashKey& key) {
+    const auto first = SnapshotReader::create({});
+    require(first != nullptr && first->read(bytes).status == Status::ok, "a snapshot without limits");
+    const auto reader = SnapshotReader::create(first->limits_then(), key);
     require(reader != nullptr, "no memory to read a snapshot");
     for (SectionRead read; !read.done; bytes = bytes.subspan(read.size)) {
         read = reader->read(bytes);
@@ -140,11 +143,12 @@ public:
             if (dice_.one_in(5000)) read_across();
             if (dice_.one_in(50)) static_cast<void>(engine_->look(now_, dice_.below(100)));
             if (dice_.one_in(64)) listener_.listen(*engine_);
+            if (dice_.one_in(200)) note_of_host();
         }
         return commands;
     }
 
-    [[nodiscard]] Mark mark() {
+    [[nodiscard]] Stand stand() {
         listener_.listen(*engine_);
         return {log_.size(), listener_.last(), listener_.sum(), hash_of_state(*engine_), snapshot_of(*engine_)};
     }
@@ -220,6 +224,46 @@ private:
             note(engine_->advance(now_, dice_.below(40)).records);
         }
     }
+    // What a host does at its start, and in between. What it drops may be due.
+    void note_of_host() {
+        switch (dice_.below(3)) {
+            case 0: {
+                Mark mark{
+                    .now = now_, .boot_ms = dice_.magnitude(62), .wall_ms = static_cast<std::int64_t>(dice_.next())};
+                for (std::uint8_t& byte : mark.boot_id) byte = static_cast<std::uint8_t>(dice_.below(256));
+                put([&](std::span<std::byte> out) { return encode_mark(mark, out); });
+                return require(engine_->set_mark(mark) == Status::ok, "a mark");
+            }
+            case 1: return set_limits();
+            default: return recover();
+        }
+    }
+    // At times less than what is held, at others what there was at first.
+    void set_limits() {
+        Limits limits = settings_.limits();
+        if (!dice_.one_in(3)) {
+            const auto held = engine_->record_count(OwnerKind::app) + engine_->record_count(OwnerKind::process);
+            limits.max_records = 1 + dice_.below(2 * static_cast<std::uint32_t>(held) + 2);
+            limits.max_strings = 1 + dice_.below(2 * settings_.texts);
+            limits.event_capacity = (1u << 17) + dice_.below(1u << 17);
+        }
+        listener_.listen(*engine_);
+        put([&](std::span<std::byte> out) { return encode_limits(limits, now_, out); });
+        const Status status = engine_->set_limits(limits, now_);
+        require(status == Status::ok || status == Status::out_of_memory, "limits");
+    }
+    void recover() {
+        std::vector<std::uint32_t> keys[2];
+        for (std::vector<std::uint32_t>& some : keys) {
+            const std::uint32_t most = 1 + dice_.below(2 * settings_.owners);
+            for (std::uint32_t key = dice_.below(most); key < settings_.owners; key += 1 + dice_.below(most)) {
+                some.push_back(key);
+            }
+        }
+        const std::size_t size = recovery_size(keys[0], keys[1], now_);
+        put([&](std::span<std::byte> out) { return encode_recovery(keys[0], keys[1], now_, out); }, size);
+        require(engine_->recover(keys[0], keys[1], now_).status == Status::ok, "a recovery");
+    }
     void read_across() {
         const Surveyed survey = surveyed(*engine_, now_, 1 + dice_.below(1000));
         const std::uint64_t before = engine_->last_sequence();
@@ -235,9 +279,9 @@ private:
         put([&](std::span<std::byte> out) { return encode_advance(records, now_, out); });
     }
     template <typename Encode>
-    void put(Encode&& encode_it) {
+    void put(Encode&& encode_it, std::size_t most = max_op_bytes) {
         const std::size_t at = log_.size();
-        log_.resize(at + max_op_bytes);
+        log_.resize(at + most);
         const std::size_t size = encode_it(std::span(log_).subspan(at));
         require(size != 0, "an op that does not fit");
         log_.resize(at + size);
@@ -267,40 +311,41 @@ void follow(Engine& engine, std::span<const std::byte> log, Listener& listener, 
     listener.listen(engine);
 }
 
-void compare(const Engine& engine, const Listener& listener, const Mark& from, const Mark& to) {
+void compare(const Engine& engine, const Listener& listener, const Stand& from, const Stand& to) {
     require(listener.last() == to.sequence, "another number of events");
     require(listener.sum() == to.sum - from.sum, "other events");
     require(hash_of_state(engine) == to.hash, "another state");
+    require(snapshot_of(engine) == to.snapshot, "another snapshot");
     const char* reason = "";
     require(engine.validate(&reason), reason);
 }
 
-// One life of so many commands, with four marks, and its replays.
+// One life of so many commands, with four stands on the way, and its replays.
 void live_and_replay(const Settings& settings, std::size_t commands, std::uint64_t seed) {
     Live live(settings, seed);
-    std::vector<Mark> marks{live.mark()};
+    std::vector<Stand> stands{live.stand()};
     for (int part = 0; part < 4; ++part) {
         live.run(commands / 4);
-        marks.push_back(live.mark());
+        stands.push_back(live.stand());
     }
     Dice dice(seed + 1);
     const auto whole = Engine::create(settings.limits(), {{seed, 1}});
     require(whole != nullptr, "no memory for an engine");
     Listener all(0);
-    for (std::size_t i = 1; i < marks.size(); ++i) {
-        const auto part = live.log().subspan(marks[i - 1].offset, marks[i].offset - marks[i - 1].offset);
+    for (std::size_t i = 1; i < stands.size(); ++i) {
+        const auto part = live.log().subspan(stands[i - 1].offset, stands[i].offset - stands[i - 1].offset);
         follow(*whole, part, all, dice);
-        compare(*whole, all, marks[0], marks[i]);
-        // From the mark before it, with another key of its hashes.
-        const auto restored = engine_of(marks[i - 1].snapshot, settings.limits(), {{seed, 2}});
-        require(restored != nullptr && hash_of_state(*restored) == marks[i - 1].hash, "another state was restored");
-        Listener later(marks[i - 1].sequence);
+        compare(*whole, all, stands[0], stands[i]);
+        // From the stand before it, with another key of its hashes.
+        const auto restored = engine_of(stands[i - 1].snapshot, {{seed, 2}});
+        require(restored != nullptr && hash_of_state(*restored) == stands[i - 1].hash, "another state was restored");
+        Listener later(stands[i - 1].sequence);
         follow(*restored, part, later, dice);
-        compare(*restored, later, marks[i - 1], marks[i]);
+        compare(*restored, later, stands[i - 1], stands[i]);
     }
     std::printf("%zu commands, %zu bytes, %llu events, hash %016llx\n", commands, live.log().size(),
-                static_cast<unsigned long long>(marks.back().sequence),
-                static_cast<unsigned long long>(marks.back().hash));
+                static_cast<unsigned long long>(stands.back().sequence),
+                static_cast<unsigned long long>(stands.back().hash));
 }
 
 std::uint64_t option(int count, char** words, const char* name, std::uint64_t otherwise) {

@@ -362,6 +362,27 @@ BOOST_AUTO_TEST_CASE(sound_bytes_that_say_what_cannot_be_are_refused) {
         seal_section(bytes, end);
         return load(bytes);
     };
+    // The same with a section in between.
+    const auto marked = [&](std::initializer_list<unsigned> tail, int times = 1) {
+        Bytes bytes;
+        seal_section(bytes, body_of("\1grantwheel", {1, 100, 50, 9, 9, 9}));
+        Bytes mark = body_of("\2", {40});
+        mark.resize(mark.size() + 16);
+        for (const unsigned byte : tail) mark.push_back(static_cast<std::byte>(byte));
+        for (int i = 0; i < times; ++i) seal_section(bytes, mark);
+        const Bytes counters(3 + cause_count);
+        Bytes second = body_of("\3", {});
+        second.insert(second.end(), counters.begin(), counters.end());
+        seal_section(bytes, second);
+        Bytes end = body_of("\5", {0});
+        put_fixed(end, xxh64(counters), 8);
+        seal_section(bytes, end);
+        return load(bytes);
+    };
+    BOOST_CHECK(marked({5, 0, 0, 0, 0, 0, 0, 0, 0}).engine != nullptr);
+    BOOST_CHECK_EQUAL(marked({5, 0, 0, 0, 0, 0, 0, 0, 0}, 2).status, Status::parcel_failed);
+    BOOST_CHECK_EQUAL(marked({5, 0, 0, 0, 0, 0, 0, 0}).status, Status::parcel_failed);
+    BOOST_CHECK_EQUAL(marked({5, 0, 0, 0, 0, 0, 0, 0, 0, 0}).status, Status::parcel_failed);
     const auto refused = [&](List record) { return status(record).status == Status::parcel_failed; };
     // app, uid 5, pid 9, bundle, GPS, none persistent: 30 ms until 60, no reason
     BOOST_CHECK(status({1, 5, 9, 0, 32, 0, 30, 60, 0}).engine != nullptr);

@@ -28,6 +28,12 @@ inline Timeouts caps_of(Mask capped, std::span<const std::uint32_t, type_count> 
     return caps;
 }
 
+inline bool is_same(const Caller& one, const Caller& other) {
+    return one.uid == other.uid && one.pid == other.pid && one.bundle == other.bundle &&
+           one.system_app == other.system_app && one.service_extension == other.service_extension &&
+           one.native == other.native;
+}
+
 inline std::string_view kind_name(EventKind kind) {
 #define GRANTWHEEL_NAME(name) std::string_view{#name},
     static constexpr std::array names{GRANTWHEEL_EVENT_KIND_LIST(GRANTWHEEL_NAME)};
