@@ -32,7 +32,7 @@
 #include "grantwheel/version.h"
 
 /* The build reads the soversion from here. A macro, so that a host can ask for it in an #if. */
-#define GW_ABI_VERSION 2 /* NOLINT(modernize-macro-to-enum) */
+#define GW_ABI_VERSION 3 /* NOLINT(modernize-macro-to-enum) */
 
 #if defined(__GNUC__)
 #define GW_API __attribute__((visibility("default")))
