@@ -1,6 +1,7 @@
 """Logs that fail: what was answered is exactly what is on record, and reads go on all the while."""
 
 import _thread
+import asyncio
 import gc
 import threading
 import time
@@ -12,6 +13,8 @@ from typing import Any
 import pytest
 
 import grantwheel
+import grantwheel.aio
+import grantwheel.run.loop
 from grantwheel import Conflict, NotAppended, TransactionError
 from journals import (
     ScriptedLog,
@@ -358,3 +361,88 @@ def test_a_finaliser_of_a_hold_does_not_wait_for_a_log_that_stalls() -> None:
         stall.go_on()
     wait_for(lambda: manager.holders(GPS).apps == [700])
     check_record(manager, log, 0)
+
+
+# Runners
+
+
+def attempts(log: ScriptedLog, step: Step) -> list[int]:
+    """Let each append of a log fail from now on; the list grows with them."""
+    tried: list[int] = []
+
+    def fails(log: ScriptedLog, group: bytes) -> None:
+        tried.append(len(log.groups))
+        step(log, group)
+
+    log.otherwise = fails
+    return tried
+
+
+@pytest.mark.parametrize("durability", ["commit", "batch"])
+def test_a_runner_tells_once_that_the_log_takes_no_changes_now(
+    durability: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(grantwheel.run.loop, "_PAUSE_MS", 5)
+    log = ScriptedLog()
+    manager, clock = make_manager(log=log, durability=durability)
+    manager.apply(700, 71, GPS, 40)
+    assert manager.flush()
+
+    def told() -> int:
+        return caplog.text.count("tried again in a second")
+
+    tried = attempts(log, refuses)
+    if durability == "batch":
+        manager.apply(800, 81, GPS, 90)
+        with pytest.raises(TransactionError):  # so that it is behind, and the advance refused
+            manager.flush()
+    with manager.running():
+        clock.set(40)
+        wait_for(lambda: told() == 1)
+        before = len(tried)
+        wait_for(lambda: len(tried) > before + 3)
+        log.otherwise = appends
+        wait_for(lambda: manager.app_mask(700) == 0 and manager.stats().ended[grantwheel.Cause.EXPIRED] == 1)
+    assert told() == 1
+    assert manager.flush()
+    check_record(manager, log, 40)
+
+
+@pytest.mark.parametrize("form", ["thread", "loop"])
+def test_a_runner_stops_when_the_log_is_lost(form: str, caplog: pytest.LogCaptureFixture) -> None:
+    manager, clock, log = logged(appends)
+    manager.apply(700, 71, GPS, 40)
+    tried = attempts(log, conflicts)
+    clock.set(40)
+
+    async def run() -> BaseException | None:
+        async with grantwheel.aio.running(manager) as runner:
+            while runner.failure is None:
+                await asyncio.sleep(0.001)
+            return runner.failure
+
+    if form == "loop":
+        failure = asyncio.run(run())
+    else:
+        runner = manager.running()
+        runner.start()
+        wait_for(lambda: runner.failure)
+        failure = runner.failure
+        with pytest.raises(RuntimeError, match="not driven any more"):
+            runner.stop()
+    assert isinstance(failure, TransactionError)
+    assert len(tried) == 1
+    assert [record.levelname for record in caplog.records] == ["ERROR"]
+    assert "takes no changes any more" in caplog.text
+    assert manager.app_mask(700) == 0
+
+
+def test_that_a_log_in_memory_is_lost_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    log = grantwheel.MemoryLog()
+    first, second = (make_manager(log=log)[0] for _ in range(2))
+    first.apply(700, 71, GPS, 40)
+    for _ in range(2):
+        with pytest.raises(TransactionError):
+            second.apply(700, 71, GPS, 40)
+    assert [record.levelname for record in caplog.records] == ["ERROR"]
+    assert "takes no changes any more" in caplog.text

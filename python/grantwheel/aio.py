@@ -31,6 +31,7 @@ class LoopRunner(Runner, _core.AsyncBlock):
         super().__init__(manager, running)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._alarm = -1
+        self._is_told = False  # that the log takes no changes now
 
     def _begin(self) -> None:
         raise TypeError("aio.running is for 'async with'; Manager.running is for 'with'")
@@ -64,11 +65,15 @@ class LoopRunner(Runner, _core.AsyncBlock):
     def _drive(self) -> None:
         """End a slice. The alarm stays readable while more is due, so the loop calls again after its other work."""
         try:
-            if drive(self._manager):
+            goes_on = drive(self._manager)
+            self._is_told = False
+            if goes_on:
                 return
             self._failure = lost_log(self._manager)
-        except Exception:  # noqa: BLE001 - logged, and the runner goes on
-            _log.exception("a manager could not be driven; it is tried again in a second")
+        except Exception as error:  # noqa: BLE001 - logged, and the runner goes on
+            if not self._is_told:
+                _log.exception("a manager could not be driven; it is tried again in a second")
+            self._is_told = isinstance(error, _core.TransactionError)  # once for a row of them
             if self._loop is not None:
                 self._loop.call_later(_PAUSE_S, self._watch_again)
         self._let_go()

@@ -34,13 +34,17 @@ class Source(Protocol):
     def ready(self) -> None:
         """Deal with it, on the thread of the loop; it may be called for nothing.
 
-        What it raises is logged, and then the source is left alone for a second.
+        What it raises is logged, but for `TryAgain`, and then the source is left alone for a second.
         """
         ...
 
     def failed(self, error: BaseException) -> None:
         """Hear that the loop has ended for this reason, and waits for nothing any more."""
         ...
+
+
+class TryAgain(Exception):  # noqa: N818 - it says what is to be done
+    """What a source raises that is to be left alone for a second, and has told why before."""
 
 
 class _Place:
@@ -187,14 +191,19 @@ class Loop(OfOneProcess):
         self._busy = source
         try:
             source.ready()
+        except TryAgain:
+            self._pause(place, source)
         except BaseException:  # noqa: BLE001 - SystemExit too: the other sources have to be dealt with
             _log.exception("%s failed; it is tried again in a second", shown(source))
-            descriptor = self._sources.get(source)
-            if descriptor is not None and self._unregister(source):
-                self._paused[source] = descriptor
-                place.timer.set(_PAUSE_MS)
+            self._pause(place, source)
         finally:
             self._busy = None
+
+    def _pause(self, place: _Place, source: Source) -> None:
+        descriptor = self._sources.get(source)
+        if descriptor is not None and self._unregister(source):
+            self._paused[source] = descriptor
+            place.timer.set(_PAUSE_MS)
 
     def _resume(self) -> None:
         for source in list(self._paused):

@@ -10,7 +10,7 @@ from grantwheel import _core
 from grantwheel._process import OfOneProcess, end_at_exit
 from grantwheel.events.delivery import is_delivering
 from grantwheel.events.subscribers import Subscribers
-from grantwheel.run.loop import Loop
+from grantwheel.run.loop import Loop, TryAgain
 
 _log = logging.getLogger("grantwheel")
 _NOT_COMMITTED = 980000301
@@ -179,6 +179,7 @@ class _Alarm:
         self._runner = weakref.ref(runner)
         self._loop = loop
         self._manager = weakref.ref(runner._manager, self._forget)
+        self._is_told = False  # that the log takes no changes now
 
     def __repr__(self) -> str:
         return "the alarm of a manager"
@@ -190,7 +191,16 @@ class _Alarm:
         manager = self._manager()
         if manager is None:
             self._loop.remove(self)
-        elif not drive(manager):
+            return
+        try:
+            goes_on = drive(manager)
+        except _core.TransactionError:
+            if not self._is_told:  # once for a row of failures
+                self._is_told = True
+                raise
+            raise TryAgain from None
+        self._is_told = False
+        if not goes_on:
             if (error := lost_log(manager)) is not None:
                 self.failed(error)
             self._loop.remove(self)
