@@ -1,247 +1,140 @@
-/* A host in C that outlives its own crashes: all that a turn of its loop brings is written to a journal as one group, and
- * only then carried out and answered. Started again, it follows the journal, and has the same grants.
+/* A host in C whose grants survive its crashes and those of the machine: threads change them through a gate, and what comes
+ * while a sync lasts is one group of the journal, written and synced together. Started again, it follows the journal.
  *
  *   $ journal_host JOURNAL
  *   apply 1000 32 500 navigation   uid, types as a number, milliseconds (0: until released), and a reason if you like
  *   release 1000 32
  *   mask 1000
- *   quit                           or the end of the input
  *
- * It sleeps in poll, no longer than gw_wake_at says. Instants are milliseconds since boot, so a journal is worth nothing
- * after a reboot: keep it in /run, which a reboot empties. What is there need not be flushed to a disk.
+ * Each line is obeyed as if it came from a client of its own: wait for an answer where the order matters. The journal grows;
+ * with a snapshot (snapshot.h) a new one can begin.
  */
-#define _POSIX_C_SOURCE 200809L
-
+#define _XOPEN_SOURCE 700
+#include <fcntl.h>
+#include <grantwheel/gate.h>
 #include <inttypes.h>
 #include <poll.h>
+#include <pthread.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/uio.h>
+#include <time.h>
 #include <unistd.h>
 
-#include <grantwheel/gate.h>
+enum { CLIENTS = 8, LONGEST_LINE = 2048, LONGEST_SLEEP = 60000, LARGEST_GROUP = 64 << 20 };
 
-#define LONGEST_LINE 2048   /* of the input: a reason has at most 1024 bytes */
-#define LONGEST_SLEEP 60000 /* ms: poll does not count the time in suspend, so the clock is looked at now and then */
-#define EVENTS_AT_ONCE 32
-#define LARGEST_GROUP (64u << 20) /* as the gate has it */
-
-static const char usage[] =
-    "usage: journal_host JOURNAL\n"
-    "Reads commands, a line each, writes them to the file JOURNAL and carries them out:\n"
-    "  apply UID TYPES MILLISECONDS [REASON]    0 milliseconds: until it is released\n"
-    "  release UID TYPES\n"
-    "  mask UID\n"
-    "  quit\n";
-
-struct host {
-    gw_manager* manager;
+static struct {
     gw_gate* gate;
-    FILE* journal; /* read at the start, then written past stdio */
-    uint64_t groups;
-    uint64_t last_event;
-    gw_ticket tickets[LONGEST_LINE]; /* of what has not been answered */
-    size_t waiting;
-};
+    int file;          /* a group is its size, and its bytes */
+    off_t end;         /* of the last whole group */
+    uint64_t groups;   /* up to there */
+    uint64_t event;    /* the last that was printed */
+    uint64_t ahead_ms; /* how far the time of the journal is ahead of that since boot */
+} host;
 
-/* A group is its size and its bytes. What is written of it in vain is cut off again. */
-static int32_t append(void* user, uint64_t after, const void* group, size_t size) {
-    struct host* const host = user;
-    const int journal = fileno(host->journal);
-    const uint32_t length = (uint32_t)size;
-    struct iovec parts[] = {{(void*)(uintptr_t)&length, sizeof length}, {(void*)(uintptr_t)group, size}};
-    const off_t before = lseek(journal, 0, SEEK_END);
-    if (before < 0 || after != host->groups) return GW_APPEND_CONFLICT;
-    if (writev(journal, parts, 2) == (ssize_t)(sizeof length + size)) {
-        ++host->groups;
-        return GW_APPENDED;
-    }
-    return ftruncate(journal, before) == 0 ? GW_NOT_APPENDED : GW_APPEND_UNCERTAIN;
+/* Cuts off what is not whole: after a crash that is a part of the last group, which nobody was told of. */
+static int cut(void) { return ftruncate(host.file, host.end) == 0 && fsync(host.file) == 0; }
+
+static int32_t append(void* user, uint64_t after, const void* group, size_t bytes) {
+    const uint32_t size = (uint32_t)bytes;
+    const struct iovec parts[] = {{(void*)(uintptr_t)&size, sizeof size}, {(void*)(uintptr_t)group, size}};
+    const ssize_t whole = (ssize_t)(sizeof size + size);
+    (void)user, (void)after; /* nobody else writes: see lockf */
+    if (writev(host.file, parts, 2) != whole || fsync(host.file) != 0)
+        return cut() ? GW_NOT_APPENDED : GW_APPEND_UNCERTAIN;
+    host.end += whole;
+    ++host.groups;
+    return GW_APPENDED;
 }
 
-/* Only asked when a part of a group could not be cut off: nobody could read what comes after it. */
-static int32_t last(void* user, uint64_t* groups) {
-    (void)user;
-    (void)groups;
-    abort();
+static int32_t last(void* user, uint64_t* groups) { return (void)user, *groups = host.groups, cut(); }
+
+/* Follows the whole groups. False, with the file as it is, when one of them makes no sense. */
+static int replay(gw_manager* manager) {
+    const off_t size = lseek(host.file, 0, SEEK_END);
+    const char* const bytes = mmap(NULL, (size_t)size + 1, PROT_READ, MAP_PRIVATE, host.file, 0);
+    for (uint32_t length; bytes != MAP_FAILED && size - host.end >= (off_t)sizeof length; ++host.groups) {
+        memcpy(&length, bytes + host.end, sizeof length);
+        const off_t begin = host.end + (off_t)sizeof length;
+        if (length <= LARGEST_GROUP && length > size - begin) break;
+        if (length > LARGEST_GROUP || gw_follow(manager, bytes + begin, length) != GW_OK) return 0;
+        host.end = begin + length;
+    }
+    host.event = gw_last_sequence(manager);
+    return bytes != MAP_FAILED && cut();
 }
 
-/* Follows the whole groups of the journal and cuts off what a crash has left of another. False when the journal makes no
- * sense. */
-static int replay(struct host* host) {
-    uint32_t size = 0;
-    long good = 0;
-    rewind(host->journal);
-    while (fread(&size, sizeof size, 1, host->journal) == 1) {
-        if (size > LARGEST_GROUP) return 0;
-        unsigned char* const group = malloc(size);
-        const int is_whole = group != NULL && fread(group, 1, size, host->journal) == size;
-        const gw_status status = is_whole ? gw_follow(host->manager, group, size) : GW_OK;
-        free(group);
-        if (status != GW_OK) return 0;
-        if (!is_whole) break;
-        good = ftell(host->journal);
-        ++host->groups;
-    }
-    host->last_event = gw_last_sequence(host->manager); /* these were told before the crash */
-    return ftruncate(fileno(host->journal), good) == 0;
+static uint64_t milliseconds(clockid_t clock) {
+    struct timespec now;
+    clock_gettime(clock, &now);
+    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 }
+static uint64_t read_clock(void* user) { return (void)user, host.ahead_ms + milliseconds(CLOCK_BOOTTIME); }
 
-static void answer(gw_status status, uint32_t mask) {
-    if (status == GW_OK) {
-        printf("ok %" PRIu32 "\n", mask);
-    } else {
-        printf("refused %" PRId32 ": %s\n", gw_status_public_code(status), gw_status_text(status));
-    }
-}
-
-/* Has what was staged written and carried out, and answers it in its order. */
-static void commit(struct host* host) {
-    for (size_t i = 0; i < host->waiting; ++i) {
-        uint8_t settled = 0;
-        uint32_t mask = 0;
-        const gw_status status = gw_gate_await(host->gate, &host->tickets[i], GW_FOREVER, &settled, &mask);
-        answer(status, mask);
-    }
-    host->waiting = 0;
-}
-
-static void request(struct host* host, int64_t uid, const gw_request* asked) {
-    gw_caller caller = GW_CALLER_INIT;
-    gw_command command = {.size = sizeof command};
-    gw_status status = GW_TIME_BACKWARDS;
-    uint64_t now = 0;
-    caller.uid = uid;
-    caller.pid = (int64_t)getpid();
-    caller.system_app = 1;
-    const gw_manager* const manager = gw_gate_enter(host->gate, &now);
-    if (manager != NULL) {
-        status = gw_admit(manager, &caller, asked, now, &command);
-        if (status == GW_OK) status = gw_gate_stage(host->gate, &command, &host->tickets[host->waiting]);
-        gw_gate_leave(host->gate);
-    }
-    if (status == GW_OK) {
-        ++host->waiting;
-    } else {
-        commit(host);
-        answer(status, 0);
-    }
-}
-
-/* One line of the input; false for the last. */
-static int obey(struct host* host, const char* line) {
+static gw_status obey(const char* line, uint32_t* mask) {
+    gw_caller caller = {.size = sizeof caller, .system_app = 1, .pid = getpid()};
     gw_request asked = GW_REQUEST_INIT;
-    int64_t uid = -1;
-    int length = 0;
-    if (strcmp(line, "quit") == 0) return 0;
-    if (sscanf(line, "apply %" SCNd64 " %" SCNu32 " %" SCNu64 "%n", &uid, &asked.mask, &asked.timeout_ms, &length) ==
-        3) {
-        asked.is_persist = asked.timeout_ms == 0;
-        asked.reason = gw_text_of(line + length + (line[length] == ' '));
-        request(host, uid, &asked);
-    } else if (sscanf(line, "release %" SCNd64 " %" SCNu32, &uid, &asked.mask) == 2) {
-        asked.is_apply = 0;
-        request(host, uid, &asked);
-    } else if (sscanf(line, "mask %" SCNd64, &uid) == 1 && uid >= 0 && uid < UINT32_MAX) {
-        uint32_t mask = 0;
-        const gw_owner owner = {GW_OWNER_APP, (uint32_t)uid};
-        commit(host);
-        const gw_status status = gw_gate_mask(host->gate, owner, &mask);
-        answer(status, mask);
-    } else {
-        commit(host);
-        printf("no such command\n");
-    }
-    return 1;
+    gw_owner owner = {GW_OWNER_APP, 0};
+    int used = 0;
+    if (sscanf(line, "mask %" SCNu32, &owner.key) == 1) return gw_gate_mask(host.gate, owner, mask);
+    asked.is_apply = sscanf(line, "apply %" SCNd64 " %" SCNu32 " %" SCNu64 " %n", &caller.uid, &asked.mask,
+                            &asked.timeout_ms, &used) == 3;
+    asked.is_persist = asked.is_apply && asked.timeout_ms == 0;
+    asked.reason = gw_text_of(line + used);
+    if (!asked.is_apply && sscanf(line, "release %" SCNd64 " %" SCNu32, &caller.uid, &asked.mask) != 2)
+        return GW_ARGUMENT_INVALID;
+    return gw_gate_perform(host.gate, &caller, &asked, mask);
 }
 
-static const char* kind_name(int32_t kind) {
-    static const char* const names[] = {"app_apply", "app_reset", "process_apply", "process_reset"};
-    return kind >= 0 && kind < 4 ? names[kind] : "unknown";
+static void* serve(void* unused) {
+    char line[LONGEST_LINE];
+    for (uint32_t mask; fgets(line, sizeof line, stdin) != NULL;) {
+        line[strcspn(line, "\n")] = '\0';
+        const gw_status status = obey(line, &mask);
+        printf("%s: %s %" PRIu32 "\n", line, gw_status_name(status), status == GW_OK ? mask : 0);
+    }
+    return unused;
 }
 
-/* Ends what is due, and prints the events since the last time. Answers how long poll may sleep. */
-static int settle(struct host* host) {
-    gw_event events[EVENTS_AT_ONCE];
-    size_t count = EVENTS_AT_ONCE;
-    uint64_t missed = 0;
-    uint64_t now = 0;
-    gw_gate_advance(host->gate, GW_NO_BUDGET, NULL, NULL);
-    const gw_manager* const manager = gw_gate_enter(host->gate, &now);
-    if (manager == NULL) return 0;
-    while (count == EVENTS_AT_ONCE) {
-        events[0].size = sizeof events[0];
-        if (gw_read(manager, host->last_event, events, EVENTS_AT_ONCE, &count, &missed) != GW_OK) break;
-        if (missed != 0) printf("missed %" PRIu64 " events\n", missed);
-        for (size_t i = 0; i < count; ++i) {
-            printf("event %" PRIu64 " at %" PRIu64 ": %s %" PRIu32 " %" PRIu32 "\n", events[i].sequence, events[i].time,
-                   kind_name(events[i].kind), events[i].uid, events[i].mask);
-            host->last_event = events[i].sequence;
-        }
+/* Ends what is due, prints what has happened, and sleeps until there is more to do. */
+static void* drive(void* unused) {
+    struct pollfd settled = {gw_gate_descriptor(host.gate), POLLIN, 0};
+    gw_event event = {.size = sizeof event};
+    for (uint64_t now = 0;; gw_gate_clear(host.gate)) {
+        const gw_status ended = gw_gate_advance(host.gate, GW_NO_BUDGET, NULL, NULL);
+        const gw_manager* const manager = gw_gate_enter(host.gate, &now);
+        if (manager == NULL) return unused;
+        for (size_t one; gw_read(manager, host.event, &event, 1, &one, NULL) == GW_OK && one;
+             host.event = event.sequence)
+            printf("event %" PRIu64 " at %" PRIu64 ": %" PRIu32 " %s %" PRIu32 "\n", event.sequence, event.time,
+                   event.uid, event.kind == GW_EVENT_APP_APPLY ? "gets" : "loses", event.mask);
+        const uint64_t wake = ended == GW_OK ? gw_wake_at(manager) : now + 1000;
+        gw_gate_leave(host.gate);
+        poll(&settled, 1, wake <= now ? 0 : wake - now < LONGEST_SLEEP ? (int)(wake - now) : LONGEST_SLEEP);
     }
-    const uint64_t wake = gw_wake_at(manager);
-    gw_gate_leave(host->gate);
-    fflush(stdout);
-    return wake <= now ? 0 : wake - now < LONGEST_SLEEP ? (int)(wake - now) : LONGEST_SLEEP;
-}
-
-/* Reads lines until the last one. Input is read past stdio, which would hide from poll what it has read already. */
-static void serve(struct host* host) {
-    char input[LONGEST_LINE];
-    size_t size = 0;
-    for (int more = 1; more;) {
-        struct pollfd in = {.fd = STDIN_FILENO, .events = POLLIN};
-        if (poll(&in, 1, settle(host)) <= 0) continue;
-        const ssize_t got = read(STDIN_FILENO, input + size, sizeof input - 1 - size);
-        if (got <= 0) break; /* the end, or a line that is too long */
-        size += (size_t)got;
-        input[size] = '\0';
-        char* line = input;
-        for (char* end; more && (end = strchr(line, '\n')) != NULL; line = end + 1) {
-            *end = '\0';
-            more = obey(host, line);
-        }
-        commit(host);
-        size -= (size_t)(line - input);
-        memmove(input, line, size);
-    }
-    settle(host);
 }
 
 int main(int count, char** arguments) {
-    static struct host host;
-    const int wants_help = count == 2 && (strcmp(arguments[1], "--help") == 0 || strcmp(arguments[1], "-h") == 0);
-    if (wants_help || count != 2 || arguments[1][0] == '-') {
-        fputs(usage, wants_help ? stdout : stderr);
-        return wants_help ? 0 : 2;
-    }
-    if (gw_abi_version() != GW_ABI_VERSION) {
-        fprintf(stderr, "journal_host: needs a library of ABI %d\n", GW_ABI_VERSION);
-        return 1;
-    }
-    host.journal = fopen(arguments[1], "a+");
-    if (host.journal == NULL || gw_create(NULL, &host.manager) != GW_OK) {
-        perror(arguments[1]);
-        return 1;
-    }
-    gw_gate_options options = GW_GATE_OPTIONS_INIT;
-    options.append = append;
-    options.last = last;
-    options.log_user = &host;
-    uint32_t mask = 0;
-    const int is_sound = replay(&host);
-    options.position = host.groups;
-    if (gw_gate_create(host.manager, &options, &host.gate) != GW_OK) return 1;
-    /* What another boot has written comes from later instants than there are in this one. */
-    const int is_ours = is_sound && gw_gate_mask(host.gate, (gw_owner){GW_OWNER_APP, 0}, &mask) == GW_OK;
-    if (is_ours) {
-        printf("replayed %" PRIu64 " groups\n", host.groups);
-        serve(&host);
-    } else {
-        fprintf(stderr, "%s: not a journal of this boot\n", arguments[1]);
-    }
-    gw_gate_destroy(host.gate);
-    fclose(host.journal);
-    return is_ours ? 0 : 1;
+    pthread_t threads[1 + CLIENTS];
+    gw_manager* manager = NULL;
+    const int is_help = count == 2 && strcmp(arguments[1], "--help") == 0;
+    if (count != 2 || arguments[1][0] == '-')
+        return fputs("usage: journal_host JOURNAL\n", is_help ? stdout : stderr), !is_help * 2;
+    host.file = open(arguments[1], O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+    if (host.file < 0 || lockf(host.file, F_TLOCK, 0) != 0) return perror(arguments[1]), 1;
+    if (gw_abi_version() != GW_ABI_VERSION || gw_create(NULL, &manager) != GW_OK) return 1;
+    if (!replay(manager)) return fprintf(stderr, "%s: damaged at byte %jd\n", arguments[1], (intmax_t)host.end), 1;
+    /* The time of day of the start, if it is not before the journal's last; from there on with the clock since boot. */
+    const uint64_t today = milliseconds(CLOCK_REALTIME), then = gw_now(manager);
+    host.ahead_ms = (today > then ? today : then) - milliseconds(CLOCK_BOOTTIME);
+    const gw_gate_options options = {
+        .size = sizeof options, .position = host.groups, .append = append, .last = last, .clock = read_clock};
+    if (gw_gate_create(manager, &options, &host.gate) != GW_OK) return 1;
+    setvbuf(stdout, NULL, _IOLBF, 0);
+    printf("replayed %" PRIu64 " groups\n", host.groups);
+    for (int i = 0; i <= CLIENTS; ++i)
+        if (pthread_create(&threads[i], NULL, i == 0 ? drive : serve, NULL) != 0) return 1;
+    for (int i = 1; i <= CLIENTS; ++i) pthread_join(threads[i], NULL);
+    return 0; /* what is answered is on the disk: there is nothing to close */
 }

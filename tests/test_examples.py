@@ -19,6 +19,8 @@ from typing import NamedTuple
 
 import pytest
 
+import grantwheel
+
 ROOT = Path(__file__).resolve().parent.parent
 EXAMPLES = ROOT / "examples"
 PAGE = (ROOT / "docs" / "embedding.md").read_text(encoding="utf-8")
@@ -359,26 +361,32 @@ def groups_of(journal: bytes) -> list[bytes]:
     return groups
 
 
+def held_after(journal: Path, *uids: int) -> list[int]:
+    """What somebody else who follows the journal says that these apps hold, as of its last command."""
+    follower = grantwheel.replay(groups_of(journal.read_bytes()))
+    return [follower.app_mask(uid) for uid in uids]
+
+
 def test_the_journal_host_survives_a_crash(folder: Path, tmp_path: Path, start: Callable[..., Host]) -> None:
     journal = tmp_path / "journal"
     host = start(folder / "journal_host", journal)
-    host.write(
-        "apply 1000 32 0 the way home", "apply 1001 65 3600000", "apply 1002 32 200", "apply 1000 999 5", "mask 1000"
-    )
-    replayed, *answers, refused, mask = host.read(6)
-    assert replayed == "replayed 0 groups"
-    assert answers == ["ok 32", "ok 65", "ok 32"]
-    assert refused.startswith("refused 18700001: mask must be")
-    assert mask == "ok 32"
-    third = host.read(3)[2]
-    assert third.endswith(": app_apply 1002 32")
-    host.write("release 1001 1")
-    assert host.read(1) == ["ok 1"]
+    assert host.read(1) == ["replayed 0 groups"]
+    host.write("apply 1000 32 0 the way home")
+    answer, event = sorted(host.read(2))
+    assert answer == "apply 1000 32 0 the way home: ok 32"
+    assert event.endswith(": 1000 gets 32")
+    host.write("apply 1001 65 3600000", "apply 1002 32 200")
+    *_, third = sorted(host.read(4))
+    assert third.endswith(": 1002 gets 32")
+    host.write("apply 1000 999 5")
+    assert host.read(1) == ["apply 1000 999 5: request_invalid 0"]
+    host.write("dance")
+    assert host.read(1) == ["dance: argument_invalid 0"]
     host.stop()
 
     written = journal.read_bytes()
     assert b"the way home" in written
-    assert len(groups_of(written)) >= 2
+    assert held_after(journal, 1000, 1001, 1002) == [32, 65, 32]
     with journal.open("ab") as file:
         file.write(struct.pack("=I", 50) + b"half of a group")  # as a crash may leave it
 
@@ -386,12 +394,28 @@ def test_the_journal_host_survives_a_crash(folder: Path, tmp_path: Path, start: 
     assert host.read(1) == [f"replayed {len(groups_of(written))} groups"]
     (expiry,) = host.read(1)  # it has ended meanwhile, or does now
     assert time_of(expiry) == time_of(third) + 200
-    assert expiry.endswith(": app_reset 1002 32")
-    host.write("mask 1000", "mask 1001", "mask 1002", "release 1000 32", "quit")
-    assert host.read(4) == ["ok 32", "ok 64", "ok 0", "ok 32"]
-    assert host.end()[0] == 0
+    assert expiry.endswith(": 1002 loses 32")
+    host.write("mask 1000")
+    assert host.read(1) == ["mask 1000: ok 32"]
+    host.write("release 1001 1")
+    assert sorted(host.read(2))[1] == "release 1001 1: ok 1"
+    host.end()
     assert journal.read_bytes().startswith(written)
-    assert len(groups_of(journal.read_bytes())) > len(groups_of(written))
+    assert held_after(journal, 1000, 1001, 1002) == [32, 64, 0]
+
+
+def test_clients_of_the_journal_host_share_groups(folder: Path, tmp_path: Path, start: Callable[..., Host]) -> None:
+    journal = tmp_path / "journal"
+    host = start(folder / "journal_host", journal)
+    host.write(*(f"apply {1000 + number} 32 0" for number in range(400)))
+    lines = host.read(801)
+    assert sum(line.endswith(": ok 32") for line in lines) == 400
+    assert host.end() == (0, [])
+    assert held_after(journal, *range(1000, 1400)) == [32] * 400
+    assert len(groups_of(journal.read_bytes())) <= 400
+    second = start(folder / "journal_host", journal)
+    assert second.read(1)[0].startswith("replayed ")
+    assert start(folder / "journal_host", journal).end()[0] == 1  # there is one writer
 
 
 def test_the_journal_host_does_nothing_that_is_not_on_record(
@@ -405,10 +429,10 @@ def test_the_journal_host_does_nothing_that_is_not_on_record(
         restore_signals=False,
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (10, 10)),
     )
-    host.write("apply 1000 32 0", "mask 1000")
-    _, refused, mask = host.read(3)
-    assert refused.startswith("refused 9800003: ")
-    assert mask == "ok 0"
+    host.write("apply 1000 32 0")
+    assert host.read(2)[1] == "apply 1000 32 0: transaction_failed 0"
+    host.write("mask 1000")
+    assert host.read(1) == ["mask 1000: ok 0"]
     assert host.end() == (0, [])
     assert journal.read_bytes() == b""
 
@@ -417,14 +441,25 @@ def test_the_journal_host_does_nothing_that_is_not_on_record(
 LATE_GROUP = struct.pack("=I", 29) + bytes.fromhex("150000000100808080808080808020000020e80701e80700004db8f989")
 
 
-# Text; a group that is no ops; and one whose command comes from an instant of another boot, 2^61.
-@pytest.mark.parametrize("content", [b"what is this?\n", struct.pack("=I", 4) + b"oops", LATE_GROUP])
+def test_the_time_of_a_journal_goes_on_whatever_the_clock_says(
+    folder: Path, tmp_path: Path, start: Callable[..., Host]
+) -> None:
+    journal = tmp_path / "journal"
+    journal.write_bytes(LATE_GROUP)
+    host = start(folder / "journal_host", journal)
+    assert host.read(1) == ["replayed 1 groups"]
+    (expiry,) = host.read(1)
+    assert time_of(expiry) == 2**61 + 1000
+
+
+# Text; and a group that is no ops.
+@pytest.mark.parametrize("content", [b"what is this?\n", struct.pack("=I", 4) + b"oops"])
 def test_the_journal_host_refuses_a_journal(
     folder: Path, tmp_path: Path, start: Callable[..., Host], content: bytes
 ) -> None:
     journal = tmp_path / "journal"
     journal.write_bytes(content)
-    assert start(folder / "journal_host", journal).end() == (1, [f"{journal}: not a journal of this boot"])
+    assert start(folder / "journal_host", journal).end() == (1, [f"{journal}: damaged at byte 0"])
     assert journal.read_bytes() == content
 
 

@@ -32,6 +32,10 @@ uint64_t gw_wake_at(const gw_manager* manager) noexcept {
     return manager == nullptr ? GW_NO_DEADLINE : manager->manager->engine().wake_at();
 }
 
+uint64_t gw_now(const gw_manager* manager) noexcept {
+    return manager == nullptr ? 0 : manager->manager->engine().now();
+}
+
 gw_status gw_check_time(const gw_manager* manager, uint64_t now) noexcept {
     return look(manager, [&](const Manager& open) { return open.engine().check_time(now); });
 }

@@ -63,6 +63,7 @@ TEST(a_null_manager_is_refused) {
     CHECK_EQUAL(gw_first_sequence(NULL), 1);
     CHECK_EQUAL(gw_last_sequence(NULL), 0);
     CHECK(gw_wake_at(NULL) == GW_NO_DEADLINE);
+    CHECK_EQUAL(gw_now(NULL), 0);
     CHECK(gw_cpu_ended(NULL, &count) == NULL);
     CHECK(gw_validate(NULL) != NULL);
 }

@@ -94,7 +94,9 @@ TEST(a_snapshot_read_is_the_manager_that_was_written) {
     gw_snapshot_read_end(reader);
     CHECK(gw_validate(copy) == NULL);
     CHECK(hash_of(copy) == hash_of(manager));
-    CHECK_EQUAL(gw_check_time(copy, 998), GW_TIME_BACKWARDS); /* it goes on where the other one was */
+    CHECK_EQUAL(gw_now(manager), 999);
+    CHECK_EQUAL(gw_now(copy), 999); /* it goes on where the other one was */
+    CHECK_EQUAL(gw_check_time(copy, 998), GW_TIME_BACKWARDS);
     CHECK_EQUAL(gw_ready(copy), 1);
     CHECK_EQUAL(apply(copy, 9999, GW_TYPE_GPS, 10, 1000), GW_OK);
     CHECK_EQUAL(apply(manager, 9999, GW_TYPE_GPS, 10, 1000), GW_OK);

@@ -392,6 +392,8 @@ GW_API gw_status gw_advance(gw_manager* manager, uint64_t now, size_t budget, si
 GW_API gw_status gw_next_deadline(gw_manager* manager, uint64_t now, uint64_t* deadline) GW_NOEXCEPT;
 /* An instant not later than that: a driver may sleep until then. Costs next to nothing. GW_NO_DEADLINE for null. */
 GW_API uint64_t gw_wake_at(const gw_manager* manager) GW_NOEXCEPT;
+/* The latest instant of all calls that took a `gw_manager *`: where a host whose clock begins anew goes on. 0 for null. */
+GW_API uint64_t gw_now(const gw_manager* manager) GW_NOEXCEPT;
 /* What a call at this instant would answer about it: GW_OK, GW_TIME_BACKWARDS or GW_TIME_OUT_OF_RANGE. */
 GW_API gw_status gw_check_time(const gw_manager* manager, uint64_t now) GW_NOEXCEPT;
 
