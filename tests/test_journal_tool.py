@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,36 +13,19 @@ from grantwheel import command, ops
 from grantwheel.command import journal as options
 from grantwheel.journal._wal import FRAME_HEADER_SIZE, HEADER_SIZE, read_chain
 from grantwheel.journal.sqlite import SqliteJournal
-from journal_files import STEERING, contents, flip, log_of, snapshot_of, write_journal, writing
+from journal_files import STEERING, flip, log_of, snapshot_of, write_journal, writing
+from journal_tool import Capture, documented, run
 
 FRAME = FRAME_HEADER_SIZE + 4096
 
-Capture = pytest.CaptureFixture[str]
-
 
 @pytest.fixture
-def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A journal with a little of everything; what is left of the copies would be seen."""
-    folder = tmp_path / "temporary"
-    folder.mkdir()
-    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+def path(tmp_path: Path) -> Path:
+    """A journal with a little of everything."""
     (tmp_path / "journal").mkdir()
     path = tmp_path / "journal" / "grants.db"
     write_journal(path)
     return path
-
-
-def run(capsys: Capture, part: str, path: Path, *arguments: str) -> tuple[int, str, str]:
-    """Run the command, and see to it that it changes nothing and leaves nothing."""
-    before = contents(path.parent)
-    code = command.main(["journal", part, str(path), *arguments])
-    assert contents(path.parent) == before
-    assert tempfile.tempdir is not None
-    assert list(Path(tempfile.tempdir).iterdir()) == []
-    captured = capsys.readouterr()
-    for text in (captured.out, captured.err):
-        assert text.replace("\n", "").isprintable()
-    return code, captured.out, captured.err
 
 
 def verified(capsys: Capture, path: Path) -> tuple[int, dict[str, Any]]:
@@ -58,13 +40,6 @@ def shown(capsys: Capture, path: Path, *arguments: str) -> list[dict[str, Any]]:
     code, out, err = run(capsys, "show", path, "--json", *arguments)
     assert (code, err) == (0, "")
     return [json.loads(line) for line in out.splitlines()]
-
-
-def documented(about: str) -> set[str]:
-    """The fields that a help text names."""
-    fields = about.partition("--json")[2]
-    found = re.findall(r"^  (\w+(?:,\s+\w+)*,?)(?=  |$)", fields, re.MULTILINE)
-    return {name for names in found for name in re.findall(r"\w+", names)}
 
 
 def test_verify_says_where_it_stands(path: Path, capsys: Capture) -> None:
@@ -176,7 +151,7 @@ def test_damage_is_named_by_place(
     ]
     for report, (_, _, what) in zip(found["damage"], named, strict=True):
         assert what in report["what"]
-        assert "temporary" not in report["what"]
+        assert "grantwheel-" not in report["what"]
     _, out, _ = run(capsys, "verify", killed)
     assert out.splitlines()[0] == f"{killed}: DAMAGED"
     for name, _, what in named:

@@ -112,9 +112,18 @@ COMMANDS = {
     "command": {"command.demo", "command.failure", "command.journal"},
     "command.demo": {"command.failure", "demo", "demo.lines"},
     "command.failure": set(),
-    "command.journal": set(),  # the others by name, when they are asked for
+    "command.journal": {"command.until"},  # the others by name, when they are asked for
     "command.opened": {"command.failure"},
     "command.times": set(),
+    "command.until": set(),
+    "command.history": {"command.failure", "command.opened", "command.times", "command.until"},
+    "command.totals": {"command.history"},
+    "command.density": set(),
+    "command.axis": {"command.times"},
+    "command.plot": words("command.axis command.density command.history command.times command.totals"),
+    "command.replay": words("""
+        command.failure command.history command.opened command.plot command.times command.totals
+    """),
     "command.show": {"command.failure", "command.opened", "command.times"},
     "command.verify": {"command.failure", "command.opened", "command.times"},
     "demo": words("demo.children demo.deaths demo.lines demo.sampler demo.stop demo.table demo.view demo.watch"),

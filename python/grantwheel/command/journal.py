@@ -3,10 +3,13 @@
 import argparse
 import importlib
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from grantwheel import ResourceType
+
+from .until import Until
 
 _FAILED = 2  # 1 is damage
 _MAX_INSTANT = 1 << 62
@@ -62,6 +65,27 @@ the objects of --json, one a line:
               of commands, where they mean something
   endings     of an advance: how many records it ends at most"""
 
+_REPLAY = """\
+Carries out what is on record, from the first group if all are there, else from
+the snapshot, and says who held what: how often, how long in all, how long at
+most, whether now, and what ended it. What was held when the record begins was
+held for at least as long as is said.
+
+the object of --json:
+  file        the file
+  groups      how many were carried out
+  time_ms     first and last instant
+  wall        the same by the calendar, if there are marks; else null
+  missed      events that were too many at once to be seen; what they ended is
+              told as unknown
+  fault       why it did not go on to the end, or null
+  types       list of type, grants, held_ms, longest_ms, older (held before the
+              record begins), still (held at the end), ended (numbers by cause)
+  owners      the same with kind, uid, pid, bundle: those who held longest first
+  records     what is held at the end: kind, uid, pid, bundle, cpu_level, and
+              grants, each with type, persist, timeout_ms, deadline_ms,
+              remaining_ms, reason"""
+
 
 def add_to(commands: "argparse._SubParsersAction[Any]") -> None:
     """Add the command."""
@@ -80,6 +104,26 @@ def add_to(commands: "argparse._SubParsersAction[Any]") -> None:
     show.add_argument("--uid", type=_number("a uid"), help="only commands of this uid")
     show.add_argument("--pid", type=_number("a pid"), help="only commands of this pid")
     show.add_argument("--type", type=_type, metavar="TYPE", help="only commands with this type: " + ", ".join(_names()))
+    replay = _add(parts, "replay", "who held what, how long, how often, and what ended it", _REPLAY)
+    replay.add_argument(
+        "--at",
+        type=_until,
+        default=Until(),
+        metavar="INSTANT",
+        help="go no further than this instant in ms, or time of the calendar as in 2026-11-28T23:00:00Z, and show what "
+        "was held then",
+    )
+    replay.add_argument(
+        "--limit", type=_number("a number of rows"), metavar="N", help="show those who held longest only"
+    )
+    replay.add_argument("--plot", metavar="OUT.svg", help="draw a timeline into this file")
+    replay.add_argument(
+        "--lanes",
+        type=_number("a number of lanes"),
+        default=30,
+        metavar="N",
+        help="draw so many owners and types of the timeline by themselves, and the rest by type (default: 30)",
+    )
 
 
 def _add(parts: "argparse._SubParsersAction[Any]", name: str, what: str, about: str) -> argparse.ArgumentParser:
@@ -111,6 +155,18 @@ def _type(text: str) -> ResourceType:
     if text.upper() not in _names():
         raise argparse.ArgumentTypeError(f"{text!r} is none of {', '.join(_names())}")
     return ResourceType[text.upper()]
+
+
+def _until(text: str) -> Until:
+    if text.isascii() and text.isdecimal():
+        return Until(time=_number("an instant")(text))
+    try:
+        wall = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is neither milliseconds nor a time of the calendar") from error
+    if wall.tzinfo is None:
+        raise argparse.ArgumentTypeError(f"{text!r} has no time zone: end it with Z for UTC")
+    return Until(wall_ms=int((wall - datetime(1970, 1, 1, tzinfo=UTC)) / timedelta(milliseconds=1)))
 
 
 def _number(what: str) -> Callable[[str], int]:

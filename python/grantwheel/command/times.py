@@ -25,6 +25,10 @@ class WallClock:
             return None
         return time + self._ahead[max(bisect_right(self._times, time) - 1, 0)]
 
+    def instant(self, wall_ms: int) -> int | None:
+        """Return the instant at which the calendar showed a time, by the last mark; None without marks."""
+        return wall_ms - self._ahead[-1] if self._ahead else None
+
     def text(self, time: int) -> str | None:
         """Return the time by the calendar, in UTC."""
         ms = self.ms(time)
