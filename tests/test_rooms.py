@@ -68,7 +68,7 @@ FOR_HOSTS = {
     "log.hpp": {"<cstddef>", "<cstdint>", "<span>"},
     "gate.hpp": {
         *("<array>", "<cstddef>", "<cstdint>", "<memory>", "<span>", "<utility>"),
-        *(f"grantwheel/{name}.hpp" for name in ("log", "macros", "manager", "polite_mutex", "types")),
+        *(f"grantwheel/{name}.hpp" for name in ("log", "macros", "manager", "polite_mutex", "recovery", "types")),
     },
 }
 # Those of them that the C ABI leaves to hosts.

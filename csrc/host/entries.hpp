@@ -36,7 +36,7 @@ struct ManyRows {
 };
 
 struct Entry {
-    enum class Kind : std::uint8_t { command, many, advance, wait };
+    enum class Kind : std::uint8_t { command, many, advance, mark, wait };
 
     std::uint64_t group = 0;  // 0: the place is free
     std::uint32_t next = no_entry;
@@ -44,7 +44,7 @@ struct Entry {
     bool abandoned = false;
     Instant now = 0;
     Watcher* watcher = nullptr;
-    std::size_t texts_at = 0;   // of its group: the bundle of the command, then its reason
+    std::size_t texts_at = 0;   // of its group: the bundle of the command, then its reason; of a mark, its bytes
     std::uint64_t records = 0;  // of an advance: the most
     ManyRows* rows = nullptr;   // of many; its own
     Answer answer{};

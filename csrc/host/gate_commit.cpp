@@ -146,6 +146,10 @@ void Gate::Parts::execute(std::uint32_t place) noexcept {
         case Entry::Kind::advance: execute_advance(place); break;
         case Entry::Kind::many: execute_many(entry, flying.content()); break;
         case Entry::Kind::command: execute_command(entry); break;
+        case Entry::Kind::mark:
+            entry.answer.status =
+                executed(replay(gate.manager_->engine(), decode(flying.content().subspan(entry.texts_at)).op)).status;
+            break;
     }
 }
 

@@ -160,6 +160,27 @@ Staged Gate::stage_advance(std::uint64_t records) noexcept {
     return parts_->staged(place);
 }
 
+Staged Gate::stage_mark(const Mark& mark) noexcept {
+    if (mark.boot_ms > max_now) return {Status::time_out_of_range};
+    if (const Status status = parts_->check_open(); status != Status::ok) return {status};
+    if (!parts_->make_room(max_op_bytes - 2 * max_text_bytes, 0)) return {Status::out_of_memory};
+    Mark own = mark;
+    own.now = latest_;
+    Group& open = parts_->open;
+    const std::size_t at = open.bytes.size();
+    const std::uint32_t place = parts_->is_behind ? no_entry : parts_->add(Entry::Kind::mark, nullptr);
+    if (place == no_entry && !parts_->is_behind) return {Status::out_of_memory};
+    open.add_op(encode_mark(own, {open.bytes.data() + at, open.bytes.capacity() - at}));
+    if (place != no_entry) {
+        parts_->entries[place].texts_at = at;
+        return parts_->staged(place);
+    }
+    parts_->came(open.bytes.size() - at);
+    const Staged staged{.answer = {.status = manager_->engine().set_mark(own)}};
+    parts_->tell();
+    return staged;
+}
+
 Staged Gate::stage_wait() noexcept {
     if (closed_) return {Status::not_connected};
     if (parts_->is_behind) return {};

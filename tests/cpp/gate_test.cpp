@@ -556,6 +556,40 @@ BOOST_AUTO_TEST_CASE(who_lost_cpu_is_told_once) {
     BOOST_CHECK_EQUAL(rig->take_cpu_ended(ended), 0u);
 }
 
+BOOST_AUTO_TEST_CASE(a_mark_is_on_record_like_a_change) {
+    for (const GateOptions& options :
+         {GateOptions{}, GateOptions{.own_thread = true}, GateOptions{.is_behind = true}}) {
+        GateRig rig({.event_capacity = 64}, options);
+        BOOST_CHECK_EQUAL(rig.apply(10, 1000).status, Status::ok);
+        Mark mark{.now = 5, .boot_id = {1, 2, 3}, .boot_ms = 77, .wall_ms = -8};
+        Staged staged;
+        {
+            const std::lock_guard lock(*rig);
+            BOOST_REQUIRE_EQUAL(rig->enter(20), Status::ok);
+            staged = rig->stage_mark(mark);
+            BOOST_REQUIRE_EQUAL(staged.status, Status::ok);
+            Mark late = mark;
+            late.boot_ms = max_now + 1;
+            BOOST_CHECK_EQUAL(rig->stage_mark(late).status, Status::time_out_of_range);
+        }
+        if (!staged.is_answered()) staged.answer = rig->await(staged.ticket);
+        BOOST_CHECK_EQUAL(staged.answer.status, Status::ok);
+        mark.now = 20;
+        const std::lock_guard lock(*rig);
+        BOOST_REQUIRE(rig->manager()->engine().mark() != nullptr);
+        BOOST_CHECK(*rig->manager()->engine().mark() == mark);
+    }
+    GateRig rig(true);
+    {
+        const std::lock_guard lock(*rig);
+        static_cast<void>(rig->stage_mark({.boot_ms = 1}));
+    }
+    BOOST_CHECK(rig->flush());
+    BOOST_CHECK_EQUAL(rig.ops(), 1);
+    BOOST_CHECK(decode(rig.log.groups()[0]).op.kind == OpKind::mark);
+    rig.check_log();
+}
+
 BOOST_AUTO_TEST_CASE(the_log_may_stage_and_not_wait) {
     class Calling final : public Log {
     public:

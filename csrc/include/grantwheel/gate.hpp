@@ -29,6 +29,7 @@
 #include "grantwheel/macros.hpp"
 #include "grantwheel/manager.hpp"
 #include "grantwheel/polite_mutex.hpp"
+#include "grantwheel/recovery.hpp"
 #include "grantwheel/types.hpp"
 
 namespace grantwheel {
@@ -243,6 +244,8 @@ public:
     Staged stage_many(const Requests& rows) noexcept;
     // The same for the end of what is due at latest(), in at most that many records.
     Staged stage_advance(std::uint64_t records) noexcept;
+    // The same for a mark, whose instant is latest(), whatever it says. time_out_of_range for a time since the boot beyond 2^62.
+    Staged stage_mark(const Mark& mark) noexcept;
     // The same for nothing at all: settles when all before it has. For reads that are answered by a ticket.
     Staged stage_wait() noexcept;
 
