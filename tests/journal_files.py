@@ -1,6 +1,7 @@
 """Journals with grants for the tests of the tools, and what can be done to their files."""
 
 import hashlib
+import re
 import shutil
 import subprocess
 import sys
@@ -8,10 +9,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from grantwheel import Manager, ManualClock, replay
+from grantwheel import Manager, ManualClock, MemoryLog, replay
 from grantwheel.journal.sqlite import SqliteJournal
 from support import AUDIO, CPU, GPS, TIMER
 
+GOLDEN = Path(__file__).parent / "golden" / "ops-1.txt"
 STEERING = "\x1b[31m\u202e'\\"
 
 
@@ -49,6 +51,26 @@ def copy_folder(source: Path, target: Path) -> None:
             shutil.copyfile(file, target / file.name)
 
 
+def golden(kind: str) -> list[bytes]:
+    """The ops of a kind that are kept to be read by every later version."""
+    text = GOLDEN.read_text(encoding="utf-8")
+    found = re.findall(rf"^\d+ {kind}\b.*\n((?:  [0-9a-f]+\n)+)", text, re.MULTILINE)
+    return [bytes.fromhex(re.sub(r"\s", "", data)) for data in found]
+
+
+def write_restart(path: Path) -> None:
+    """Keep a restart in a journal: a mark, limits, and what is dropped as nobody of it was there any more."""
+    clock, log = ManualClock(10), MemoryLog()
+    with Manager(clock=clock, log=log) as manager:
+        manager.apply(1, 11, GPS | TIMER, 5000)
+        manager.apply(20010042, 4242, CPU, 200, process=True)
+        manager.apply(2, 22, AUDIO, 5000)
+    groups = [*(group for _, group in log.read()), golden("mark")[1], golden("limits")[0] + golden("recovery")[0]]
+    with SqliteJournal(path) as journal:
+        for position, group in enumerate(groups):
+            journal.append(position, group)
+
+
 WRITER = """
 import sys
 from grantwheel import Manager, ManualClock
@@ -61,8 +83,7 @@ with SqliteJournal(path) as journal, Manager(clock=clock, log=journal) as manage
         manager.apply(number, 1, 32, 10_000)
     print("ready", flush=True)
     if is_busy:
-        import select
-        while not select.select([sys.stdin], [], [], 0)[0]:
+        for _ in range(700):  # beyond what makes SQLite's log begin anew
             clock.advance(3)
             manager.apply(1 + clock.now() % 99, 1, 32, 10_000, reason="x" * 900)
     sys.stdin.readline()

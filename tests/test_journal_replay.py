@@ -11,13 +11,13 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from grantwheel import Manager, ManualClock, ResourceType, replay
+from grantwheel import Manager, ManualClock, MemoryLog, ResourceType, replay
 from grantwheel.command import journal as options
 from grantwheel.command.axis import ticks
 from grantwheel.command.density import Density
 from grantwheel.command.times import WallClock, calendar, duration
 from grantwheel.journal.sqlite import SqliteJournal
-from journal_files import STEERING, flip, write_journal
+from journal_files import STEERING, flip, write_journal, write_restart
 from journal_tool import Capture, documented, run
 from support import CPU, GPS
 
@@ -46,9 +46,12 @@ def owners(found: dict[str, Any]) -> dict[tuple[Any, ...], dict[str, Any]]:
 
 def written(path: Path, work: Callable[[Manager, ManualClock], object], start: int = 0) -> Path:
     path.unlink(missing_ok=True)
-    clock = ManualClock(start)
-    with SqliteJournal(path) as journal, Manager(clock=clock, log=journal) as manager:
+    clock, log = ManualClock(start), MemoryLog()
+    with Manager(clock=clock, log=log) as manager:
         work(manager, clock)
+    with SqliteJournal(path, durability="batch") as journal:
+        for position, group in log.read():
+            journal.append(position - 1, group)
     return path
 
 
@@ -131,8 +134,6 @@ def test_what_was_held_at_an_instant(
 
 
 def test_an_instant_in_the_middle_of_a_group(path: Path, capsys: Capture) -> None:
-    from grantwheel import MemoryLog
-
     log, clock = MemoryLog(), ManualClock(10)
     manager = Manager(clock=clock, log=log)
     manager.apply(1, 1, GPS, 100)
@@ -209,6 +210,38 @@ def test_the_sums_are_those_of_the_engine(path: Path, capsys: Capture) -> None:
         cause: count for cause, count in expected.items() if cause != "expired"
     }
     assert ended["expired"] >= expected["expired"]
+
+
+def test_a_restart(path: Path, capsys: Capture) -> None:
+    path.unlink()
+    write_restart(path)
+    found = replayed(capsys, path)
+    assert found["wall"] == {"first": "2023-11-14T22:13:19.131Z", "last": "2023-11-14T22:13:20.125Z"}
+    rows = owners(found)
+    gps = rows["app", 1, None, "GPS"]
+    assert (gps["held_ms"], gps["ended"]) == (994, {"recovered": 1})
+    process = rows["process", 20010042, 4242, "CPU"]
+    assert (process["held_ms"], process["ended"]) == (200, {"expired": 1})  # it was due before
+    assert {key[1:4:2] for key, one in rows.items() if one["still"]} == {(1, "TIMER"), (2, "AUDIO")}
+    assert "recovered 1" in texts(plotted(capsys, path))
+    assert "UTC" in texts(plotted(capsys, path))
+
+
+@pytest.mark.parametrize(
+    ("at", "time"),
+    [
+        ("2023-11-14T22:13:19.500Z", 379),
+        ("2023-11-14T23:13:19.200+01:00", 79),
+        ("2023-11-14T22:13:20.125Z", 1004),
+        ("2023-11-14T22:14:20.125Z", 61004),
+    ],
+)
+def test_a_time_of_the_calendar(path: Path, capsys: Capture, at: str, time: int) -> None:
+    path.unlink()
+    write_restart(path)
+    found = replayed(capsys, path, "--at", at)
+    assert found["time_ms"]["last"] == time
+    assert found["records"] == replayed(capsys, path, "--at", str(time))["records"]
 
 
 def test_damage_ends_it_with_what_is_sound(path: Path, capsys: Capture) -> None:
@@ -376,6 +409,10 @@ def test_the_wall_clock_goes_by_the_mark_before() -> None:
     ]
     assert clock.text(100) == "2023-11-14T22:13:20.000Z"
     assert clock.instant(1_800_000_000_010) == 310
+    assert clock.instant(1_750_000_000_000) == 300  # while nobody was there
+    assert clock.instant(1_700_000_000_050) == 150
+    assert clock.instant(1_699_999_999_950) == 50
+    assert clock.instant(0) == 0
     assert calendar(1 << 62) is None
 
 

@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 
 from grantwheel import Follower, ManualClock, MemoryLog, ParcelOperationError, Policy, ResourceType, ops, replay
-from grantwheel.ops import Advance, Command, CommandKind
+from grantwheel.ops import Advance, Command, CommandKind, LimitsChange, Mark, Recovery
 from grantwheel.types import Cause
+from journal_files import golden
 from support import AUDIO, CPU, GPS, TIMER, make_manager
 
 
@@ -22,6 +23,17 @@ def groups_of(work: Any, **options: Any) -> list[bytes]:
 def command(kind: CommandKind, **fields: Any) -> Command:
     empty = Command(0, kind, 0, 0, ResourceType(0), 0, False, False, False, -1, "", "", {}, None)
     return empty._replace(**fields)
+
+
+def test_what_a_start_notes() -> None:
+    (none,), (mark,), _ = (ops.read(data) for data in golden("mark"))
+    assert none == Mark(0, None, 0, 0)
+    assert mark == Mark(1002, bytes(range(1, 17)), 123456, 1_700_000_000_123)
+    (limits,) = ops.read(golden("limits")[0])
+    assert limits == LimitsChange(1003, 1_000_000, 65536, 65536)
+    found, other = (list(ops.read(data)) for data in golden("recovery"))
+    assert found == [Recovery(1004, (1, 20010042, 4294967294), (0, 4242, 2147483647))]
+    assert other == [Recovery(1005, (), (9,))]
 
 
 def every_kind(manager: Any, clock: ManualClock) -> None:

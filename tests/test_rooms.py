@@ -116,13 +116,13 @@ COMMANDS = {
     "command.opened": {"command.failure"},
     "command.times": set(),
     "command.until": set(),
-    "command.history": {"command.failure", "command.opened", "command.times", "command.until"},
+    "command.history": {"command.failure", "command.opened", "command.times"},
     "command.totals": {"command.history"},
     "command.density": set(),
     "command.axis": {"command.times"},
     "command.plot": words("command.axis command.density command.history command.times command.totals"),
     "command.replay": words("""
-        command.failure command.history command.opened command.plot command.times command.totals
+        command.failure command.history command.opened command.plot command.times command.totals command.until
     """),
     "command.show": {"command.failure", "command.opened", "command.times"},
     "command.verify": {"command.failure", "command.opened", "command.times"},

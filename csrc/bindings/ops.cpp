@@ -36,6 +36,24 @@ py::object make_command(const Command& command, Instant now, const py::object& r
          make_text(command.bundle), make_text(command.reason), timeouts_of(command), row});
 }
 
+py::object make_mark(const Mark& mark) {
+    const auto* const id = reinterpret_cast<const char*>(mark.boot_id.data());
+    py::object boot_id = py::none();
+    if (mark.boot_id != Mark{}.boot_id) boot_id = py::bytes(id, mark.boot_id.size());
+    return make_named(vocabulary().Mark, {py::int_(mark.now), boot_id, py::int_(mark.boot_ms), py::int_(mark.wall_ms)});
+}
+
+py::object make_limits_change(const Limits& limits, Instant now) {
+    return make_named(vocabulary().LimitsChange, {py::int_(now), py::int_(limits.max_records),
+                                                  py::int_(limits.max_strings), py::int_(limits.event_capacity)});
+}
+
+py::tuple tuple_of(const Keys& keys) {
+    py::tuple numbers(keys.size());
+    for (std::size_t i = 0; i < keys.size(); ++i) numbers[i] = py::int_(keys[i]);
+    return numbers;
+}
+
 // It has bytes of its own: those of a buffer could change after the check.
 class Ops {
 public:
@@ -52,7 +70,16 @@ public:
             const py::int_ row(row_);
             return make_command(op_.rows[row_++], op_.now, row);
         }
-        if (op_.kind == OpKind::advance) return make_advance();
+        switch (op_.kind) {
+            case OpKind::advance: return make_named(vocabulary().Advance, {py::int_(op_.now), py::int_(op_.endings)});
+            case OpKind::mark: return make_mark(op_.mark);
+            case OpKind::limits: return make_limits_change(op_.limits, op_.now);
+            case OpKind::recovery:
+                return make_named(vocabulary().Recovery,
+                                  {py::int_(op_.now), tuple_of(op_.apps), tuple_of(op_.processes)});
+            case OpKind::command:
+            case OpKind::batch: break;
+        }
         return make_command(op_.command, op_.now, py::none());
     }
 
@@ -72,9 +99,6 @@ private:
         op_ = decoded.op;
         row_ = 0;
         behind_ += decoded.size;
-    }
-    [[nodiscard]] py::object make_advance() const {
-        return make_named(vocabulary().Advance, {py::int_(op_.now), py::int_(op_.endings)});
     }
 
     py::bytes group_;

@@ -45,6 +45,9 @@ void use_vocabulary(const py::object& types, const py::object& caller, const py:
     words->Caller = caller.attr("Caller");
     words->Command = ops.attr("Command");
     words->Advance = ops.attr("Advance");
+    words->Mark = ops.attr("Mark");
+    words->LimitsChange = ops.attr("LimitsChange");
+    words->Recovery = ops.attr("Recovery");
     words->owner_kinds[0] = types.attr("OwnerKind")("app");
     words->owner_kinds[1] = types.attr("OwnerKind")("process");
     for (std::size_t i = 0; i < std::size(event_kind_names); ++i) {

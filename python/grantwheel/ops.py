@@ -1,4 +1,4 @@
-"""What a group of a log says, as values: commands, the rows of batches, and advances.
+"""What a group of a log says, as values: commands, the rows of batches, advances, and what a start notes.
 
 A manager with a log and its followers never need this: they carry the bytes out. It is for whoever wants to see what
 was done, such as ``grantwheel journal show``.
@@ -59,8 +59,41 @@ class Advance(NamedTuple):
     endings: int
 
 
+class Mark(NamedTuple):
+    """When an instant of the log was: in ms since a boot, and by the wall clock, in ms since 1970.
+
+    ``boot_id`` are the 16 bytes that the kernel gives a boot; None where they are not known.
+    """
+
+    time: int
+    boot_id: bytes | None
+    boot_ms: int
+    wall_ms: int
+
+
+class LimitsChange(NamedTuple):
+    """Other limits from an instant on. They are refused when they are carried out if the state does not fit them."""
+
+    time: int
+    max_records: int
+    max_strings: int
+    event_capacity: int
+
+
+class Recovery(NamedTuple):
+    """What a start has dropped, as nobody of it was there any more: no event tells it.
+
+    The app records of the uids ``apps`` kept only the types that are retained, the records of the pids ``processes``
+    went. Both ascend.
+    """
+
+    time: int
+    apps: tuple[int, ...]
+    processes: tuple[int, ...]
+
+
 #: What a log is made of.
-Op: TypeAlias = Command | Advance
+Op: TypeAlias = Command | Advance | Mark | LimitsChange | Recovery
 
 
 def read(group: Bytes) -> _core.Ops:

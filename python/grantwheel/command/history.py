@@ -1,20 +1,21 @@
 """Who held what, from when to when, and how it ended: what the events of a journal tell when it is carried out."""
 
+import contextlib
 from collections.abc import Callable
 from typing import NamedTuple
 
-from grantwheel import BusinessError, Event, EventKind, MemoryOperationError, OwnerKind, Record, ops
+from grantwheel import BusinessError, Event, EventKind, Follower, MemoryOperationError, OwnerKind, Record, ops
 from grantwheel.journal.reading import JournalView
 
 from .failure import CommandError
 from .opened import UNREADABLE, start
 from .times import WallClock
-from .until import Until
 
 _EVENTS = 1 << 20  # kept between two looks; a group that makes more of them leaves a gap
 _OF_PROCESSES = frozenset({EventKind.PROCESS_APPLY, EventKind.PROCESS_RESET})
 _BEGINNINGS = frozenset({EventKind.APP_APPLY, EventKind.PROCESS_APPLY})
 UNKNOWN = "unknown"
+RECOVERED = "recovered"
 
 
 class Owner(NamedTuple):
@@ -58,7 +59,7 @@ class History:
         Why it did not go on to the end.
     """
 
-    def __init__(self, view: JournalView, take: Callable[[Span], object], until: Until) -> None:
+    def __init__(self, view: JournalView, take: Callable[[Span], object], until: int | None = None) -> None:
         self.clock = WallClock()
         self.names: dict[Owner, str] = {}
         self.records: list[Record] = []
@@ -83,41 +84,70 @@ class History:
             self._reconcile(UNKNOWN)
         for position, group in view.read(follower.position):
             try:
-                first, behind = self._look_at(group)
+                first, recoveries, behind = self._look_at(group)
                 if not is_begun and first is not None:
                     self.first, is_begun = first, True
-                if behind != 0:
-                    follower.feed(group if behind is None else group[:behind])
+                whole = group if behind is None else group[:behind]
+                if whole:
+                    self._carry_out(whole, recoveries)
                     self.groups += 1
             except MemoryOperationError:
                 raise
             except BusinessError as error:
                 self.fault = f"group {position} cannot be carried out: {error}"
                 break
-            self._read()
             if behind is not None:
                 break
         self._end(is_begun=is_begun)
 
-    def _look_at(self, group: bytes) -> tuple[int | None, int | None]:
-        """Return the first instant of a group, and the byte at which it has to be cut; None to take all of it."""
+    def _look_at(self, group: bytes) -> tuple[int | None, list[int], int | None]:
+        """Return the first instant of a group, where its recoveries begin, and where to stop; None for its end."""
         found = ops.read(group)
         first = None
+        recoveries: list[int] = []
         for op in found:
             first = op.time if first is None else first
-            if self._is_behind(op.time):
-                return first, found.place
-        return first, None
+            if self._until is not None and op.time > self._until:
+                return first, recoveries, found.place
+            self.clock.note_op(op)
+            if isinstance(op, ops.Recovery):
+                recoveries.append(found.place)
+        return first, recoveries, None
 
-    def _is_behind(self, time: int) -> bool:
-        if self._until.wall_ms is not None:
-            wall_ms = self.clock.ms(time)
-            return wall_ms is not None and wall_ms > self._until.wall_ms
-        return self._until.time is not None and time > self._until.time
+    def _carry_out(self, group: bytes, recoveries: list[int]) -> None:
+        """Carry out a group. What a recovery drops is told by no event, so it is looked for before and after."""
+        at = 0
+        for place in recoveries:
+            self._feed(group[at:place])
+            rest = ops.read(group[place:])
+            recovery = next(rest)
+            next(rest, None)
+            at = place + rest.place
+            self._expire(recovery.time)
+            self._feed(group[place:at])
+            self._reconcile(RECOVERED, recovery.time)
+        self._feed(group[at:])
+
+    def _feed(self, part: bytes) -> None:
+        if part:
+            self._follower.feed(part)
+            self._read()
+
+    def _expire(self, time: int) -> None:
+        """See what is due at an instant, and when it was, without ending it: the log has not."""
+        ahead = Follower(snapshot=self._follower.snapshot(), event_capacity=_EVENTS)
+        after = ahead.last_sequence
+        ahead.feed(ops.end_at(time))
+        while True:
+            events, _, after = ahead.read(after, 4096)
+            for event in events:
+                self._take_event(event)
+            if not events:
+                return
 
     def _end(self, *, is_begun: bool) -> None:
         """End what is due by then, and hand out what is held still."""
-        self.last = self._last_instant()
+        self.last = self._follower.now_ms if self._until is None else self._until
         if is_begun and self.last < self.first:
             raise CommandError(f"what is on record begins at {self.first} ms, and not before", UNREADABLE)
         self._follower.feed(ops.end_at(self.last))
@@ -125,14 +155,6 @@ class History:
         self.records = self._follower.records()
         for (owner, one), (begun, is_older) in self._held.items():
             self._take(Span(owner, one, begun, self.last, None, is_older))
-
-    def _last_instant(self) -> int:
-        if self._until.wall_ms is not None:
-            time = self.clock.instant(self._until.wall_ms)
-            if time is None:
-                raise CommandError("no mark says when its instants were by the calendar: give one in ms", UNREADABLE)
-            return max(time, self._follower.now_ms)
-        return self._follower.now_ms if self._until.time is None else self._until.time
 
     def _read(self) -> None:
         """Take the events that have come."""
@@ -176,7 +198,7 @@ class History:
         if found is not None:
             self._take(Span(owner, one, found[0], max(time, found[0]), cause, found[1]))
 
-    def _reconcile(self, cause: str) -> None:
+    def _reconcile(self, cause: str, ended_at: int | None = None) -> None:
         """Have what is held be what the records say: what is not there any more has ended, nobody has said when."""
         now = self._follower.now_ms
         there: set[tuple[Owner, int]] = set()
@@ -187,9 +209,19 @@ class History:
                 self.names[owner] = record.bundle
             there.update((owner, one) for one in bits(record.mask))
         for owner, one in self._held.keys() - there:
-            self._close(owner, one, now, cause)
+            self._close(owner, one, now if ended_at is None else ended_at, cause)
         for key in there - self._held.keys():
             self._held[key] = (now, True)
+
+
+def marks_of(view: JournalView) -> WallClock:
+    """Return when the instants of a journal were, by all marks that are on record."""
+    clock = WallClock()
+    with contextlib.suppress(BusinessError):  # what is damaged ends it, as it ends the replay
+        for _, group in view.read(view.first - 1):
+            for op in ops.read(group):
+                clock.note_op(op)
+    return clock
 
 
 def bits(mask: int) -> tuple[int, ...]:

@@ -58,12 +58,19 @@ the objects of --json, one a line:
   wall        the same by the calendar, or null
   kind        apply, release, reset_all, process_died, app_stopped,
               package_removed, admin_reset_all, admin_reset_app,
-              admin_reset_process, advance
+              admin_reset_process, advance, mark, limits, recovery
   row         place in a batch, or null
   uid, pid, types, process, cpu_level, timeout_ms, persist, only_held, bundle,
   reason, timeouts_ms
               of commands, where they mean something
-  endings     of an advance: how many records it ends at most"""
+  endings     of an advance: how many records it ends at most
+  boot_id, boot_ms, wall_ms
+              of a mark: the boot (null if not known), ms since it and since 1970
+  max_records, max_strings, event_capacity
+              of limits
+  apps, processes
+              of a recovery, which is what a start drops: uids that kept only what
+              is retained, and pids"""
 
 _REPLAY = """\
 Carries out what is on record, from the first group if all are there, else from

@@ -12,11 +12,12 @@ from grantwheel.journal.reading import JournalView
 from grantwheel.listing import listing
 
 from .failure import CommandError
-from .history import History, Span
+from .history import History, Span, marks_of
 from .opened import DAMAGED, UNREADABLE, is_damaged, opened
 from .plot import Plot
 from .times import duration
 from .totals import Row, Total, Totals, by_type, owner_words
+from .until import Until
 
 
 def run(options: argparse.Namespace) -> int:
@@ -30,7 +31,7 @@ def run(options: argparse.Namespace) -> int:
             plot.add(span)
 
     with opened(options.file) as view:
-        history = History(view, take, options.at)
+        history = History(view, take, _instant_of(view, options.at))
         rows = totals.rows()
         if plot is not None:
             _write(options.plot, plot.draw(history, view.path.name, options.lanes))
@@ -44,6 +45,15 @@ def run(options: argparse.Namespace) -> int:
             return 0
         print(f"grantwheel {options.title}: {printable(f'{view.path}: {fault}. See: journal verify')}", file=sys.stderr)
         return DAMAGED
+
+
+def _instant_of(view: JournalView, at: Until) -> int | None:
+    if at.wall_ms is None:
+        return at.time
+    time = marks_of(view).instant(at.wall_ms)
+    if time is None:
+        raise CommandError("no mark says when its instants were by the calendar: give one in ms", UNREADABLE)
+    return time
 
 
 def _write(path: str, text: str) -> None:

@@ -10,12 +10,13 @@ from typing import Any
 from grantwheel import BusinessError, ResourceType, ops
 from grantwheel._text import printable, quoted
 from grantwheel.journal.reading import JournalView
-from grantwheel.ops import Command, CommandKind, Op
+from grantwheel.ops import Advance, Command, CommandKind, LimitsChange, Mark, Op, Recovery
 
 from .failure import CommandError
 from .opened import DAMAGED, is_damaged, opened
 from .times import WallClock
 
+_KINDS: dict[type, str] = {Advance: "advance", Mark: "mark", LimitsChange: "limits", Recovery: "recovery"}
 # What means something to each kind of command, beside its instant.
 _OWNED = ("uid", "pid", "process")
 _FIELDS = {
@@ -30,6 +31,18 @@ _FIELDS = {
     CommandKind.ADMIN_RESET_ALL: (),
     CommandKind.ADMIN_RESET_APP: ("uid", "types"),
     CommandKind.ADMIN_RESET_PROCESS: ("pid", "types"),
+}
+
+_WORDS = {
+    "endings": "ends {} at most",
+    "boot_id": "boot {}",
+    "boot_ms": "{} ms after it",
+    "wall_ms": "{} ms since 1970",
+    "max_records": "{} records",
+    "max_strings": "{} strings",
+    "event_capacity": "{} events",
+    "apps": "apps {}",
+    "processes": "processes {}",
 }
 
 
@@ -53,6 +66,7 @@ def _found(view: JournalView, options: argparse.Namespace) -> Iterator[dict[str,
     for position, group in view.read(max(options.after or 0, view.first - 1)):
         try:
             for op in ops.read(group):
+                clock.note_op(op)
                 if _is_asked_for(op, options):
                     yield _object(position, op, clock)
         except BusinessError as error:
@@ -62,6 +76,8 @@ def _found(view: JournalView, options: argparse.Namespace) -> Iterator[dict[str,
 def _is_asked_for(op: Op, options: argparse.Namespace) -> bool:
     if options.uid is None and options.pid is None and options.type is None:
         return True
+    if isinstance(op, Recovery) and options.type is None:
+        return (options.uid is None or options.uid in op.apps) and (options.pid is None or options.pid in op.processes)
     if not isinstance(op, Command):
         return False
     fields = _FIELDS[op.kind]
@@ -77,7 +93,11 @@ def _object(position: int, op: Op, clock: WallClock) -> dict[str, Any]:
     if isinstance(op, Command):
         found |= {"kind": str(op.kind), "row": op.row}
         return found | {name: _field(op, name) for name in _FIELDS[op.kind]}
-    return found | {"kind": "advance", "row": None, "endings": op.endings}
+    found |= {"kind": _KINDS[type(op)], "row": None}
+    fields = {name: value for name, value in op._asdict().items() if name != "time"}
+    if isinstance(op, Mark):
+        fields["boot_id"] = None if op.boot_id is None else op.boot_id.hex()
+    return found | fields
 
 
 def _field(op: Command, name: str) -> object:
@@ -117,5 +137,7 @@ def _words(found: dict[str, Any]) -> Iterator[str]:
     for name in ("bundle", "reason"):
         if found.get(name):
             yield f"{name} {quoted(found[name])}"
-    if "endings" in found:
-        yield f"ends {found['endings']} at most"
+    for name, words in _WORDS.items():
+        if name in found:
+            value = found[name]
+            yield words.format(" ".join(map(str, value)) if isinstance(value, tuple) else value)

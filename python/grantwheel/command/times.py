@@ -3,6 +3,8 @@
 from bisect import bisect_right
 from datetime import UTC, datetime, timedelta
 
+from grantwheel.ops import Mark, Op
+
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -19,6 +21,11 @@ class WallClock:
             self._times.append(time)
             self._ahead.append(wall_ms - time)
 
+    def note_op(self, op: Op) -> None:
+        """Take an op, if it is a mark."""
+        if isinstance(op, Mark):
+            self.note(op.time, op.wall_ms)
+
     def ms(self, time: int) -> int | None:
         """Return milliseconds since 1970, by the mark before the instant or else the first one; None without marks."""
         if not self._times:
@@ -26,8 +33,16 @@ class WallClock:
         return time + self._ahead[max(bisect_right(self._times, time) - 1, 0)]
 
     def instant(self, wall_ms: int) -> int | None:
-        """Return the instant at which the calendar showed a time, by the last mark; None without marks."""
-        return wall_ms - self._ahead[-1] if self._ahead else None
+        """Return the instant at which the calendar showed a time, by the last mark before it; None without marks.
+
+        In the time between two runs, which the log does not have, it is the instant of the later mark.
+        """
+        if not self._times:
+            return None
+        walls = [time + ahead for time, ahead in zip(self._times, self._ahead, strict=True)]
+        last = max((place for place, wall in enumerate(walls) if wall <= wall_ms), default=0)
+        time = wall_ms - self._ahead[last]
+        return max(min([time, *self._times[last + 1 : last + 2]]), 0)
 
     def text(self, time: int) -> str | None:
         """Return the time by the calendar, in UTC."""

@@ -45,7 +45,7 @@ def _look(view: JournalView) -> dict[str, Any]:
                 break
             for op in ops.read(group):
                 first = op.time if first is None else min(first, op.time)
-                break
+                clock.note_op(op)
     except MemoryOperationError as error:
         raise CommandError(str(error), UNREADABLE) from error
     except BusinessError as error:
