@@ -198,7 +198,7 @@ def folder(built: tuple[Path, str]) -> Path:
 def test_every_example_is_built_and_shown() -> None:
     listed = (EXAMPLES / "CMakeLists.txt").read_text(encoding="utf-8")
     sources = [path for path in EXAMPLES.iterdir() if path.suffix in {".c", ".cpp"}]
-    assert len(sources) == 4
+    assert len(sources) == 5
     for path in sources:
         assert path.stem in listed
         assert f"(../examples/{path.name})" in PAGE
