@@ -228,10 +228,68 @@ def test_a_runner_may_be_stopped_by_a_callback() -> None:
     runner.start()
     blink(manager)
     wait_for(lambda: manager.runner is None)
-    wait_for(lambda: seen[:1] == [1])
+    wait_for(lambda: seen == [1, 2])  # it goes on with what has happened by then
     with manager.running():
         blink(manager)
     assert seen == [1, 2, 3, 4]
+
+
+def test_a_run_that_is_ended_while_it_begins_delivers_no_more() -> None:
+    manager, _ = make_manager()
+    events: list[Event] = []
+    subscription = manager.subscribe(events.append)
+    runner = manager.running()
+    begin = subscription._begin_delivery
+
+    def begin_late() -> None:
+        """What comes in between, as a signal handler may, is the end of the run."""
+        subscription._begin_delivery = begin  # type: ignore[method-assign]
+        runner.stop()
+        begin()
+
+    before = set(threading.enumerate())
+    subscription._begin_delivery = begin_late  # type: ignore[method-assign]
+    runner.start()
+    assert manager.runner is None
+    wait_for(lambda: set(threading.enumerate()) <= before)
+    blink(manager)
+    assert (events, subscription.pending) == ([], 2)
+
+
+def test_a_cancel_waits_for_the_callback_that_is_being_called() -> None:
+    manager, _ = make_manager()
+    inside, go_on = threading.Event(), threading.Event()
+
+    def take(_event: Event) -> None:
+        inside.set()
+        assert go_on.wait(PATIENCE)
+
+    subscription = manager.subscribe(take)
+    before = set(threading.enumerate())
+    with manager.running():
+        blink(manager)
+        assert inside.wait(PATIENCE)
+        (delivering,) = (thread for thread in set(threading.enumerate()) - before if "take" in thread.name)
+        cancelling = threading.Thread(target=subscription.cancel)
+        cancelling.start()
+        cancelling.join(0.05)
+        assert cancelling.is_alive()
+        go_on.set()
+        cancelling.join(PATIENCE)
+        assert not cancelling.is_alive()
+        wait_for(lambda: not delivering.is_alive())
+
+
+def test_the_thread_of_a_callback_that_is_cancelled_ends() -> None:
+    manager, _ = make_manager()
+    before = set(threading.enumerate())
+    subscription = manager.subscribe(lambda _: None)
+    with manager.running():
+        (delivering,) = (thread for thread in set(threading.enumerate()) - before if "lambda" in thread.name)
+        blink(manager)
+        wait_for(lambda: subscription.pending == 0)
+        subscription.cancel()
+        wait_for(lambda: not delivering.is_alive())
 
 
 def test_after_cancel_no_callback_runs() -> None:

@@ -36,7 +36,7 @@ def numbers(events: list[Event]) -> list[int]:
 
 
 @pytest.mark.parametrize("batch", [False, True])
-def test_what_happened_before_the_close_is_delivered(batch: bool) -> None:
+def test_what_happened_before_the_close_is_delivered(batch: bool, caplog: pytest.LogCaptureFixture) -> None:
     manager, _ = make_manager()
     seen: list[Any] = []
     resets: list[Event] = []
@@ -49,6 +49,7 @@ def test_what_happened_before_the_close_is_delivered(batch: bool) -> None:
     assert numbers(events) == list(range(1, 6001))
     assert numbers(resets) == list(range(2, 6001, 2))
     assert (subscription.pending, subscription.missed) == (0, 0)
+    assert caplog.records == []
 
 
 def test_what_waits_when_the_manager_closes_is_pending_until_it_is_delivered() -> None:

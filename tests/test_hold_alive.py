@@ -95,11 +95,14 @@ def test_a_clock_that_fails_does_not_end_the_thread(caplog: pytest.LogCaptureFix
             return time.monotonic_ns() // 1_000_000
 
     manager = Manager(clock=Clock())
-    with hold(manager, timeout_ms=3):
+    with hold(manager, timeout_ms=6000) as held, hold(manager, timeout_ms=3):
         Clock.failing.set()
         wait_for(lambda: "no clock" in caplog.text)
         Clock.failing.clear()
         assert loop_threads()
+        renewed = manager.stats().renewed
+        wait_for(lambda: manager.stats().renewed > renewed)
+        assert not held.lost
     wait_for(lambda: loop_threads() == [])
 
 
@@ -239,6 +242,7 @@ def test_a_clock_that_jumps_is_noticed_within_a_second() -> None:
     clock = jumping_clock()
     manager = Manager(clock=clock)
     with hold(manager, timeout_ms=60_000) as held:
+        wait_for(lambda: manager._holds.plain._wakes_at < 2**62)  # type: ignore[attr-defined]  # the thread sleeps
         clock.jumped_ms = 55_000
         wait_for(lambda: manager.stats().renewed == 1)
         assert not held.lost
@@ -254,6 +258,16 @@ def test_a_clock_that_jumps_is_noticed_by_a_loop_too() -> None:
             while manager.stats().renewed < 1 and time.monotonic() < end:
                 await asyncio.sleep(0.01)
             assert not held.lost
+
+    asyncio.run(main())
+
+
+def test_a_loop_does_not_wait_for_holds_that_have_ended() -> None:
+    async def main() -> None:
+        manager, loop = Manager(), asyncio.get_running_loop()
+        async with hold(manager):
+            descriptor = manager._holds.on_loop(loop).fileno()  # type: ignore[attr-defined]
+        assert not loop.remove_reader(descriptor)
 
     asyncio.run(main())
 

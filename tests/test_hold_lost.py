@@ -3,6 +3,7 @@
 import asyncio
 import functools
 import logging
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -169,6 +170,37 @@ def test_the_thread_calls_it() -> None:
         manager.release(UID, PID, GPS)
         wait_for(lambda: heard.news)
     assert heard.news == [(ResourceType.GPS, None)]
+
+
+def test_on_the_thread_it_may_end_its_hold(caplog: pytest.LogCaptureFixture) -> None:
+    manager = Manager()
+    ended: list[float] = []
+
+    def end(held: Hold) -> None:
+        began = time.monotonic()
+        held.__exit__()
+        ended.append(time.monotonic() - began)
+
+    held = hold(manager, GPS | AUDIO, end, timeout_ms=300).__enter__()
+    manager.release(UID, PID, GPS)
+    wait_for(lambda: ended)
+    assert ended[0] < 0.9  # it does not wait for the thread that it is on
+    assert (manager.app_mask(UID), held.lost, caplog.records) == (0, GPS, [])
+
+
+def test_it_is_called_when_the_thread_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_place: object) -> None:
+        raise OSError("no more waiting")
+
+    manager = Manager()
+    heard = Listening()
+    monkeypatch.setattr(manager._loop, "_turn", fail)
+    with hold(manager, GPS, heard):
+        wait_for(lambda: heard.news)
+    ((lost, failure),) = heard.news
+    assert lost == 0
+    assert isinstance(failure, RuntimeError)
+    assert isinstance(failure.__cause__, OSError)
 
 
 def test_the_loop_calls_it() -> None:

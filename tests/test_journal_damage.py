@@ -316,6 +316,19 @@ def test_a_group_that_is_damaged_while_it_is_read_says_so(tmp_path: Path) -> Non
             list(journal.read(0))
 
 
+def test_a_group_that_goes_while_it_is_read_is_missed(tmp_path: Path) -> None:
+    with SqliteJournal(tmp_path / "grants.db") as journal:
+        for after, group in enumerate((b"one", b"two", b"three")):
+            journal.append(after, group)
+        with sqlite3.connect(journal.path) as other:
+            other.execute("DELETE FROM groups WHERE sequence = 2")
+        other.close()
+        groups = journal.read(0)
+        assert next(groups) == (1, b"one")
+        with pytest.raises(DamageError, match=r"group 2 of .* is missing"):
+            next(groups)
+
+
 def test_a_file_that_is_gone_leaves_the_snapshot(tmp_path: Path) -> None:
     path = with_snapshot(tmp_path / "it")
     path.unlink()

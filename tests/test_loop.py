@@ -11,6 +11,7 @@ import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -49,7 +50,8 @@ def test_a_failure_of_the_thread_is_shown_and_raised(
 ) -> None:
     manager, clock = make_manager()
 
-    def fail(_place: object) -> None:
+    def fail(place: Any) -> None:
+        place.epoll.close()
         raise OSError("no more waiting")
 
     monkeypatch.setattr(manager._loop, "_turn", fail)
@@ -68,7 +70,7 @@ def test_a_failure_of_the_thread_is_shown_and_raised(
     with manager.running():
         manager.apply(1, 1, GPS, 5)
         clock.advance(5)
-    assert manager.last_sequence == 2
+        wait_for(lambda: manager.last_sequence == 2)
 
 
 def test_a_thread_that_cannot_be_started_leaves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -121,6 +121,36 @@ def test_one_runner_at_a_time() -> None:
         pass
 
 
+def test_a_run_ends_with_what_is_due(monkeypatch: pytest.MonkeyPatch) -> None:
+    manager, clock = make_manager()
+    seen: list[int] = []
+    manager.subscribe(lambda event: seen.append(event.sequence))
+    runner = manager.running()
+    monkeypatch.setattr(runner, "_hold_on", lambda: None)  # as if the thread came too late
+    with runner:
+        manager.apply(700, 71, GPS, 5)
+        clock.advance(5)
+    assert seen == [1, 2]
+
+
+def test_a_runner_that_is_stopped_while_it_starts_does_not_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    manager, _ = make_manager()
+    before = set(threading.enumerate())
+    runner = manager.running()
+    hold_on = runner._hold_on
+
+    def late() -> None:
+        """What comes in between, as a signal handler may, is the stop."""
+        monkeypatch.undo()
+        runner.stop()
+        hold_on()
+
+    monkeypatch.setattr(runner, "_hold_on", late)
+    runner.start()
+    assert manager.runner is None
+    wait_for(lambda: set(threading.enumerate()) <= before)
+
+
 def test_a_runner_may_start_again() -> None:
     manager, clock = make_manager()
     runner = manager.running()

@@ -230,6 +230,15 @@ def test_subscribers_that_only_look_alike_differ(manager: Manager) -> None:
     check_refused(manager, lambda: manager.subscribe(first), 9800005, 980000501)
 
 
+def test_subscribers_without_a_hash_are_told_apart_by_identity(manager: Manager) -> None:
+    first, second = ["no", "hash"], ["no", "hash"]
+    subscriptions = [manager.subscribe(first), manager.subscribe(second)]
+    for subscriber in (first, second):
+        check_refused(manager, lambda: manager.subscribe(subscriber), 9800005, 980000501)  # noqa: B023
+    manager.unsubscribe(first)
+    subscriptions[1].cancel()
+
+
 def test_any_object_may_subscribe(manager: Manager) -> None:
     for subscriber in ("text", 7, print, manager, MAIL, ["no", "hash"], ("no", ["hash"]), lambda: None):
         subscription = manager.subscribe(subscriber)

@@ -91,6 +91,26 @@ BOOST_AUTO_TEST_CASE(a_reset_of_a_process_concerns_it_and_its_uid) {
     BOOST_CHECK_EQUAL(answer_of(rig, ticket), Status::ok);
 }
 
+// Marks are few: what was marked long ago is known from the record alone.
+BOOST_AUTO_TEST_CASE(a_process_of_long_ago_and_its_uid_concern_each_other) {
+    GateRig rig(true);
+    BOOST_CHECK_EQUAL(rig->change_at(0, GateRig::of_process(1000, 7, true)).status, Status::ok);
+    for (std::uint32_t uid = 2000; uid < 7000; ++uid) REQUIRE_EQUAL_QUIETLY(rig.apply(0, uid).status, Status::ok);
+    Stalled stalled(rig);
+    const Ticket asked = rig.stage_apply(1, 1000);
+    stalled.wait();
+    BOOST_CHECK(!rig.reads_at_once(1, {OwnerKind::process, 7}));
+    stalled.release();
+    BOOST_CHECK_EQUAL(answer_of(rig, asked), Status::ok);
+    for (std::uint32_t uid = 2000; uid < 7000; ++uid) REQUIRE_EQUAL_QUIETLY(rig.apply(1, uid).status, Status::ok);
+    Stalled again(rig);
+    const Ticket taken = rig.stage(1, GateRig::of_process(1001, 7, true)).ticket;
+    again.wait();
+    BOOST_CHECK(!rig.reads_at_once(1, {OwnerKind::app, 1000}));
+    again.release();
+    BOOST_CHECK_EQUAL(answer_of(rig, taken), Status::ok);
+}
+
 BOOST_AUTO_TEST_CASE(a_large_batch_concerns_everybody_in_it) {
     GateRig rig(true);
     std::vector<Admission> rows;
