@@ -269,7 +269,7 @@ MUTANTS: Final = (
     Mutant("bytes.hpp", "bits << shift >> shift != bits", "false", "a number of more than 64 bits"),
     Mutant("op.cpp", "!= check_of_op(bytes.first(op_head + body))) return", "== 0) return", "the check of an op"),
     Mutant("op.cpp", "reader.left() < body + op_check", "reader.left() < body", "an op without its check"),
-    Mutant("frame.hpp", "out.size() < framed + op_check", "out.size() < framed", "room for the check"),
+    Mutant("frame.hpp", "out.size() < op_head + body + op_check", "out.size() < op_head + body", "room for the check"),
     Mutant("op.cpp", " || reader.left() != 0) return", ") return", "bytes that an op has too many"),
     Mutant("op.cpp", "if (op.endings == 0) reader.fail();", "", "an advance that ends nothing"),
     Mutant("op.cpp", "Manager::check(op.command) == Status::ok", "true", "a command that no one may execute"),
@@ -291,9 +291,18 @@ MUTANTS: Final = (
         "two rules of a bundle",
     ),
     Mutant("batch.cpp", "        parts.numbers[name] = 0;\n", "", "bundles of the batch before"),
+    Mutant("batch.cpp", "place.batch == batch && ", "", "a bundle that lay there in another batch"),
+    Mutant("batch.cpp", "        parts.strings.drop(name);\n", "", "names of bundles that no batch has any more go"),
+    Mutant("op.cpp", "(command.only_held ? only_held : 0u) | ", "", "a renewal is one on record"),
+    Mutant("op.cpp", "    command.only_held = (flags & only_held) != 0;\n", "", "a renewal on record is one"),
+    Mutant("op.cpp", "is_newer = !is_known || (", "is_newer = (", "an op of a newer version"),
+    Mutant("op.cpp", "return is_limit ? Status::ok : status;", "return status;", "a limit is an answer of a replay"),
+    Mutant(
+        "op.cpp", " && !engine.lacked_memory();", ";", "a replay that lacked memory is not the state that is on record"
+    ),
+    Mutant("op.cpp", "return has_lacked ? ", "return false ? ", "memory that a row of a replay lacked"),
     Mutant("engine.cpp", ".endings = records}", ".endings = SIZE_MAX}", "an advance on record"),
     Mutant("engine.cpp", "stopped && parts_->ends_next()", "stopped", "what a look knows"),
-    # the canonical order
     # the canonical order
     Mutant(
         "sorter.cpp", "std::sort(keys_.begin() + start_", "if (false) std::sort(keys_.begin() + start_", "runs in order"
@@ -382,6 +391,21 @@ MUTANTS: Final = (
     ),
     Mutant("snapshot_read.cpp", "parts.table.applied(row) = found.applied;", ";", "the last apply in a snapshot"),
     Mutant("snapshot_write.cpp", "has_mark ? Step::mark : Step::counters", "Step::counters", "the mark of a snapshot"),
+    Mutant("snapshot_read.cpp", "    record.cpu_level = found.level;\n", "", "the level of a record"),
+    Mutant("snapshot_read.cpp", "reader.fixed<std::uint64_t>() == state.value();", "true;", "the hash of the state"),
+    Mutant(
+        "snapshot_read.cpp",
+        "grant.deadline >= std::max<Instant>(first, grant.timeout_ms)",
+        "true",
+        "a deadline before all others",
+    ),
+    Mutant(
+        "snapshot_read.cpp",
+        "    if (engine->strings.used_count() > engine->limits.max_strings) return Status::out_of_memory;\n",
+        "",
+        "texts that fit",
+    ),
+    Mutant("snapshot_read.cpp", "parts.table.size() == parts.limits.max_records", "false", "records that fit"),
     # the documented calls
     Mutant(
         "manager.cpp",

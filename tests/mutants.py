@@ -3,11 +3,12 @@
     python tests/mutants.py [--only TEXT] [--folder FOLDER]
 
 Each mutant of `mutant_list.py` is built with the tests in C++, which run beside a short differential run until one of
-the two fails. What neither notices is put to the tests in Python that go through the whole package. Each mutant of
-`mutant_list_python.py`, in the bindings and the package, is put to those tests in Python that are named with it. Each
-of these has 60 s, and a hang is a failure. It prints what caught each mutant, and fails when one survived. ``--only``
-takes the mutants whose file or description contains the text. With ``--folder`` the copy and its build are kept there,
-for the next time.
+the two fails; beside those of `mutant_list_host.py`, in the gate and what stands around it, runs a storm of threads.
+What neither notices is put to the tests in Python that go through the whole package. Each mutant of
+`mutant_list_python.py`, in the bindings, `mutant_list_package.py` and `mutant_list_journal.py` is put to those tests
+in Python that are named with it. A hang is a failure: each of these has 60 s, or ten times as long as it took without
+any mutant. It prints what caught each mutant, and fails when one survived. ``--only`` takes the mutants whose file or
+description contains the text. With ``--folder`` the copy and its build are kept there, for the next time.
 
 Needs what all tests need, pybind11 included; an editable install of the package would stand before the copy. It takes
 about 10 s for each mutant on two cores.
@@ -21,7 +22,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -29,15 +31,23 @@ import boost_headers
 import pybind11
 
 from mutant_list import MUTANTS, Mutant
+from mutant_list_host import HOST_MUTANTS
+from mutant_list_journal import JOURNAL_MUTANTS
+from mutant_list_package import PACKAGE_MUTANTS
 from mutant_list_python import PYTHON_MUTANTS, PythonMutant
 
 ROOT = Path(__file__).resolve().parent.parent
-LIMIT = 60.0  # seconds for each kind of tests
+LIMIT = 60.0  # seconds for each kind of tests, at least
+LIMIT_AT_FIRST = 600.0  # and while it is not known how long they take
+PATIENCE = 10  # times as long as without any mutant
+AROUND = (*PYTHON_MUTANTS, *PACKAGE_MUTANTS, *JOURNAL_MUTANTS)
 DIFFERENTIAL_OPS = "500000"
 PYTEST = (sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider")
 TESTS_IN_PYTHON = (
     "test_errors",
     "test_limits",
+    "test_log",
+    "test_log_failures",
     "test_manager",
     "test_processes",
     "test_queries",
@@ -65,6 +75,7 @@ class Copy:
                 self.update(ROOT / name, self.source / name)
         self.tests = self.build / "tests" / "cpp" / "grantwheel_tests"
         self.differential = self.build / "tests" / "cpp" / "grantwheel_differential"
+        self.storm = self.build / "tests" / "cpp" / "grantwheel_gate_threads"
 
     def update(self, original: Path, copy: Path) -> None:
         """Copy what differs, so that nothing is built again without need."""
@@ -113,41 +124,51 @@ class Copy:
         for module in self.build.glob("csrc/_core*.so"):
             shutil.copyfile(module, self.source / "python" / "grantwheel" / module.name)
 
-    def run_cpp(self) -> Verdict:
+    def run_core(self, limit: float) -> Verdict:
         """The tests in C++ and the differential run, side by side."""
         return first_failure(
             {
                 "tests in C++": [self.tests, "--log_level=nothing", "--report_level=no"],
                 "differential run": [self.differential, "--ops", DIFFERENTIAL_OPS],
-            }
+            },
+            limit,
         )
 
-    def run_python(self) -> Verdict:
-        """The tests in Python that go through the whole package, on the module as it was just built."""
-        files = [self.source / "tests" / f"{name}.py" for name in TESTS_IN_PYTHON]
+    def run_host(self, limit: float) -> Verdict:
+        """The tests in C++ of the gate and the storm of threads in its two forms, side by side."""
         return first_failure(
             {
-                "tests in Python": [*PYTEST, *files],
-                "differential run in Python": [sys.executable, "tests/differential.py", "--steps", "20000"],
-                "scenarios": [
-                    sys.executable,
-                    "tests/conformance.py",
-                    *(self.source / "tests").glob("scenarios/*.jsonl"),
-                ],
+                "tests in C++": [self.tests, "--run_test=gate", "--log_level=nothing", "--report_level=no"],
+                "storm": [self.storm, "--seconds", "2"],
+                "storm with a thread of the gate's": [self.storm, "--seconds", "2", "--own-thread"],
             },
-            self.source,
+            limit,
         )
 
-    def run_named(self, tests: str) -> Verdict:
+    def run_python(self, limit: float) -> Verdict:
+        """The tests in Python that go through the whole package, on the module as it was just built."""
+        files = [self.source / "tests" / f"{name}.py" for name in TESTS_IN_PYTHON]
+        scenarios = (self.source / "tests").glob("scenarios/*.jsonl")
+        commands: dict[str, Sequence[str | Path]] = {
+            "tests in Python": [*PYTEST, *files],
+            "differential run in Python": [sys.executable, "tests/differential.py", "--steps", "20000"],
+            "scenarios": [sys.executable, "tests/conformance.py", *scenarios],
+        }
+        return first_failure(commands, limit, self.source)
+
+    def run_named(self, tests: str, limit: float) -> Verdict:
         """Some tests in Python: a file, and maybe what pytest is to select of it."""
         file, *selection = tests.split(" ", 1)
         chosen = ["-k", *selection] if selection else []
-        return first_failure({"tests in Python": [*PYTEST, self.source / "tests" / f"{file}.py", *chosen]}, self.source)
+        command: list[str | Path] = [*PYTEST, self.source / "tests" / f"{file}.py", *chosen]
+        return first_failure({"tests in Python": command}, limit, self.source)
 
 
 def path_of(mutant: Mutant | PythonMutant, root: Path) -> Path:
     """Return where the file of a mutant is in a tree."""
-    return root / ("csrc/core" if isinstance(mutant, Mutant) else "") / mutant.file
+    if isinstance(mutant, PythonMutant):
+        return root / mutant.file
+    return root / "csrc" / (mutant.file if "/" in mutant.file else f"core/{mutant.file}")
 
 
 def run_to_end(command: Sequence[str | Path]) -> None:
@@ -162,8 +183,8 @@ def environment_of(folder: Path) -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": str(folder / "python"), "PYTHONDONTWRITEBYTECODE": "1"}
 
 
-def first_failure(commands: Mapping[str, Sequence[str | Path]], folder: Path = ROOT) -> Verdict:
-    """Run tests side by side, until the first fails or all have passed."""
+def first_failure(commands: Mapping[str, Sequence[str | Path]], limit: float, folder: Path = ROOT) -> Verdict:
+    """Run tests side by side, until the first fails, all have passed, or the time is up."""
     environment = environment_of(folder)
     started = time.monotonic()
     running = {
@@ -180,7 +201,7 @@ def first_failure(commands: Mapping[str, Sequence[str | Path]], folder: Path = R
                 if process.returncode != 0:
                     return Verdict(name, time.monotonic() - started)
                 del running[name]
-            if time.monotonic() - started > LIMIT:
+            if time.monotonic() - started > limit:
                 return Verdict(f"{' and the '.join(running)}, which hung", time.monotonic() - started)
             time.sleep(0.02)
         return Verdict(None, time.monotonic() - started)
@@ -190,17 +211,24 @@ def first_failure(commands: Mapping[str, Sequence[str | Path]], folder: Path = R
             process.wait()
 
 
-def try_all(copy: Copy, mutants: Sequence[Mutant]) -> Iterator[Mutant]:
-    """Try mutants of the core on the tests in C++; answer those that survive."""
+def limit_of(run: Callable[[float], Verdict], what: str) -> float:
+    """Run tests without any mutant, which must pass; return how long they may take with one."""
+    verdict = run(LIMIT_AT_FIRST)
+    if verdict.caught_by is not None:
+        raise SystemExit(f"{what}: these tests fail without any mutant")
+    return max(LIMIT, PATIENCE * verdict.seconds)
+
+
+def try_all(copy: Copy, mutants: Sequence[Mutant], run: Callable[[float], Verdict], *targets: str) -> Iterator[Mutant]:
+    """Try mutants of the core or the host on tests in C++; answer those that survive."""
     if not mutants:
         return
-    copy.make("grantwheel_tests", "grantwheel_differential")
-    if copy.run_cpp().caught_by is not None:
-        raise SystemExit("the tests in C++ fail without any mutant")
+    copy.make(*targets)
+    limit = limit_of(run, "C++")
     for mutant in mutants:
         with copy.having(mutant):
-            copy.make("grantwheel_tests", "grantwheel_differential")
-            verdict = copy.run_cpp()
+            copy.make(*targets)
+            verdict = run(limit)
         if verdict.caught_by is None:
             yield mutant
         else:
@@ -212,12 +240,11 @@ def try_python(copy: Copy, mutants: Sequence[Mutant]) -> Iterator[Mutant]:
     if not mutants:
         return
     copy.make_module()
-    if copy.run_python().caught_by is not None:
-        raise SystemExit("the tests in Python fail without any mutant")
+    limit = limit_of(copy.run_python, "Python")
     for mutant in mutants:
         with copy.having(mutant):
             copy.make_module()
-            verdict = copy.run_python()
+            verdict = copy.run_python(limit)
         tell(mutant, verdict)
         if verdict.caught_by is None:
             yield mutant
@@ -228,14 +255,13 @@ def try_named(copy: Copy, mutants: Sequence[PythonMutant]) -> Iterator[PythonMut
     if not mutants:
         return
     copy.make_module()
-    for tests in sorted({mutant.tests for mutant in mutants}):
-        if copy.run_named(tests).caught_by is not None:
-            raise SystemExit(f"{tests}: these tests fail without any mutant")
+    names = sorted({mutant.tests for mutant in mutants})
+    limits = {tests: limit_of(partial(copy.run_named, tests), tests) for tests in names}
     for mutant in mutants:
         with copy.having(mutant):
             if not mutant.file.endswith(".py"):
                 copy.make_module()
-            verdict = copy.run_named(mutant.tests)
+            verdict = copy.run_named(mutant.tests, limits[mutant.tests])
         if not mutant.file.endswith(".py"):
             copy.make_module()
         tell(mutant, verdict)
@@ -265,8 +291,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--folder", type=Path, help="where the copy is kept")
     options = parser.parse_args(arguments)
     core = [each for each in MUTANTS if options.only in f"{each.file}: {each.breaks}"]
-    around = [each for each in PYTHON_MUTANTS if options.only in f"{each.file}: {each.breaks}"]
-    mutants: list[Mutant | PythonMutant] = [*core, *around]
+    host = [each for each in HOST_MUTANTS if options.only in f"{each.file}: {each.breaks}"]
+    around = [each for each in AROUND if options.only in f"{each.file}: {each.breaks}"]
+    mutants: list[Mutant | PythonMutant] = [*core, *host, *around]
     for mutant in mutants:
         count = path_of(mutant, ROOT).read_text(encoding="utf-8").count(mutant.old)
         if count != 1:
@@ -279,7 +306,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         copy = Copy(options.folder or Path(temporary))
         require_copy(copy)
         copy.configure()
-        survivors = [*try_python(copy, list(try_all(copy, core))), *try_named(copy, around)]
+        in_cpp = [
+            *try_all(copy, core, copy.run_core, "grantwheel_tests", "grantwheel_differential"),
+            *try_all(copy, host, copy.run_host, "grantwheel_tests", "grantwheel_gate_threads"),
+        ]
+        survivors = [*try_python(copy, in_cpp), *try_named(copy, around)]
     print(f"{len(mutants) - len(survivors)} caught, {len(survivors)} survived")
     return 1 if survivors else 0
 

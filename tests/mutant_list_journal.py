@@ -1,0 +1,120 @@
+"""The mistakes that `mutants.py` puts into the journal on SQLite, one at a time: nothing is built for them."""
+
+from typing import Final
+
+from mutant_list_python import PythonMutant
+
+JOURNAL_MUTANTS: Final = (
+    PythonMutant(
+        "python/grantwheel/journal/sqlite.py",
+        "            if after != self._last:\n",
+        "            if False:\n",
+        "a position that is another one",
+        "test_journal_sqlite",
+    ),
+    PythonMutant(
+        "python/grantwheel/journal/sqlite.py",
+        " or identity(self.path) != self._identity:\n",
+        ":\n",
+        "a file that was replaced",
+        "test_journal_sqlite file_that_was_replaced",
+    ),
+    PythonMutant(
+        "python/grantwheel/journal/sqlite.py",
+        "            if found != 1 or",
+        "            if",
+        "a writer that was replaced",
+        "test_journal_sqlite writer_that_was_replaced",
+    ),
+    PythonMutant(
+        "python/grantwheel/journal/sqlite.py",
+        '                raise NotAppended(f"{self.path}: {error}") from error\n            raise\n',
+        "                raise\n            raise\n",
+        "what fails before the commit is certainly not in",
+        "test_journal_sqlite before_the_commit",
+    ),
+    PythonMutant(
+        "python/grantwheel/journal/sqlite.py",
+        '        self._doubt = "a commit has failed"\n',
+        "",
+        "a commit that failed is looked into",
+        "test_journal_sqlite commit_that_failed or sync",
+    ),
+    PythonMutant(
+        "python/grantwheel/journal/sqlite.py",
+        "                self._open(rebuild=True)\n",
+        "                self._open(rebuild=False)\n",
+        "after a failed sync a new file is written",
+        "test_journal_sqlite sync or commit_that_failed",
+    ),
+    PythonMutant(
+        "python/grantwheel/journal/sqlite.py",
+        "                self._disconnect()\n                self._open",
+        "                self._open",
+        "the files are closed before they are read again",
+        "test_journal_sqlite",
+    ),
+    PythonMutant(
+        "python/grantwheel/journal/sqlite.py",
+        '        if os.getpid() != self._pid:\n            raise NotAppended("the journal was opened before a fork")\n',
+        "",
+        "a child of a fork does not append",
+        "test_journal_sqlite child",
+    ),
+    PythonMutant(
+        "python/grantwheel/journal/sqlite.py",
+        "                if crc_of(sequence, data) != crc:\n",
+        "                if False:\n",
+        "a group that is not what was written",
+        "test_journal_damage group_that",
+    ),
+    PythonMutant(
+        "python/grantwheel/journal/sqlite.py",
+        "                if sequence != after + 1:\n",
+        "                if False:\n",
+        "a group that is missing",
+        "test_journal_damage group_that",
+    ),
+    PythonMutant(
+        "python/grantwheel/journal/sqlite.py",
+        "            if not found and after < self._covered:\n",
+        "            if False:\n",
+        "groups that are in the snapshot only",
+        "test_journal_sqlite",
+    ),
+    PythonMutant(
+        "python/grantwheel/journal/sqlite.py",
+        "                if not self._covered <= sequence <= self._last:\n",
+        "                if False:\n",
+        "the position of a snapshot",
+        "test_journal_sqlite",
+    ),
+    PythonMutant(
+        "python/grantwheel/journal/sqlite.py",
+        "            with self._writer:\n                self._covered = sequence\n",
+        "            pass\n",
+        "what a snapshot stands for is dropped",
+        "test_journal_sqlite",
+    ),
+    PythonMutant(
+        "python/grantwheel/journal/sqlite.py",
+        "            self._cut_log()\n            raise NotAppended",
+        "            raise NotAppended",
+        "a failed commit does not look like damage",
+        "test_journal_sqlite look_like_damage",
+    ),
+    PythonMutant(
+        "python/grantwheel/journal/sqlite.py",
+        "                self._lock.release()\n\n    def _open",
+        "                pass\n\n    def _open",
+        "another one may open it after the close",
+        "test_journal_sqlite",
+    ),
+    PythonMutant(
+        "python/grantwheel/journal/sqlite.py",
+        "            self._disconnect()\n            self._lock.release()\n            raise",
+        "            self._disconnect()\n            raise",
+        "a journal that could not be opened leaves no lock",
+        "test_journal_sqlite",
+    ),
+)
