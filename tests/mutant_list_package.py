@@ -140,8 +140,8 @@ PACKAGE_MUTANTS: Final = (
     ),
     PythonMutant(
         "python/grantwheel/run/loop.py",
-        "                place.timer.set(_PAUSE_MS)\n",
-        "                pass\n",
+        "            place.timer.set(_PAUSE_MS)\n",
+        "",
         "a source that failed is tried again",
         "test_processes told_again or could_not",
     ),
@@ -248,7 +248,7 @@ PACKAGE_MUTANTS: Final = (
         "            before._look()\n",
         "            pass\n",
         "a pid that was another process's",
-        "test_processes",
+        "test_processes before_its_pid",
     ),
     PythonMutant(
         "python/grantwheel/run/watches.py",
@@ -276,14 +276,14 @@ PACKAGE_MUTANTS: Final = (
         "            watch._finish(WatchState.CANCELLED)\n            raise",
         "            raise",
         "a watch that could not begin",
-        "test_processes hard_limit or test_loop or closed_manager",
+        "test_loop cannot_be_started",
     ),
     PythonMutant(
         "python/grantwheel/run/watches.py",
         "            if self._state is WatchState.WATCHING:\n                told",
         "            if True:\n                told",
         "a death is told once",
-        "test_processes many_threads or twice",
+        "test_processes two_have_seen",
     ),
     PythonMutant(
         "python/grantwheel/hold.py",

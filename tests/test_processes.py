@@ -279,6 +279,42 @@ def test_a_manager_that_is_dropped_is_not_kept(start: Start) -> None:
     assert watch.state == "cancelled"
 
 
+def test_a_death_is_told_before_its_pid_is_watched_again(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    manager = Manager()
+    monkeypatch.setattr(manager._loop, "_deal_with", lambda *_: time.sleep(0.01))  # as if the thread came too late
+    child = start()
+    watch = processes.watch(manager, child.pid)
+    manager.apply(watch.uid, child.pid, CPU, TTL, process=True)
+    child.kill()
+    child.wait()
+    with pytest.raises(ProcessLookupError):
+        processes.watch(manager, child.pid)
+    assert watch.state == "died"
+    assert manager.process_mask(child.pid) == 0
+
+
+def test_a_death_that_two_have_seen_is_told_once(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    manager = Manager()
+    told: list[object] = []
+    child = start()
+    watch = processes.watch(manager, child.pid)
+
+    def has_ended(_pidfd: int) -> bool:
+        """What comes in between, as a signal handler may, is somebody else who sees it too."""
+        monkeypatch.setattr("grantwheel.run.watches.has_ended", lambda _: True)
+        watch._look()
+        return True
+
+    def tell(each: object) -> bool:
+        told.append(each)
+        return True
+
+    monkeypatch.setattr(manager._watches, "_tell", tell)
+    monkeypatch.setattr("grantwheel.run.watches.has_ended", has_ended)
+    watch._look()
+    assert told == [watch]
+
+
 def test_a_death_that_could_not_be_recorded_is_told_again(
     start: Start, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -75,6 +75,16 @@ BOOST_AUTO_TEST_CASE(a_read_of_a_process_waits_for_what_is_about_its_uid) {
     rig.check_log();
 }
 
+BOOST_AUTO_TEST_CASE(a_read_is_not_of_an_instant_before_it_came_though_others_were_staged_before) {
+    GateRig rig;
+    BOOST_CHECK_EQUAL(rig.apply(0, 1000, GPS, 100).status, Status::ok);
+    const Ticket staged = rig.stage_apply(20, 1001);
+    BOOST_CHECK_EQUAL(rig.app_mask(100, 1000), 0u);
+    BOOST_CHECK_EQUAL(rig.app_mask(100, 1002), 0u);
+    BOOST_CHECK_EQUAL(answer_of(rig, staged), Status::ok);
+    rig.check_log();
+}
+
 BOOST_AUTO_TEST_CASE(a_reset_of_a_process_concerns_it_and_its_uid) {
     GateRig rig(true);
     BOOST_CHECK_EQUAL(rig->change_at(0, GateRig::of_process(1000, 7, true)).status, Status::ok);
