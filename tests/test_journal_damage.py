@@ -364,6 +364,25 @@ def test_what_is_no_journal_is_left_alone(tmp_path: Path, content: bytes) -> Non
     with pytest.raises(FormatError, match=r"diary\.txt is not a journal of grantwheel"):
         SqliteJournal(path)
     assert path.read_bytes() == content
+    assert [file.name for file in tmp_path.iterdir()] == ["diary.txt"]
+
+
+@pytest.mark.parametrize("content", [b"", b"?" * 50, b"?" * 50_000, bytes(8192)])
+def test_what_was_a_journal_is_set_aside(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "grants.db"
+    with SqliteJournal(path) as journal:
+        journal.append(0, b"one")
+        journal.save(1, [b"snapshot"])
+    for file in tmp_path.iterdir():
+        if not file.name.endswith("-lock"):
+            file.write_bytes(content)
+    with SqliteJournal(path) as journal:
+        assert journal.last() == 0
+        assert journal.snapshot() is None
+        (report,) = journal.reports
+        assert report.aside is not None
+        assert (report.aside / "grants.db").read_bytes() == content
+        assert journal.append(0, b"one") == 1
 
 
 def test_a_database_of_others_is_left_alone(tmp_path: Path) -> None:

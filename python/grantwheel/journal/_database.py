@@ -36,6 +36,7 @@ _SCHEMA = {
 }
 _SLICE_BYTES = 1 << 20  # what one look at the file reads, about
 _SLICE_ROWS = 256
+_DROPPED_ROWS = 64  # at most so many at once
 _INSERT = "INSERT INTO groups(sequence, crc, bytes) VALUES (?, ?, ?)"
 
 
@@ -64,8 +65,10 @@ def connect(path: Path, timeout_s: float = 1.0) -> sqlite3.Connection:
     return connection
 
 
-def identify(path: Path) -> None:
+def identify(path: Path, *, was_one: bool = False) -> None:
     """Check that a file is a journal, and of a version that is known; without SQLite, which would open anything.
+
+    One that was a journal may be something else now: that is damage.
 
     Raises
     ------
@@ -77,8 +80,8 @@ def identify(path: Path) -> None:
     application = int.from_bytes(head[68:72], "big")
     version = int.from_bytes(head[60:64], "big")
     if application != APPLICATION_ID:
-        if len(head) < 100 and any(beside(path, ending).exists() for ending in (WAL, SNAPSHOT)):
-            return  # it was one: what is beside it says so
+        if was_one or (len(head) < 100 and any(beside(path, ending).exists() for ending in (WAL, SNAPSHOT))):
+            return  # what is beside it says so
         raise FormatError(f"{path} is not a journal of grantwheel")
     if version != FORMAT:
         raise FormatError(f"{path} is a journal of version {version}; this program knows version {FORMAT}")
@@ -87,7 +90,8 @@ def identify(path: Path) -> None:
 def has_its_beginning(path: Path) -> bool:
     """Return whether a file begins as all journals do. SQLite takes another beginning for a file to be read only."""
     with path.open("rb") as file:
-        return file.read(len(_BEGINNING)) == _BEGINNING
+        head = file.read(100)
+    return head.startswith(_BEGINNING) and int.from_bytes(head[68:72], "big") == APPLICATION_ID
 
 
 def build(path: Path, groups: Iterable[tuple[int, bytes]]) -> None:
@@ -211,6 +215,21 @@ def read_some(connection: sqlite3.Connection, after: int) -> list[tuple[int, int
             if size >= _SLICE_BYTES:
                 break
     return found
+
+
+def drop_some(connection: sqlite3.Connection, after: int, upto: int, size: int) -> int:
+    """Drop some of the groups behind a position and up to another, about so many bytes; return the last of those."""
+    last = after
+    query = "SELECT sequence, length(bytes) FROM groups WHERE sequence <= ? ORDER BY sequence LIMIT ?"
+    for sequence, length in connection.execute(query, (upto, _DROPPED_ROWS)).fetchall():
+        last = sequence
+        size -= length
+        if size <= 0:
+            break
+    else:
+        last = last if last > after else upto
+    connection.execute("DELETE FROM groups WHERE sequence <= ?", (last,))
+    return last
 
 
 def sound_groups(path: Path, work: Path, wal_end: int, after: int) -> Iterator[tuple[int, bytes]]:

@@ -27,6 +27,7 @@ from ._files import beside, keep_to_owner, set_aside, sync_directory
 from ._wal import Chain, read_chain
 from ._words import Report
 
+LOCK = "-lock"
 _ALL = ("", WAL, SNAPSHOT)
 
 
@@ -44,13 +45,30 @@ class _Fault(NamedTuple):
     what: str
 
 
-def make_sound(path: Path, *, rebuild: bool = False) -> Sound:
+def was_journal(path: Path) -> bool:
+    """Return whether there has been a journal of this name, whatever is there now: its lock stays.
+
+    Raises
+    ------
+    FormatError
+        There has not, and the file is something else.
+    """
+    if beside(path, LOCK).exists():
+        return True
+    if path.exists() and path.stat().st_size:
+        identify(path)
+    return False
+
+
+def make_sound(path: Path, *, was_one: bool = False, rebuild: bool = False) -> Sound:
     """Make the files of a journal sound, and say where it stands.
 
     Parameters
     ----------
     path : Path
         The file. If there is none, nor anything of one, a new journal is made.
+    was_one : bool
+        Whether it was a journal, so that anything else there now is damage.
     rebuild : bool
         Whether to write all that is there to a new file, as after a failed sync: what the kernel shows of the old one
         need not be on the disk.
@@ -70,7 +88,7 @@ def make_sound(path: Path, *, rebuild: bool = False) -> Sound:
         build(path, ())
         return Sound(0, 0, ())
     if is_there:
-        identify(path)
+        identify(path, was_one=was_one)
     for file in (path, log, snapshot):
         if file.exists():
             keep_to_owner(file)
@@ -93,6 +111,35 @@ def make_sound(path: Path, *, rebuild: bool = False) -> Sound:
         build(path, sound_groups(path, beside(path, REPAIR), chain.end, covered))
     reports = (Report("torn", log, chain.bad, chain.what, last, aside),) if chain.kind == "torn" else ()
     return Sound(covered, last, reports)
+
+
+def cut_back(path: Path, what: str, after: int, last: int, *, keep_snapshot: bool) -> Report:
+    """Set a journal aside that nobody has open, and keep of it what comes up to a group.
+
+    Raises
+    ------
+    OSError, sqlite3.Error
+        There is no room, or the files can't be read. What was there is there still.
+    """
+    aside = set_aside(path, _ALL)
+    end = read_chain(beside(path, WAL)).end
+    kept = after
+
+    def groups() -> Iterator[tuple[int, bytes]]:
+        nonlocal kept
+        for position, group in sound_groups(aside / path.name, beside(path, REPAIR), end, after):
+            if position > last:
+                return
+            kept = position
+            yield position, group
+
+    build(path, groups())
+    snapshot = beside(path, SNAPSHOT)
+    if not keep_snapshot:
+        snapshot.unlink(missing_ok=True)
+        sync_directory(path.parent)
+    file = path if keep_snapshot else snapshot
+    return Report("damaged", file, None, what, kept, aside)
 
 
 def _look_at_snapshot(snapshot: Path) -> tuple[int, _Fault | None]:

@@ -2,9 +2,10 @@
 
 import threading
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 
 from ._errors import Conflict, NotAppended
-from ._words import Buffer
+from ._words import Buffer, Report
 
 
 class MemoryJournal:
@@ -16,6 +17,8 @@ class MemoryJournal:
         self._groups: list[bytes] = []
         self._snapshot: tuple[int, list[bytes]] | None = None
         self._closed = False
+        self._asides: list[tuple[int, list[bytes], tuple[int, list[bytes]] | None]] = []
+        self.reports: tuple[Report, ...] = ()
 
     def last(self) -> int:
         """Return the position of the last group, or 0.
@@ -98,6 +101,38 @@ class MemoryJournal:
                 return None
             sequence, chunks = self._snapshot
             return sequence, iter(chunks)
+
+    def set_aside(self, what: str, last: int, /, *, snapshot: bool = True) -> Report:
+        """Go on from an earlier group, with what was there kept aside, for whoever has the journal.
+
+        Parameters
+        ----------
+        what : str
+            What is wrong, for people.
+        last : int
+            The position of the last group that makes sense.
+        snapshot : bool
+            Whether the snapshot does. If not it goes as well, and with it all groups that do not begin at 1.
+
+        Raises
+        ------
+        ValueError
+            The journal is closed, or the position is none that it has.
+        """
+        with self._lock:
+            self._require_open()
+            end = self._first + len(self._groups)
+            if not (self._first if snapshot else 0) <= last <= end:
+                raise ValueError(f"the journal has groups from {self._first} to {end}, and not {last}")
+            self._asides.append((self._first, list(self._groups), self._snapshot))
+            if not snapshot:
+                if self._first:
+                    self._groups, self._first, last = [], 0, 0
+                self._snapshot = None
+            del self._groups[last - self._first :]
+            report = Report("damaged", Path(":memory:"), None, what, last, None)
+            self.reports += (report,)
+            return report
 
     def close(self) -> None:
         """End its use. What it has kept is gone."""

@@ -18,6 +18,7 @@ from ._database import (
     code_of,
     connect,
     crc_of,
+    drop_some,
     is_damage,
     new_token,
     read_some,
@@ -26,14 +27,13 @@ from ._database import (
 from ._errors import Conflict, DamageError, NotAppended
 from ._files import beside, identity, lay_out
 from ._lock import WriterLock
-from ._recovery import make_sound
+from ._recovery import LOCK, cut_back, make_sound, was_journal
 from ._wal import FRAME_HEADER_SIZE, HEADER_SIZE, read_chain
 from ._words import Buffer, Report
 
 _WAL_PAGES = 1000  # so many, and they are brought into the file; the log then begins anew in the same place
 # What it is laid out for: some more, as that is an estimate. Whole frames, since the rest of one would look torn.
 _WAL_BYTES = HEADER_SIZE + _WAL_PAGES * 5 // 4 * (FRAME_HEADER_SIZE + PAGE_SIZE)
-_DROPPED_ROWS = 64  # at most so many with each append
 
 
 class SqliteJournal:
@@ -92,7 +92,8 @@ class SqliteJournal:
         self._reader = threading.Lock()
         self._doubt: str | None = None  # why it is not known where the journal stands
         self._last = self._covered = self._dropped = self._flushed = self._pages = 0
-        self._lock = WriterLock(beside(self.path, "-lock"))
+        self._was_one = was_journal(self.path)
+        self._lock = WriterLock(beside(self.path, LOCK))
         try:
             self._open(rebuild=False)
         except BaseException:
@@ -257,6 +258,32 @@ class SqliteJournal:
         self._require_open()
         return _snapshot.read(beside(self.path, SNAPSHOT))
 
+    def set_aside(self, what: str, last: int, /, *, snapshot: bool = True) -> Report:
+        """Go on from an earlier group, after all files were copied aside, as what is behind it can't be understood.
+
+        ``what`` is wrong, for people; ``last`` is the last group that makes sense. Without its ``snapshot``, which goes
+        as well then, only groups that begin at 1 do. What is returned is in `reports` too.
+
+        Raises
+        ------
+        OSError, sqlite3.Error
+            There is no room for the copies, for example. What was there is there still.
+        ValueError
+            The journal is closed, or the position is none that it has.
+        """
+        self._require_process()
+        with self._saver, self._writer:
+            self._require_open()
+            after = self._covered if snapshot else 0
+            if not after <= last <= self._last:
+                raise ValueError(f"the journal has groups from {after} to {self._last}, and not {last}")
+            self._disconnect()
+            self._doubt = "what is damaged is being set aside"
+            report = cut_back(self.path, what, after, last, keep_snapshot=snapshot)
+            self._open(rebuild=False)
+            self.reports += (report,)
+            return report
+
     def close(self) -> None:
         """Bring the log into the file and let another one open it. It waits for a `save` that is under way."""
         if self._closed:
@@ -276,7 +303,7 @@ class SqliteJournal:
     def _open(self, *, rebuild: bool) -> None:
         """Make the files sound and open them. Where this raises it is still not known where the journal stands."""
         self._doubt = self._doubt or "it is not open"
-        sound = make_sound(self.path, rebuild=rebuild)
+        sound = make_sound(self.path, was_one=self._was_one, rebuild=rebuild)
         self.reports += sound.reports
         self._writing = connection = connect(self.path, self._busy_ms / 1000)
         connection.execute(f"PRAGMA journal_size_limit={_WAL_BYTES}")
@@ -336,18 +363,7 @@ class SqliteJournal:
         """Drop some of what the snapshot stands for: about twice what is written, so that it costs no append much."""
         if self._dropped >= self._covered:
             return self._dropped
-        upto = self._dropped
-        left = 2 * (length + PAGE_SIZE)
-        query = "SELECT sequence, length(bytes) FROM groups WHERE sequence <= ? ORDER BY sequence LIMIT ?"
-        for sequence, size in connection.execute(query, (self._covered, _DROPPED_ROWS)).fetchall():
-            upto = sequence
-            left -= size
-            if left <= 0:
-                break
-        else:
-            upto = upto if upto > self._dropped else self._covered
-        connection.execute("DELETE FROM groups WHERE sequence <= ?", (upto,))
-        return upto
+        return drop_some(connection, self._dropped, self._covered, 2 * (length + PAGE_SIZE))
 
     def _commit(self, connection: sqlite3.Connection) -> None:
         self._doubt = "a commit has failed"
