@@ -10,6 +10,7 @@ import pytest
 
 from grantwheel import BootClock, Caller, Cause, Manager, ManualClock, MonotonicClock
 from support import AUDIO, CPU, GPS, MAIL, make_manager, request, unchanged
+from waiting import wait_for
 
 LATEST = 2**62
 
@@ -409,3 +410,33 @@ assert is_readable(theirs)
 def test_a_clock_made_before_a_fork_wakes_managers_of_the_child() -> None:
     done = subprocess.run([sys.executable, "-c", FORKED], capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_boot_clock_with_an_offset_goes_on_from_an_earlier_boot() -> None:
+    plain = BootClock()
+    for offset in (10**9, -5):
+        clock = BootClock(offset)
+        before = plain.now()
+        assert before + offset <= clock.now() <= plain.now() + offset
+        assert clock.offset_ms == offset
+        assert repr(clock) == f"BootClock(offset_ms={offset})"
+    assert plain.offset_ms == 0
+    assert BootClock(offset_ms=-(2**62)).now() == 0
+
+
+@pytest.mark.parametrize("offset", [2**62 + 1, -(2**62) - 1, 2**64])
+def test_an_offset_out_of_range_is_refused(offset: int) -> None:
+    with pytest.raises(ValueError, match=r"offset_ms must be within -2\^62\.\.2\^62"):
+        BootClock(offset)
+    with pytest.raises(TypeError, match="offset_ms must be an int"):
+        BootClock(offset_ms=True)
+
+
+@pytest.mark.parametrize("offset", [10**9, -1000])
+def test_a_manager_is_woken_by_a_clock_with_an_offset(offset: int) -> None:
+    with Manager(clock=BootClock(offset)) as manager, manager.running():
+        manager.apply(1, 1, 32, 20)
+        wait_for(lambda: len(manager.read(0)[0]) == 2)
+        event = manager.read(0)[0][1]
+        assert event.cause == "expired"
+        assert manager.clock.now() - event.time < 30_000

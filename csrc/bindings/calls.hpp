@@ -71,5 +71,6 @@ void bind_schedules(py::module_& module);                     // Schedule
 void bind_groups(py::module_& module);                        // Groups
 void bind_followers(py::module_& module);                     // Follower, Sections
 void bind_ops(py::module_& module);                           // Ops
+void bind_recovery(py::module_& module);                      // what a start reads and writes
 
 }  // namespace grantwheel::bindings

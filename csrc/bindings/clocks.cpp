@@ -22,14 +22,17 @@ Instant to_instant(py::handle value, const char* name) {
 
 namespace {
 
-// An alarm on a clock of the kernel's.
+// An alarm on a clock of the kernel's, whose instants are by that much more or less than the kernel's.
 class KernelAlarm final : public Alarm {
 public:
-    explicit KernelAlarm(clockid_t clock) : descriptor_(::timerfd_create(clock, TFD_CLOEXEC | TFD_NONBLOCK)) {}
+    explicit KernelAlarm(clockid_t clock, std::int64_t offset_ms = 0)
+        : offset_ms_(offset_ms), descriptor_(::timerfd_create(clock, TFD_CLOEXEC | TFD_NONBLOCK)) {}
 
     void set(Instant at) noexcept override {
         itimerspec when{};  // all zero: never
         if (at != no_deadline) {
+            const auto kernels = static_cast<std::int64_t>(at) - offset_ms_;
+            at = kernels < 0 ? 0 : static_cast<Instant>(kernels);
             when.it_value.tv_sec = static_cast<time_t>(at / 1000);
             when.it_value.tv_nsec = at == 0 ? 1 : static_cast<long>(at % 1000) * 1'000'000;
         }
@@ -38,6 +41,7 @@ public:
     [[nodiscard]] int descriptor() const noexcept override { return descriptor_.number(); }
 
 private:
+    const std::int64_t offset_ms_;
     Descriptor descriptor_;
 };
 
@@ -106,7 +110,7 @@ ClockReader::ClockReader(py::object clock) : clock_(std::move(clock)) {
         kind_ = Kind::manual;
         manual_ = clock_.cast<const ManualClock*>();
     } else if (py::isinstance<BootClock>(clock_)) {
-        static_cast<void>(clock_.cast<const BootClock&>());  // made by `__new__` alone it is no clock
+        boot_ = clock_.cast<const BootClock&>();  // made by `__new__` alone it is no clock
         kind_ = Kind::boot;
     } else if (py::isinstance<MonotonicClock>(clock_)) {
         static_cast<void>(clock_.cast<const MonotonicClock&>());
@@ -118,7 +122,7 @@ ClockReader::ClockReader(py::object clock) : clock_(std::move(clock)) {
 
 Instant ClockReader::read() const noexcept {
     switch (kind_) {
-        case Kind::boot: return boot_now();
+        case Kind::boot: return boot_.now();
         case Kind::monotonic: return monotonic_now();
         case Kind::manual: return manual_->now();
         case Kind::python: break;
@@ -130,7 +134,7 @@ Instant ClockReader::ask() const { return to_instant(call_method(clock_, "now"),
 
 std::shared_ptr<Alarm> ClockReader::make_alarm() const {
     switch (kind_) {
-        case Kind::boot: return std::make_shared<KernelAlarm>(CLOCK_BOOTTIME);
+        case Kind::boot: return std::make_shared<KernelAlarm>(CLOCK_BOOTTIME, boot_.offset_ms);
         case Kind::monotonic: return std::make_shared<KernelAlarm>(CLOCK_MONOTONIC);
         case Kind::manual: return manual_->make_alarm();
         case Kind::python: break;
@@ -148,6 +152,16 @@ Instant to_length(const py::object& given) {
     return to_instant(py::module_::import("grantwheel._times").attr("to_ms")(given, "ms"), "ms");
 }
 
+std::int64_t to_offset(const py::object& given) {
+    if (PyLong_Check(given.ptr()) == 0 || PyBool_Check(given.ptr()) != 0)
+        throw py::type_error("offset_ms must be an int");
+    int overflow = 0;
+    const long long number = PyLong_AsLongLongAndOverflow(given.ptr(), &overflow);
+    constexpr auto most = static_cast<long long>(max_now);
+    if (overflow != 0 || number < -most || number > most) throw py::value_error("offset_ms must be within -2^62..2^62");
+    return number;
+}
+
 // How it is made, or what it shows; of one that `__new__` alone has made its class.
 template <typename Clock>
 py::str represent(const py::object& clock) {
@@ -155,16 +169,26 @@ py::str represent(const py::object& clock) {
     const Clock* const value = value_of<Clock>(clock.ptr());
     if (value == nullptr) return py::str("<{} without a value>").format(name);
     if constexpr (std::is_same_v<Clock, ManualClock>) return py::str("{}({})").format(name, value->now());
+    if constexpr (std::is_same_v<Clock, BootClock>) {
+        if (value->offset_ms != 0) return py::str("{}(offset_ms={})").format(name, value->offset_ms);
+    }
     return py::str("{}()").format(name);
 }
 
 }  // namespace
 
 void bind_clocks(py::module_& module) {
-    bind_class<BootClock>(module, "BootClock", "Milliseconds since boot, time in suspend included.")
-        .def(py::init([] { return std::make_unique<BootClock>(); }))
+    bind_class<BootClock>(
+        module, "BootClock",
+        "Milliseconds since boot, time in suspend included.\n\n"
+        "Parameters\n----------\noffset_ms : int\n    By how much it shows more, -2^62..2^62: for what goes on "
+        "since an earlier boot.\n    It never shows less than 0.")
+        .def(py::init(
+                 [](const py::object& offset) { return std::make_unique<BootClock>(BootClock{to_offset(offset)}); }),
+             py::arg("offset_ms") = 0)
         .def("__repr__", &represent<BootClock>)
-        .def("now", [](const BootClock&) { return boot_now(); }, "Return the milliseconds since boot.");
+        .def_readonly("offset_ms", &BootClock::offset_ms, "By how much it shows more than the time since boot.")
+        .def("now", &BootClock::now, "Return the milliseconds since boot, with the offset.");
     bind_class<MonotonicClock>(module, "MonotonicClock", "Milliseconds since boot, time in suspend left out.")
         .def(py::init([] { return std::make_unique<MonotonicClock>(); }))
         .def("__repr__", &represent<MonotonicClock>)

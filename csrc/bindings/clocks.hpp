@@ -14,7 +14,15 @@
 
 namespace grantwheel::bindings {
 
-struct BootClock {};
+// The time since boot, by that much more or less: of a log that has gone on since another boot.
+struct BootClock {
+    std::int64_t offset_ms = 0;
+
+    [[nodiscard]] Instant now() const noexcept {
+        const auto instant = static_cast<std::int64_t>(boot_now()) + offset_ms;
+        return instant < 0 ? 0 : static_cast<Instant>(instant);
+    }
+};
 struct MonotonicClock {};
 
 // A clock that stands still until it is told. Thread-safe.
@@ -70,6 +78,7 @@ private:
     py::object clock_;
     Kind kind_ = Kind::python;
     const ManualClock* manual_ = nullptr;
+    BootClock boot_{};
 };
 
 // An instant or a span as Python gave it. TypeError for what is no int, ValueError beyond 0..2^62.

@@ -31,6 +31,7 @@ Follower::Session Follower::take(Gil gil, std::optional<Instant> now) {
     }
     if (!mutex_.try_lock()) wait_for(mutex_, gil);
     std::unique_lock lock(mutex_, std::adopt_lock);
+    if (engine_ == nullptr) throw Refusal(Status::not_connected, "The follower has become a manager.");
     if (now) check(engine_->check_time(*now));
     return {std::move(lock), *engine_, now.value_or(engine_->now())};
 }
@@ -61,6 +62,12 @@ std::uint64_t Follower::feed(Bytes group) {
     }
     has_lost_its_way_ = false;
     return ++position_;
+}
+
+Follower::Taken Follower::give_away() {
+    const Session session = take(Gil::held, {});
+    if (has_lost_its_way_) throw Refusal(Status::parcel_failed).with_rule("an earlier group could not be followed");
+    return {std::move(engine_), key_, position_};
 }
 
 namespace {
@@ -300,7 +307,7 @@ std::unique_ptr<Follower> make_follower(const py::object& max_records, const py:
     if (snapshot.is_none()) {
         auto engine = without_gil([&, own = to_limits(limits)] { return Engine::create(own, key); });
         if (engine == nullptr) throw Refusal(Status::out_of_memory);
-        return std::make_unique<Follower>(std::move(engine), position);
+        return std::make_unique<Follower>(std::move(engine), key, position);
     }
     Loading loading(limits, key);
     for (const py::handle chunk : py::iter(snapshot)) {
@@ -310,7 +317,7 @@ std::unique_ptr<Follower> make_follower(const py::object& max_records, const py:
             return true;
         });
     }
-    return std::make_unique<Follower>(loading.take(), position);
+    return std::make_unique<Follower>(loading.take(), key, position);
 }
 
 }  // namespace

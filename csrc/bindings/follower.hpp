@@ -35,8 +35,15 @@ public:
         Instant now;
     };
 
-    Follower(std::unique_ptr<Engine> engine, std::uint64_t position) noexcept
-        : engine_(std::move(engine)), position_(position) {}
+    // What a manager goes on with.
+    struct Taken {
+        std::unique_ptr<Engine> engine;
+        HashKey key;
+        std::uint64_t position;
+    };
+
+    Follower(std::unique_ptr<Engine> engine, const HashKey& key, std::uint64_t position) noexcept
+        : key_(key), engine_(std::move(engine)), position_(position) {}
     ~Follower();
     Follower(const Follower&) = delete;
     Follower& operator=(const Follower&) = delete;
@@ -51,6 +58,9 @@ public:
     // The same without the GIL.
     [[nodiscard]] Session begin_without_gil() { return take(Gil::released, {}); }
 
+    // Gives the engine away: every later call is refused.
+    [[nodiscard]] Taken give_away();
+
     [[nodiscard]] std::uint64_t position() {
         const Session session = begin();
         return position_;
@@ -61,8 +71,9 @@ private:
     [[nodiscard]] Session take(Gil gil, std::optional<Instant> now);
 
     Home home_;
+    const HashKey key_;
     PoliteMutex mutex_;
-    std::unique_ptr<Engine> engine_;
+    std::unique_ptr<Engine> engine_;  // null once it was given away
     std::uint64_t position_;
     bool has_lost_its_way_ = false;
 };

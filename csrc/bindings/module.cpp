@@ -20,15 +20,21 @@ using namespace grantwheel::bindings;
 
 std::unique_ptr<Shell> make_shell(const py::object& clock, const py::object& max_records, const py::object& max_strings,
                                   const py::object& event_capacity, const py::object& reserve, const py::object& log,
-                                  const py::bytes& hash_key, const py::object& durability) {
+                                  const py::bytes& hash_key, const py::object& durability, const py::object& follower) {
+    const Durability when = to_durability(durability);
+    auto given = log.is_none() ? nullptr : GivenLog::of(log);
+    if (!follower.is_none()) {
+        return std::make_unique<Shell>(clock, follower.cast<Follower&>().give_away(), std::move(given), when);
+    }
     // None is for followers, whose limits come with the log.
     for (const py::object& limit : {max_records, max_strings, event_capacity, reserve}) {
         if (limit.is_none()) throw py::type_error("a limit of a manager must be an int, not None");
     }
     const Limits limits = to_limits({max_records, max_strings, event_capacity, reserve});
-    const Durability when = to_durability(durability);
-    return std::make_unique<Shell>(clock, limits, log.is_none() ? nullptr : GivenLog::of(log), when,
-                                   to_hash_key(hash_key));
+    const HashKey key = to_hash_key(hash_key);
+    auto engine = without_gil([&] { return Engine::create(limits, key); });
+    if (engine == nullptr) throw Refusal(Status::out_of_memory);
+    return std::make_unique<Shell>(clock, Follower::Taken{std::move(engine), key, 0}, std::move(given), when);
 }
 
 // The classes and the words of the module are kept once per process: they belong to the interpreter that made them.
@@ -55,7 +61,7 @@ PYBIND11_MODULE(_core_of_main, module) {
         see_through<Shell>);
     manager.def(py::init(&make_shell), py::arg("clock"), py::arg("max_records"), py::arg("max_strings"),
                 py::arg("event_capacity"), py::arg("reserve"), py::arg("log"), py::arg("hash_key"),
-                py::arg("durability") = "commit");
+                py::arg("durability") = "commit", py::arg("follower") = py::none());
     bind_typed_calls(manager);
     bind_batches(manager);
     bind_documented_calls(manager);
@@ -71,6 +77,7 @@ PYBIND11_MODULE(_core_of_main, module) {
     bind_groups(module);
     bind_followers(module);
     bind_ops(module);
+    bind_recovery(module);
     refuse_second_init(module);
 }
 

@@ -172,6 +172,18 @@ std::size_t Shell::advance_on_record(std::size_t budget) {
     return ended;
 }
 
+void Shell::put_mark(Mark mark, std::int64_t boot_offset_ms) {
+    Session session = begin();
+    const auto boot_ms = static_cast<std::int64_t>(session.now) - boot_offset_ms;
+    mark.boot_ms = boot_ms < 0 ? 0 : static_cast<Instant>(boot_ms);
+    const Staged staged = gate_->stage_mark(mark);
+    if (staged.status == Status::ok && !staged.is_answered()) gate_->abandon(staged.ticket);
+    {
+        const Guard goes = std::move(session.lock);
+    }
+    if (staged.status != Status::ok) throw refusal(staged.status);
+}
+
 void Shell::settle_logged() {
     if (!quota_) return;
     Ended ended;

@@ -15,8 +15,8 @@ constexpr std::uint64_t forget_ms = 1000;  // and when it is garbage
 
 }  // namespace
 
-Shell::Shell(py::object clock, const Limits& limits, std::unique_ptr<GivenLog> log, Durability when, const HashKey& key)
-    : key_(key), log_(std::move(log)), clock_(std::move(clock)), around_(std::make_unique<Around>()) {
+Shell::Shell(py::object clock, Follower::Taken read, std::unique_ptr<GivenLog> log, Durability when)
+    : key_(read.key), log_(std::move(log)), clock_(std::move(clock)), around_(std::make_unique<Around>()) {
     if (when == Durability::batch && log_ == nullptr) {
         throw py::value_error("durability 'batch' is about a log, and there is none");
     }
@@ -24,15 +24,16 @@ Shell::Shell(py::object clock, const Limits& limits, std::unique_ptr<GivenLog> l
     options.observer = around_.get();
     if (log_ != nullptr) {
         // One that runs Python is asked on its own thread only: it will say itself that it goes on otherwise.
-        if (!log_->is_python() && log_->log().last().groups != 0) {
-            throw py::value_error("the log has groups already, of which a new manager knows nothing");
+        if (!log_->is_python() && log_->log().last().groups != read.position) {
+            throw py::value_error("the log has other groups than the manager knows of");
         }
         options.log = &log_->log();
         options.own_thread = log_->is_python();
         options.is_behind = when == Durability::batch;
+        options.position = read.position;
     }
     gate_ = without_gil([&]() -> std::unique_ptr<Gate> {
-        auto manager = Manager::create(limits, key);
+        auto manager = Manager::create(std::move(read.engine), read.key);
         return manager == nullptr ? nullptr : Gate::create(std::move(manager), options);
     });
     if (gate_ == nullptr) throw Refusal(Status::out_of_memory);

@@ -26,6 +26,7 @@
 #include "bindings/clause.hpp"
 #include "bindings/clocks.hpp"
 #include "bindings/errors.hpp"
+#include "bindings/follower.hpp"
 #include "bindings/gil.hpp"
 #include "bindings/logs.hpp"
 #include "grantwheel/gate.hpp"
@@ -73,8 +74,8 @@ public:
         Instant now;
     };
 
-    // Refusal when memory is not to be had. `log` is null for none.
-    Shell(py::object clock, const Limits& limits, std::unique_ptr<GivenLog> log, Durability when, const HashKey& key);
+    // Goes on with what has been read of its log, if any. Refusal when memory is not to be had. `log` is null for none.
+    Shell(py::object clock, Follower::Taken read, std::unique_ptr<GivenLog> log, Durability when);
     ~Shell();
 
     // Takes the lock. Refusal when closed. For what has nothing to do with time.
@@ -109,6 +110,8 @@ public:
     [[nodiscard]] std::unique_ptr<Survey> survey(Survey::What what);
     // Has the log end what is due, in at most so many records. Returns the number of grants.
     [[nodiscard]] std::size_t advance_on_record(std::size_t budget);
+    // With a log: puts on record when it is, and does not wait. The mark's boot time is its instant less an offset.
+    void put_mark(Mark mark, std::int64_t boot_offset_ms);
 
     // Carries out many requests, as one entry of the log: all are judged at one instant; then the hook is asked, and its
     // error refuses all; then they are carried out at one instant. Returns what has become of each.
@@ -126,22 +129,19 @@ public:
 
     [[nodiscard]] bool has_log() const noexcept { return log_ != nullptr; }
     [[nodiscard]] bool has_quota() const noexcept { return static_cast<bool>(quota_); }
-    // Whether this thread is in a call of the hook.
-    [[nodiscard]] bool is_in_hook() const noexcept;
+    [[nodiscard]] bool is_in_hook() const noexcept;  // whether this thread is in a call of the hook
     // Has something finished as soon as it can be; at once, if this thread is not in the hook.
     void postpone(std::shared_ptr<Unfinished> unfinished);
 
-    // Under the lock: what is held for the time of a block.
+    // Under the lock.
     [[nodiscard]] Claims& claims() noexcept { return around_->claims; }
-
     [[nodiscard]] bool is_here() const noexcept { return home_.is_here(); }
     // Refusal in the child of a fork.
     void require_here() const;
-    // Lets a refusal for want of room say which limit is reached, as far as that shows now.
+    // Lets a refusal for want of room say which limit is reached.
     void name_limit(Refusal& refusal) noexcept;
 
-    // `quota` may be None.
-    void set_policy(std::unique_ptr<Policy> policy, py::object quota);
+    void set_policy(std::unique_ptr<Policy> policy, py::object quota);  // which may be None
     // Settles what is staged, within some seconds, and gives the memory back, but for the events that somebody has still to
     // read. Every later call is refused as not connected, but for this one and for reading those events. Refusal in the end
     // when the log has not taken what was changed.
@@ -170,7 +170,6 @@ public:
         return clock_.is_python() ? no_deadline : clock_.read();
     }
 
-    // What the hashes of the manager are keyed with.
     [[nodiscard]] const HashKey& hash_key() const noexcept { return key_; }
     [[nodiscard]] Tally& tally() noexcept { return around_->tally; }
     [[nodiscard]] const py::object& clock() const noexcept { return clock_.object(); }

@@ -97,13 +97,17 @@ class Manager(_core.Manager):
         made_clock = _core.BootClock() if clock is None else clock
         # By position: by name pybind11 would look for names that it may have had no memory for.
         super().__init__(made_clock, max_records, max_strings, event_capacity, reserve, log, os.urandom(16), durability)
+        self._begin(policy, has_log=log is not None)
+
+    def _begin(self, policy: Policy | None, *, has_log: bool) -> None:
+        """Make all that is around the compiled one."""
         self._subscribers = Subscribers()
         self._running = Running(self._subscribers)
         self._loop = Loop()
         self._watches = Watches(self, self._loop)
         self._own = _core.Cursor(self, _ALL_KINDS, None)
         self._holds = Holds(self, self._loop)
-        self._staged = None if log is None else _Staged(self)
+        self._staged = _Staged(self) if has_log else None
         self.set_policy(Policy() if policy is None else policy)
 
     __reduce_ex__ = refuse_to_pickle
