@@ -1,4 +1,4 @@
-"""Runs conformance scenarios against grantwheel: ``python tests/conformance.py [--face python|capi] FILE...``.
+"""Runs conformance scenarios against grantwheel: ``python tests/conformance.py [--face python|capi|durable] FILE...``.
 
 A scenario file holds one JSON object a line, ``{"name": ..., "policy": {...}, "steps": [...]}``, each run on a fresh
 manager with a virtual clock at 0 and one subscriber, "main". Prints a line for every scenario that failed and
@@ -10,18 +10,20 @@ The `Runner` interprets steps and compares plain JSON values; what it drives is 
 
 import argparse
 import json
+import random
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from conformance_durable import DurableFace, RestartingFace
 from conformance_face import IDENTITY_REFUSED, ROW_FIELDS, Answer, Face, Json, PythonFace, Row, StepFailed
 
 EVENT_FIELDS: Final = ("type", "uid", "pid", "mask", "bundle", "cpu_level")
-FACES: Final = ("python", "capi")
+FACES: Final = ("python", "capi", "durable")
 # How the names of steps begin that need what this version does not have, and what that is.
-NOT_YET: Final = {"restart": "durability", "t_": "transient tasks", "c_": "continuous tasks"}
+NOT_YET: Final = {"t_": "transient tasks", "c_": "continuous tasks"}
 
 
 class ScenarioError(ValueError):
@@ -173,6 +175,17 @@ class Runner:
     def _do_package_removed(self, step: Row) -> None:
         self._death(step, self._face.package_removed(step["uid"]))
 
+    def _do_restart(self, step: Row) -> None:
+        restart = getattr(self._face, "restart", None)
+        if restart is None:
+            raise StepFailed("restart needs durability, which this face does not have")
+        restart(
+            running=step.get("running", ()),
+            down_ms=step.get("down_ms", 0),
+            rebooted=step.get("rebooted", False),
+            corrupt=step.get("storage", "ok") == "corrupt",
+        )
+
     def _do_set_ready(self, step: Row) -> None:
         self._face.set_ready(step["ready"])
 
@@ -252,6 +265,8 @@ class Runner:
 def run_scenario(scenario: Row, make_face: Callable[[Row], Face] = PythonFace) -> Outcome:
     """Run one scenario on a fresh face with the subscriber "main"."""
     name: str = scenario["name"]
+    if make_face is PythonFace and any(step.get("op") == "restart" for step in scenario["steps"]):
+        make_face = RestartingFace
     try:
         face = make_face(scenario.get("policy") or {})
     except Exception as error:  # a policy that no manager can be made with fails this scenario, and the next one runs
@@ -305,6 +320,8 @@ def face_by_name(name: str) -> Callable[[Row], Face]:
     """Return what makes a face; the one of the C ABI needs cffi."""
     if name == "python":
         return PythonFace
+    if name == "durable":
+        return DurableFace
     from conformance_capi import CapiFace
 
     return CapiFace
@@ -317,9 +334,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--face",
         choices=FACES,
         default="python",
-        help="the way into the engine: the Python API (default) or the C ABI",
+        help="the way into the engine: the Python API (default), the C ABI, or a journal that is closed and opened "
+        "again at random steps",
     )
+    parser.add_argument("--seed", type=int, help="of these random steps; default: another one each time")
     options = parser.parse_args(argv)
+    if options.face == "durable":
+        DurableFace.seed = random.randrange(1 << 32) if options.seed is None else options.seed
+        print(f"--seed {DurableFace.seed}")
     files: list[str] = options.files
     make_face = face_by_name(options.face)
     passed = failed = unreadable = 0

@@ -250,12 +250,15 @@ class PythonFace:
 
     def _fetch(self, subscriber: str) -> None:
         subscription = self._subscriptions[subscriber]
-        for event in subscription.drain():
+        self._keep(subscriber, subscription.drain())
+        if subscription.missed:
+            raise StepFailed(f"subscriber {subscriber!r} missed {subscription.missed} events")
+
+    def _keep(self, subscriber: str, events: Iterable[grantwheel.Event]) -> None:
+        for event in events:
             row = event._asdict()
             row["type"] = row.pop("kind")
             self._undelivered.setdefault(subscriber, []).append(row)
-        if subscription.missed:
-            raise StepFailed(f"subscriber {subscriber!r} missed {subscription.missed} events")
 
     def events(self, subscriber: str) -> list[Row]:
         if subscriber in self._subscriptions:

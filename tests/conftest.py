@@ -25,6 +25,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--journal-kills", type=int, default=5, metavar="N", help="how often a writer of journals is killed, each way"
     )
     parser.addoption(
+        "--durable-kills", type=int, default=3, metavar="N", help="how often a durable manager is killed, each way"
+    )
+    parser.addoption(
         "--journal-places", type=int, default=200, metavar="N", help="bytes of a log that are damaged in turn; 0: all"
     )
     which = parser.getgroup("grantwheel")

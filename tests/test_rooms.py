@@ -165,7 +165,8 @@ PACKAGE_MAY_USE = {
     "manager": FOUNDATION | VALUES | words("events hold listing run"),
     "aio": FOUNDATION | VALUES | words("events run manager"),
     "processes": words("manager run"),
-    "backgroundTaskManager": words("_core manager types"),
+    "recovery": FOUNDATION | VALUES | words("follower journal linux manager"),
+    "backgroundTaskManager": words("_core manager recovery types"),
     "metrics": words("_core manager types"),
 }
 # The modules that know of threads, of loops, of waiting and of databases; the others leave that alone.
@@ -174,8 +175,8 @@ ALIVE = {
     "select": {"demo.stop", "events.delivery", "linux.pidfd", "run.loop"},
     "sqlite3": words("journal._database journal.reading journal.sqlite"),
     "threading": words("""
-        backgroundTaskManager events.delivery journal._lock journal.memory journal.sqlite run.loop run.watches
-        testing.journal_suite
+        backgroundTaskManager events.delivery journal._lock journal.memory journal.sqlite recovery.keeping run.loop
+        run.watches testing.journal_suite
     """),
 }
 # Third-party packages that a function may import when it is asked for what they do; never at import time.

@@ -40,6 +40,7 @@ from .follower import Follower, replay  # noqa: E402
 from .hold import Hold  # noqa: E402
 from .manager import Manager  # noqa: E402
 from .policy import OverTimeoutMax, Policy, Quota  # noqa: E402
+from .recovery import DurableManager, open  # noqa: A004, E402 - grantwheel.open, as it reads
 from .run.runner import Runner, ThreadRunner  # noqa: E402
 from .types import (  # noqa: E402
     AppendTimes,
@@ -77,6 +78,7 @@ __all__ = [
     "Conflict",
     "ContinuousTaskError",
     "CpuLevel",
+    "DurableManager",
     "EfficiencyResourcesCpuLevel",
     "EfficiencyResourcesInfo",
     "EfficiencyResourcesRequest",
@@ -121,6 +123,7 @@ __all__ = [
     "backgroundTaskManager",
     "get_cmake_dir",
     "get_include",
+    "open",
     "replay",
 ]
 

@@ -3,13 +3,16 @@
 Its calls act on one default manager with the default policy and the boot clock, made at the first call; the caller is
 this process. `set_default_manager` puts another one in its place. A service that judges other callers makes a
 `grantwheel.Manager` of its own.
+
+When ``GRANTWHEEL_STATE`` is set in the environment, it is the path of a journal, and the default manager is opened as
+by ``grantwheel.open(path, owners="processes")``: what is held survives the end of the process, as far as that says.
 """
 
 import os
 import threading
 from typing import Any
 
-from ._core import EfficiencyResourcesRequest
+from ._core import BusinessError, EfficiencyResourcesRequest, business_error
 from .manager import Manager
 from .types import BackgroundMode, EfficiencyResourcesCpuLevel, EfficiencyResourcesInfo, ResourceType
 
@@ -25,6 +28,8 @@ __all__ = [
     "resetAllEfficiencyResources",
     "set_default_manager",
 ]
+
+_NOT_CONNECTED = 980000402
 
 _manager: Manager | None = None
 _is_own = False  # whether it was made here
@@ -43,16 +48,36 @@ os.register_at_fork(after_in_child=_after_fork)
 
 
 def default_manager() -> Manager:
-    """Return the manager that the calls of this module act on; it is made at the first call."""
+    """Return the manager that the calls of this module act on; it is made at the first call.
+
+    Raises
+    ------
+    BusinessError
+        9800004: ``GRANTWHEEL_STATE`` names what can't be opened, as another process has it. The next call tries again.
+    """
     global _manager, _is_own
     manager = _manager
     if manager is None:
         with _making:
             manager = _manager
             if manager is None:
-                manager = _manager = Manager()
+                manager = _manager = _make()
                 _is_own = True
     return manager
+
+
+def _make() -> Manager:
+    path = os.environ.get("GRANTWHEEL_STATE")
+    if not path:
+        return Manager()
+    from . import recovery
+
+    try:
+        return recovery.open(path, owners="processes")
+    except BusinessError:
+        raise
+    except Exception as error:
+        raise business_error(_NOT_CONNECTED, f"The state {path} can't be opened: {error}") from error
 
 
 def set_default_manager(manager: Manager | None) -> Manager | None:
