@@ -107,7 +107,10 @@ def no_default_manager() -> Iterator[None]:
 
 @pytest.mark.usefixtures("no_default_manager")
 @pytest.mark.parametrize("block", TO_RUN, ids=lambda block: block.name)
-def test_python_prints_what_the_document_says(block: Block, capfd: pytest.CaptureFixture[str]) -> None:
+def test_python_prints_what_the_document_says(
+    block: Block, capfd: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)  # where some leave their files
     names: dict[str, object] = {"__name__": "__main__"}
     setup = SETUPS.get(block.path)
     if setup is not None and setup is not block:
