@@ -288,19 +288,32 @@ def test_the_log_may_change_the_manager_and_a_finaliser_may_run_there() -> None:
 
 def test_threads_share_groups() -> None:
     manager, _, log = batched()
+    call_from_threads(manager)
+    assert manager.flush()
+    assert len(log.groups) < 1000
+    follower = check_record(manager, log, 0)
+    assert follower.read(0)[0] == manager.drain()
+    assert grantwheel.replay(log.groups).records() == []
 
+
+def test_threads_over_a_log_in_memory_do_not_hang() -> None:
+    log = MemoryLog()
+    manager, _ = make_manager(log=log)
+    call_from_threads(manager)
+    assert grantwheel.replay(group for _, group in log.read()).read(0)[0] == manager.drain()
+
+
+def call_from_threads(manager: Manager) -> None:
     def change(uid: int) -> None:
+        uids, ones, masks = (array("i", [one]) for one in (uid, 1, GPS))
         for _ in range(500):
+            manager.apply_many(uids, ones, masks, ones)
             manager.apply(uid, 1, GPS, 40)
-            manager.release(uid, 1, GPS)
+            manager.holders(GPS)
+            manager.release_many(uids, ones, masks)
 
     threads = [threading.Thread(target=change, args=(uid,)) for uid in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert manager.flush()
-    assert len(log.groups) < 1000
-    follower = check_record(manager, log, 0)
-    assert follower.read(0)[0] == manager.drain()
-    assert grantwheel.replay(log.groups).records() == []
