@@ -147,7 +147,7 @@ void Engine::Parts::tell_apply(const Record& record, Mask fresh, std::uint32_t p
 
 // Takes types that are held from a record and says so in one event. The record goes with its last type.
 void Engine::Parts::remove_types(Row row, Mask mask, Cause cause, Instant time) noexcept {
-    Record& record = table.record(row);
+    const Record& record = table.record(row);
     const bool is_app = record.kind == OwnerKind::app;
     const EventKind kind = is_app ? EventKind::app_reset : EventKind::process_reset;
     add_event(record.bundle) = {time,

@@ -28,12 +28,15 @@ struct Mark {
 class Keys {
 public:
     Keys() noexcept = default;
-    // Those of the host.
+    // Those of the host, in whatever lies in one piece.
     template <typename Range>
         requires std::convertible_to<const Range&, std::span<const std::uint32_t>>
-    Keys(const Range& keys) noexcept : Keys(std::span<const std::uint32_t>(keys)) {}
-    Keys(std::span<const std::uint32_t> keys) noexcept
-        : first_(std::as_bytes(keys).data()), count_(keys.size()), is_packed_(false) {}
+    Keys(const Range& range) noexcept {
+        const std::span<const std::uint32_t> keys = range;
+        first_ = std::as_bytes(keys).data();
+        count_ = keys.size();
+        is_packed_ = false;
+    }
     // Those of an op: four bytes each, little-endian.
     [[nodiscard]] static Keys packed(const std::byte* first, std::size_t count) noexcept {
         Keys keys;
