@@ -31,10 +31,11 @@ napoleon_use_rtype = False
 # Nothing is looked up in the net, so names of the standard library lead nowhere. Neither do parameters, nor the words
 # in small letters that say what kind of argument is wanted.
 nitpick_ignore_regex = [
-    (r"py:.*", r"(collections\.abc|datetime|enum|sys|types|typing)\..*"),
+    (r"py:.*", r"(collections\.abc|datetime|enum|os|pathlib|sqlite3|sys|types|typing)\..*"),
     (r"py:class", r"Any|Callable|Hashable|Iterable|Mapping|ReadableBuffer|SupportsIndex"),
-    (r"py:class", r"[a-z ]+|int to Caller"),
-    (r"py:class", r"prometheus_client\..*|grantwheel\._core\.Manager|_Arguments|grantwheel\.hold\._Result"),
+    (r"py:class", r"[a-z ]+|int to Caller|Path"),
+    (r"py:class", r"prometheus_client\..*|grantwheel\._core\.(Manager|Ops)|_Arguments|grantwheel\.hold\._Result"),
+    (r"py:exc", r"the driver's own"),
     (r"py:obj", r"drain|max_records|persist|process"),
 ]
 

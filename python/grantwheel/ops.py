@@ -31,7 +31,7 @@ class Command(NamedTuple):
     """A change that was asked for and admitted. Whether a limit refused it when it was carried out, a replay tells.
 
     ``time`` is its instant (ms). All fields are there whatever the kind; which of them mean something is as in the
-    calls of the `Manager`. ``timeouts_ms`` has those types that the policy gave another timeout than ``timeout_ms``.
+    calls of a manager. ``timeouts_ms`` has those types that the policy gave another timeout than ``timeout_ms``.
     With ``only_held`` it renews, and grants nothing new. ``row`` is the place in its batch, from 0; None when it came
     alone.
     """

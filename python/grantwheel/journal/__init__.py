@@ -1,6 +1,6 @@
 """Where groups of bytes are kept, one after the other, and a snapshot that stands for those before it.
 
-A journal knows bytes and positions, and nothing of what they mean. `MemoryJournal` is here; `SqliteJournal` is in
+A journal knows bytes and positions, and nothing of what they mean. `MemoryJournal` is here; ``SqliteJournal`` is in
 `grantwheel.journal.sqlite`, so that nobody loads SQLite who has no use for it.
 """
 
@@ -34,7 +34,7 @@ class Journal(Protocol):
     def last(self) -> int:
         """Return the position of the last group: 0 when there is none, and never less than that of the snapshot.
 
-        After an `append` that raised something else than `NotAppended` or `Conflict` it tells whether the group is
+        After an `append` that raised something else than ``NotAppended`` or ``Conflict`` it tells whether the group is
         there, for good.
 
         Raises

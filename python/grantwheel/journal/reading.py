@@ -30,7 +30,7 @@ _Stamp = tuple[tuple[int, int] | None, tuple[int, int] | None, bytes]
 
 
 class JournalView:
-    """What is in the files of a `SqliteJournal` at one moment, whoever writes it, in a sound state or not.
+    """What is in the files of a journal on SQLite at one moment, whoever writes it, in a sound state or not.
 
     It is read from a copy, in a directory for temporary files, of all but what is in SQLite's way: so the files are not
     touched, and need not be writable. What is damaged is reported, and what is sound is there, as when they are opened.
