@@ -30,7 +30,7 @@ _COLOURS = {
     "admin": "#6a3d9a",
     "package_removed": "#8c564b",
     "pid_reused": "#404040",
-    "recovered": "#b8a000",
+    "recovered": "#882255",
     "unknown": "#bbbbbb",
     _HELD: "#0072b2",
 }
