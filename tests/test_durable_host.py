@@ -36,8 +36,8 @@ def host(tmp_path_factory: pytest.TempPathFactory) -> Run:
     folder = tmp_path_factory.mktemp("durable_host")
     package = f"-Dgrantwheel_DIR={grantwheel.get_cmake_dir()}"
     for command in (
-        ["cmake", "-S", EXAMPLES, "-B", folder, package],
-        ["cmake", "--build", folder, "--target", "durable_host"],
+        ["cmake", "-S", str(EXAMPLES), "-B", str(folder), package],
+        ["cmake", "--build", str(folder), "--target", "durable_host"],
     ):
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stdout + done.stderr
