@@ -189,13 +189,6 @@ PACKAGE_MUTANTS: Final = (
     ),
     PythonMutant(
         "python/grantwheel/run/renewals.py",
-        "        return following is None or following >= self._wakes_at\n",
-        "        return True\n",
-        "a hold that comes in before the sleep",
-        "test_hold_alive at_once",
-    ),
-    PythonMutant(
-        "python/grantwheel/run/renewals.py",
         "        for hold in self.all():\n            hold._fail(failure)\n",
         "",
         "holds hear that nobody renews",
@@ -276,7 +269,7 @@ PACKAGE_MUTANTS: Final = (
         "            watch._finish(WatchState.CANCELLED)\n            raise",
         "            raise",
         "a watch that could not begin",
-        "test_loop cannot_be_started",
+        "test_processes counts_for_nothing",
     ),
     PythonMutant(
         "python/grantwheel/run/watches.py",

@@ -293,6 +293,23 @@ def test_a_death_is_told_before_its_pid_is_watched_again(start: Start, monkeypat
     assert manager.process_mask(child.pid) == 0
 
 
+def test_a_watch_that_could_not_begin_counts_for_nothing(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_end: object) -> None:
+        raise RuntimeError("no thread")
+
+    manager = Manager()
+    first, second = start(), start()
+    with monkeypatch.context() as patched:
+        patched.setattr(manager._loop, "add", fail)
+        with pytest.raises(RuntimeError, match="no thread"):
+            processes.watch(manager, first.pid)
+    watch = processes.watch(manager, second.pid)
+    manager.apply(watch.uid, second.pid, GPS, TTL)
+    second.kill()
+    wait_for(lambda: watch.state == "died")
+    assert manager.app_mask(watch.uid) == 0  # it was the last one that is watched
+
+
 def test_a_death_that_two_have_seen_is_told_once(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
     manager = Manager()
     told: list[object] = []
