@@ -43,7 +43,7 @@ bool Shell::may_wait(const Clause* clause) const noexcept {
 
 void Shell::wait(std::uint64_t group) {
     constexpr std::uint64_t patience_ms = 50;  // for who waits for a signal handler
-    if (gate_->answers_at_once()) return;  // and nobody waits for the lock with the GIL
+    if (gate_->answers_at_once()) return;      // and nobody waits for the lock with the GIL
     for (int tries_at_the_end = 20;;) {
         if (without_gil([&] { return gate_->wait(group, patience_ms); })) return;
         if (as_python([] { return PyErr_CheckSignals(); }) != 0) throw py::error_already_set();
