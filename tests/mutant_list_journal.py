@@ -10,7 +10,7 @@ JOURNAL_MUTANTS: Final = (
         "            if after != self._last:\n",
         "            if False:\n",
         "a position that is another one",
-        "test_journal_sqlite",
+        "test_journal TestSqliteJournal",
     ),
     PythonMutant(
         "python/grantwheel/journal/sqlite.py",
@@ -52,7 +52,7 @@ JOURNAL_MUTANTS: Final = (
         "                self._disconnect()\n                self._open",
         "                self._open",
         "the files are closed before they are read again",
-        "test_journal_sqlite",
+        "test_journal_sqlite commit_that_failed or sync",
     ),
     PythonMutant(
         "python/grantwheel/journal/sqlite.py",
@@ -80,21 +80,21 @@ JOURNAL_MUTANTS: Final = (
         "            if not found and after < self._covered:\n",
         "            if False:\n",
         "groups that are in the snapshot only",
-        "test_journal_sqlite",
+        "test_journal TestSqliteJournal",
     ),
     PythonMutant(
         "python/grantwheel/journal/sqlite.py",
         "                if not self._covered <= sequence <= self._last:\n",
         "                if False:\n",
         "the position of a snapshot",
-        "test_journal_sqlite",
+        "test_journal TestSqliteJournal",
     ),
     PythonMutant(
         "python/grantwheel/journal/sqlite.py",
         "            with self._writer:\n                self._covered = sequence\n",
         "            pass\n",
         "what a snapshot stands for is dropped",
-        "test_journal_sqlite",
+        "test_journal TestSqliteJournal",
     ),
     PythonMutant(
         "python/grantwheel/journal/sqlite.py",
@@ -108,13 +108,13 @@ JOURNAL_MUTANTS: Final = (
         "                self._lock.release()\n\n    def _open",
         "                pass\n\n    def _open",
         "another one may open it after the close",
-        "test_journal_sqlite",
+        "test_journal TestSqliteJournal",
     ),
     PythonMutant(
         "python/grantwheel/journal/sqlite.py",
         "            self._disconnect()\n            self._lock.release()\n            raise",
         "            self._disconnect()\n            raise",
         "a journal that could not be opened leaves no lock",
-        "test_journal_sqlite",
+        "test_journal_sqlite leaves_no_lock",
     ),
 )

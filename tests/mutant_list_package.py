@@ -339,6 +339,6 @@ PACKAGE_MUTANTS: Final = (
         "            return self.plain\n        return self._on_loops.get",
         "            pass\n        return self._on_loops.get",
         "a loop and a clock that is set by hand",
-        "test_hold",
+        "test_hold by_hand",
     ),
 )

@@ -1,5 +1,6 @@
 """Holds on a clock that stands still: what they grant, renew and release, and what they tell of what was lost."""
 
+import asyncio
 import copy
 import gc
 import os
@@ -64,6 +65,18 @@ def test_it_renews_at_a_third_and_not_before() -> None:
         assert remaining(manager) == [TTL - THIRD + 1]
         assert later(manager, clock, 1) == 2 * THIRD
         assert remaining(manager) == [TTL]
+
+
+def test_on_a_loop_it_is_renewed_by_hand_too() -> None:
+    async def main() -> None:
+        manager, clock = make_manager()
+        async with hold(manager):
+            assert manager.renew_holds() == THIRD
+            assert later(manager, clock, THIRD) == 2 * THIRD
+            assert remaining(manager) == [TTL]
+        assert manager.renew_holds() is None
+
+    asyncio.run(main())
 
 
 def test_uid_and_pid_default_to_this_process() -> None:

@@ -16,7 +16,7 @@ from typing import cast
 import pytest
 
 from forking import in_child
-from grantwheel.journal import Conflict, InUseError, NotAppended
+from grantwheel.journal import Conflict, FormatError, InUseError, NotAppended
 from grantwheel.journal.sqlite import SqliteJournal
 
 WRITER = """
@@ -115,6 +115,17 @@ def test_a_second_one_in_this_process_is_refused(journal: SqliteJournal, tmp_pat
         assert caught.value.pid == os.getpid()
         assert isinstance(caught.value, OSError)
     assert journal.append(1, b"two") == 2
+
+
+def test_one_that_cannot_be_opened_leaves_no_lock(tmp_path: Path) -> None:
+    path = tmp_path / "grants.db"
+    path.write_bytes(b"something else")
+    with pytest.raises(FormatError) as caught:
+        SqliteJournal(path)
+    path.unlink()
+    with SqliteJournal(path) as journal:  # while what was raised is there still, and with it the first one
+        assert journal.append(0, b"one") == 1
+    assert caught.value.args
 
 
 def test_a_second_process_is_refused_and_told_by_whom(journal: SqliteJournal) -> None:
