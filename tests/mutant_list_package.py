@@ -14,13 +14,6 @@ PACKAGE_MUTANTS: Final = (
     ),
     PythonMutant(
         "python/grantwheel/events/delivery.py",
-        "        super()._end()\n        self._ring()\n",
-        "        super()._end()\n",
-        "the thread of a cancelled callback ends",
-        "test_callbacks cancelled_ends",
-    ),
-    PythonMutant(
-        "python/grantwheel/events/delivery.py",
         "            return max(unread, self._cursor.last(self._manager) - self._delivered)\n",
         "            return unread\n",
         "what is read and not delivered yet is pending",
