@@ -49,13 +49,6 @@ JOURNAL_MUTANTS: Final = (
     ),
     PythonMutant(
         "python/grantwheel/journal/sqlite.py",
-        "                self._disconnect()\n                self._open",
-        "                self._open",
-        "the files are closed before they are read again",
-        "test_journal_sqlite commit_that_failed or sync",
-    ),
-    PythonMutant(
-        "python/grantwheel/journal/sqlite.py",
         '        if os.getpid() != self._pid:\n            raise NotAppended("the journal was opened before a fork")\n',
         "",
         "a child of a fork does not append",
@@ -80,7 +73,7 @@ JOURNAL_MUTANTS: Final = (
         "            if not found and after < self._covered:\n",
         "            if False:\n",
         "groups that are in the snapshot only",
-        "test_journal TestSqliteJournal",
+        "test_journal_damage alone_has",
     ),
     PythonMutant(
         "python/grantwheel/journal/sqlite.py",

@@ -329,6 +329,19 @@ def test_a_group_that_goes_while_it_is_read_is_missed(tmp_path: Path) -> None:
             next(groups)
 
 
+def test_groups_that_the_snapshot_alone_has_are_told_of(tmp_path: Path) -> None:
+    with SqliteJournal(tmp_path / "grants.db") as journal:
+        for after in range(3):
+            journal.append(after, b"group")
+        journal.save(3, [b"state"])
+        with sqlite3.connect(journal.path) as other:
+            other.execute("DELETE FROM groups")
+        other.close()
+        with pytest.raises(LookupError, match="up to 3 are in the snapshot only"):
+            list(journal.read(1))
+        assert list(journal.read(3)) == []
+
+
 def test_a_file_that_is_gone_leaves_the_snapshot(tmp_path: Path) -> None:
     path = with_snapshot(tmp_path / "it")
     path.unlink()
