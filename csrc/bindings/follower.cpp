@@ -67,7 +67,8 @@ std::uint64_t Follower::feed(Bytes group) {
 Follower::Taken Follower::give_away() {
     const Session session = take(Gil::held, {});
     if (has_lost_its_way_) throw Refusal(Status::parcel_failed).with_rule("an earlier group could not be followed");
-    return {std::move(engine_), key_, position_};
+    const Limits limits = engine_->limits();
+    return {std::move(engine_), key_, position_, limits};
 }
 
 namespace {

@@ -35,11 +35,12 @@ public:
         Instant now;
     };
 
-    // What a manager goes on with.
+    // What a manager goes on with; without an engine it begins with one that has these limits.
     struct Taken {
         std::unique_ptr<Engine> engine;
         HashKey key;
-        std::uint64_t position;
+        std::uint64_t position = 0;
+        Limits limits{};
     };
 
     Follower(std::unique_ptr<Engine> engine, const HashKey& key, std::uint64_t position) noexcept

@@ -31,10 +31,8 @@ std::unique_ptr<Shell> make_shell(const py::object& clock, const py::object& max
         if (limit.is_none()) throw py::type_error("a limit of a manager must be an int, not None");
     }
     const Limits limits = to_limits({max_records, max_strings, event_capacity, reserve});
-    const HashKey key = to_hash_key(hash_key);
-    auto engine = without_gil([&] { return Engine::create(limits, key); });
-    if (engine == nullptr) throw Refusal(Status::out_of_memory);
-    return std::make_unique<Shell>(clock, Follower::Taken{std::move(engine), key, 0}, std::move(given), when);
+    return std::make_unique<Shell>(clock, Follower::Taken{nullptr, to_hash_key(hash_key), 0, limits}, std::move(given),
+                                   when);
 }
 
 // The classes and the words of the module are kept once per process: they belong to the interpreter that made them.

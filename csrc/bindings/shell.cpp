@@ -33,7 +33,8 @@ Shell::Shell(py::object clock, Follower::Taken read, std::unique_ptr<GivenLog> l
         options.position = read.position;
     }
     gate_ = without_gil([&]() -> std::unique_ptr<Gate> {
-        auto manager = Manager::create(std::move(read.engine), read.key);
+        auto manager = read.engine == nullptr ? Manager::create(read.limits, read.key)
+                                              : Manager::create(std::move(read.engine), read.key);
         return manager == nullptr ? nullptr : Gate::create(std::move(manager), options);
     });
     if (gate_ == nullptr) throw Refusal(Status::out_of_memory);
