@@ -349,6 +349,24 @@ BOOST_AUTO_TEST_CASE(memory_that_is_lacking_for_any_row_is_told) {
     BOOST_CHECK_GT(passed, 3u);
 }
 
+BOOST_AUTO_TEST_CASE(memory_that_is_lacking_for_a_command_is_told_too) {
+    const Command command{.mask = GPS, .uid = 7, .timeout_ms = 10, .bundle = "mail", .reason = "sync"};
+    Bytes group(max_op_bytes);
+    group.resize(encode(command, 5, group));
+    std::size_t passed = 0;
+    for (bool failed = true; failed; ++passed) {
+        const auto engine = Engine::create({.event_capacity = 8});
+        GroupResult result;
+        {
+            const FailingAllocation failing(passed);
+            result = replay_group(*engine, group);
+            failed = FailingAllocation::happened();
+        }
+        BOOST_CHECK_EQUAL(result.status, failed ? Status::out_of_memory : Status::ok);
+    }
+    BOOST_CHECK_GT(passed, 1u);
+}
+
 BOOST_AUTO_TEST_SUITE_END()
 
 }  // namespace grantwheel::test
