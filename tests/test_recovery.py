@@ -11,7 +11,17 @@ import pytest
 from grantwheel.linux.running import Hidden, Running, look_at_processes, read_boot_id
 from grantwheel.recovery import Start
 from grantwheel.recovery.start import Process
-from grantwheel.recovery.timeline import App, Lost, Mark, Moment, ProcessRecord, find_lost, is_reboot, place
+from grantwheel.recovery.timeline import (
+    App,
+    Lost,
+    Mark,
+    Moment,
+    ProcessRecord,
+    find_lost,
+    find_overdue,
+    is_reboot,
+    place,
+)
 
 ONE = UUID(int=1)
 OTHER = UUID(int=2)
@@ -219,3 +229,15 @@ def test_what_may_be_hidden() -> None:
     assert 1 in hidden
     for nobody in (0, -1, 2**31 - 1, 2**40, "1"):
         assert nobody not in hidden
+
+
+def test_what_is_overdue_ends_by_deadline_then_by_pid() -> None:
+    records = [
+        ProcessRecord(45, 1, 0, 900),
+        ProcessRecord(44, 2, 0, 400),
+        ProcessRecord(43, 3, 0, 900),
+        ProcessRecord(42, 4, 0, 901),
+        ProcessRecord(41, 5, 0, None),
+    ]
+    assert find_overdue(records, 900) == [(44, 2), (43, 3), (45, 1)]
+    assert find_overdue(records, 399) == []

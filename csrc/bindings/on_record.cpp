@@ -184,6 +184,28 @@ void Shell::put_mark(Mark mark, std::int64_t boot_offset_ms) {
     if (staged.status != Status::ok) throw refusal(staged.status);
 }
 
+// A release ends what is due before it takes anything, and then there is nothing left to take.
+void Shell::end_due(const std::vector<std::pair<std::uint32_t, std::uint32_t>>& processes) {
+    Session session = begin();
+    Status status = Status::ok;
+    for (const auto& [pid, uid] : processes) {
+        Admission admission;
+        admission.command.kind = CommandKind::release;
+        admission.command.is_process = true;
+        admission.command.mask = rules.per_process;
+        admission.command.pid = pid;
+        admission.command.uid = uid;
+        const Staged staged = gate_->stage(admission);
+        status = staged.status;
+        if (status != Status::ok) break;
+        if (!staged.is_answered()) gate_->abandon(staged.ticket);
+    }
+    {
+        const Guard goes = std::move(session.lock);
+    }
+    if (status != Status::ok) throw refusal(status);
+}
+
 void Shell::settle_logged() {
     if (!quota_) return;
     Ended ended;

@@ -1,4 +1,5 @@
 // What a start reads from a follower and writes to its log: the last mark, limits, whose records there are.
+#include <algorithm>
 #include <array>
 #include <cstring>
 #include <string>
@@ -40,7 +41,15 @@ py::tuple used_of(Follower& follower) {
                           limits.max_strings - engine.room_for_strings());
 }
 
-// The app records as (uid, mask), and the process records as (pid, uid, instant of the last apply), in no order.
+py::object first_deadline(const RecordView& view) {
+    Instant first = no_deadline;
+    for (const GrantView& grant : std::span(view.grants).first(view.grant_count))
+        first = std::min(first, grant.deadline);
+    return first == no_deadline ? py::object(py::none()) : py::object(py::int_(first));
+}
+
+// The app records as (uid, mask), and the process records as (pid, uid, instant of the last apply, first deadline or None),
+// in no order.
 py::tuple owners_of(Follower& follower) {
     std::vector<RecordView> found;
     auto begun = follower.begin();
@@ -66,7 +75,7 @@ py::tuple owners_of(Follower& follower) {
         if (view.owner.kind == OwnerKind::app) {
             apps.append(py::make_tuple(view.uid, view.mask));
         } else {
-            processes.append(py::make_tuple(view.pid, view.uid, view.applied));
+            processes.append(py::make_tuple(view.pid, view.uid, view.applied, first_deadline(view)));
         }
     }
     return py::make_tuple(std::move(apps), std::move(processes));
@@ -124,6 +133,16 @@ void stage_mark(Shell& shell, const py::object& boot_id, std::int64_t boot_offse
     shell.put_mark({0, to_boot_id(boot_id), 0, wall_ms}, boot_offset_ms);
 }
 
+void end_due(Shell& shell, const py::list& processes) {
+    if (!shell.has_log()) throw py::value_error("what a start ends is for a log, and there is none");
+    std::vector<std::pair<std::uint32_t, std::uint32_t>> found;
+    for (const py::handle one : processes) {
+        const auto pair = py::reinterpret_borrow<py::tuple>(one);
+        found.emplace_back(to_key(pair[0], "pid", max_pid), to_key(pair[1], "uid", max_uid));
+    }
+    shell.end_due(found);
+}
+
 }  // namespace
 
 void bind_recovery(py::module_& module) {
@@ -133,8 +152,12 @@ void bind_recovery(py::module_& module) {
                "Return (max_records, max_strings, event_capacity) as they are now.");
     module.def("used_of", &used_of, py::arg("follower"), py::pos_only(),
                "Return how many records and strings there are.");
-    module.def("owners_of", &owners_of, py::arg("follower"), py::pos_only(),
-               "Return the apps as (uid, mask), and the processes as (pid, uid, instant of the last apply).");
+    module.def(
+        "owners_of", &owners_of, py::arg("follower"), py::pos_only(),
+        "Return the apps as (uid, mask), and the processes as (pid, uid, instant of the last apply, first deadline\n"
+        "or None).");
+    module.def("end_due", &end_due, py::arg("manager"), py::arg("processes"), py::pos_only(),
+               "End process records that are due, each (pid, uid), in this order, before all others.");
     module.def("stage_mark", &stage_mark, py::arg("manager"), py::arg("boot_id"), py::arg("boot_offset_ms"),
                py::arg("wall_ms"), py::pos_only(),
                "Put on record when it is, by the machine's clocks; does not wait for it.");

@@ -112,6 +112,8 @@ public:
     [[nodiscard]] std::size_t advance_on_record(std::size_t budget);
     // With a log: puts on record when it is, and does not wait. The mark's boot time is its instant less an offset.
     void put_mark(Mark mark, std::int64_t boot_offset_ms);
+    // The same: ends these process records, each (pid, uid), one after the other. Pre: they are due.
+    void end_due(const std::vector<std::pair<std::uint32_t, std::uint32_t>>& processes);
 
     // Carries out many requests, as one entry of the log: all are judged at one instant; then the hook is asked, and its
     // error refuses all; then they are carried out at one instant. Returns what has become of each.

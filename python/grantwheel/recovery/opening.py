@@ -16,7 +16,7 @@ from .durable import DurableManager, clocks_of
 from .loading import Loaded, OnProgress, load
 from .report import Report
 from .start import Start, require_int
-from .timeline import App, Lost, Mark, Moment, ProcessRecord, find_lost, place
+from .timeline import App, Lost, Mark, Moment, ProcessRecord, find_lost, find_overdue, place
 
 _OUT_OF_MEMORY = 980000101
 _LIMIT_NAMES = ("max_records", "max_strings", "event_capacity")
@@ -106,7 +106,7 @@ def open_manager(
         manager = opening.make_manager(owns=owns)
         opened.pop_all()
     try:
-        expired = manager.advance()
+        expired = opening.end_overdue(manager)
     except BaseException:
         manager.close()
         raise
@@ -144,10 +144,13 @@ class _Opening:
         self._records = _core.used_of(follower)[0]
         self._lost = Lost([], [], [], [])
         self._lost_grants = 0
+        apps, processes = _core.owners_of(follower)
+        records = [ProcessRecord(*one) for one in processes]
         if with_processes:
-            apps, processes = _core.owners_of(follower)
-            records = (ProcessRecord(*one) for one in processes)
             self._lost = find_lost((App(*one) for one in apps), records, self._moment, start)
+        gone = set(self._lost.processes)
+        self._overdue = find_overdue((one for one in records if one.pid not in gone), self._moment.now_ms)
+        self._expired = follower.stats().ended[Cause.EXPIRED]
 
     def put_on_record(self) -> None:
         """Have the follower drop what is lost, take the limits and note the time; then append that as one group.
@@ -203,6 +206,13 @@ class _Opening:
             report=report,
             snapshots=options.snapshots,
         )
+
+    def end_overdue(self, manager: DurableManager) -> int:
+        """End what is overdue, processes first, and return how many grants that were."""
+        if self._overdue:
+            _core.end_due(manager, self._overdue)
+        manager.advance()
+        return manager.stats().ended[Cause.EXPIRED] - self._expired
 
     def _require_limits(self, wanted: tuple[int, ...]) -> None:
         """Refuse limits that the log did not take, since what is held does not fit."""
