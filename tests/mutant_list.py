@@ -278,7 +278,6 @@ MUTANTS: Final = (
     Mutant("batch.cpp", "(capped & ~bundle(number).types) == 0", "true", "longest timeouts that a bundle has not"),
     Mutant("batch.cpp", "if (most == 0) reader.fail();", "", "a longest timeout of nothing"),
     Mutant("batch.cpp", "count_ == 0 || count_ > ", "count_ > ", "a batch without rows"),
-    Mutant("batch.cpp", "if (next < end) return false;", "", "bundles that end before they begin"),
     Mutant("batch.cpp", " && number <= bundle_count_", "", "a bundle that there is not"),
     Mutant(
         "batch.cpp", "return found.is_sound && is_utf8(found.name);", "return found.is_sound;", "a name of a bundle"

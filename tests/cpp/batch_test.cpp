@@ -349,6 +349,25 @@ BOOST_AUTO_TEST_CASE(memory_that_is_lacking_for_any_row_is_told) {
     BOOST_CHECK_GT(passed, 3u);
 }
 
+BOOST_AUTO_TEST_CASE(bundles_of_earlier_batches_take_no_memory) {
+    const auto writer = BatchWriter::create();
+    BOOST_REQUIRE(writer != nullptr);
+    std::vector<std::string> bundles;
+    for (int i = 0; i < 4000; ++i)
+        bundles.push_back("a bundle that nobody else has, number " + std::to_string(10'000 + i));
+    const auto write_some = [&](std::size_t first) {
+        for (std::size_t i = first; i < first + 2000; ++i) {
+            writer->begin(true, 5);
+            const Command command{.mask = GPS, .uid = 1, .timeout_ms = 10, .bundle = bundles[i]};
+            REQUIRE_EQUAL_QUIETLY(writer->add(command), Status::ok);
+        }
+    };
+    write_some(0);
+    const std::size_t asked = allocations();
+    write_some(2000);
+    BOOST_CHECK_EQUAL(allocations(), asked);
+}
+
 BOOST_AUTO_TEST_CASE(memory_that_is_lacking_for_a_command_is_told_too) {
     const Command command{.mask = GPS, .uid = 7, .timeout_ms = 10, .bundle = "mail", .reason = "sync"};
     Bytes group(max_op_bytes);

@@ -405,8 +405,14 @@ BOOST_AUTO_TEST_CASE(sound_bytes_that_say_what_cannot_be_are_refused) {
     BOOST_CHECK(refused({1, 5, 9, 0, 32, 0, 30, 60, 0, 1}));               // half a record
     const List two{0, 9, 5, 7, 0, 1, 0, 30, 60, 0, 1, 5, 9, 0, 32, 0, 30, 60, 0};
     BOOST_CHECK(status(two, {1, 100, 50, 9, 9, 9}, 2).engine != nullptr);
-    BOOST_CHECK_EQUAL(status(two).status, Status::parcel_failed);                          // another number of records
-    BOOST_CHECK(refused({1, 5, 9, 0, 32, 0, 30, 60, 0, 0, 9, 5, 7, 0, 1, 0, 30, 60, 0}));  // an app before a process
+    BOOST_CHECK_EQUAL(status(two).status, Status::parcel_failed);  // another number of records
+    const auto refused_two = [&](List records) {
+        return status(records, {1, 100, 50, 9, 9, 9}, 2).status == Status::parcel_failed;
+    };
+    BOOST_CHECK(
+        refused_two({1, 5, 9, 0, 32, 0, 30, 60, 0, 0, 9, 5, 7, 0, 1, 0, 30, 60, 0}));        // an app before a process
+    BOOST_CHECK(refused_two({1, 5, 9, 0, 32, 0, 30, 60, 0, 1, 4, 9, 0, 32, 0, 30, 60, 0}));  // descending
+    BOOST_CHECK(refused_two({1, 5, 9, 0, 32, 0, 30, 60, 0, 1, 5, 9, 0, 32, 0, 30, 60, 0}));  // one twice
     BOOST_CHECK(refused({}));
     const List sound{1, 5, 9, 0, 32, 0, 30, 60, 0};
     BOOST_CHECK(status(sound, {2, 100, 50, 9, 9, 9}).is_newer);
