@@ -154,7 +154,7 @@ PYTHON_MUTANTS: Final = (
     # logs, holds and followers
     PythonMutant(
         "csrc/bindings/shell.cpp",
-        "log_->log().last().groups != 0) {",
+        "log_->log().last().groups != read.position) {",
         "false) {",
         "a log that has groups already",
         "test_log already",
