@@ -7,6 +7,20 @@ from mutant_list_python import PythonMutant
 JOURNAL_MUTANTS: Final = (
     PythonMutant(
         "python/grantwheel/journal/sqlite.py",
+        "(reading, writing) if self._doubt is None else (writing, reading)",
+        "(reading, writing)",
+        "a log that a failed sync has taken away is not brought into the file",
+        "test_journal_faults failed_flush",
+    ),
+    PythonMutant(
+        "python/grantwheel/journal/_recovery.py",
+        "    if after < last:\n",
+        "    if False:\n",
+        "what can't be read a second time is not left out",
+        "test_journal_faults cannot_be_read_again",
+    ),
+    PythonMutant(
+        "python/grantwheel/journal/sqlite.py",
         "            if after != self._last:\n",
         "            if False:\n",
         "a position that is another one",

@@ -12,6 +12,7 @@ import shutil
 import sqlite3
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Literal
 
 from ._errors import FormatError
 from ._files import ASIDE, beside, copy, create, scratch, sync_directory, sync_file
@@ -45,9 +46,9 @@ def crc_of(sequence: int, data: bytes | memoryview) -> int:
     return binascii.crc32(data, sequence & 0xFFFFFFFF)
 
 
-def connect(path: Path, timeout_s: float = 1.0) -> sqlite3.Connection:
+def connect(path: Path, timeout_s: float = 1.0, *, mode: Literal["rw", "ro"] = "rw") -> sqlite3.Connection:
     """Open a file that is there, for whichever thread has the turn."""
-    uri = f"{path.absolute().as_uri()}?mode=rw"
+    uri = f"{path.absolute().as_uri()}?mode={mode}"
     connection = sqlite3.connect(uri, uri=True, timeout=timeout_s, isolation_level=None, check_same_thread=False)
     try:
         for pragma in (

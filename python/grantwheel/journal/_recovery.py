@@ -4,6 +4,7 @@ Nothing here is done to a file that is not sound before a copy of it is on the d
 """
 
 import contextlib
+import errno
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -108,7 +109,7 @@ def make_sound(path: Path, *, was_one: bool = False, rebuild: bool = False) -> S
     if fault is not None:
         return _repair(path, covered, chain, fault, whole or set_aside(path, _ALL))
     if rebuild:
-        build(path, sound_groups(path, beside(path, REPAIR), chain.end, covered))
+        build(path, _all_of(sound_groups(path, beside(path, REPAIR), chain.end, covered), covered, last))
     reports = (Report("torn", log, chain.bad, chain.what, last, aside),) if chain.kind == "torn" else ()
     return Sound(covered, last, reports)
 
@@ -140,6 +141,15 @@ def cut_back(path: Path, what: str, after: int, last: int, *, keep_snapshot: boo
         sync_directory(path.parent)
     file = path if keep_snapshot else snapshot
     return Report("damaged", file, None, what, kept, aside)
+
+
+def _all_of(groups: Iterator[tuple[int, bytes]], after: int, last: int) -> Iterator[tuple[int, bytes]]:
+    """Pass groups on that have all been read before: one that can't be read now is not one that is not there."""
+    for position, group in groups:
+        after = position
+        yield position, group
+    if after < last:
+        raise OSError(errno.EIO, f"group {after + 1} can't be read again, and was there a moment ago")
 
 
 def _look_at_snapshot(snapshot: Path) -> tuple[int, _Fault | None]:

@@ -318,11 +318,12 @@ class SqliteJournal:
         lay_out(beside(self.path, WAL), _WAL_BYTES)
         (first,) = connection.execute("SELECT min(sequence) FROM groups").fetchone()
         with self._reader:
-            self._reading = connect(self.path)
+            self._reading = connect(self.path, mode="ro")
             self._reading.execute("PRAGMA query_only=ON")
         self._identity = identity(self.path)
         self._covered, self._last, self._flushed, self._pages = sound.covered, sound.last, sound.last, 0
         self._dropped = sound.covered if first is None else first - 1
+        self._was_one = True
         self._doubt = None
 
     def _disconnect(self) -> None:
@@ -330,7 +331,8 @@ class SqliteJournal:
         with self._reader:
             reading, self._reading = self._reading, None
         writing, self._writing = self._writing, None
-        for connection in (reading, writing):
+        # The last one brings the log into the file, unchecked; in doubt that is the one that only reads, and so can't.
+        for connection in (reading, writing) if self._doubt is None else (writing, reading):
             if connection is not None:
                 with contextlib.suppress(sqlite3.Error):
                     connection.close()

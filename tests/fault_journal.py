@@ -1,0 +1,222 @@
+"""Uses a journal on SQLite again and again, and each time another call of a kind fails: run by test_journal_faults.py.
+
+The library of tests/faults stands between, and is told here what fails. What the journal answered is held against what
+is there afterwards, both in its folder and on a disk whose power went just before it was closed.
+"""
+
+import argparse
+import collections
+import contextlib
+import copy
+import ctypes
+import errno
+import itertools
+import shutil
+import sqlite3
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from grantwheel.journal import NotAppended, sqlite
+from grantwheel.journal._database import PAGE_SIZE
+from grantwheel.journal._wal import FRAME_HEADER_SIZE, HEADER_SIZE
+from grantwheel.journal.sqlite import SqliteJournal
+
+KINDS = ("open", "read", "write", "sync", "truncate", "rename", "unlink")
+SNAPSHOT = b"what %d groups have led to "
+FEW_PAGES = 20  # so that the log comes to its end in a short run, and begins anew
+
+library = ctypes.CDLL(None)
+
+
+class GivenUp(Exception):
+    """Three attempts have failed, as they all do."""
+
+
+class Run:
+    """One use of a journal, what it answered, and what must be there then."""
+
+    def __init__(self, path: Path, options: argparse.Namespace) -> None:
+        self.path = path
+        self.options = options
+        self.groups: list[bytes] = []
+        self.doubtful: bytes | None = None  # the group behind those, if it is not known
+        self.flushed = 0
+        self.saved: set[int] = {0}
+        self.tries = 0
+        self.errors: collections.Counter[str] = collections.Counter()
+
+    def use(self) -> None:
+        """Do a little of everything; each failure is met once, and then it goes on."""
+        with contextlib.suppress(GivenUp):
+            for _ in range(3):
+                with contextlib.closing(self.open()) as journal:
+                    try:
+                        self.learn(journal)
+                        self.flushed = len(self.groups)
+                        self.go_on(journal)
+                    finally:
+                        self.copy_disk()
+
+    def go_on(self, journal: SqliteJournal) -> None:
+        for number in range(12):
+            self.attempt(journal, "append", lambda: self.append(journal))
+            if number == 3:
+                self.attempt(journal, "save", lambda: self.save(journal))
+            if number % 5 == 4:
+                self.attempt(journal, "flush", lambda: self.flush(journal))
+                self.attempt(journal, "read", lambda: self.compare(journal))
+
+    def open(self) -> SqliteJournal:
+        for _ in range(3):
+            try:
+                return SqliteJournal(self.path, durability=self.options.durability)
+            except (OSError, sqlite3.Error) as error:
+                self.note("open", error)
+        raise GivenUp
+
+    def attempt(self, journal: SqliteJournal, what: str, step: Callable[[], None]) -> None:
+        for _ in range(3):
+            try:
+                step()
+                return
+            except (OSError, sqlite3.Error, NotAppended) as error:
+                self.note(what, error)
+                is_new = what in ("append", "flush") and not isinstance(error, NotAppended)
+            with contextlib.suppress(GivenUp):
+                self.learn(journal)
+                if is_new:  # so all that is there was written to a new file, and synced
+                    self.flushed = len(self.groups)
+        raise GivenUp
+
+    def note(self, what: str, error: Exception) -> None:
+        self.errors[f"{what}: {type(error).__name__}"] += 1
+        if not self.options.for_good:
+            assert sum(self.errors.values()) == 1, f"one call has failed, and then {what} with {error!r}"
+
+    def append(self, journal: SqliteJournal) -> None:
+        self.tries += 1
+        group = b"group %d in attempt %d " % (len(self.groups) + 1, self.tries) * (self.tries * 37 % 300)
+        try:
+            assert journal.append(len(self.groups), group) == len(self.groups) + 1
+        except NotAppended:
+            raise
+        except Exception:
+            self.doubtful = group
+            raise
+        self.groups.append(group)
+        if self.options.durability == "commit":
+            self.flushed = len(self.groups)
+
+    def learn(self, journal: SqliteJournal) -> None:
+        """Ask where the journal stands."""
+        try:
+            last = journal.last()
+        except (OSError, sqlite3.Error) as error:
+            self.note("last", error)
+            raise GivenUp from error
+        self.take(last)
+
+    def take(self, last: int) -> None:
+        """The journal says where it stands: the group in doubt is there or not, and nothing else is missing."""
+        if self.doubtful is not None:
+            self.groups.append(self.doubtful)
+            self.doubtful = None
+            assert last >= self.flushed
+        else:
+            assert last <= len(self.groups)
+        assert self.flushed <= last <= len(self.groups), (self.flushed, last, len(self.groups))
+        if self.options.durability == "commit":
+            assert last >= len(self.groups) - 1
+        del self.groups[last:]
+
+    def flush(self, journal: SqliteJournal) -> None:
+        journal.flush()
+        self.flushed = len(self.groups)
+
+    def save(self, journal: SqliteJournal) -> None:
+        covered = len(self.groups) - 2
+        self.saved.add(covered)
+        journal.save(covered, [SNAPSHOT % covered * 300])
+        self.saved = {covered}
+
+    def compare(self, journal: SqliteJournal) -> None:
+        """What can be read is what was written."""
+        covered, chunks = journal.snapshot() or (0, iter(()))
+        assert covered in self.saved, (covered, self.saved)
+        assert b"".join(chunks) == (SNAPSHOT % covered * 300 if covered else b"")
+        found = list(journal.read(covered))
+        assert [position for position, _ in found] == list(range(covered + 1, len(self.groups) + 1))
+        assert [group for _, group in found] == self.groups[covered:]
+
+    def copy_disk(self) -> None:
+        """What the power leaves when it goes now: of each file what is on the disk, and of SQLite's index nothing."""
+        library.faults_pause(1)
+        disk = self.path.parent.with_name("disk")
+        shutil.rmtree(disk, ignore_errors=True)
+        disk.mkdir()
+        for file in self.path.parent.iterdir():
+            if file.is_file() and not file.name.endswith("-shm"):
+                library.faults_disk(bytes(file), bytes(disk / file.name)) or shutil.copyfile(file, disk / file.name)
+        library.faults_pause(0)
+
+    def check(self, path: Path) -> None:
+        """Open what is there, without faults: what was acknowledged is there, and it goes on."""
+        with SqliteJournal(path) as journal:
+            assert [report for report in journal.reports if report.kind != "torn"] == [], journal.reports
+            self.take(journal.last())
+            self.compare(journal)
+            self.append(journal)
+        with SqliteJournal(path) as journal:
+            assert journal.reports == ()
+            self.compare(journal)
+
+
+def run_once(number: int, options: argparse.Namespace, folder: Path) -> tuple[bool, collections.Counter[str]]:
+    """Have a call fail; whether there was one, and what was raised."""
+    place = folder / "place"
+    for old in (place, folder / "disk"):
+        shutil.rmtree(old, ignore_errors=True)
+    place.mkdir()
+    library.faults_begin(bytes(place), options.at_once)
+    kind = KINDS.index(options.kind)
+    library.faults_arm(kind, number, getattr(errno, options.error), options.for_good)
+    run = Run(place / "grants.db", options)
+    run.use()
+    calls = int(library.faults_calls(kind))
+    library.faults_begin(b"", 0)
+    if (folder / "disk" / "grants.db").exists():
+        copy.deepcopy(run).check(folder / "disk" / "grants.db")
+    run.check(run.path)
+    return calls >= number, run.errors
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("kind", choices=KINDS)
+    parser.add_argument("--durability", default="commit")
+    parser.add_argument("--error", default="EIO")
+    parser.add_argument("--for-good", action="store_true")
+    parser.add_argument("--at-once", action="store_true", help="what a failed sync was to bring is gone at once")
+    parser.add_argument("--first", type=int, default=1)
+    parser.add_argument("--step", type=int, default=1)
+    options = parser.parse_args()
+    sqlite._WAL_PAGES = FEW_PAGES
+    sqlite._WAL_BYTES = HEADER_SIZE + FEW_PAGES * 5 // 4 * (FRAME_HEADER_SIZE + PAGE_SIZE)
+    raised: collections.Counter[str] = collections.Counter()
+    with tempfile.TemporaryDirectory() as folder:
+        for number in itertools.count(options.first, options.step):
+            try:
+                is_met, errors = run_once(number, options, Path(folder).resolve())
+            except BaseException:
+                print(f"call {number} of {sys.argv[1:]}", flush=True)
+                raise
+            raised += errors
+            if not is_met:
+                print(number, dict(raised))
+                return
+
+
+if __name__ == "__main__":
+    main()
