@@ -84,16 +84,14 @@ public:
     // Takes the lock and the instant, for a change. Refusal when closed, or when the clock has run backwards. What is kept
     // of what it is `about` is asked for before the clock is read.
     [[nodiscard]] Session begin(About about = {});
-    // The same for what reads one record, or that of an app and its processes: what is staged about it is waited for. And
-    // for what reads two.
+    // The same for what reads one record, or an app's and its processes': what is staged about it is waited for. Or two.
     [[nodiscard]] Session begin_reading(Owner owner) { return begin_reading(owner, owner); }
     [[nodiscard]] Session begin_reading(Owner owner, Owner also);
 
     // Runs `work(engine, now)` without the GIL, for what reads across records and ends nothing.
     template <typename Work>
     auto look(Work&& work);
-    // The same for what reads the processes of one uid: with the GIL, when there are few processes in all. `who(manager)`
-    // answers the uid.
+    // The same for the processes of one uid, which `who(manager)` answers: with the GIL, when there are few in all.
     template <typename Who, typename Work>
     auto look_at_processes(Who&& who, Work&& work);
     // Runs `work(engine, now)`, which does a slice of such reading and answers whether there is more, until there is not.
