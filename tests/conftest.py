@@ -28,6 +28,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--durable-kills", type=int, default=3, metavar="N", help="how often a durable manager is killed, each way"
     )
     parser.addoption(
+        "--journal-fault-step", type=int, default=0, metavar="N", help="one call in how many fails; 1: each"
+    )
+    parser.addoption(
         "--journal-places", type=int, default=200, metavar="N", help="bytes of a log that are damaged in turn; 0: all"
     )
     which = parser.getgroup("grantwheel")

@@ -285,6 +285,14 @@ def test_an_empty_journal(path: Path, capsys: Capture) -> None:
     ET.parse(out)
 
 
+@pytest.mark.parametrize("suffix", ["", "-wal", "-snapshot"])
+def test_a_plot_takes_no_place_of_the_journal(path: Path, capsys: Capture, suffix: str) -> None:
+    before = path.read_bytes()
+    code, _, error = run(capsys, "replay", path, "--plot", f"{path}{suffix}")
+    assert (code, path.read_bytes()) == (2, before)
+    assert "--plot" in error
+
+
 def plotted(capsys: Capture, path: Path, *arguments: str) -> ET.Element:
     """Draw a plot and read it."""
     out = path.parent.parent / "plot.svg"

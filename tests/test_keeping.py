@@ -3,6 +3,7 @@
 import itertools
 import logging
 import threading
+import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -124,6 +125,56 @@ def test_one_that_fails_is_told_and_tried_again(
     assert [record.message for record in caplog.records] == [
         "a snapshot could not be made; it is tried again in a minute"
     ] * 2
+
+
+def test_closing_does_not_wait_for_the_rest_after_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(keeping, "LEAST_BYTES", 1000)
+    failed = threading.Event()
+
+    class Failing(MemoryJournal):
+        def save(self, _sequence: int, _chunks: Iterable[Buffer], /) -> None:
+            failed.set()
+            raise OSError("no room")
+
+    manager = open_at(Failing(), ManualClock())
+    for uid in range(100):
+        manager.apply(uid, 1, CPU, persist=True)
+    assert failed.wait(60)
+    begun = time.monotonic()
+    manager.close()
+    assert time.monotonic() - begun < keeping._REST_S / 2
+
+
+def test_reading_for_a_snapshot_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(keeping, "LEAST_BYTES", 1000)
+    begun, goes_on = threading.Event(), threading.Event()
+    read = 0
+
+    class Endless(MemoryJournal):
+        is_slow = False
+
+        def read(self, after: int = 0, /) -> Iterator[tuple[int, bytes]]:
+            nonlocal read
+            for position, group in super().read(after):
+                if self.is_slow:
+                    begun.set()
+                    goes_on.wait(60)
+                    read += 1
+                yield position, group
+
+    journal = Endless()
+    manager = open_at(journal, ManualClock())
+    journal.is_slow = True
+    for uid in range(100):
+        manager.apply(uid, 1, CPU, persist=True)
+    assert begun.wait(60)
+    closing = threading.Thread(target=manager.close)
+    closing.start()
+    wait_for(lambda: manager._keeper._stopping)
+    goes_on.set()
+    closing.join(60)
+    assert not closing.is_alive()
+    assert read == 1
 
 
 def test_closing_does_not_wait_for_a_snapshot(monkeypatch: pytest.MonkeyPatch) -> None:

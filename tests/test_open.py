@@ -17,7 +17,8 @@ import grantwheel
 from forking import in_child
 from grantwheel import BusinessError, Cause, Follower, ManualClock, MemoryLog, NotAppended, Policy
 from grantwheel.journal import DamageError, FormatError, InUseError, Journal, MemoryJournal
-from grantwheel.recovery import Start
+from grantwheel.journal.sqlite import SqliteJournal
+from grantwheel.recovery import Start, durable
 from support import AUDIO, CPU, GPS, TIMER, WORK_SCHEDULER
 from waiting import wait_for
 
@@ -519,3 +520,25 @@ def test_a_policy_is_not_in_the_journal(journal: MemoryJournal, clock: ManualClo
         assert manager.apply(700, 71, GPS | CPU, MINUTE) == GPS
     with open_at(journal, clock) as manager:
         assert manager.apply(700, 71, GPS | CPU, MINUTE) == GPS | CPU
+
+
+def test_a_journal_that_took_nothing_at_the_end_is_closed_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "grants.db"
+    manager = grantwheel.open(path, durability="batch")
+    manager.apply(1, 1, CPU, persist=True)
+    manager.flush()
+    with monkeypatch.context() as patch:
+        patch.setattr(durable, "_SETTLE_MS", 100)
+        patch.setattr(SqliteJournal, "append", refuse)
+        with contextlib.suppress(BusinessError):
+            manager.apply(2, 1, CPU, persist=True)
+        with pytest.raises(BusinessError, match="9800003"):
+            manager.close()
+    with grantwheel.open(path) as manager:
+        assert manager.app_mask(1) == CPU
+
+
+def refuse(*_: object) -> int:
+    raise NotAppended("no room")

@@ -85,6 +85,7 @@ bool Gate::Parts::try_append() noexcept {
     const Time began = std::chrono::steady_clock::now();
     const Appended appended = unlocked([&] { return log.append(position, flying.content()); });
     append_time = std::chrono::steady_clock::now() - began;
+    if (is_broken() && appended != Appended::appended) return false;  // since then, by what was executed meanwhile
     switch (appended) {
         case Appended::appended: ++position; return true;
         case Appended::not_appended: state = State::behind; return false;
@@ -98,7 +99,7 @@ bool Gate::Parts::try_append() noexcept {
 // The log has not said whether it has the group.
 bool Gate::Parts::ask() noexcept {
     const Position last = unlocked([this] { return log.last(); });
-    if (!last.is_known) return false;
+    if (!last.is_known || is_broken()) return false;
     const bool is_in = last.groups == position + 1;
     if (!is_in && last.groups != position) {
         state = State::broken;

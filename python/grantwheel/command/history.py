@@ -8,7 +8,7 @@ from grantwheel import BusinessError, Event, EventKind, Follower, MemoryOperatio
 from grantwheel.journal.reading import JournalView
 
 from .failure import CommandError
-from .opened import UNREADABLE, start
+from .opened import DAMAGED, UNREADABLE, start
 from .times import WallClock
 
 _EVENTS = 1 << 20  # kept between two looks; a group that makes more of them leaves a gap
@@ -74,6 +74,8 @@ class History:
             self._play(view)
         except MemoryOperationError as error:
             raise CommandError(str(error), UNREADABLE) from error
+        except BusinessError as error:
+            raise CommandError(f"the snapshot cannot be loaded: {error}", DAMAGED) from error
 
     def _play(self, view: JournalView) -> None:
         follower = self._follower
@@ -150,7 +152,8 @@ class History:
         self.last = self._follower.now_ms if self._until is None else self._until
         if is_begun and self.last < self.first:
             raise CommandError(f"what is on record begins at {self.first} ms, and not before", UNREADABLE)
-        self._follower.feed(ops.end_at(self.last))
+        if self.fault is None:  # else the follower may have lost its way, and ends where it is
+            self._follower.feed(ops.end_at(self.last))
         self._read()
         self.records = self._follower.records()
         for (owner, one), (begun, is_older) in self._held.items():

@@ -4,6 +4,7 @@ import argparse
 import json
 import sys
 from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 from grantwheel import Record, ResourceType
@@ -34,6 +35,7 @@ def run(options: argparse.Namespace) -> int:
         history = History(view, take, _instant_of(view, options.at))
         rows = totals.rows()
         if plot is not None:
+            _require_apart(options.plot, view)
             _write(options.plot, plot.draw(history, view.path.name, options.lanes))
         if options.json:
             print(json.dumps(_object(view, history, rows)))
@@ -54,6 +56,13 @@ def _instant_of(view: JournalView, at: Until) -> int | None:
     if time is None:
         raise CommandError("no mark says when its instants were by the calendar: give one in ms", UNREADABLE)
     return time
+
+
+def _require_apart(plot_path: str, view: JournalView) -> None:
+    """Refuse a plot in the place of a file of the journal."""
+    given, path = Path(plot_path).resolve(), view.path.resolve()
+    if given.parent == path.parent and (given.name == path.name or given.name.startswith(f"{path.name}-")):
+        raise CommandError(f"--plot {plot_path} is the journal, or beside it and named like a part of it", UNREADABLE)
 
 
 def _write(path: str, text: str) -> None:

@@ -18,7 +18,7 @@ from ._database import SNAPSHOT, WAL, connect, crc_of, read_some
 from ._errors import DamageError
 from ._files import beside, identity
 from ._lock import holder
-from ._recovery import make_sound
+from ._recovery import make_sound, was_journal
 from ._wal import HEADER_SIZE, Chain, read_chain
 from ._words import Report
 
@@ -124,7 +124,7 @@ class JournalView:
         names = ("", WAL, SNAPSHOT)
         self.aside = tuple(sorted(self.path.parent.glob(f"{_escaped(self.path.name)}-damaged-*"), key=_number))
         found = [*self._look_at_snapshot(), *self._look_at_log(chain)]
-        sound = make_sound(self._copy)
+        sound = make_sound(self._copy, was_one=was_journal(self.path))
         self.covered, self._last = sound.covered, sound.last
         found = [*(self._of_original(report) for report in sound.reports), *found]
         seen: dict[Path, Report] = {}

@@ -5,6 +5,7 @@ import time
 from typing import NamedTuple
 
 from grantwheel import _core
+from grantwheel._core import BusinessError
 from grantwheel.journal import Journal
 from grantwheel.manager import Manager
 from grantwheel.policy import Policy
@@ -109,11 +110,14 @@ class DurableManager(Manager):
         """
         self._keeper._require_here()
         self._keeper.stop()
-        is_settled = self._settle_last(_SETTLE_MS)
+        is_over = self._settle_last(_SETTLE_MS)
         try:
             super().close()
+        except BusinessError:  # what is lost is known to be: the log is not called any more
+            is_over = True
+            raise
         finally:
-            if self._owns_journal and is_settled:
+            if self._owns_journal and is_over:
                 self._journal.close()
 
     def _mark(self) -> None:

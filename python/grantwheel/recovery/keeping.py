@@ -5,6 +5,7 @@ A snapshot is a follower's work, which reads the journal as a start does. The ma
 
 import logging
 import threading
+import time
 import weakref
 from collections.abc import Iterator
 from typing import Protocol
@@ -97,6 +98,7 @@ class Keeper(OfOneProcess):
         self._wants_snapshots = snapshots and self._can_save
         self._saving = threading.Lock()
         self._stopping = False
+        self._not_before = 0.0  # by the monotonic clock: no snapshot, as the last one has failed
         self._thread: threading.Thread | None = None
         self._before = loaded.group_bytes  # of the groups behind the snapshot that were there at the start
         self._saved_bytes = loaded.snapshot_bytes
@@ -143,7 +145,7 @@ class Keeper(OfOneProcess):
             raise TypeError(f"a {type(self._journal).__name__} keeps no snapshots: it lacks save() or snapshot()")
         with self._saving:
             self._require_open()
-            loaded = read(self._journal)
+            loaded = read(self._journal, self)
             follower = loaded.follower
             if not loaded.groups and loaded.snapshot:
                 return follower.position
@@ -152,7 +154,7 @@ class Keeper(OfOneProcess):
             def chunks() -> Iterator[bytes]:
                 nonlocal size
                 for chunk in follower.snapshot():
-                    self._require_open()
+                    self.at(0, 0)
                     size += len(chunk)
                     yield chunk
 
@@ -161,6 +163,15 @@ class Keeper(OfOneProcess):
             self._saved_bytes, self._saved_ms = size, follower.now_ms
             self._expect()
             return follower.position
+
+    def at(self, _done: int, _total: int) -> None:
+        """Go on with what cannot wait for a snapshot: its giving up, and marks."""
+        self._require_open()
+        if self._has_own_time():
+            self._mark_quietly()
+
+    def end(self, _done: int) -> None:
+        """All groups have been read."""
 
     def _require_open(self) -> None:
         if self._stopping:
@@ -197,18 +208,14 @@ class Keeper(OfOneProcess):
         wake = self._log.wake
         has_own_time = self._has_own_time()
         while True:
-            wake.wait(_LOOK_S if has_own_time else None)
+            rest_s = self._not_before - time.monotonic()
+            look_s = _LOOK_S if has_own_time else None
+            wake.wait(look_s if rest_s <= 0 else min(rest_s, look_s or rest_s))
             wake.clear()
             if self._stopping:
                 return
-            now_ms = 0
-            if has_own_time:
-                try:
-                    now_ms = self._mark_if_due()
-                except BusinessError as error:
-                    # Closed, or its log takes nothing now: whoever changes something is told so.
-                    _log.debug("the time could not be put on record: %s", error)
-            if not self._wants_snapshots or not self._is_due(now_ms):
+            now_ms = self._mark_quietly() if has_own_time else 0
+            if not self._wants_snapshots or not self._is_due(now_ms) or time.monotonic() < self._not_before:
                 continue
             try:
                 self.snapshot()
@@ -217,10 +224,15 @@ class Keeper(OfOneProcess):
                     return
                 _log.exception("a snapshot could not be made; it is tried again in a minute")
                 self._log.enough = _NEVER
-                wake.clear()
-                wake.wait(_REST_S)
-                self._expect()
-                wake.set()
+                self._not_before = time.monotonic() + _REST_S
+
+    def _mark_quietly(self) -> int:
+        """Return the instant; 0 when it is closed, or its log takes nothing now: who changes something is told so."""
+        try:
+            return self._mark_if_due()
+        except BusinessError as error:
+            _log.debug("the time could not be put on record: %s", error)
+            return 0
 
     def _is_stopping(self) -> bool:
         return self._stopping

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterable, Iterator
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple, Protocol, TypeAlias
 
 from grantwheel._core import BusinessError
 from grantwheel.follower import Follower
@@ -37,6 +37,18 @@ class _Found(DamageError):  # noqa: N818 - it says what is the case
         self.what = what
         self.last = last
         self.snapshot_is_sound = snapshot_is_sound
+
+
+class Progress(Protocol):
+    """Hears how reading goes on; what it raises ends that."""
+
+    def at(self, done: int, total: int, /) -> None:
+        """So many groups of so many have been read."""
+        ...
+
+    def end(self, done: int, /) -> None:
+        """All have been read."""
+        ...
 
 
 class _Told:
@@ -84,7 +96,7 @@ def load(journal: Journal, *, on_progress: OnProgress | None = None) -> Loaded:
     raise DamageError("the journal is damaged again and again, each time that it is read")
 
 
-def read(journal: Journal, told: _Told | None = None) -> Loaded:
+def read(journal: Journal, told: Progress | None = None) -> Loaded:
     """Read a journal; what is damaged is an error.
 
     Raises

@@ -177,6 +177,7 @@ class _Opening:
         if self._journal.last() != position:
             raise Conflict(f"the journal goes up to {self._journal.last()}, and {position} of it was to be read")
         self._journal.append(position, group)
+        self._opened_bytes = len(group)
 
     def make_manager(self, *, owns: bool) -> DurableManager:
         """Make a manager of the follower, which is of no use afterwards."""
@@ -200,7 +201,7 @@ class _Opening:
             policy=options.policy,
             journal=self._journal,
             owns_journal=owns,
-            loaded=loaded,
+            loaded=loaded._replace(group_bytes=loaded.group_bytes + self._opened_bytes, groups=loaded.groups + 1),
             durability=options.durability,
             clocks=clocks_of(start, moment.now_ms, is_given=options.start is not None),
             report=report,
