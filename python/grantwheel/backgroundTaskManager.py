@@ -29,7 +29,9 @@ __all__ = [
     "set_default_manager",
 ]
 
+_NOT_READY = 9800004
 _NOT_CONNECTED = 980000402
+_QUERY_NOT_CONNECTED = 1870000402
 
 _manager: Manager | None = None
 _is_own = False  # whether it was made here
@@ -138,4 +140,10 @@ def getAllEfficiencyResources() -> list[EfficiencyResourcesInfo]:  # noqa: N802 
     BusinessError
         With code 202, 18700001, 18700002 or 18700004.
     """
-    return default_manager().get_all()
+    try:
+        manager = default_manager()
+    except BusinessError as error:
+        if error.code != _NOT_READY:
+            raise
+        raise business_error(_QUERY_NOT_CONNECTED, str(error)) from error.__cause__
+    return manager.get_all()
