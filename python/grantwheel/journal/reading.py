@@ -54,7 +54,7 @@ class JournalView:
         The position of the snapshot; 0 if there is none.
     first : int
         The position of the first group that is there; ``last() + 1`` if there is none.
-    reports : tuple of Report
+    reports : tuple of grantwheel.journal.Report
         What does not fit. Nothing was set aside, so ``aside`` is None.
     aside : tuple of Path
         The directories with what was set aside before, by whoever opened the journal.

@@ -57,7 +57,7 @@ class SqliteJournal:
         The file.
     durability : str
         As given.
-    reports : tuple of Report
+    reports : tuple of grantwheel.journal.Report
         What was found damaged or torn and dealt with, oldest first.
 
     Raises

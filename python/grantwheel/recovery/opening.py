@@ -40,11 +40,11 @@ def open_manager(
 
     Parameters
     ----------
-    where : str or path, or Journal
+    where : str or os.PathLike, or Journal
         A file, which is made if it is not there; closing the manager closes it. Or a journal, which stays open.
     durability : str
         ``"commit"``: a call that changes something returns when that is on the disk. ``"batch"``: it returns at once,
-        and what it has changed is on the disk some milliseconds later, or when `flush` has returned.
+        and what it has changed is on the disk some milliseconds later, or when `Manager.flush` has returned.
     owners : str
         ``"any"``: uids and pids are whatever numbers the program uses. ``"processes"``: they are those of this machine,
         and what belongs to processes that do not run any more goes at the start, without events.
@@ -66,7 +66,7 @@ def open_manager(
     Returns
     -------
     DurableManager
-        Its `recovery` says what was found. What was overdue has ended; `Manager.drain` has these events.
+        Its ``recovery`` says what was found. What was overdue has ended; `Manager.drain` has these events.
 
     Raises
     ------
