@@ -31,7 +31,7 @@ public:
     // Those of the host, in whatever lies in one piece.
     template <typename Range>
         requires std::convertible_to<const Range&, std::span<const std::uint32_t>>
-    Keys(const Range& range) noexcept {
+    Keys(const Range& range) noexcept {  // NOLINT(misc-explicit-constructor): made as a span is
         const std::span<const std::uint32_t> keys = range;
         first_ = std::as_bytes(keys).data();
         count_ = keys.size();
