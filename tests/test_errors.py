@@ -271,7 +271,13 @@ for uid in range(1000):
 with open("/proc/self/statm") as statm:
     size = int(statm.read().split()[0]) * resource.getpagesize()
 soft, hard = resource.getrlimit(resource.RLIMIT_AS)
-resource.setrlimit(resource.RLIMIT_AS, (size + (24 << 20), hard))
+limited = size + (24 << 20)
+resource.setrlimit(resource.RLIMIT_AS, (limited, hard))
+
+def validate():  # which takes memory of its own
+    resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
+    manager.validate()
+    resource.setrlimit(resource.RLIMIT_AS, (limited, hard))
 
 uid, failed = 1000, None
 while failed is None and uid < 4_000_000:
@@ -282,11 +288,11 @@ while failed is None and uid < 4_000_000:
     except MemoryOperationError as error:
         failed = [error.code, error.detail]
 after = manager.stats()
-manager.validate()
+validate()
 held = [manager.app_mask(uid), manager.process_mask(uid), manager.app_mask(uid - 1), manager.process_mask(uid - 1)]
 released = manager.reset_all(7, 7)
 again = manager.apply(7, 7, 33, 1000, process=True, reason="reason 7")
-manager.validate()
+validate()
 resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
 later = manager.apply(uid, uid, 33, 1000, process=True, reason="%d" % uid)
 manager.validate()

@@ -22,9 +22,13 @@ void ask_quota(const gw_manager& handle, Admission& admission) noexcept {
     if (handle.check(handle.user, &command) == 0) admission.status = Status::permission_denied;
 }
 
-static void settle(const gw_manager& handle, std::span<const std::uint32_t> uids) noexcept {
+namespace {
+
+void settle(const gw_manager& handle, std::span<const std::uint32_t> uids) noexcept {
     for (const std::uint32_t uid : uids) handle.settle(handle.user, uid);
 }
+
+}  // namespace
 
 // Under the lock: without a log the engine has what is to be told, with one the gate.
 void settle(gw_gate& gate) noexcept {
