@@ -30,7 +30,7 @@ ROOT = Path(__file__).resolve().parent.parent
 TESTS = ROOT / "tests"
 
 # These are about other builds than the one under the sanitizer: they compile, install or package grantwheel anew.
-OTHER_BUILDS = ("benchmarks", "cpp", "examples", "extension_authors", "package", "packaging_release")
+OTHER_BUILDS = ("benchmarks", "cpp", "durable_host", "examples", "extension_authors", "package", "packaging_release")
 
 # Those in which threads meet; in all others there is one thread, which has nobody to race with.
 THREADED = (
