@@ -8,6 +8,7 @@ from uuid import UUID
 
 import pytest
 
+from grantwheel import Manager, ManualClock, MemoryLog, _core, replay
 from grantwheel.linux.running import Hidden, Running, look_at_processes, read_boot_id
 from grantwheel.recovery import Start
 from grantwheel.recovery.start import Process
@@ -18,7 +19,6 @@ from grantwheel.recovery.timeline import (
     Moment,
     ProcessRecord,
     find_lost,
-    find_overdue,
     is_reboot,
     place,
 )
@@ -232,12 +232,12 @@ def test_what_may_be_hidden() -> None:
 
 
 def test_what_is_overdue_ends_by_deadline_then_by_pid() -> None:
-    records = [
-        ProcessRecord(45, 1, 0, 900),
-        ProcessRecord(44, 2, 0, 400),
-        ProcessRecord(43, 3, 0, 900),
-        ProcessRecord(42, 4, 0, 901),
-        ProcessRecord(41, 5, 0, None),
-    ]
-    assert find_overdue(records, 900) == [(44, 2), (43, 3), (45, 1)]
-    assert find_overdue(records, 399) == []
+    log = MemoryLog()
+    manager = Manager(clock=ManualClock(), log=log)
+    for pid, uid, timeout_ms in ((45, 1, 900), (44, 2, 400), (43, 3, 900), (42, 4, 901)):
+        manager.apply(uid, pid, CPU, timeout_ms, process=True)
+    manager.apply(5, 41, CPU, persist=True, process=True)
+    manager.apply(6, 40, CPU, 400)
+    follower = replay(group for _, group in log.read())
+    assert _core.overdue_of(follower, 900) == [(44, 2), (43, 3), (45, 1)]
+    assert _core.overdue_of(follower, 399) == []

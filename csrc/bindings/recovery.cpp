@@ -3,6 +3,7 @@
 #include <array>
 #include <cstring>
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include "bindings/answers.hpp"
@@ -41,30 +42,55 @@ py::tuple used_of(Follower& follower) {
                           limits.max_strings - engine.room_for_strings());
 }
 
-py::object first_deadline(const RecordView& view) {
-    Instant first = no_deadline;
-    for (const GrantView& grant : std::span(view.grants).first(view.grant_count))
-        first = std::min(first, grant.deadline);
-    return first == no_deadline ? py::object(py::none()) : py::object(py::int_(first));
+// Calls `visit(record)` for each record that holds any of the types, in no order. Without the GIL.
+template <typename Visit>
+void for_each_record(Follower::Session session, Mask mask, Visit&& visit) {
+    const Engine& engine = session.engine;
+    std::array<Owner, Shell::slice> part;
+    ScanResult scan{.more = true};
+    for (std::size_t place = 0; scan.more; place = scan.next) {
+        scan = engine.scan(mask, session.now, place, part);
+        check(scan.status);
+        for (const Owner& owner : std::span(part).first(scan.count)) {
+            RecordView view;
+            check(engine.find(owner, session.now, view));
+            visit(view);
+        }
+    }
 }
 
-// The app records as (uid, mask), and the process records as (pid, uid, instant of the last apply, first deadline or None),
-// in no order.
+// The process records that are due by an instant as (pid, uid), in the order in which they end: by deadline, then by pid.
+py::list overdue_of(Follower& follower, const py::object& now) {
+    const Instant at = to_instant(now, "now_ms");
+    std::vector<std::tuple<Instant, std::uint32_t, std::uint32_t>> found;
+    auto begun = follower.begin();
+    without_gil([&] {
+        for_each_record(std::move(begun), rules.per_process, [&](const RecordView& view) {
+            if (view.owner.kind == OwnerKind::app) return;
+            Instant first = no_deadline;
+            for (const GrantView& grant : std::span(view.grants).first(view.grant_count)) {
+                first = std::min(first, grant.deadline);
+            }
+            if (first <= at) found.emplace_back(first, view.pid, view.uid);
+        });
+        std::sort(found.begin(), found.end());
+        return true;
+    });
+    py::list processes;
+    GilOffers gil;
+    for (const auto& [deadline, pid, uid] : found) {
+        gil.offer();
+        processes.append(py::make_tuple(pid, uid));
+    }
+    return processes;
+}
+
+// The app records as (uid, mask), and the process records as (pid, uid, instant of the last apply), in no order.
 py::tuple owners_of(Follower& follower) {
     std::vector<RecordView> found;
     auto begun = follower.begin();
     without_gil([&] {
-        const auto session = std::move(begun);
-        const Engine& engine = session.engine;
-        std::array<Owner, Shell::slice> part;
-        ScanResult scan{.more = true};
-        for (std::size_t place = 0; scan.more; place = scan.next) {
-            scan = engine.scan(type::ALL, session.now, place, part);
-            check(scan.status);
-            for (const Owner& owner : std::span(part).first(scan.count)) {
-                check(engine.find(owner, session.now, found.emplace_back()));
-            }
-        }
+        for_each_record(std::move(begun), type::ALL, [&](const RecordView& view) { found.push_back(view); });
         return true;
     });
     py::list apps;
@@ -75,7 +101,7 @@ py::tuple owners_of(Follower& follower) {
         if (view.owner.kind == OwnerKind::app) {
             apps.append(py::make_tuple(view.uid, view.mask));
         } else {
-            processes.append(py::make_tuple(view.pid, view.uid, view.applied, first_deadline(view)));
+            processes.append(py::make_tuple(view.pid, view.uid, view.applied));
         }
     }
     return py::make_tuple(std::move(apps), std::move(processes));
@@ -154,10 +180,11 @@ void bind_recovery(py::module_& module) {
                "Return (max_records, max_strings, event_capacity) as they are now.");
     module.def("used_of", &used_of, py::arg("follower"), py::pos_only(),
                "Return how many records and strings there are.");
-    module.def(
-        "owners_of", &owners_of, py::arg("follower"), py::pos_only(),
-        "Return the apps as (uid, mask), and the processes as (pid, uid, instant of the last apply, first deadline\n"
-        "or None).");
+    module.def("owners_of", &owners_of, py::arg("follower"), py::pos_only(),
+               "Return the apps as (uid, mask), and the processes as (pid, uid, instant of the last apply).");
+    module.def("overdue_of", &overdue_of, py::arg("follower"), py::arg("now_ms"), py::pos_only(),
+               "Return the processes that are due by an instant as (pid, uid), in the order in which they end.");
+    module.attr("RETAINED") = static_cast<unsigned>(rules.retained);
     module.def("end_due", &end_due, py::arg("manager"), py::arg("processes"), py::pos_only(),
                "End process records that are due, each (pid, uid), in this order, before all others.");
     module.def("stage_mark", &stage_mark, py::arg("manager"), py::arg("boot_id"), py::arg("boot_offset_ms"),

@@ -16,7 +16,7 @@ from .durable import DurableManager, clocks_of
 from .loading import Loaded, OnProgress, load
 from .report import Report
 from .start import Start, require_int
-from .timeline import App, Lost, Mark, Moment, ProcessRecord, find_lost, find_overdue, place
+from .timeline import App, Lost, Mark, Moment, ProcessRecord, find_lost, place
 
 _OUT_OF_MEMORY = 980000101
 _LIMIT_NAMES = ("max_records", "max_strings", "event_capacity")
@@ -144,12 +144,12 @@ class _Opening:
         self._records = _core.used_of(follower)[0]
         self._lost = Lost([], [], [], [])
         self._lost_grants = 0
-        apps, processes = _core.owners_of(follower)
-        records = [ProcessRecord(*one) for one in processes]
         if with_processes:
+            apps, processes = _core.owners_of(follower)
+            records = (ProcessRecord(*one) for one in processes)
             self._lost = find_lost((App(*one) for one in apps), records, self._moment, start)
         gone = set(self._lost.processes)
-        self._overdue = find_overdue((one for one in records if one.pid not in gone), self._moment.now_ms)
+        self._overdue = [one for one in _core.overdue_of(follower, self._moment.now_ms) if one[0] not in gone]
         self._expired = follower.stats().ended[Cause.EXPIRED]
 
     def put_on_record(self) -> None:

@@ -7,11 +7,9 @@ says which instant of the log was when, by the machine's clocks.
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from grantwheel.types import ResourceType
+from grantwheel._core import RETAINED
 
 from .start import Start
-
-RETAINED = ResourceType.WORK_SCHEDULER | ResourceType.TIMER
 
 
 class Mark(NamedTuple):
@@ -43,7 +41,6 @@ class ProcessRecord(NamedTuple):
     pid: int
     uid: int
     applied_ms: int
-    deadline_ms: int | None = None  # the first one; None when there is none
 
 
 class Lost(NamedTuple):
@@ -85,12 +82,6 @@ def is_reboot(mark: Mark, start: Start) -> bool:
     """
     are_known = any(mark.boot_id) and any(start.boot_bytes)
     return (are_known and mark.boot_id != start.boot_bytes) or start.boot_ms < mark.boot_ms
-
-
-def find_overdue(processes: Iterable[ProcessRecord], now_ms: int) -> list[tuple[int, int]]:
-    """Return the process records that are due as (pid, uid), in the order in which they end: by deadline, then pid."""
-    due = [(one.deadline_ms, one.pid, one.uid) for one in processes if one.deadline_ms is not None]
-    return [(pid, uid) for deadline_ms, pid, uid in sorted(due) if deadline_ms <= now_ms]
 
 
 def find_lost(apps: Iterable[App], processes: Iterable[ProcessRecord], moment: Moment, start: Start) -> Lost:
