@@ -11,6 +11,16 @@
 
 namespace grantwheel::bindings {
 
+namespace {
+
+// Under the lock: nobody waits for what was staged, if there is anything to wait for. Returns its status.
+Status leave(Gate& gate, const Staged& staged) noexcept {
+    if (staged.status == Status::ok && !staged.is_answered()) gate.abandon(staged.ticket);
+    return staged.status;
+}
+
+}  // namespace
+
 Mask Shell::carry_out_on_record(Session session, const Admission& admission, Clause* clause) {
     Watcher* const watcher = clause == nullptr ? nullptr : clause->watcher();
     const bool waits = may_wait(clause);
@@ -18,7 +28,7 @@ Mask Shell::carry_out_on_record(Session session, const Admission& admission, Cla
         if (clause != nullptr) clause->staged(admission.command.mask);
         const Staged staged = gate_->stage(admission, watcher);
         if (staged.status != Status::ok && watcher != nullptr) watcher->settled({staged.status, 0});
-        if (staged.status == Status::ok && !staged.is_answered() && !waits) gate_->abandon(staged.ticket);
+        if (!waits) static_cast<void>(leave(*gate_, staged));
         return staged;
     };
     // A log that needs no waiting has it carried out at once.
@@ -176,12 +186,11 @@ void Shell::put_mark(Mark mark, std::int64_t boot_offset_ms) {
     Session session = begin();
     const auto boot_ms = static_cast<std::int64_t>(session.now) - boot_offset_ms;
     mark.boot_ms = boot_ms < 0 ? 0 : static_cast<Instant>(boot_ms);
-    const Staged staged = gate_->stage_mark(mark);
-    if (staged.status == Status::ok && !staged.is_answered()) gate_->abandon(staged.ticket);
+    const Status status = leave(*gate_, gate_->stage_mark(mark));
     {
         const Guard goes = std::move(session.lock);
     }
-    if (staged.status != Status::ok) throw refusal(staged.status);
+    if (status != Status::ok) throw refusal(status);
 }
 
 // A release ends what is due before it takes anything, and then there is nothing left to take.
@@ -195,10 +204,8 @@ void Shell::end_due(const std::vector<std::pair<std::uint32_t, std::uint32_t>>& 
         admission.command.mask = rules.per_process;
         admission.command.pid = pid;
         admission.command.uid = uid;
-        const Staged staged = gate_->stage(admission);
-        status = staged.status;
+        status = leave(*gate_, gate_->stage(admission));
         if (status != Status::ok) break;
-        if (!staged.is_answered()) gate_->abandon(staged.ticket);
     }
     {
         const Guard goes = std::move(session.lock);

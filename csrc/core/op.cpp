@@ -172,7 +172,7 @@ GroupResult for_each_op(std::span<const std::byte> group, Visit&& visit) noexcep
 }  // namespace
 
 std::size_t encode(const Command& command, Instant now, std::span<std::byte> out) noexcept {
-    const std::size_t most = max_op_bytes - 2 * max_text_bytes + command.bundle.size() + command.reason.size();
+    const std::size_t most = max_bare_op_bytes + command.bundle.size() + command.reason.size();
     if (out.size() < most && out.size() < size_of(command, now)) return 0;
     Writer writer(out.data() + op_head);
     write_body(command, now, writer);

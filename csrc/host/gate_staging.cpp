@@ -53,10 +53,7 @@ std::uint32_t Gate::Parts::add(Entry::Kind kind, Watcher* watcher) noexcept {
 
 // Pre: there is room.
 std::size_t Gate::Parts::write(const Command& command) noexcept {
-    const std::size_t at = open.bytes.size();
-    const std::size_t size = encode(command, gate.latest_, {open.bytes.data() + at, open.bytes.capacity() - at});
-    open.add_op(size);
-    return size;
+    return open.write_op([&](std::span<std::byte> out) { return encode(command, gate.latest_, out); });
 }
 
 void Gate::Parts::mark(const Command& command) noexcept {
@@ -119,7 +116,7 @@ Staged Gate::stage(const Admission& admission, Watcher* watcher) noexcept {
     if (const Status status = parts_->check_open(); status != Status::ok) return {status};
     const Command& command = admission.command;
     const std::size_t text = command.bundle.size() + command.reason.size();
-    if (!parts_->make_room(max_op_bytes - 2 * max_text_bytes + text, text)) return {Status::out_of_memory};
+    if (!parts_->make_room(max_bare_op_bytes + text, text)) return {Status::out_of_memory};
     if (answers_at_once()) return parts_->carry_out(command, watcher);
     const std::uint32_t place = parts_->add(Entry::Kind::command, watcher);
     if (place == no_entry) return {Status::out_of_memory};
@@ -136,19 +133,13 @@ Staged Gate::stage(const Admission& admission, Watcher* watcher) noexcept {
 
 Staged Gate::stage_advance(std::uint64_t records) noexcept {
     if (const Status status = parts_->check_open(); status != Status::ok) return {status};
-    if (!parts_->make_room(max_op_bytes - 2 * max_text_bytes, 0)) return {Status::out_of_memory};
+    if (!parts_->make_room(max_bare_op_bytes, 0)) return {Status::out_of_memory};
     const std::uint64_t most = std::max<std::uint64_t>(records, 1);
-    const auto write = [&] {
-        Group& open = parts_->open;
-        const std::size_t at = open.bytes.size();
-        const std::size_t size = encode_advance(most, latest_, {open.bytes.data() + at, open.bytes.capacity() - at});
-        open.add_op(size);
-        return size;
-    };
+    const auto encode_it = [&](std::span<std::byte> out) { return encode_advance(most, latest_, out); };
     if (parts_->is_behind) {
         Staged staged;
         if (!parts_->reserve({})) return {Status::out_of_memory};
-        parts_->came(write());
+        parts_->came(parts_->open.write_op(encode_it));
         static_cast<void>(parts_->end_some(staged.answer, latest_, most));
         parts_->tell();
         return staged;
@@ -156,29 +147,28 @@ Staged Gate::stage_advance(std::uint64_t records) noexcept {
     const std::uint32_t place = parts_->add(Entry::Kind::advance, nullptr);
     if (place == no_entry) return {Status::out_of_memory};
     parts_->entries[place].records = most;
-    static_cast<void>(write());
+    parts_->open.write_op(encode_it);
     return parts_->staged(place);
 }
 
 Staged Gate::stage_mark(const Mark& mark) noexcept {
     if (mark.boot_ms > max_now) return {Status::time_out_of_range};
     if (const Status status = parts_->check_open(); status != Status::ok) return {status};
-    if (!parts_->make_room(max_op_bytes - 2 * max_text_bytes, 0)) return {Status::out_of_memory};
+    if (!parts_->make_room(max_bare_op_bytes, 0)) return {Status::out_of_memory};
     Mark own = mark;
     own.now = latest_;
-    Group& open = parts_->open;
-    const std::size_t at = open.bytes.size();
-    const std::uint32_t place = parts_->is_behind ? no_entry : parts_->add(Entry::Kind::mark, nullptr);
-    if (place == no_entry && !parts_->is_behind) return {Status::out_of_memory};
-    open.add_op(encode_mark(own, {open.bytes.data() + at, open.bytes.capacity() - at}));
-    if (place != no_entry) {
-        parts_->entries[place].texts_at = at;
-        return parts_->staged(place);
+    const auto encode_it = [&](std::span<std::byte> out) { return encode_mark(own, out); };
+    if (parts_->is_behind) {
+        parts_->came(parts_->open.write_op(encode_it));
+        const Staged staged{.answer = {.status = manager_->engine().set_mark(own)}};
+        parts_->tell();
+        return staged;
     }
-    parts_->came(open.bytes.size() - at);
-    const Staged staged{.answer = {.status = manager_->engine().set_mark(own)}};
-    parts_->tell();
-    return staged;
+    const std::uint32_t place = parts_->add(Entry::Kind::mark, nullptr);
+    if (place == no_entry) return {Status::out_of_memory};
+    parts_->entries[place].texts_at = parts_->open.bytes.size();
+    parts_->open.write_op(encode_it);
+    return parts_->staged(place);
 }
 
 Staged Gate::stage_wait() noexcept {

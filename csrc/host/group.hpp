@@ -47,6 +47,13 @@ struct Group {
         bytes.set_size(bytes.size() + size);
         ++ops;
     }
+    // Has an op written there, for which room has been made, and returns its size. `encode(out)` is one of op.hpp.
+    template <typename Encode>
+    std::size_t write_op(Encode&& encode) noexcept {
+        const std::size_t at = bytes.size();
+        add_op(encode(std::span(bytes.data() + at, bytes.capacity() - at)));
+        return bytes.size() - at;
+    }
     // The first one is answered.
     void pass(const Entries& entries) noexcept { first = entries[first].next; }
     // Empties it, and gives memory back that a large one took.

@@ -30,8 +30,9 @@ struct Op {
     Keys processes{};           // and the pids whose records go; ascending, none of them twice
 };
 
-// No op takes more bytes than that, but for batches and recoveries.
-inline constexpr std::size_t max_op_bytes = 128 + 2 * max_text_bytes;
+// No op takes more bytes than that, but for batches and recoveries; and none without its texts more than the first.
+inline constexpr std::size_t max_bare_op_bytes = 128;
+inline constexpr std::size_t max_op_bytes = max_bare_op_bytes + 2 * max_text_bytes;
 
 // Writes an op to the start of `out`. Pre: Manager::check takes the command, and the instant is at most 2^62.
 //
