@@ -149,23 +149,9 @@ TEST(a_batch_through_a_gate_asks_the_quota) {
     static struct groups log;
     const uint32_t uids[] = {2, 3, 4}, masks[] = {GW_TYPE_CPU, GW_TYPE_CPU, GW_TYPE_CPU}, timeouts[] = {500, 500, 500};
     for (int with_log = 0; with_log < 2; ++with_log) {
-        gw_gate_options options = GW_GATE_OPTIONS_INIT;
-        gw_policy policy = GW_POLICY_INIT;
-        gw_manager* const manager = make_manager();
-        gw_gate* gate = NULL;
+        gw_gate* const gate = make_quota_gate(with_log ? &log : NULL, refuse_odd, tell);
         gw_result results[3];
-        policy.quota_check = refuse_odd;
-        policy.quota_settle = tell;
         asked = told = 0;
-        CHECK_EQUAL(gw_set_policy(manager, &policy), GW_OK);
-        memset(&log, 0, sizeof log);
-        log.keeps = 1;
-        options.log_user = &log;
-        if (with_log) {
-            options.append = append;
-            options.last = last;
-        }
-        CHECK_EQUAL(gw_gate_create(manager, &options, &gate), GW_OK);
         CHECK_EQUAL(gw_gate_apply_many(gate, 3, uids, uids, masks, timeouts, results), GW_OK);
         CHECK_EQUAL(results[0].status, GW_OK);
         CHECK_EQUAL(results[1].status, GW_PERMISSION_DENIED);

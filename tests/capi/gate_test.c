@@ -161,23 +161,9 @@ static void count(void* user, uint32_t uid) {
 TEST(a_gate_asks_the_quota_and_tells_it) {
     static struct groups log;
     for (int with_log = 0; with_log < 2; ++with_log) {
-        gw_policy policy = GW_POLICY_INIT;
-        gw_gate_options options = GW_GATE_OPTIONS_INIT;
-        gw_manager* const manager = make_manager();
-        gw_gate* gate = NULL;
+        gw_gate* const gate = make_quota_gate(with_log ? &log : NULL, refuse_second, count);
         const gw_caller caller = trusted(7, 1);
-        policy.quota_check = refuse_second;
-        policy.quota_settle = count;
         asked = told = 0;
-        CHECK_EQUAL(gw_set_policy(manager, &policy), GW_OK);
-        memset(&log, 0, sizeof log);
-        log.keeps = 1;
-        options.log_user = &log;
-        if (with_log) {
-            options.append = append;
-            options.last = last;
-        }
-        CHECK_EQUAL(gw_gate_create(manager, &options, &gate), GW_OK);
         CHECK_EQUAL(gate_apply(gate, 7, GW_TYPE_CPU, 1000000), GW_OK);
         CHECK_EQUAL(gate_apply(gate, 8, GW_TYPE_CPU, 1000000), GW_PERMISSION_DENIED);
         CHECK_EQUAL(gw_gate_reset_all(gate, &caller, NULL), GW_OK);

@@ -38,20 +38,39 @@ static inline uint64_t test_clock(void* user) { return *(const uint64_t*)user; }
 
 static uint64_t now;
 
+/* Has a gate put its groups into that log, emptied before, or into none. */
+static inline void put_log(gw_gate_options* options, struct groups* log) {
+    if (log == NULL) return;
+    memset(log, 0, sizeof *log);
+    log->keeps = 1;
+    options->append = append;
+    options->last = last;
+    options->log_user = log;
+}
+
 static inline gw_gate* make_gate(struct groups* log) {
     gw_gate_options options = GW_GATE_OPTIONS_INIT;
     gw_gate* gate = NULL;
     now = 100;
     options.clock = test_clock;
     options.clock_user = &now;
-    if (log != NULL) {
-        memset(log, 0, sizeof *log);
-        log->keeps = 1;
-        options.append = append;
-        options.last = last;
-        options.log_user = log;
-    }
+    put_log(&options, log);
     CHECK_EQUAL(gw_gate_create(make_manager(), &options, &gate), GW_OK);
+    return gate;
+}
+
+/* One over the log, or over none, whose manager asks and tells this quota. Its clock stands at 0. */
+static inline gw_gate* make_quota_gate(struct groups* log, int32_t (*check)(void*, const gw_command*),
+                                       void (*settle)(void*, uint32_t)) {
+    gw_policy policy = GW_POLICY_INIT;
+    gw_gate_options options = GW_GATE_OPTIONS_INIT;
+    gw_manager* const manager = make_manager();
+    gw_gate* gate = NULL;
+    policy.quota_check = check;
+    policy.quota_settle = settle;
+    CHECK_EQUAL(gw_set_policy(manager, &policy), GW_OK);
+    put_log(&options, log);
+    CHECK_EQUAL(gw_gate_create(manager, &options, &gate), GW_OK);
     return gate;
 }
 
