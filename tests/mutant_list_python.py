@@ -60,8 +60,8 @@ PYTHON_MUTANTS: Final = (
     ),
     PythonMutant(
         "csrc/bindings/shell.hpp",
-        "        if (is_direct()) {  // still",
-        "        if (true) {  // still",
+        "    if (is_direct()) {\n        if (clause",
+        "    if (log_ == nullptr) {\n        if (clause",
         "a policy that comes while a call waits",
         "test_threads quota",
     ),

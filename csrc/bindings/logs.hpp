@@ -39,7 +39,7 @@ private:
     Home home_;
     mutable std::mutex mutex_;
     std::deque<Block> blocks_;
-    std::vector<Bytes> groups_;
+    std::deque<Bytes> groups_;
 };
 
 // When what changes a manager gets into its log: before it is carried out, or soon after.

@@ -424,24 +424,19 @@ bool Shell::change_directly(Work&& work) {
 
 template <typename Admit>
 Mask Shell::change(About about, Admit&& admit, Clause* clause) {
+    Session session = begin(about);
+    Admission admission = admit(session.manager, session.now);
     if (is_direct()) {
-        Session session = begin(about);
-        if (is_direct()) {  // still, should it have waited for the lock
-            Admission admission = admit(session.manager, session.now);
-            if (clause != nullptr && !keep(admission, clause, session)) return 0;
-            return mask_or_throw(execute(session, admission, clause));
-        }
+        if (clause != nullptr && !keep(admission, clause, session)) return 0;
+        return mask_or_throw(execute(session, admission, clause));
     }
-    std::string bundle;
-    Admission admission;
+    check(admission.status);
+    if (!keep(admission, clause, session)) return 0;
+    if (!admission.ask_quota) return carry_out(std::move(session), admission, clause);
+    const std::string bundle(admission.command.bundle);  // it may lie in a policy that is replaced meanwhile
+    admission.command.bundle = bundle;
     {
-        Session session = begin(about);
-        admission = admit(session.manager, session.now);
-        check(admission.status);
-        if (!keep(admission, clause, session)) return 0;
-        if (!admission.ask_quota) return carry_out(std::move(session), admission, clause);
-        bundle = admission.command.bundle;  // it may lie in a policy that is replaced before the command is executed
-        admission.command.bundle = bundle;
+        const Guard goes = std::move(session.lock);
     }
     return ask_and_carry_out(admission, clause);
 }

@@ -123,9 +123,11 @@ Command BatchRows::operator[](std::size_t i) const noexcept {
     command.pid = fixed_at<std::uint32_t>(row + pid_at);
     command.timeout_ms = fixed_at<std::uint32_t>(row + timeout_at);
     command.capped = fixed_at<std::uint16_t>(row + capped_at);
-    const Bundle found = bundle(fixed_at<std::uint32_t>(row + bundle_at));
-    command.bundle = found.name;
-    command.caps_ms = found.caps_ms;
+    if (const std::size_t number = fixed_at<std::uint32_t>(row + bundle_at); number != 0) {
+        const Bundle found = bundle(number);
+        command.bundle = found.name;
+        command.caps_ms = found.caps_ms;
+    }
     return command;
 }
 

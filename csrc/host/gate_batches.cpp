@@ -75,12 +75,12 @@ Staged Gate::stage_many(const Requests& rows) noexcept {
     if (const Status status = parts_->check_open(); status != Status::ok) return {status};
     auto many = parts_->begin_many(rows.count, rows.is_apply);
     if (many == nullptr) return {Status::out_of_memory};
-    bool is_added = true;
-    const Status status = manager_->admit_each(rows, latest_, [&](std::size_t, const Admission& row) {
-        is_added = is_added && parts_->add_row(*many, row, rows.is_apply);
-    });
-    if (status != Status::ok) return {status};
-    return is_added ? parts_->stage_batch(std::move(many), rows.is_apply) : Staged{Status::out_of_memory};
+    if (const Status status = manager_->engine().check_time(latest_); status != Status::ok) return {status};
+    for (std::size_t i = 0; i < rows.count; ++i) {  // the records are touched later, when it is executed
+        if (!parts_->add_row(*many, manager_->admit_row(rows, i, latest_), rows.is_apply))
+            return {Status::out_of_memory};
+    }
+    return parts_->stage_batch(std::move(many), rows.is_apply);
 }
 
 }  // namespace grantwheel
