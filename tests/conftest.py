@@ -33,6 +33,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--journal-places", type=int, default=200, metavar="N", help="bytes of a log that are damaged in turn; 0: all"
     )
+    parser.addoption(
+        "--cpp-preset",
+        choices=("dev", "asan"),
+        default="dev",
+        help="the preset of CMake that the tests in C++ are built by",
+    )
     which = parser.getgroup("grantwheel")
     which.addoption("--long", action="store_true", help="run the tests that take long too")
     which.addoption("--only-long", action="store_true", help="run the tests that take long, and no others")

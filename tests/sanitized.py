@@ -7,7 +7,7 @@
 needs g++ and what the extra `test` installs. Python itself stays as it is: the runtime of the sanitizer is loaded
 before it. The build, in `build/sanitized`, is kept, so that the next run builds only what has changed.
 
-* address: all tests but those of other builds; memory, undefined behaviour, and leaks, looked for once at the end.
+* address: the tests of what is compiled; memory, undefined behaviour, and leaks, looked for once at the end.
 * thread: the tests in which several threads meet.
 * host: no tests, but the example of a host with several threads, under the same sanitizer.
 
@@ -32,11 +32,17 @@ TESTS = ROOT / "tests"
 # These are about other builds than the one under the sanitizer: they compile, install or package grantwheel anew.
 OTHER_BUILDS = ("benchmarks", "cpp", "durable_host", "examples", "extension_authors", "package", "packaging_release")
 
+# These run Python above the module, which the others put to use in every way, or do much of the same: names begin so.
+ABOVE = (
+    "cli", "client", "command", "demo", "docs", "durable_kills", "examples", "hold_interrupts", "import", "journal",
+    "mutants", "processes", "real_clients", "rooms", "service", "state_machine", "stub", "testing", "text",
+)  # fmt: skip
+
 # Those in which threads meet; in all others there is one thread, which has nobody to race with.
 THREADED = (
     "aio", "batches", "callbacks", "clocks", "delivery", "hold", "hold_alive", "hold_lost", "hooks", "host_safety",
-    "log", "log_failures", "loop", "metrics", "processes", "reading", "running", "slices", "storm", "subscriptions",
-    "threads",
+    "keeping", "log", "log_batch", "log_failures", "loop", "metrics", "open", "processes", "reading", "running",
+    "slices", "storm", "subscriptions", "threads",
 )  # fmt: skip
 
 SANITIZERS = {"address": "address,undefined", "thread": "thread"}
@@ -103,7 +109,8 @@ def pytest_configure(config: pytest.Config) -> None:
     runtime = ctypes.CDLL(None)
     if config.args_source != config.ArgsSource.ARGS:
         every = {path.stem.removeprefix("test_") for path in TESTS.glob("test_*.py")}
-        chosen = THREADED if hasattr(runtime, "__tsan_init") else every.difference(OTHER_BUILDS)
+        compiled = {name for name in every.difference(OTHER_BUILDS) if not name.startswith(ABOVE)}
+        chosen = THREADED if hasattr(runtime, "__tsan_init") else compiled
         config.args[:] = [str(TESTS / f"test_{name}.py") for name in sorted(chosen)]
     if hasattr(runtime, "__lsan_do_recoverable_leak_check"):
         atexit.register(look_for_leaks, runtime)

@@ -1,4 +1,6 @@
-"""The tests in C++ and C: built as the dev preset says, warnings being errors, run once, and reported case by case.
+"""The tests in C++ and C: built as a preset says, warnings being errors, run once, and reported case by case.
+
+The preset is ``dev``; with ``--cpp-preset=asan`` the one with sanitizers.
 
 The libraries are also installed, and projects of their own use them: with CMake, with pkg-config, and as a part of
 themselves.
@@ -89,11 +91,12 @@ class Report(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def attempt(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+def attempt(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config) -> tuple[Path, str]:
     """The directory of the build, and what the build said if it failed."""
     folder = tmp_path_factory.mktemp("cpp")
+    preset = pytestconfig.getoption("--cpp-preset")
     try:
-        run("cmake", "--preset", "dev", "-B", folder, f"-DGRANTWHEEL_BOOST_INCLUDE_DIR={boost_headers.get_include()}")
+        run("cmake", "--preset", preset, "-B", folder, f"-DGRANTWHEEL_BOOST_INCLUDE_DIR={boost_headers.get_include()}")
         run("cmake", "--build", folder)
     except AssertionError as error:
         return folder, str(error)
@@ -214,10 +217,12 @@ PROGRAMS = ("consumer", "consumer_capi_c", "consumer_capi_cpp")
 
 
 @pytest.fixture(scope="module")
-def prefix(build: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where the libraries are installed; moved there after they were installed elsewhere."""
+def prefix(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the libraries are installed, built without Python; moved there after they were installed elsewhere."""
     folder = tmp_path_factory.mktemp("prefix")
-    run("cmake", "--install", build, "--prefix", folder / "before")
+    run("cmake", "-S", ROOT, "-B", folder / "build", "-G", "Ninja", "-DGRANTWHEEL_WERROR=ON")
+    run("cmake", "--build", folder / "build")
+    run("cmake", "--install", folder / "build", "--prefix", folder / "before")
     return (folder / "before").rename(folder / "after")
 
 

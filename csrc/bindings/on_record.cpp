@@ -21,7 +21,7 @@ Status leave(Gate& gate, const Staged& staged) noexcept {
 
 }  // namespace
 
-Mask Shell::carry_out_on_record(Session session, const Admission& admission, Clause* clause) {
+Mask Shell::carry_out_on_record(Session& session, const Admission& admission, Clause* clause) {
     Watcher* const watcher = clause == nullptr ? nullptr : clause->watcher();
     const bool waits = may_wait(clause);
     const auto stage = [&](const Manager&, Instant) {

@@ -158,8 +158,8 @@ Result Shell::execute(Session& session, const Admission& admission, Clause* clau
     return unlocked_by(std::move(session), work);
 }
 
-Mask Shell::carry_out(Session session, const Admission& admission, Clause* clause) {
-    if (log_ != nullptr) return carry_out_on_record(std::move(session), admission, clause);
+Mask Shell::carry_out(Session& session, const Admission& admission, Clause* clause) {
+    if (log_ != nullptr) return carry_out_on_record(session, admission, clause);
     Ended ended;
     make_room(session.manager, ended);
     const Result result = execute(session, admission, clause, &ended);
@@ -176,7 +176,7 @@ Mask Shell::ask_and_carry_out(Admission& admission, Clause* clause) {
     if (!has_agreed(admission.command, clause)) throw Refusal(Status::permission_denied);
     Session session = begin();
     if (!keep(admission, clause, session)) return 0;
-    return carry_out(std::move(session), admission, clause);
+    return carry_out(session, admission, clause);
 }
 
 std::unique_ptr<Survey> Shell::survey(Survey::What what) {

@@ -213,8 +213,8 @@ private:
     // Whether a command may go to more than a slice of records.
     [[nodiscard]] static bool is_long(const Engine& engine, const Command& command) noexcept;
     // Carries out what was admitted, or has the log do so, and settles with the quota.
-    [[nodiscard]] Mask carry_out(Session session, const Admission& admission, Clause* clause);
-    [[nodiscard]] Mask carry_out_on_record(Session session, const Admission& admission, Clause* clause);
+    [[nodiscard]] Mask carry_out(Session& session, const Admission& admission, Clause* clause);
+    [[nodiscard]] Mask carry_out_on_record(Session& session, const Admission& admission, Clause* clause);
     [[nodiscard]] Mask ask_and_carry_out(Admission& admission, Clause* clause);
     void carry_out(Batch& batch);
     void finish(const Staged& staged, std::span<Result> results);
@@ -432,7 +432,7 @@ Mask Shell::change(About about, Admit&& admit, Clause* clause) {
     }
     check(admission.status);
     if (!keep(admission, clause, session)) return 0;
-    if (!admission.ask_quota) return carry_out(std::move(session), admission, clause);
+    if (!admission.ask_quota) return carry_out(session, admission, clause);
     const std::string bundle(admission.command.bundle);  // it may lie in a policy that is replaced meanwhile
     admission.command.bundle = bundle;
     {
