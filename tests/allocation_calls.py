@@ -47,6 +47,21 @@ def _read(name: str, limit: int | None) -> Prepare:
     return lambda world: partial(getattr(_cursor(world), name), world.open, limit)
 
 
+def _pipeline(world: World) -> Callable[[], object]:
+    return partial(_core.Pipeline, world.open)
+
+
+def _queued(world: World) -> _core.Pipeline:
+    """Queue calls for records that there are, one that is new and one that is refused."""
+    pipe = _core.Pipeline(world.open)
+    for uid in (1_000, 1_003):
+        pipe.apply(uid, 300, ALL, 30_000, reason=REASON)
+        pipe.renew(uid, 300, GPS, 60_000)
+    pipe.apply(70_000, 7_100, 512, 50)
+    pipe.release(1_003, 300, ALL)
+    return pipe
+
+
 def _after_opening(world: World) -> Callable[[], object]:
     """Begin as the session does, with nothing that fails."""
     for name, step in STEPS[:4]:
@@ -68,6 +83,9 @@ CALLS: list[tuple[str, Prepare]] = [
     ("renew", _of("renew", 1_000, 300, GPS | SENSOR, 60_000)),
     ("apply_many", _of("apply_many", UIDS, PIDS, MASKS, TIMEOUTS)),
     ("apply_many, out", lambda w: partial(w.open.apply_many, UIDS, PIDS, MASKS, TIMEOUTS, out=w.out)),
+    ("a pipeline", _pipeline),
+    ("queueing", lambda w: partial(_queued(w).apply, 1_002, 302, ALL, 30_000, reason=REASON, caller=MAIL)),
+    ("execute", lambda w: partial(_queued(w).execute)),
     ("app_masks", _of("app_masks", UIDS)),
     ("app_masks, out", lambda w: partial(w.open.app_masks, UIDS, out=w.out)),
     ("read", _read("read", 3)),

@@ -11,7 +11,7 @@ namespace grantwheel::bindings {
 using ManagerClass = py::class_<Shell>;
 
 // A method of CPython's own calling convention, put on the bound class: no dispatch of pybind11's.
-void add_fast_method(ManagerClass& bound, PyMethodDef& definition);
+void add_fast_method(const py::object& bound, PyMethodDef& definition);
 
 template <typename Function>
 PyCFunction as_c_function(Function* function) {
@@ -64,6 +64,7 @@ void bind_time(ManagerClass& bound, py::module_& module);     // advance, next_d
 void bind_queries(ManagerClass& bound, py::module_& module);  // find, records, holders, count, stats, validate
 void bind_events(ManagerClass& bound, py::module_& module);   // read, read_columns, last_sequence; Cursor
 void bind_sleeping(py::module_& module);                      // Bell, Timer
+void bind_pipelines(py::module_& module);                     // Pipeline
 void bind_blocks(py::module_& module);                        // Block, AsyncBlock
 void bind_leases(py::module_& module);                        // Lease
 void bind_descriptors(py::module_& module);                   // Descriptor, and what gives one

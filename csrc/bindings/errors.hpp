@@ -45,6 +45,10 @@ private:
 inline void check(Status status) {
     if (status != Status::ok) throw Refusal(status);
 }
+inline Mask mask_or_throw(const Result& result) {
+    check(result.status);
+    return result.mask;
+}
 
 // Sets what is being handled as the current Python exception. Must be called in a catch block, with the GIL.
 void restore_current_exception() noexcept;

@@ -69,6 +69,7 @@ PYBIND11_MODULE(_core_of_main, module) {
     bind_time(manager, module);
     bind_descriptors(module);
     bind_sleeping(module);
+    bind_pipelines(module);
     bind_blocks(module);
     bind_leases(module);
     bind_schedules(module);

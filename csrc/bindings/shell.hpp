@@ -178,6 +178,8 @@ public:
     void forget();
 
 private:
+    friend class Pipelined;  // many changes in a row
+
     // While it lives this thread is in a call of the hook.
     class InHook {
     public:
@@ -275,11 +277,6 @@ private:
     mutable std::vector<std::thread::id> in_hook_;
     std::vector<std::shared_ptr<Unfinished>> postponed_;
 };
-
-inline Mask mask_or_throw(const Result& result) {
-    check(result.status);
-    return result.mask;
-}
 
 inline void Shell::require_here() const {
     if (home_.is_here()) return;

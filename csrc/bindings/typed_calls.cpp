@@ -1,83 +1,36 @@
-#include <array>
-
-#include "bindings/application.hpp"
 #include "bindings/arguments.hpp"
 #include "bindings/calls.hpp"
-#include "bindings/explain.hpp"
 #include "bindings/instances.hpp"
+#include "bindings/typed_arguments.hpp"
 
 namespace grantwheel::bindings {
 
 namespace {
 
-// What apply and renew are given: `uid, pid, mask, timeout_ms, persist, process, reason, cpu_level, caller`. What is
-// persistent needs no timeout.
-Application to_application(const std::array<PyObject*, 9>& values) {
-    const bool is_persist = to_bool(values[4], "persist", false);
-    const bool has_timeout = values[3] != nullptr && values[3] != Py_None;
-    if (!has_timeout && !is_persist) throw py::type_error("timeout_ms must be given, unless persist is True");
-    return {.uid = to_int64(values[0], "uid"),
-            .pid = to_int64(values[1], "pid"),
-            .caller = to_caller(values[8]),
-            .request = {.mask = to_mask(values[2], "mask"),
-                        .is_apply = true,
-                        .is_persist = is_persist,
-                        .is_process = to_bool(values[5], "process", false),
-                        .cpu_level = to_level(values[7], "cpu_level"),
-                        .timeout_ms = has_timeout ? to_timeout(values[3], "timeout_ms") : 0,
-                        .reason = to_text(values[6], "reason")}};
+// One that is carried out now.
+template <typename Read>
+PyObject* change(PyObject* self, const Given& given, Read&& read) {
+    return fast_call(self, [&](Shell& shell) {
+        const TypedCall call = read(given);
+        return shell.change({call.uid(), call.types()},
+                            [&](const Manager& manager, Instant now) { return call.admit(manager, now); });
+    });
 }
 
 PyObject* apply(PyObject* self, PyObject* const* arguments, Py_ssize_t count, PyObject* keywords) {
-    return fast_call(self, [&](Shell& shell) {
-        static const Parameters<9, 3, 4> parameters(
-            "apply", {"uid", "pid", "mask", "timeout_ms", "persist", "process", "reason", "cpu_level", "caller"});
-        const Application call = to_application(parameters.read(arguments, count, keywords));
-        return shell.change({call.uid, call.request.mask},
-                            [&](const Manager& manager, Instant now) { return call.admit(manager, now); });
-    });
+    return change(self, {arguments, count, keywords}, [](const Given& given) { return read_apply(given); });
 }
 
 PyObject* renew(PyObject* self, PyObject* const* arguments, Py_ssize_t count, PyObject* keywords) {
-    return fast_call(self, [&](Shell& shell) {
-        static const Parameters<9, 3, 4> parameters(
-            "renew", {"uid", "pid", "mask", "timeout_ms", "persist", "process", "reason", "cpu_level", "caller"});
-        Application call = to_application(parameters.read(arguments, count, keywords));
-        call.request.only_held = true;
-        return shell.change({call.uid, call.request.mask},
-                            [&](const Manager& manager, Instant now) { return call.admit(manager, now); });
-    });
+    return change(self, {arguments, count, keywords}, [](const Given& given) { return read_renew(given); });
 }
 
 PyObject* release(PyObject* self, PyObject* const* arguments, Py_ssize_t count, PyObject* keywords) {
-    return fast_call(self, [&](Shell& shell) {
-        static const Parameters<6, 3> parameters("release", {"uid", "pid", "mask", "process", "cpu_level", "caller"});
-        const auto [uid, pid, mask, process, level, who] = parameters.read(arguments, count, keywords);
-        const std::int64_t user = to_int64(uid, "uid");
-        const std::int64_t task = to_int64(pid, "pid");
-        Request request;
-        request.is_apply = false;
-        request.mask = to_mask(mask, "mask");
-        request.is_process = to_bool(process, "process", false);
-        request.cpu_level = to_level(level, "cpu_level");
-        const CallerArgument caller = to_caller(who);
-        return shell.change({user, request.mask}, [&](const Manager& manager, Instant now) {
-            return admit(manager, caller_of(caller, manager, user, task), request, now);
-        });
-    });
+    return change(self, {arguments, count, keywords}, [](const Given& given) { return read_release(given); });
 }
 
 PyObject* reset_all(PyObject* self, PyObject* const* arguments, Py_ssize_t count, PyObject* keywords) {
-    return fast_call(self, [&](Shell& shell) {
-        static const Parameters<3, 2> parameters("reset_all", {"uid", "pid", "caller"});
-        const auto [uid, pid, who] = parameters.read(arguments, count, keywords);
-        const std::int64_t user = to_int64(uid, "uid");
-        const std::int64_t task = to_int64(pid, "pid");
-        const CallerArgument caller = to_caller(who);
-        return shell.change({user, type::ALL}, [&](const Manager& manager, Instant now) {
-            return manager.admit_reset_all(caller_of(caller, manager, user, task), now);
-        });
-    });
+    return change(self, {arguments, count, keywords}, [](const Given& given) { return read_reset_all(given); });
 }
 
 // The mask of one owner; a key out of range is refused as an identity is.
@@ -146,7 +99,7 @@ PyMethodDef typed_methods[] = {
 
 }  // namespace
 
-void add_fast_method(ManagerClass& bound, PyMethodDef& definition) {
+void add_fast_method(const py::object& bound, PyMethodDef& definition) {
     PyObject* const method = PyDescr_NewMethod(reinterpret_cast<PyTypeObject*>(bound.ptr()), &definition);
     if (method == nullptr) throw py::error_already_set();
     bound.attr(definition.ml_name) = py::reinterpret_steal<py::object>(method);

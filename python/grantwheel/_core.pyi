@@ -101,6 +101,48 @@ class Cursor:
     def hand_over(self, manager: Manager, event_time: int) -> None: ...
     def fileno(self, manager: Manager) -> int: ...
 
+class Pipeline:
+    def __init__(self, manager: Manager, /) -> None: ...
+    def apply(
+        self,
+        uid: SupportsIndex,
+        pid: SupportsIndex,
+        mask: SupportsIndex,
+        timeout_ms: SupportsIndex | None = None,
+        *,
+        persist: bool = False,
+        process: bool = False,
+        reason: str = "",
+        cpu_level: SupportsIndex = -1,
+        caller: Caller | None = None,
+    ) -> None: ...
+    def renew(
+        self,
+        uid: SupportsIndex,
+        pid: SupportsIndex,
+        mask: SupportsIndex,
+        timeout_ms: SupportsIndex | None = None,
+        *,
+        persist: bool = False,
+        process: bool = False,
+        reason: str = "",
+        cpu_level: SupportsIndex = -1,
+        caller: Caller | None = None,
+    ) -> None: ...
+    def release(
+        self,
+        uid: SupportsIndex,
+        pid: SupportsIndex,
+        mask: SupportsIndex,
+        *,
+        process: bool = False,
+        cpu_level: SupportsIndex = -1,
+        caller: Caller | None = None,
+    ) -> None: ...
+    def reset_all(self, uid: SupportsIndex, pid: SupportsIndex, *, caller: Caller | None = None) -> None: ...
+    def execute(self) -> list[int | Exception]: ...
+    def __len__(self) -> int: ...
+
 class Block:
     def __enter__(self) -> Self: ...
     def __exit__(self, /, *error: object) -> None: ...

@@ -152,6 +152,14 @@ class Manager(_core.Manager):
         finally:
             self._watches.cancel_all()
 
+    def pipeline(self) -> _core.Pipeline:
+        """Return a pipeline, in which calls are queued that its ``execute`` carries out in their order.
+
+        With a log they are one group, for which is waited once; each has arguments of its own, which a batch has not.
+        It is empty afterwards and may be used again.
+        """
+        return _core.Pipeline(self)
+
     def running(self) -> ThreadRunner:
         """Run the manager in a thread for the time of a ``with`` block: what is due ends by itself, at its deadline.
 
