@@ -1,0 +1,277 @@
+"""One connection: its peer, the requests that wait, and their answers, in order."""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Awaitable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from . import calls
+from .commands import COMMANDS, Command, How
+from .peers import Peer, PeerRefused
+from .sessions import Simple
+from .wire import OK, ProtocolError, Push, RequestReader, encode, error, integer
+from .words import failed, limited, wrong
+
+if TYPE_CHECKING:
+    from grantwheel.manager import Manager
+
+    from .server import Server
+
+_log = logging.getLogger("grantwheel")
+_PAGE = 256  # events in a push
+_PAGES = 4  # before others have their turn
+_TURN_CALLS: Final = 1024  # of one connection in one turn
+_TURN_BYTES: Final = 1 << 20
+_MOST_WAITING: Final = 4096  # requests, before no more are read
+
+_LOOKUP: Final = {
+    spelling: command for name, command in COMMANDS.items() for spelling in (name.encode(), name.lower().encode())
+}
+
+
+@dataclass(slots=True)
+class Following:
+    """Which events are pushed, and after which one to go on."""
+
+    after: int
+    wanted: calls.Wanted
+
+
+class Connection(asyncio.Protocol):
+    """One connection of a server."""
+
+    peer: Peer
+
+    def __init__(self, server: "Server", number: int) -> None:
+        self.server = server
+        self.number = number
+        self.version = 2
+        self.name = ""
+        self.following: Following | None = None
+        self.is_known = False
+        self._transport: asyncio.Transport | None = None
+        self._reader = RequestReader(server.limits.request_bytes)
+        self._requests: deque[list[bytes] | Exception] = deque()
+        self._is_slow = False  # it does not read what it is answered
+        self._is_ending = False
+        self._is_full = False
+        self._awaited: asyncio.Future[Any] | None = None
+        self._acted_for: set[tuple[int, int]] = set()
+
+    @property
+    def manager(self) -> "Manager":
+        return self.server.manager
+
+    # What asyncio calls. -------------------------------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        try:
+            self.peer = self.server.identify(transport.get_extra_info("socket"))
+            self.server.accept(self)
+        except Exception as problem:  # whoever cannot be known is told why, and not served
+            if not isinstance(problem, PeerRefused | calls.BusinessError):
+                _log.exception("a peer could not be identified")
+                problem = failed("the peer could not be identified")
+            self.server.refused += 1
+            told = problem if isinstance(problem, calls.BusinessError) else failed(str(problem))
+            transport.write(error(told))
+            transport.close()
+        else:
+            self.is_known = True
+
+    def data_received(self, data: bytes) -> None:
+        if not self.is_known or self._is_ending:
+            return
+        try:
+            self._requests.extend(self._reader.feed(data))
+        except ProtocolError as problem:
+            self._requests.append(wrong(str(problem)))
+            self._stop_reading()
+        if len(self._requests) > _MOST_WAITING and not self._is_full and not self._is_ending:
+            self._is_full = True
+            self._pause()
+        self.server.ready(self)
+
+    def eof_received(self) -> bool:
+        self._is_ending = True
+        self.server.ready(self)
+        return True  # what has come is answered first
+
+    def connection_lost(self, _: Exception | None) -> None:
+        self.following = None
+        self._is_ending = True
+        self._requests.clear()
+        if self._awaited is not None:
+            self._awaited.cancel()
+        self.server.forget(self)
+        self._transport = None
+
+    def pause_writing(self) -> None:
+        self._is_slow = True
+
+    def resume_writing(self) -> None:
+        self._is_slow = False
+        self.server.ready(self)
+        self.push()
+
+    # What commands ask for. ----------------------------------------------------------------------------------------------
+
+    def set_version(self, version: int) -> None:
+        if version != 3:
+            self.following = None
+        self.version = version
+
+    def acts_for(self, uid: int, pid: int) -> None:
+        """Hear that it acts for somebody else, whose death counts from now on."""
+        if (uid, pid) not in self._acted_for:
+            self.server.watch(uid, pid)
+            if len(self._acted_for) < _MOST_WAITING:
+                self._acted_for.add((uid, pid))
+
+    def follow(self, after: int, wanted: calls.Wanted) -> None:
+        self.following = Following(after, wanted)
+        self.server.follow(self)
+
+    def end_after_answers(self) -> None:
+        self._stop_reading()
+        self._requests.clear()
+
+    def abort(self) -> None:
+        """End it at once."""
+        if self._transport is not None:
+            self._transport.abort()
+
+    # Turns. --------------------------------------------------------------------------------------------------------------
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether there is something to answer, or to end."""
+        return self._awaited is None and not self._is_slow and (bool(self._requests) or self._is_ending)
+
+    def gather(self, pipe: calls.Pipe) -> list[bytes | None]:
+        """Carry out what has come, up to the first read after a change; queue the changes. None stands for their answers."""
+        parts: list[bytes | None] = []
+        requests = self._requests
+        has_change = False
+        size = 0
+        for _ in range(_TURN_CALLS):
+            if not requests or self._awaited is not None or size > _TURN_BYTES:
+                break
+            words = requests[0]
+            command = self._command(words)
+            if isinstance(command, Exception):
+                requests.popleft()
+                parts.append(error(command))
+                continue
+            assert isinstance(words, list)
+            if command.how is How.TOGETHER:
+                requests.popleft()
+                try:
+                    command.run(self, words, pipe)
+                except Exception as problem:
+                    parts.append(error(_told(problem)))
+                else:
+                    has_change = True
+                    parts.append(None)
+                continue
+            if has_change and command.how is not How.SESSION:
+                break  # it is to find what the changes before it have done
+            requests.popleft()
+            part = self._answer(command, words)
+            size += len(part)
+            parts.append(part)
+        self.server.answered += len(parts)
+        if self._is_full and len(requests) < _MOST_WAITING // 2:
+            self._is_full = False
+            if self._transport is not None and not self._is_ending:
+                self._transport.resume_reading()
+        return parts
+
+    def _command(self, words: list[bytes] | Exception) -> Command | Exception:
+        if isinstance(words, Exception):
+            return words
+        try:
+            command = _LOOKUP.get(words[0]) or _LOOKUP[words[0].upper()]
+        except (IndexError, KeyError, TypeError, AttributeError):
+            named = words[0][:32].decode("utf-8", "replace") if words and isinstance(words[0], bytes) else ""
+            return wrong(f"unknown command {named!r}: COMMAND LIST tells all")
+        count = len(words)
+        if not command.least <= count <= command.most:
+            return wrong(f"wrong number of arguments for {words[0].decode().upper()}: {command.usage or 'none'}")
+        if command.is_admin and not self.peer.is_admin:
+            return calls.denied(f"{words[0].decode().upper()} is for administrators")
+        return self.server.check_rate(self.peer.uid) or command
+
+    def _answer(self, command: Command, words: list[bytes]) -> bytes:
+        try:
+            value = command.run(self, words)
+        except Exception as problem:  # whatever goes wrong is that request's
+            return error(_told(problem))
+        if isinstance(value, Simple):
+            return OK if value == "OK" else b"+%b\r\n" % value.encode()
+        if isinstance(value, Awaitable):
+            self._awaited = asyncio.ensure_future(value)
+            self._awaited.add_done_callback(self._came)
+            return b""
+        return encode(value, self.version)
+
+    def _came(self, awaited: "asyncio.Future[Any]") -> None:
+        """Answer what had to be waited for, and go on."""
+        self._awaited = None
+        if awaited.cancelled() or self._transport is None:
+            return
+        problem = awaited.exception()
+        value = awaited.result() if problem is None else _told(problem)
+        self._transport.write(encode(value, self.version))
+        self.server.ready(self)
+
+    def write(self, parts: list[bytes]) -> None:
+        """Send answers; end the connection after the last one, if it is to end."""
+        if self._transport is None:
+            return
+        if parts:
+            self._transport.write(b"".join(parts))
+        if self._is_ending and not self._requests and self._awaited is None:
+            self._transport.close()
+
+    def push(self) -> None:
+        """Send the events that it follows, as far as it reads them."""
+        for _ in range(_PAGES):
+            if self.following is None or self._is_slow or self._transport is None:
+                return
+            found, missed, after = self.manager.read(self.following.after, _PAGE)
+            self.following.after = after
+            rows = [calls.event(one) for one in found if calls.is_wanted(one, *self.following.wanted)]
+            if rows or missed:
+                self._transport.write(encode(Push(["events", after, missed, rows]), 3))
+            if len(found) < _PAGE:
+                return
+        asyncio.get_running_loop().call_soon(self.push)
+
+    def _pause(self) -> None:
+        if self._transport is not None:
+            self._transport.pause_reading()
+
+    def _stop_reading(self) -> None:
+        self._is_ending = True
+        self._pause()
+
+
+def _told(problem: BaseException) -> Exception:
+    """Return what is told of what went wrong; what is not of the request's making is logged."""
+    if isinstance(problem, calls.BusinessError):
+        return problem
+    if isinstance(problem, ValueError | TypeError | OverflowError | MemoryError):
+        _log.warning("a request was refused: %s", problem)
+        return limited(str(problem)) if isinstance(problem, MemoryError) else wrong(str(problem))
+    _log.error("a request failed", exc_info=problem)
+    return failed("the request failed: the log of the service says why")
+
+
+def answer_of(result: Any) -> bytes:
+    """Return the answer of a change."""
+    return integer(result) if type(result) is int else error(_told(result))

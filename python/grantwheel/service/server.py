@@ -1,0 +1,207 @@
+"""The service on an event loop: connections, and turns in which what has come on all of them is carried out and committed once."""
+
+import asyncio
+import logging
+import socket
+import time
+from collections import Counter
+from collections.abc import Callable
+
+from grantwheel import aio
+from grantwheel.manager import Manager
+
+from .connection import Connection, answer_of
+from .limits import Limits, Rates
+from .peers import Peer
+from .words import limited
+
+_log = logging.getLogger("grantwheel")
+_BACKLOG = 1024
+
+
+class Server:
+    """Serves a manager on a Unix socket, on the running loop. For one loop.
+
+    Parameters
+    ----------
+    manager : Manager
+        Whose grants. It is run by the server, unless ``drives`` is False.
+    identify : callable
+        Given the socket of a connection, it says who the peer is: `peers.Peer`, or raises `peers.PeerRefused`. Nothing that
+        a peer sends can change that.
+    limits : Limits
+        What one connection, one uid and all together may ask for.
+    watch : callable
+        Called with uid and pid of each peer, and of those that a peer acts for.
+    reload : callable
+        Reads the policy file again: raises OSError or ValueError when it stays as it was.
+    drives : bool
+        Whether what is due becomes events by itself.
+    clock : callable
+        Seconds, for the limits of calls a second.
+    """
+
+    def __init__(
+        self,
+        manager: Manager,
+        *,
+        identify: Callable[[socket.socket], Peer],
+        limits: Limits | None = None,
+        watch: Callable[[int, int], object] | None = None,
+        reload: Callable[[], object] | None = None,
+        drives: bool = True,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.manager = manager
+        self.identify = identify
+        self.limits = Limits() if limits is None else limits
+        self.connections: set[Connection] = set()
+        self.accepted = self.answered = self.refused = self.turns = 0
+        self.began = time.monotonic()
+        self.ended = asyncio.Event()
+        self._watch = watch
+        self._reload = reload
+        self._runner = aio.running(manager) if drives else None
+        self._clock = clock
+        self._rates = Rates(self.limits.calls_per_second) if self.limits.calls_per_second else None
+        self._by_uid: Counter[int] = Counter()
+        self._ready: dict[Connection, None] = {}
+        self._is_scheduled = False
+        self._pipe = manager.pipeline()
+        self._followers: set[Connection] = set()
+        self._events: asyncio.Task[None] | None = None
+        self._servers: list[asyncio.AbstractServer] = []
+
+    async def start(self, listener: socket.socket) -> None:
+        """Serve those who connect to a socket that listens, or will.
+
+        Raises
+        ------
+        RuntimeError
+            The manager is running already.
+        """
+        loop = asyncio.get_running_loop()
+        if self._runner is not None and not self._servers:
+            await self._runner.__aenter__()
+        self._servers.append(await loop.create_unix_server(self._connection, sock=listener, backlog=_BACKLOG))
+
+    async def stop(self, patience_s: float = 5.0) -> None:
+        """Take no more connections, answer what has come, wait until it is on record, and end all connections."""
+        for server in self._servers:
+            server.close()
+        until = time.monotonic() + patience_s
+        for connection in list(self.connections):
+            connection.eof_received()
+        while self.connections and time.monotonic() < until:
+            await asyncio.sleep(0.005)
+        for connection in list(self.connections):
+            connection.abort()
+        if self._events is not None:
+            self._events.cancel()
+        await asyncio.sleep(0)
+        if self._runner is not None and self._servers:
+            await self._runner.__aexit__(None, None, None)
+        self._servers.clear()
+
+    def ask_to_end(self) -> None:
+        """Let whoever waits for `ended` stop it."""
+        self.ended.set()
+
+    def reload(self) -> None:
+        """Read the policy file again.
+
+        Raises
+        ------
+        ValueError
+            There is none, or it is not right.
+        OSError
+            It can't be read.
+        """
+        if self._reload is None:
+            raise ValueError("there is no policy file")
+        self._reload()
+
+    def peer_gone(self, pid: int) -> None:
+        """End the connections of a process that has ended: whoever has their descriptors is another one."""
+        for connection in [one for one in self.connections if one.peer.pid == pid]:
+            connection.abort()
+
+    # For connections. ----------------------------------------------------------------------------------------------------
+
+    def _connection(self) -> Connection:
+        self.accepted += 1
+        return Connection(self, self.accepted)
+
+    def accept(self, connection: Connection) -> None:
+        """Count a connection in.
+
+        Raises
+        ------
+        BusinessError
+            9800001: there are too many, of its uid or of all.
+        """
+        uid, limits = connection.peer.uid, self.limits
+        if len(self.connections) >= limits.connections:
+            raise limited(f"there may be at most {limits.connections} connections")
+        if self._by_uid[uid] >= limits.connections_per_uid:
+            raise limited(f"uid {uid} may have at most {limits.connections_per_uid} connections")
+        self.watch(uid, connection.peer.pid)
+        self._by_uid[uid] += 1
+        self.connections.add(connection)
+
+    def forget(self, connection: Connection) -> None:
+        """Count a connection out."""
+        if connection in self.connections:
+            self.connections.discard(connection)
+            uid = connection.peer.uid
+            self._by_uid[uid] -= 1
+            if not self._by_uid[uid]:
+                del self._by_uid[uid]
+        self._ready.pop(connection, None)
+        self._followers.discard(connection)
+
+    def watch(self, uid: int, pid: int) -> None:
+        """Let the death of a process be noticed."""
+        if self._watch is not None:
+            self._watch(uid, pid)
+
+    def check_rate(self, uid: int) -> Exception | None:
+        """Count a call; the error of one too many."""
+        if self._rates is None or self._rates.take(uid, self._clock()):
+            return None
+        return limited(f"uid {uid} may make at most {self.limits.calls_per_second} calls a second")
+
+    def follow(self, connection: Connection) -> None:
+        """Push events to a connection."""
+        self._followers.add(connection)
+        loop = asyncio.get_running_loop()
+        if self._events is None:
+            self._events = loop.create_task(self._push())
+        loop.call_soon(connection.push)
+
+    async def _push(self) -> None:
+        async for _ in aio.events(self.manager, batch=True):
+            for connection in list(self._followers):
+                connection.push()
+
+    def ready(self, connection: Connection) -> None:
+        """Let a connection have its part of the next turn."""
+        self._ready[connection] = None
+        if not self._is_scheduled:
+            self._is_scheduled = True
+            asyncio.get_running_loop().call_soon(self._turn)
+
+    def _turn(self) -> None:
+        """Carry out what has come on all connections, commit it once, and answer."""
+        self._is_scheduled = False
+        ready, self._ready = self._ready, {}
+        self.turns += 1
+        pipe = self._pipe
+        gathered = [(one, one.gather(pipe)) for one in ready if one.is_waiting]
+        results = iter(pipe.execute() if len(pipe) else ())
+        for connection, parts in gathered:
+            answers = [answer_of(next(results)) if part is None else part for part in parts]
+            connection.write(answers)
+            if connection.is_waiting:
+                self.ready(connection)
+

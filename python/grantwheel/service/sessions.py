@@ -1,0 +1,158 @@
+"""What commands do that are about a connection, or the service, rather than about grants."""
+
+import os
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+from grantwheel import __version__
+
+from . import calls
+from .words import denied, number, options, text, wrong
+
+if TYPE_CHECKING:
+    from .connection import Connection
+
+Words = Sequence[bytes]
+_NAME_BYTES: Final = 64
+
+
+class Simple(str):
+    """A word that is answered as it stands, as OK is."""
+
+    __slots__ = ()
+
+
+_OK: Final = Simple("OK")
+_NO_AUTH: Final = "AUTH is refused: the kernel says who calls, and no password can say otherwise"
+
+
+def hello(on: "Connection", words: Words) -> dict[str, Any]:
+    version = on.version
+    if len(words) > 1:
+        version = number(words[1], "version")
+        if version not in (2, 3):
+            raise wrong("HELLO must be followed by 2 or 3")
+        if any(word.upper() == b"AUTH" for word in words[2:]):
+            raise denied(_NO_AUTH)
+        given = options(words, 2, {b"SETNAME": 1})
+        if b"SETNAME" in given:
+            on.name = _name(given[b"SETNAME"][0])
+    on.set_version(version)
+    return {
+        "server": "grantwheel",
+        "version": __version__,
+        "proto": version,
+        "id": on.number,
+        "mode": "standalone",
+        "role": "master",
+        "modules": [],
+    }
+
+
+def _name(word: bytes) -> str:
+    name = text(word, "name")
+    if len(word) > _NAME_BYTES or not all(33 <= ord(letter) <= 126 for letter in name):
+        raise wrong(f"name must have at most {_NAME_BYTES} letters of ASCII without spaces")
+    return name
+
+
+def auth(on: "Connection", words: Words) -> Any:
+    raise denied(_NO_AUTH)
+
+
+def ping(on: "Connection", words: Words) -> Any:
+    return words[1] if len(words) > 1 else Simple("PONG")
+
+
+def echo(on: "Connection", words: Words) -> bytes:
+    return words[1]
+
+
+def client(on: "Connection", words: Words) -> Any:
+    what, arguments = words[1].upper(), words[2:]
+    if what == b"ID" and not arguments:
+        return on.number
+    if what == b"GETNAME" and not arguments:
+        return on.name or None
+    if what == b"SETNAME" and len(arguments) == 1:
+        on.name = _name(arguments[0]) if arguments[0] else ""
+        return _OK
+    if what == b"SETINFO" and len(arguments) == 2:
+        if arguments[0].upper() not in (b"LIB-NAME", b"LIB-VER"):
+            raise wrong("CLIENT SETINFO must be followed by LIB-NAME or LIB-VER")
+        return _OK
+    if what in (b"NO-EVICT", b"NO-TOUCH") and len(arguments) == 1:
+        return _OK
+    raise wrong("CLIENT must be followed by ID, GETNAME, SETNAME and a name, or SETINFO, a name and a value")
+
+
+def select(on: "Connection", words: Words) -> Any:
+    if words[1] != b"0":
+        raise wrong("SELECT must be followed by 0: there is one database")
+    return _OK
+
+
+def reset(on: "Connection", words: Words) -> Any:
+    on.name = ""
+    on.following = None
+    on.set_version(2)
+    return Simple("RESET")
+
+
+def quit_it(on: "Connection", words: Words) -> Any:
+    on.end_after_answers()
+    return _OK
+
+
+def info(on: "Connection", words: Words) -> str:
+    server = on.server
+    lines = [
+        "# Server",
+        f"grantwheel_version:{__version__}",
+        f"process_id:{os.getpid()}",
+        f"uptime_in_seconds:{int(time.monotonic() - server.began)}",
+        "# Clients",
+        f"connected_clients:{len(server.connections)}",
+        "# Stats",
+        f"total_connections_received:{server.accepted}",
+        f"total_commands_processed:{server.answered}",
+        f"rejected_connections:{server.refused}",
+        f"turns:{server.turns}",
+        "",
+    ]
+    return "\r\n".join(lines)
+
+
+def events(on: "Connection", words: Words) -> Any:
+    what = words[1].upper() if len(words) > 1 else b""
+    if what == b"STOP" and len(words) == 2:
+        on.following = None
+        return _OK
+    if what != b"FOLLOW":
+        return calls.events(on, words)
+    on.manager.require_native(caller=calls.caller(on))
+    if on.version != 3:
+        raise wrong("EVENTS FOLLOW needs RESP3: say HELLO 3 before, or read pages with EVENTS AFTER")
+    given = options(words, 2, {b"AFTER": 1, b"KINDS": 1, b"UIDS": 1})
+    last = on.manager.last_sequence
+    after = number(given[b"AFTER"][0], "AFTER") if b"AFTER" in given else last
+    if not 0 <= after <= last:
+        raise wrong(f"AFTER must be within 0..{last}, the number of the last event")
+    on.follow(after, calls.wanted(given))
+    return after
+
+
+def policy(on: "Connection", words: Words) -> Any:
+    if words[1].upper() != b"RELOAD":
+        raise wrong("POLICY must be followed by RELOAD")
+    try:
+        on.server.reload()
+    except (OSError, ValueError) as error:
+        raise wrong(f"the policy stays as it was: {error}") from error
+    return _OK
+
+
+def shutdown(on: "Connection", words: Words) -> Any:
+    on.server.ask_to_end()
+    return _OK

@@ -1,0 +1,188 @@
+"""RESP as bytes: requests as they come in, bounded before they are parsed, and answers as they go out.
+
+The parser is hiredis. It makes room for as many elements as a header announces, so what headers announce is looked at before it
+is fed. That costs little: most of what comes cannot be a large header, wherever one would lie, and is not looked at closely.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from itertools import chain
+from typing import Any, Final
+
+import hiredis
+
+from grantwheel import BusinessError
+
+MOST_WORDS: Final = 99
+# What may be the header of more than 99 elements or 999,999 bytes, unless it lies within a word.
+_LARGE = re.compile(rb"[*%~>|]\d{3}|[$=!(]\d{7}")
+_LONGEST_HEADER = 24
+
+# The bytes of a request of so many words without them, and of a word of that length, as all clients write them.
+_REQUEST_SIZES: Final = [len(b"*%d\r\n" % count) for count in range(MOST_WORDS + 1)]
+_WORD_SIZES: Final = [len(b"$%d\r\n\r\n" % size) + size for size in range(1024)]
+
+OK: Final = b"+OK\r\n"
+_NOTHING: Final = {2: b"$-1\r\n", 3: b"_\r\n"}
+_INTEGERS: Final = [b":%d\r\n" % number for number in range(512)]
+
+# How the errors of each code begin.
+WORDS: Final[Mapping[int, str]] = {
+    201: "PERMISSION",
+    202: "NOTSYSTEM",
+    401: "PARAMETER",
+    9800001: "MEMORY",
+    9800002: "PARCEL",
+    9800003: "TRANSACTION",
+    9800004: "SERVICE",
+    9800005: "TASK",
+    18700001: "CALLER",
+    18700002: "QUERYPARCEL",
+    18700004: "QUERYSERVICE",
+}
+
+
+class ProtocolError(Exception):
+    """What came is no request, or a larger one than is allowed: it is told, and the connection closed."""
+
+
+class Push(list[Any]):
+    """A message that answers nothing. RESP3 only."""
+
+
+class RequestReader:
+    """Takes bytes in pieces, and gives requests: lists of words, none of them larger than is allowed.
+
+    Parameters
+    ----------
+    request_bytes : int
+        The most that one request may have.
+    """
+
+    def __init__(self, request_bytes: int) -> None:
+        self._request_bytes = request_bytes
+        self._reader = hiredis.Reader(protocolError=ProtocolError, replyError=ProtocolError)
+        self._begun = b""  # what has come since the last place that certainly is the end of a request
+        self._tail = b""
+
+    def feed(self, data: bytes) -> list[list[bytes]]:
+        """Take what has come, and return the requests that are whole now.
+
+        Raises
+        ------
+        ProtocolError
+            It is no request, or a larger one than is allowed. Nothing more may be fed.
+        """
+        is_begun = bool(self._begun)
+        if is_begun or _LARGE.search(data) is not None:
+            self._look_at(self._begun + data)
+        reader = self._reader
+        reader.feed(data)
+        requests = []
+        while (request := reader.gets()) is not False:
+            if type(request) is not list:
+                raise ProtocolError("a request must be an array of bulk strings")
+            requests.append(request)
+        if not is_begun and _size_of(requests) != len(data):
+            self._look_at(data)
+        return requests
+
+    def _look_at(self, data: bytes) -> None:
+        """Find the end of the last whole request, and keep what comes after it."""
+        self._begun = data[_walk(data, self._request_bytes) :]
+        if len(self._begun) > self._request_bytes:
+            raise ProtocolError(f"a request must have at most {self._request_bytes} bytes")
+
+
+def _size_of(requests: list[list[bytes]]) -> int:
+    """Return the bytes of requests as all clients write them; 0 when they are none of the usual ones."""
+    try:
+        words = sum(map(_WORD_SIZES.__getitem__, map(len, chain.from_iterable(requests))))
+        return words + sum(map(_REQUEST_SIZES.__getitem__, map(len, requests)))
+    except (IndexError, TypeError):
+        return 0
+
+
+def _walk(data: bytes, most_bytes: int) -> int:
+    """Return where the last request ends that is whole, having looked at all headers."""
+    at = whole = 0
+    while at < len(data):
+        count, at = _header(data, at, b"*", MOST_WORDS, "words")
+        while count and at < len(data):
+            size, at = _header(data, at, b"$", most_bytes, "bytes in a word")
+            at += size + 2
+            count -= 1
+        if count or at > len(data):
+            break
+        whole = at
+    return whole
+
+
+def _header(data: bytes, at: int, kind: bytes, most: int, what: str) -> tuple[int, int]:
+    """Return the number in a header, and where it ends: beyond the data if it is not whole."""
+    if data[at : at + 1] != kind:
+        raise ProtocolError("a request must be an array of bulk strings")
+    end = data.find(b"\r\n", at, at + _LONGEST_HEADER)
+    digits = data[at + 1 : at + _LONGEST_HEADER if end < 0 else end].rstrip(b"\r")
+    if digits and not digits.isdigit():
+        raise ProtocolError(f"the number of {what} must be in decimal digits")
+    if digits and int(digits) > most:
+        raise ProtocolError(f"a request must have at most {most} {what}")
+    if end < 0:
+        return 1, len(data) + 1
+    return int(digits or b"0"), end + 2
+
+
+def encode(value: Any, version: int) -> bytes:
+    """Return a value as an answer of RESP2 or RESP3. Maps are arrays of keys and values in RESP2."""
+    parts: list[bytes] = []
+    _encode(value, version, parts)
+    return b"".join(parts)
+
+
+def _encode(value: Any, version: int, parts: list[bytes]) -> None:
+    if isinstance(value, int):  # bools too: 0 and 1
+        parts.append(integer(int(value)))
+    elif isinstance(value, str | bytes):
+        parts.append(bulk(value))
+    elif value is None:
+        parts.append(_NOTHING[version])
+    elif isinstance(value, Exception):
+        parts.append(error(value))
+    elif isinstance(value, Mapping):
+        parts.append(b"%%%d\r\n" % len(value) if version == 3 else b"*%d\r\n" % (2 * len(value)))
+        for item in chain.from_iterable(value.items()):
+            _encode(item, version, parts)
+    elif isinstance(value, Iterable):
+        items = list(value)
+        parts.append(b"%b%d\r\n" % (b">" if isinstance(value, Push) else b"*", len(items)))
+        for item in items:
+            _encode(item, version, parts)
+    else:
+        raise TypeError(f"{type(value).__name__} has no form in RESP")
+
+
+def integer(number: int) -> bytes:
+    """Return a number as an answer."""
+    return _INTEGERS[number] if 0 <= number < len(_INTEGERS) else b":%d\r\n" % number
+
+
+def bulk(text: str | bytes) -> bytes:
+    """Return a text as an answer."""
+    data = text.encode("utf-8", "backslashreplace") if isinstance(text, str) else text
+    return b"$%d\r\n%b\r\n" % (len(data), data)
+
+
+def error(problem: Exception) -> bytes:
+    """Return an error as an answer: ``-WORD code sentence (detail: rule)``, on one line.
+
+    What has no code of its own came of what was sent: 401.
+    """
+    if isinstance(problem, BusinessError):
+        text = f"{WORDS.get(problem.code, 'ERR')} {problem.code} {str(problem).partition('] ')[2]}"
+    else:
+        text = f"ERR 401 {problem}"
+    return b"-%b\r\n" % text.encode("utf-8", "backslashreplace").translate(_ONE_LINE)
+
+
+_ONE_LINE: Final = bytes(32 if byte < 32 or byte == 127 else byte for byte in range(256))

@@ -1,0 +1,107 @@
+"""The words of a request as values, and the errors of those that are none."""
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from grantwheel import ResourceType
+from grantwheel._documented import BusinessError, told_refusal
+from grantwheel.types import EventKind
+
+_PERMISSION, _PARAMETER, _MEMORY, _SERVICE = 201, 401, 9800001, 9800004
+_NAMES: Final = {one.name: int(one) for one in ResourceType if one.name}
+
+
+def wrong(rule: str) -> BusinessError:
+    """Return the error of a request that is not of the form that its command has: 401."""
+    return told_refusal(_PARAMETER, _PARAMETER, "Parameter error.", rule)
+
+
+def denied(rule: str) -> BusinessError:
+    """Return the error of a request that its peer may not make: 201."""
+    return told_refusal(_PERMISSION, _PERMISSION, "Permission denied.", rule)
+
+
+def text(word: bytes, name: str) -> str:
+    """Return a word as text."""
+    try:
+        return word.decode()
+    except UnicodeDecodeError:
+        raise wrong(f"{name} must be UTF-8") from None
+
+
+def number(word: bytes, name: str) -> int:
+    """Return a word as a whole number of at most 64 bits."""
+    try:
+        value = int(word)
+    except ValueError:
+        raise wrong(f"{name} must be a whole number") from None
+    if not -(1 << 63) <= value < 1 << 63:
+        raise wrong(f"{name} must be within 64 bits")
+    return value
+
+
+def mask(word: bytes, name: str = "mask") -> int:
+    """Return types that are given by number, or by names: ``33`` is ``CPU|GPS``."""
+    if word.lstrip(b"-").isdigit():
+        return number(word, name)
+    value = 0
+    for one in text(word, name).upper().split("|"):
+        if one not in _NAMES:
+            raise wrong(f"{name} must be a number, or names joined by |: {', '.join(_NAMES)}")
+        value |= _NAMES[one]
+    return value
+
+
+def kinds(word: bytes) -> frozenset[EventKind]:
+    """Return kinds of events that are joined by commas."""
+    try:
+        return frozenset(EventKind(one) for one in text(word, "KINDS").lower().split(","))
+    except ValueError:
+        raise wrong(f"KINDS must be names joined by commas: {', '.join(EventKind)}") from None
+
+
+def uids(word: bytes) -> frozenset[int]:
+    """Return uids that are joined by commas."""
+    return frozenset(number(one, "UIDS") for one in word.split(b","))
+
+
+def options(words: Sequence[bytes], start: int, known: Mapping[bytes, int]) -> dict[bytes, Sequence[bytes]]:
+    """Return the options of a request: what follows each keyword, which stands once.
+
+    Parameters
+    ----------
+    words : sequence of bytes
+        The request.
+    start : int
+        Where the options begin.
+    known : mapping
+        How many words follow each keyword.
+    """
+    found: dict[bytes, Sequence[bytes]] = {}
+    at = start
+    while at < len(words):
+        name = words[at].upper()
+        if name not in known:
+            raise wrong(f"{text(words[at], 'an option')[:32]!r} is no option here: there are {_listed(known)}")
+        if name in found:
+            raise wrong(f"{name.decode()} must stand once")
+        end = at + 1 + known[name]
+        if end > len(words):
+            raise wrong(f"{name.decode()} must be followed by {known[name]} words")
+        found[name] = words[at + 1 : end]
+        at = end
+    return found
+
+
+def _listed(known: Mapping[bytes, int]) -> str:
+    return ", ".join(name.decode() for name in known) if known else "none"
+
+
+def limited(rule: str) -> BusinessError:
+    """Return the error of a limit of the service: 9800001."""
+    return told_refusal(_MEMORY, 980000101, "Memory operation failed.", rule)
+
+
+def failed(rule: str) -> BusinessError:
+    """Return the error of a service that can't do what it should: 9800004."""
+    return told_refusal(_SERVICE, 980000401, "System service operation failed.", rule)
