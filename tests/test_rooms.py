@@ -149,6 +149,7 @@ PACKAGE_MAY_USE = {
     "_callback": set(),
     "_times": set(),
     "_telling": {"_text"},
+    "_documented": {"_core"},
     "caller": set(),
     "types": set(),
     "_policy_fields": words("_times caller types"),
@@ -163,24 +164,25 @@ PACKAGE_MAY_USE = {
     "ops": {"_core", "types"},
     "hold": FOUNDATION | VALUES | {"run"},
     "manager": FOUNDATION | VALUES | words("events hold listing run"),
-    "aio": FOUNDATION | VALUES | words("events run manager"),
+    "aio": FOUNDATION | VALUES | words("events run manager service"),
     "processes": words("manager run"),
     "recovery": FOUNDATION | VALUES | words("follower journal linux manager"),
-    "backgroundTaskManager": words("_core manager recovery types"),
+    "service": (FOUNDATION - {"_core"}) | VALUES | words("_documented aio linux listing manager recovery"),
+    "backgroundTaskManager": words("_core manager recovery service types"),
     "metrics": words("_core manager types"),
 }
 # The modules that know of threads, of loops, of waiting and of databases; the others leave that alone.
 ALIVE = {
-    "asyncio": {"aio", "hold", "run.renewals"},
-    "select": {"demo.stop", "events.delivery", "linux.pidfd", "run.loop"},
+    "asyncio": {"aio", "hold", "run.renewals", "service.client_aio"},
+    "select": {"demo.stop", "events.delivery", "linux.pidfd", "run.loop", "service.client_hold"},
     "sqlite3": words("journal._database journal.reading journal.sqlite"),
     "threading": words("""
         backgroundTaskManager events.delivery journal._lock journal.memory journal.sqlite recovery.keeping run.loop
-        run.watches testing.journal_suite
+        run.watches service.client service.client_events service.client_hold testing.journal_suite
     """),
 }
 # Third-party packages that a function may import when it is asked for what they do; never at import time.
-EXTRAS = {"rich"}
+EXTRAS = {"hiredis", "rich"}
 # The modules that are of no use without a third-party package; others import them only inside a function.
 AT_IMPORT = {
     "metrics": {"prometheus_client"},

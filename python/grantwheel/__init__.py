@@ -5,8 +5,10 @@ imported when they are first asked for.
 """
 
 import importlib as _importlib
+from os import PathLike as _PathLike
 from pathlib import Path as _Path
 from types import ModuleType as _ModuleType
+from typing import TYPE_CHECKING as _TYPE_CHECKING
 
 from . import _core, caller, ops, types
 
@@ -67,6 +69,9 @@ from .types import (  # noqa: E402
     Stats,
 )
 
+if _TYPE_CHECKING:
+    from .service.client import Client as _Client
+
 __all__ = [
     "AppendTimes",
     "BackgroundMode",
@@ -123,6 +128,7 @@ __all__ = [
     "TransactionError",
     "__version__",
     "backgroundTaskManager",
+    "connect",
     "get_cmake_dir",
     "get_include",
     "open",
@@ -149,6 +155,28 @@ def get_cmake_dir() -> str:
 
 # What not everybody needs, or what needs a package that not everybody has.
 _ON_DEMAND = frozenset({"aio", "journal", "metrics", "processes", "testing"})
+
+
+def connect(path: str | _PathLike[str] | None = None, *, timeout_ms: int | None = 30_000) -> "_Client":
+    """Return a client of the service: the calls of a `Manager`, for this process. Needs the extra ``service``.
+
+    It is connected at the first call.
+
+    Parameters
+    ----------
+    path : str or path-like
+        The socket of the service. Default: what ``GRANTWHEEL_SOCKET`` says, else ``/run/grantwheel.sock``.
+    timeout_ms : int or None
+        How long a call waits for its answer before it raises 9800003; None: for good.
+
+    Raises
+    ------
+    ImportError
+        hiredis is missing: names the extra.
+    """
+    from .service.client import Client
+
+    return Client(path, timeout_ms=timeout_ms)
 
 
 def __getattr__(name: str) -> _ModuleType:

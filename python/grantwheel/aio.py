@@ -5,6 +5,7 @@ Needs a loop with ``add_reader``, as those of asyncio on Linux and uvloop have i
 
 import asyncio
 import logging
+import os
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Literal, Self, overload
 
@@ -17,8 +18,9 @@ from .types import Event, EventKind
 if TYPE_CHECKING:
     from .caller import Caller
     from .manager import Manager
+    from .service.client_aio import AsyncClient
 
-__all__ = ["BatchStream", "EventStream", "LoopRunner", "events", "running"]
+__all__ = ["BatchStream", "EventStream", "LoopRunner", "connect", "events", "running"]
 
 _log = logging.getLogger("grantwheel")
 _PAUSE_S = 1.0  # after an error that will be there the next time too
@@ -244,3 +246,16 @@ def events(
     """
     manager.require_native(caller=caller)
     return BatchStream(manager, kinds, uids) if batch else EventStream(manager, kinds, uids)
+
+
+def connect(path: "str | os.PathLike[str] | None" = None) -> "AsyncClient":
+    """Return a client of the service for the running loop: `grantwheel.connect`, with calls to be awaited.
+
+    Raises
+    ------
+    ImportError
+        hiredis is missing: names the extra.
+    """
+    from .service.client_aio import AsyncClient
+
+    return AsyncClient(path)

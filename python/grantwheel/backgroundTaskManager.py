@@ -6,15 +6,22 @@ this process. `set_default_manager` puts another one in its place. A service tha
 
 When ``GRANTWHEEL_STATE`` is set in the environment, it is the path of a journal, and the default manager is opened as
 by ``grantwheel.open(path, owners="processes")``: what is held survives the end of the process, as far as that says.
+
+When ``GRANTWHEEL_SOCKET`` is set, it is the path of the service's socket, and the calls are the service's to answer:
+the default manager is then a client, as of ``grantwheel.connect(path)``. It goes before ``GRANTWHEEL_STATE``.
 """
 
 import os
+import sys
 import threading
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from ._core import BusinessError, EfficiencyResourcesRequest, business_error
 from .manager import Manager
 from .types import BackgroundMode, EfficiencyResourcesCpuLevel, EfficiencyResourcesInfo, ResourceType
+
+if TYPE_CHECKING:
+    from .service.client import Client
 
 __all__ = [
     "BackgroundMode",
@@ -69,6 +76,10 @@ def default_manager() -> Manager:
 
 
 def _make() -> Manager:
+    if os.environ.get("GRANTWHEEL_SOCKET"):
+        from .service.client import Client
+
+        return cast("Manager", Client())  # it has the calls, and knows no callers but this process
     path = os.environ.get("GRANTWHEEL_STATE")
     if not path:
         return Manager()
@@ -82,13 +93,19 @@ def _make() -> Manager:
         raise business_error(_NOT_CONNECTED, f"The state {path} can't be opened: {error}") from error
 
 
-def set_default_manager(manager: Manager | None) -> Manager | None:
+def _is_client(one: object) -> bool:
+    """Whether it is a client of the service. Nothing is one before their module has been imported."""
+    module = sys.modules.get("grantwheel.service.client")
+    return module is not None and isinstance(one, module.Client)
+
+
+def set_default_manager(manager: "Manager | Client | None") -> Manager | None:
     """Let the calls of this module act on another manager: one with a policy, or with the clock of a test.
 
     Parameters
     ----------
     manager : Manager or None
-        The new default manager; None: one that is made at the next call.
+        The new default manager, or a client of the service; None: one that is made at the next call.
 
     Returns
     -------
@@ -101,10 +118,10 @@ def set_default_manager(manager: Manager | None) -> Manager | None:
         It is no manager; the one before stays.
     """
     global _manager, _is_own
-    if manager is not None and not isinstance(manager, Manager):
+    if manager is not None and not isinstance(manager, Manager) and not _is_client(manager):
         raise TypeError(f"manager must be a Manager or None, not {type(manager).__name__}")
     with _making:
-        before, _manager, _is_own = _manager, manager, False
+        before, _manager, _is_own = _manager, cast("Manager | None", manager), False
     return before
 
 

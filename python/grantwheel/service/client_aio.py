@@ -1,0 +1,391 @@
+"""The client of the service on an event loop: calls that are made at the same time share one write."""
+
+import asyncio
+import os
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Iterable
+from typing import Any, Self, SupportsIndex, TypeVar
+
+from grantwheel import BusinessError, ServiceOperationError, TransactionError
+from grantwheel._documented import read_request, refusal
+from grantwheel._process import OfOneProcess
+from grantwheel.service import client_answers as answers
+from grantwheel.service import client_commands as commands
+from grantwheel.service.client_commands import pack
+from grantwheel.service.client_link import Backoff, broken, make_reader, path_of, unreachable
+from grantwheel.types import (
+    EfficiencyResourcesInfo,
+    Event,
+    EventKind,
+    Holders,
+    Infos,
+    OwnerKind,
+    Record,
+    Stats,
+)
+
+_CLOSED, _QUERY_NOT_CONNECTED = 980000402, 1870000402
+_PAGE = 1000
+_Value = TypeVar("_Value")
+
+
+class _Line(asyncio.Protocol):
+    """One connection: what was asked, in order, and who waits for the answers."""
+
+    def __init__(self, on_push: "Callable[[Any], None] | None" = None) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._reader = make_reader()
+        self._waiting: deque[asyncio.Future[Any]] = deque()
+        self._unsent: list[bytes] = []
+        self._transport: asyncio.Transport | None = None
+        self._on_push = on_push
+        self.is_lost = False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+
+    def ask(self, command: bytes) -> "asyncio.Future[Any]":
+        """Send a command with all others of this iteration of the loop. The future has the answer."""
+        future = self._loop.create_future()
+        if not self._unsent:
+            self._loop.call_soon(self._flush)
+        self._unsent.append(command)
+        self._waiting.append(future)
+        return future
+
+    def _flush(self) -> None:
+        unsent, self._unsent = self._unsent, []
+        if self._transport is not None and not self.is_lost:
+            self._transport.writelines(unsent)
+
+    def data_received(self, data: bytes) -> None:
+        self._reader.feed(data)
+        while (reply := self._reader.gets()) is not False:
+            if self._on_push is not None and isinstance(reply, list) and reply and reply[0] == b"events":
+                self._on_push(reply)
+                continue
+            future = self._waiting.popleft()
+            if not future.done():
+                future.set_result(reply)
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self.is_lost = True
+        for future in self._waiting:
+            if not future.done():
+                future.set_exception(broken(error))
+        self._waiting.clear()
+        if self._on_push is not None:
+            self._on_push(None)
+
+    def close(self) -> None:
+        if self._transport is not None:
+            self._transport.close()
+
+
+async def _open_line(path: str, on_push: "Callable[[Any], None] | None" = None) -> _Line:
+    loop = asyncio.get_running_loop()
+    try:
+        _, line = await loop.create_unix_connection(lambda: _Line(on_push), path)
+    except OSError as error:
+        raise unreachable(path, error) from error
+    return line
+
+
+class AsyncClient(OfOneProcess):
+    """A connection to the service for an event loop: what `grantwheel.aio.connect` makes.
+
+    The calls of `grantwheel.service.client.Client`, to be awaited, with the same arguments, answers and errors. Calls
+    of several tasks at the same time are sent together and answered in their order. A call that is cancelled may have
+    been carried out. As an asynchronous context manager it is closed.
+    """
+
+    def __init__(self, path: str | os.PathLike[str] | None = None) -> None:
+        super().__init__()
+        make_reader()  # which names the extra that is missing
+        self._path = path_of(path)
+        self._own = (os.geteuid(), os.getpid())
+        self._line: _Line | None = None
+        self._connecting: asyncio.Task[_Line] | None = None
+        self._is_closed = False
+
+    def __repr__(self) -> str:
+        return f"<AsyncClient of {self._path}{', closed' if self._is_closed else ''}>"
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    def _require_open(self) -> None:
+        self._require_here()
+        if self._is_closed:
+            raise refusal(_CLOSED, "The client is closed.")
+
+    async def _connected(self) -> _Line:
+        if self._connecting is None or self._connecting.cancelled():
+            self._connecting = asyncio.ensure_future(_open_line(self._path))
+        connecting = self._connecting
+        try:
+            self._line = await asyncio.shield(connecting)
+        finally:
+            if connecting.done() and self._connecting is connecting:
+                self._connecting = None
+        return self._line
+
+    async def _call(self, command: bytes, read: Callable[[Any], _Value]) -> _Value:
+        self._require_open()
+        line = self._line
+        if line is None or line.is_lost:
+            line = await self._connected()
+        reply = await line.ask(command)
+        if isinstance(reply, Exception):
+            raise reply
+        return read(reply)
+
+    # Changes.
+
+    async def apply(
+        self,
+        uid: SupportsIndex,
+        pid: SupportsIndex,
+        mask: SupportsIndex,
+        timeout_ms: SupportsIndex | None = None,
+        *,
+        persist: bool = False,
+        process: bool = False,
+        reason: str = "",
+        cpu_level: SupportsIndex = -1,
+    ) -> int:
+        """Apply for types, and return the mask in effect."""
+        command = commands.apply(self._own, uid, pid, mask, timeout_ms, persist, process, reason, cpu_level)
+        return await self._call(command, int)
+
+    async def renew(
+        self,
+        uid: SupportsIndex,
+        pid: SupportsIndex,
+        mask: SupportsIndex,
+        timeout_ms: SupportsIndex | None = None,
+        *,
+        persist: bool = False,
+        process: bool = False,
+        reason: str = "",
+        cpu_level: SupportsIndex = -1,
+    ) -> int:
+        """Apply for those types that are held."""
+        own = self._own
+        command = commands.apply(own, uid, pid, mask, timeout_ms, persist, process, reason, cpu_level, only_held=True)
+        return await self._call(command, int)
+
+    async def release(
+        self,
+        uid: SupportsIndex,
+        pid: SupportsIndex,
+        mask: SupportsIndex,
+        *,
+        process: bool = False,
+        cpu_level: SupportsIndex = -1,
+    ) -> int:
+        """Release types."""
+        return await self._call(commands.release(self._own, uid, pid, mask, process, cpu_level), int)
+
+    async def reset_all(self, uid: SupportsIndex, pid: SupportsIndex) -> int:
+        """Release all that the bundle may hold."""
+        return await self._call(pack(b"RESETALL", *commands.acting(self._own, uid, pid)), int)
+
+    async def apply_request(self, *args: Any) -> int:
+        """Carry out a documented request."""
+        return await self._call(commands.request(read_request(*args)), int)
+
+    async def reset_all_request(self) -> int:
+        """Release all that this process's bundle may hold."""
+        return await self._call(pack(b"RESETALL"), int)
+
+    async def apply_many(self, uids: Any, pids: Any, masks: Any, timeouts_ms: Any, *, out: Any = None) -> Any:
+        """Apply for many owners in one call."""
+        command = commands.columns(
+            b"APPLYMANY", uids=(uids, "I"), pids=(pids, "I"), masks=(masks, "I"), timeouts_ms=(timeouts_ms, "Q")
+        )
+        return await self._call(command, lambda reply: answers.numbers(reply, out, "i"))
+
+    async def release_many(self, uids: Any, pids: Any, masks: Any, *, out: Any = None) -> Any:
+        """Release of many owners in one call."""
+        command = commands.columns(b"RELEASEMANY", uids=(uids, "I"), pids=(pids, "I"), masks=(masks, "I"))
+        return await self._call(command, lambda reply: answers.numbers(reply, out, "i"))
+
+    async def flush(self, timeout_ms: SupportsIndex | None = None) -> bool:
+        """Wait until all that was changed so far is in the journal of the service."""
+        words = () if timeout_ms is None else (commands.number(timeout_ms, "timeout_ms"),)
+        return await self._call(pack(b"FLUSH", *words), answers.yes_or_no)
+
+    # Questions.
+
+    async def app_mask(self, uid: SupportsIndex, /) -> int:
+        """Return the types that an app holds."""
+        return await self._call(pack(b"MASK", commands.number(uid, "uid")), int)
+
+    async def process_mask(self, pid: SupportsIndex, /) -> int:
+        """Return the types that a process holds."""
+        return await self._call(pack(b"PMASK", commands.number(pid, "pid")), int)
+
+    async def app_masks(self, uids: Any, *, out: Any = None) -> Any:
+        """Return the masks of many apps."""
+        command = commands.columns(b"MASKS", uids=(uids, "I"))
+        return await self._call(command, lambda got: answers.numbers(got, out, "I"))
+
+    async def get_all(self) -> list[EfficiencyResourcesInfo]:
+        """Return a row for each grant of this process's uid."""
+        try:
+            return await self._call(pack(b"GETALL"), answers.grants)
+        except (ServiceOperationError, TransactionError) as error:
+            raise refusal(_QUERY_NOT_CONNECTED, error.message.partition(". ")[2]) from error.__cause__
+
+    async def infos(self) -> Infos:
+        """Return every record without its grants."""
+        return await self._call(pack(b"INFOS"), answers.infos)
+
+    async def find_app(self, uid: SupportsIndex) -> Record | None:
+        """Return the record of an app; None when it holds nothing."""
+        return await self._call(commands.find(OwnerKind.APP, uid), answers.optional_record)
+
+    async def find_process(self, pid: SupportsIndex) -> Record | None:
+        """Return the record of a process; None when it holds nothing."""
+        return await self._call(commands.find(OwnerKind.PROCESS, pid), answers.optional_record)
+
+    async def records(self, after: Record | None = None, limit: SupportsIndex | None = None) -> list[Record]:
+        """Return the records in their order, page by page."""
+        left = None if limit is None else int(commands.number(limit, "limit"))
+        if left is not None and left < 0:
+            raise ValueError("limit must not be negative")
+        got: list[Record] = []
+        while left is None or left > 0:
+            count = _PAGE if left is None else min(left, _PAGE)
+            page = await self._call(commands.records(after, count), answers.records)
+            got += page
+            if len(page) < count:
+                break
+            after = page[-1]
+            left = None if left is None else left - count
+        return got
+
+    async def holders(self, resource_type: SupportsIndex) -> Holders:
+        """Return who holds a type."""
+        command = pack(b"HOLDERS", commands.number(resource_type, "resource_type"))
+        return await self._call(command, answers.holders)
+
+    async def count(self, resource_type: SupportsIndex) -> int:
+        """Return how many hold a type."""
+        return await self._call(pack(b"COUNT", commands.number(resource_type, "resource_type")), int)
+
+    async def stats(self) -> Stats:
+        """Return the numbers of the service's manager."""
+        return await self._call(pack(b"STATS"), answers.stats)
+
+    async def next_deadline(self) -> int | None:
+        """Return when the next grant ends, in ms of the service's clock; None when none does."""
+        return await self._call(pack(b"NEXT"), answers.optional_integer)
+
+    async def last_sequence(self) -> int:
+        """Return the number of the last event."""
+        return await self._call(pack(b"EVENTS", b"LAST"), int)
+
+    # Events.
+
+    async def read(self, after: SupportsIndex, limit: SupportsIndex | None = None) -> tuple[list[Event], int, int]:
+        """Return events after a number, how many were overwritten before them, and after which number to go on."""
+        count = _PAGE if limit is None else min(int(commands.number(limit, "limit")), _PAGE)
+        return await self._call(commands.events(after, count), answers.page)
+
+    async def follow(
+        self,
+        after: int | None = None,
+        *,
+        kinds: Iterable[EventKind | str] | None = None,
+        uids: Iterable[int] | None = None,
+        on_gap: Callable[[int], object] | None = None,
+    ) -> AsyncIterator[Event]:
+        """Iterate over the events after a number, or from the beginning of the iteration on, without an end.
+
+        It goes on where it was when the service was started anew.
+        """
+        place = await self.last_sequence() if after is None else after
+        kinds = None if kinds is None else tuple([kinds] if isinstance(kinds, str) else kinds)
+        uids = None if uids is None else tuple(uids)
+        backoff = Backoff()
+        has_begun = False
+        while not self._is_closed:
+            pushes: asyncio.Queue[Any] = asyncio.Queue()
+            line: _Line | None = None
+            try:
+                line = await _open_line(self._path, pushes.put_nowait)
+                place = await self._begin_to_follow(line, place, kinds, uids, is_again=has_begun)
+                has_begun = True
+                backoff.reset()
+                while (push := await pushes.get()) is not None:
+                    events, missed, place = answers.page(push[1:])
+                    if missed and on_gap is not None:
+                        on_gap(missed)
+                    for event in events:
+                        yield event
+            except BusinessError as error:
+                if not has_begun or error.code not in {9800003, 9800004}:
+                    raise
+            finally:
+                if line is not None:
+                    line.close()
+            await asyncio.sleep(backoff.next_s())
+
+    @staticmethod
+    async def _begin_to_follow(line: _Line, place: int, kinds: Any, uids: Any, *, is_again: bool) -> int:
+        for command in (pack(b"HELLO", b"3"), pack(b"EVENTS", b"LAST")):
+            reply = await line.ask(command)
+            if isinstance(reply, Exception):
+                raise reply
+        if is_again and int(reply) < place:
+            place = 0  # its numbers begin anew, as nothing was kept
+        reply = await line.ask(commands.follow(place, kinds, uids))
+        if isinstance(reply, Exception):
+            raise reply
+        return place
+
+    # Administration.
+
+    async def process_died(self, uid: SupportsIndex, pid: SupportsIndex) -> int:
+        """Tell that a process has ended."""
+        words = (commands.number(uid, "uid"), commands.number(pid, "pid"))
+        return await self._call(pack(b"ADMIN", b"DIED", *words), int)
+
+    async def app_stopped(self, uid: SupportsIndex) -> int:
+        """Tell that no process of an app runs any more."""
+        return await self._call(pack(b"ADMIN", b"STOPPED", commands.number(uid, "uid")), int)
+
+    async def package_removed(self, uid: SupportsIndex) -> int:
+        """Tell that an app was removed."""
+        return await self._call(pack(b"ADMIN", b"REMOVED", commands.number(uid, "uid")), int)
+
+    async def admin_list(self) -> str:
+        """Return a text that lists every record with its grants."""
+        return await self._call(pack(b"ADMIN", b"LIST"), answers.string)
+
+    async def admin_reset_all(self) -> int:
+        """Reset every record."""
+        return await self._call(pack(b"ADMIN", b"RESETALL"), int)
+
+    async def admin_reset_app(self, uid: SupportsIndex, mask: SupportsIndex) -> int:
+        """Reset types of an app."""
+        words = (commands.number(uid, "uid"), commands.number(mask, "mask"))
+        return await self._call(pack(b"ADMIN", b"RESETAPP", *words), int)
+
+    async def admin_reset_process(self, pid: SupportsIndex, mask: SupportsIndex) -> int:
+        """Reset types of a process."""
+        words = (commands.number(pid, "pid"), commands.number(mask, "mask"))
+        return await self._call(pack(b"ADMIN", b"RESETPROCESS", *words), int)
+
+    async def close(self) -> None:
+        """Close the connection. Calls that are not answered yet raise 9800003."""
+        self._is_closed = True
+        if self._line is not None and self._is_here:
+            self._line.close()
+            await asyncio.sleep(0)

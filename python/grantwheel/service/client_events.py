@@ -1,0 +1,353 @@
+"""Events of the service for its clients: pushes that are followed, pages that are read, and who is subscribed."""
+
+import logging
+import threading
+import weakref
+from collections.abc import Callable, Hashable, Iterable, Iterator
+from typing import Any, Protocol, Self, TypeVar
+
+from grantwheel import BusinessError
+from grantwheel._callback import require_plain
+from grantwheel._documented import refusal
+from grantwheel._process import OfOneProcess
+from grantwheel.service import client_answers as answers
+from grantwheel.service import client_commands as commands
+from grantwheel.service.client_link import Backoff, Link
+from grantwheel.types import Event, EventKind
+
+_log = logging.getLogger("grantwheel")
+_NULL_SUBSCRIBER, _SUBSCRIBED_TWICE, _UNKNOWN_SUBSCRIBER = 401, 980000501, 980000502
+_UNREACHABLE = {9800003, 9800004}
+_PAGE = 1000
+_BATCH = 1024
+_JOIN_S = 1.0
+
+
+_Value = TypeVar("_Value")
+
+
+class Reading(Protocol):
+    """What subscriptions use of their client."""
+
+    _path: str
+    _subscriptions: "ClientSubscriptions"
+
+    @property
+    def last_sequence(self) -> int:
+        """The number of the last event."""
+        ...
+
+    def _call(self, command: bytes, read: Callable[[Any], _Value]) -> _Value: ...
+
+
+def _is_absence(error: BusinessError) -> bool:
+    return error.code in _UNREACHABLE
+
+
+class Follower:
+    """Events as they come, over a connection of its own that is made again when it ends."""
+
+    def __init__(
+        self,
+        client: Reading,
+        after: int | None,
+        *,
+        kinds: Iterable[EventKind | str] | None,
+        uids: Iterable[int] | None,
+        on_gap: Callable[[int], object] | None = None,
+    ) -> None:
+        self.after = client.last_sequence if after is None else after
+        self.missed = 0
+        self._kinds = None if kinds is None else tuple([kinds] if isinstance(kinds, str) else kinds)
+        self._uids = None if uids is None else tuple(uids)
+        commands.follow(self.after, self._kinds, self._uids)  # which refuses what is none
+        self._on_gap = on_gap
+        self._link = Link(client._path, None)
+        self._is_over = threading.Event()
+        client._subscriptions.note(self)
+
+    def __iter__(self) -> Iterator[Event]:
+        for events in self.batches():
+            yield from events
+
+    def stop(self) -> None:
+        """Let it end, whoever waits for events. From any thread."""
+        self._is_over.set()
+        self._link.shut()
+
+    def batches(self) -> Iterator[list[Event]]:
+        """Return an iterator over lists of events, which ends with `stop`."""
+        backoff = Backoff()
+        has_begun = False
+        try:
+            while not self._is_over.is_set():
+                try:
+                    self._begin(is_again=has_begun)
+                    has_begun = True
+                    backoff.reset()
+                    while not self._is_over.is_set():
+                        if events := self._next():
+                            yield events
+                except BusinessError as error:
+                    self._link.close()
+                    if self._is_over.is_set():
+                        return
+                    if not _is_absence(error) or not has_begun:
+                        raise
+                self._is_over.wait(backoff.next_s())
+        finally:
+            self._link.close()
+
+    def _ask(self, command: bytes) -> Any:
+        reply = self._link.exchange(command)
+        if isinstance(reply, Exception):
+            raise reply
+        return reply
+
+    def _begin(self, *, is_again: bool) -> None:
+        self._ask(commands.pack(b"HELLO", b"3"))
+        if is_again and int(self._ask(commands.pack(b"EVENTS", b"LAST"))) < self.after:
+            # Its numbers begin anew, as nothing was kept.
+            _log.warning("the service has begun anew: events between %d and its end are not known", self.after)
+            self.after = 0
+        self._ask(commands.follow(self.after, self._kinds, self._uids))
+        if self._is_over.is_set():
+            self._link.close()
+
+    def _next(self) -> list[Event]:
+        push = self._link.receive()
+        if isinstance(push, Exception):
+            raise push
+        events, missed, self.after = answers.page(push[1:])
+        if missed:
+            self.missed += missed
+            if self._on_gap is not None:
+                self._on_gap(missed)
+        return events
+
+
+class ClientSubscription(OfOneProcess):
+    """The events of the service from its start on: what `Client.subscribe` returns. Thread-safe."""
+
+    def __init__(
+        self,
+        client: Reading,
+        subscriber: object,
+        *,
+        kinds: Iterable[EventKind | str] | None = None,
+        uids: Iterable[int] | None = None,
+    ) -> None:
+        super().__init__()
+        self._client = client
+        self._subscriber = subscriber
+        self._kinds = None if kinds is None else tuple([kinds] if isinstance(kinds, str) else kinds)
+        self._uids = None if uids is None else tuple(uids)
+        commands.events(0, 1, self._kinds, self._uids)  # which refuses what is none
+        self._after = client.last_sequence
+        self._missed = 0
+        self._until: int | None = None  # the last event, once it is cancelled
+        self._reading = threading.RLock()
+
+    def __repr__(self) -> str:
+        state = ", cancelled" if self._until is not None else ""
+        return f"<{type(self).__name__} of {self._subscriber!r} after event {self._after}, missed {self.missed}{state}>"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._is_here and self._until is None:
+            try:
+                self.cancel()
+            except BusinessError:
+                _log.debug("a subscription could not be cancelled", exc_info=True)
+
+    @property
+    def subscriber(self) -> object:
+        """What was given to `Client.subscribe`."""
+        return self._subscriber
+
+    @property
+    def missed(self) -> int:
+        """How many events were overwritten before they were read."""
+        return self._missed
+
+    def drain(self, limit: int | None = None) -> list[Event]:
+        """Return the events that have not been read yet, oldest first, at most ``limit`` of them."""
+        self._require_here()
+        got: list[Event] = []
+        with self._reading:
+            while limit is None or len(got) < limit:
+                count = _PAGE if limit is None else min(limit - len(got), _PAGE)
+                command = commands.events(self._after, count, self._kinds, self._uids)
+                events, missed, after = self._client._call(command, answers.page)
+                if self._until is not None:
+                    events = [event for event in events if event.sequence <= self._until]
+                self._missed += missed
+                is_end = after == self._after
+                self._after = after
+                got += events
+                if is_end or (not events and not missed):
+                    break
+        return got
+
+    def cancel(self) -> None:
+        """End the subscription: what has happened by now is still there to be read."""
+        self._require_here()
+        self._client._subscriptions.cancel(self._subscriber)
+
+    def _end(self) -> None:
+        if self._until is None:
+            try:
+                self._until = self._client.last_sequence
+            except BusinessError:
+                self._until = self._after
+
+    def _close(self) -> None:
+        self._until = self._after
+
+
+class CallbackSubscription(ClientSubscription):
+    """A subscription whose events go to a callable, in a thread of its own."""
+
+    def __init__(
+        self,
+        client: Reading,
+        subscriber: Callable[[Any], object],
+        *,
+        kinds: Iterable[EventKind | str] | None,
+        uids: Iterable[int] | None,
+        batch: bool,
+        on_gap: Callable[[int], object] | None,
+    ) -> None:
+        require_plain(subscriber, "subscriber", "See grantwheel.aio.connect")
+        if on_gap is not None:
+            require_plain(on_gap, "on_gap", "See grantwheel.aio.connect")
+        super().__init__(client, subscriber, kinds=kinds, uids=uids)
+        self._callback = subscriber
+        self._is_batch = batch
+        self._on_gap = on_gap
+        self._follower = Follower(client, self._after, kinds=kinds, uids=uids, on_gap=self._tell_gap)
+        name = getattr(subscriber, "__qualname__", type(subscriber).__qualname__)
+        self._thread = threading.Thread(target=self._run, name=f"grantwheel {name}", daemon=True)
+
+    @property
+    def missed(self) -> int:
+        """How many events were overwritten before they were delivered."""
+        return self._follower.missed
+
+    def drain(self, limit: int | None = None) -> list[Event]:  # noqa: ARG002
+        """Return nothing: the events go to the callable."""
+        return []
+
+    def start(self) -> None:
+        """Let it be called from now on."""
+        self._thread.start()
+
+    def _run(self) -> None:
+        try:
+            for events in self._follower.batches():
+                if self._is_batch:
+                    for start in range(0, len(events), _BATCH):
+                        self._call_with(self._callback, events[start : start + _BATCH])
+                    continue
+                for event in events:
+                    self._call_with(self._callback, event)
+        except Exception:  # noqa: BLE001 - there is nobody to raise it to
+            _log.exception("%r has ended", self)
+
+    def _call_with(self, function: Callable[[Any], object], what: Any) -> None:
+        if self._until is not None:
+            return
+        try:
+            function(what)
+        except BaseException:  # noqa: BLE001 - SystemExit too: it would end the thread and nothing else
+            _log.exception("%r, a subscriber, raised", function)
+
+    def _tell_gap(self, missed: int) -> None:
+        if self._on_gap is None:
+            _log.warning("%r missed %d events", self._callback, missed)
+        else:
+            self._call_with(self._on_gap, missed)
+
+    def _end(self) -> None:
+        self._close()
+        if threading.current_thread() is not self._thread and self._thread.is_alive():
+            self._thread.join(_JOIN_S)
+
+    def _close(self) -> None:
+        self._until = self._after
+        self._follower.stop()
+
+
+class ClientSubscriptions:
+    """Who is subscribed through a client."""
+
+    def __init__(self, client: Reading) -> None:
+        self._client = weakref.ref(client)
+        self._by_subscriber: dict[Hashable, ClientSubscription] = {}
+        self._followers: weakref.WeakSet[Follower] = weakref.WeakSet()
+
+    def note(self, follower: Follower) -> None:
+        """Let a follower end with the client."""
+        self._followers.add(follower)
+
+    def _open_client(self) -> Reading:
+        client = self._client()
+        assert client is not None, "it is the client who asks"
+        return client
+
+    def reader(self) -> ClientSubscription:
+        """Return a subscription that nobody stands for."""
+        return ClientSubscription(self._open_client(), None)
+
+    def add(
+        self,
+        subscriber: object,
+        *,
+        kinds: Iterable[EventKind | str] | None,
+        uids: Iterable[int] | None,
+        batch: bool,
+        on_gap: Callable[[int], object] | None,
+    ) -> ClientSubscription:
+        """Subscribe somebody, as `Client.subscribe` says."""
+        key = self._key(subscriber)
+        client = self._open_client()
+        made: ClientSubscription
+        if callable(subscriber):
+            made = CallbackSubscription(client, subscriber, kinds=kinds, uids=uids, batch=batch, on_gap=on_gap)
+        elif batch or on_gap is not None:
+            raise TypeError("batch and on_gap are for a subscriber that is callable")
+        else:
+            made = ClientSubscription(client, subscriber, kinds=kinds, uids=uids)
+        if self._by_subscriber.setdefault(key, made) is not made:
+            rule = f"this {type(subscriber).__name__} is subscribed already: keep the subscription of the first call"
+            raise refusal(_SUBSCRIBED_TWICE, "", rule)
+        if isinstance(made, CallbackSubscription):
+            made.start()
+        return made
+
+    def cancel(self, subscriber: object) -> None:
+        """End the subscription of somebody, as `Client.unsubscribe` says."""
+        subscription = self._by_subscriber.pop(self._key(subscriber), None)
+        if subscription is None:
+            raise refusal(_UNKNOWN_SUBSCRIBER)
+        subscription._end()
+
+    def close(self) -> None:
+        """End all."""
+        for subscription in list(self._by_subscriber.values()):
+            subscription._close()
+        self._by_subscriber.clear()
+        for follower in list(self._followers):
+            follower.stop()
+
+    @staticmethod
+    def _key(subscriber: object) -> Hashable:
+        if subscriber is None:
+            raise refusal(_NULL_SUBSCRIBER, "subscriber must be given, as any object but None.")
+        try:
+            hash(subscriber)
+        except TypeError:
+            return (ClientSubscriptions, id(subscriber))
+        return subscriber
