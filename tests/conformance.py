@@ -1,4 +1,4 @@
-"""Runs conformance scenarios against grantwheel: ``python tests/conformance.py [--face python|capi|durable] FILE...``.
+"""Runs conformance scenarios against grantwheel: ``python tests/conformance.py [--face FACE] FILE...``.
 
 A scenario file holds one JSON object a line, ``{"name": ..., "policy": {...}, "steps": [...]}``, each run on a fresh
 manager with a virtual clock at 0 and one subscriber, "main". Prints a line for every scenario that failed and
@@ -21,7 +21,7 @@ from conformance_durable import DurableFace, RestartingFace
 from conformance_face import IDENTITY_REFUSED, ROW_FIELDS, Answer, Face, Json, PythonFace, Row, StepFailed
 
 EVENT_FIELDS: Final = ("type", "uid", "pid", "mask", "bundle", "cpu_level")
-FACES: Final = ("python", "capi", "durable")
+FACES: Final = ("python", "capi", "durable", "service")
 # How the names of steps begin that need what this version does not have, and what that is.
 NOT_YET: Final = {"t_": "transient tasks", "c_": "continuous tasks"}
 
@@ -317,11 +317,15 @@ def run_file(path: str | Path, make_face: Callable[[Row], Face] = PythonFace) ->
 
 
 def face_by_name(name: str) -> Callable[[Row], Face]:
-    """Return what makes a face; the one of the C ABI needs cffi."""
+    """Return what makes a face; that of the C ABI needs cffi, that of the service hiredis."""
     if name == "python":
         return PythonFace
     if name == "durable":
         return DurableFace
+    if name == "service":
+        from conformance_service import ServiceFace
+
+        return ServiceFace
     from conformance_capi import CapiFace
 
     return CapiFace
@@ -334,8 +338,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--face",
         choices=FACES,
         default="python",
-        help="the way into the engine: the Python API (default), the C ABI, or a journal that is closed and opened "
-        "again at random steps",
+        help="the way into the engine: the Python API (default), the C ABI, a journal that is closed and opened "
+        "again at random steps, or the service through a socket",
     )
     parser.add_argument("--seed", type=int, help="of these random steps; default: another one each time")
     options = parser.parse_args(argv)

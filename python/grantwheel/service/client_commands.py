@@ -74,7 +74,8 @@ def apply(
     """Return APPLY."""
     if not flag(persist, "persist") and timeout_ms is None:
         raise TypeError("timeout_ms must be given, unless persist is True")
-    words = [b"APPLY", number(mask, "mask"), b"0" if timeout_ms is None else number(timeout_ms, "timeout_ms")]
+    time = b"0" if timeout_ms is None else number(timeout_ms, "timeout_ms")
+    words = [b"APPLY", number(mask, "mask"), b"0" if persist else time]  # a persistent grant has none
     if persist:
         words.append(b"PERSIST")
     if flag(process, "process"):

@@ -21,6 +21,7 @@ _UNREACHABLE = {9800003, 9800004}
 _PAGE = 1000
 _BATCH = 1024
 _JOIN_S = 1.0
+_BEGUN_ANEW = "the service has kept nothing and counts its events anew: those after %d and before its end are not known"
 
 
 _Value = TypeVar("_Value")
@@ -30,6 +31,7 @@ class Reading(Protocol):
     """What subscriptions use of their client."""
 
     _path: str
+    _link: Link
     _subscriptions: "ClientSubscriptions"
 
     @property
@@ -108,7 +110,7 @@ class Follower:
         self._ask(commands.pack(b"HELLO", b"3"))
         if is_again and int(self._ask(commands.pack(b"EVENTS", b"LAST"))) < self.after:
             # Its numbers begin anew, as nothing was kept.
-            _log.warning("the service has begun anew: events between %d and its end are not known", self.after)
+            _log.warning(_BEGUN_ANEW, self.after)
             self.after = 0
         self._ask(commands.follow(self.after, self._kinds, self._uids))
         if self._is_over.is_set():
@@ -144,6 +146,7 @@ class ClientSubscription(OfOneProcess):
         self._uids = None if uids is None else tuple(uids)
         commands.events(0, 1, self._kinds, self._uids)  # which refuses what is none
         self._after = client.last_sequence
+        self._generation = client._link.generation
         self._missed = 0
         self._until: int | None = None  # the last event, once it is cancelled
         self._reading = threading.RLock()
@@ -177,6 +180,7 @@ class ClientSubscription(OfOneProcess):
         self._require_here()
         got: list[Event] = []
         with self._reading:
+            self._begin_anew()
             while limit is None or len(got) < limit:
                 count = _PAGE if limit is None else min(limit - len(got), _PAGE)
                 command = commands.events(self._after, count, self._kinds, self._uids)
@@ -190,6 +194,17 @@ class ClientSubscription(OfOneProcess):
                 if is_end or (not events and not missed):
                     break
         return got
+
+    def _begin_anew(self) -> None:
+        """Look whether a service that was started anew counts its events from 1 again."""
+        client = self._client
+        last = -1
+        if client._link.fileno() < 0 or client._link.is_ended() or self._generation != client._link.generation:
+            last = client.last_sequence
+        if 0 <= last < self._after and self._until is None:
+            _log.warning(_BEGUN_ANEW, self._after)
+            self._after = 0
+        self._generation = client._link.generation
 
     def cancel(self) -> None:
         """End the subscription: what has happened by now is still there to be read."""

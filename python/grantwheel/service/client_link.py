@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import select
 import socket
 import struct
 from collections.abc import Callable
@@ -96,6 +97,12 @@ class Link:
     def fileno(self) -> int:
         """Return the descriptor, -1 when it isn't connected."""
         return -1 if self._socket is None else self._socket.fileno()
+
+    def is_ended(self) -> bool:
+        """Whether the connection has ended, so that the next call makes another one."""
+        poll = select.poll()
+        poll.register(self.fileno(), select.POLLRDHUP)
+        return bool(poll.poll(0))
 
     def connect(self) -> socket.socket:
         """Connect, if it isn't. Raises BusinessError 9800004: the service can't be reached."""
