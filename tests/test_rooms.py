@@ -109,9 +109,16 @@ CORE_MAY_USE = {
 # package as people do, and so not `_core`; no other module knows them.
 COMMANDS = {
     "__main__": {"command"},
-    "command": {"command.demo", "command.failure", "command.journal"},
+    "command": {"command.failure"},  # the others by name, when they are asked for
     "command.demo": {"command.failure", "demo", "demo.lines"},
     "command.failure": set(),
+    "command.values": set(),
+    "command.connected": {"command.failure"},
+    "command.apply": {"command.connected", "command.failure", "command.values"},
+    "command.release": {"command.apply", "command.connected", "command.failure", "command.values"},
+    "command.hold": {"command.connected", "command.failure", "command.values"},
+    "command.list": {"command.connected", "command.failure", "command.times", "command.values"},
+    "command.events": {"command.connected", "command.values"},
     "command.journal": {"command.until"},  # the others by name, when they are asked for
     "command.opened": {"command.failure"},
     "command.times": set(),

@@ -1,11 +1,13 @@
 """The command ``grantwheel``.
 
 ``grantwheel`` alone prints its help. Exit codes of all its commands: 0 done, 2 wrong usage, 128 + n ended by signal n
-(130 for Ctrl-C), 141 nobody reads the output. What 1 says is said by each.
+(130 for Ctrl-C), 141 nobody reads the output. What 1 and others say is said by each.
 """
 
 import argparse
 import contextlib
+import errno
+import importlib
 import io
 import os
 import sys
@@ -15,17 +17,32 @@ from typing import NoReturn
 from grantwheel import __version__
 from grantwheel._text import printable
 
-from . import demo, journal
 from .failure import CommandError, UsageError
 
 _DONE, _INTERRUPTED, _UNREAD = 0, 130, 141
+
+# What there is, and what each is for. The module of the same name has a function `fill` that gives the command its
+# arguments. Only the one that is asked for is imported: the help has to be there at once.
+_COMMANDS = {
+    "serve": "keep this machine's grants for its processes",
+    "hold": "hold types while a command runs",
+    "list": "who holds what, why, and for how much longer",
+    "events": "what happens, as it happens",
+    "apply": "get types for a time",
+    "release": "give types back",
+    "journal": "look into a journal: is it sound, what was done, who held what",
+    "demo": "grant the processes of this machine what they use, while they use it",
+}
+# How a write fails. What else goes wrong with files is said by the command that reads them.
+_OF_WRITING = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF, errno.EAGAIN, errno.EINVAL}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
     _fill_standard_descriptors()
-    parser = _parser()
-    options = parser.parse_args(arguments)
+    given = sys.argv[1:] if arguments is None else arguments
+    parser = _parser(next((word for word in given if not word.startswith("-")), None))
+    options = parser.parse_args(given)
     if options.command is None:  # who asks for nothing is told what there is
         parser.print_help()
         return _DONE
@@ -47,7 +64,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _UNREAD
     except OSError as error:
         _drop_output()
-        return _fail(options, f"the output cannot be written: {error}", options.failed)
+        is_ours = error.errno in _OF_WRITING and error.filename is None
+        return _fail(options, f"the output cannot be written: {error}" if is_ours else str(error), options.failed)
     return code
 
 
@@ -78,12 +96,14 @@ class _Parser(argparse.ArgumentParser):
         super().error(printable(message))
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(chosen: str | None) -> argparse.ArgumentParser:
     parser = _Parser(
         prog="grantwheel", description="Time-bounded grants of typed resources: who may use what, until when."
     )
     parser.add_argument("--version", action="version", version=f"grantwheel {__version__}")
     commands = parser.add_subparsers(title="commands", dest="command", metavar="COMMAND")
-    demo.add_to(commands)
-    journal.add_to(commands)
+    for name, what in _COMMANDS.items():
+        command = commands.add_parser(name, help=what, formatter_class=argparse.RawDescriptionHelpFormatter)
+        if name == chosen:
+            importlib.import_module(f"{__name__}.{name}").fill(command)
     return parser

@@ -3,7 +3,6 @@
 import argparse
 import math
 from collections.abc import Callable
-from typing import Any
 
 from grantwheel import demo
 from grantwheel.demo.lines import FIELDS
@@ -45,15 +44,9 @@ exit codes:
   (130 for Ctrl-C), 141 nobody reads the output"""
 
 
-def add_to(commands: "argparse._SubParsersAction[Any]") -> None:
-    """Add the command."""
-    command = commands.add_parser(
-        "demo",
-        help="grant the processes of this machine what they use, while they use it",
-        description=_ABOUT,
-        epilog=_MEANING,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+def fill(command: argparse.ArgumentParser) -> None:
+    """Give the command its arguments."""
+    command.description, command.epilog = _ABOUT, _MEANING
     command.set_defaults(run=_run, title="demo", failed=_FAILED)
     command.add_argument(
         "--seconds", type=_between(0.2, 1e7), default=10.0, metavar="S", help="how long to watch (default: 10)"

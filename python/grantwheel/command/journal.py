@@ -94,15 +94,9 @@ the object of --json:
               remaining_ms, reason"""
 
 
-def add_to(commands: "argparse._SubParsersAction[Any]") -> None:
-    """Add the command."""
-    command = commands.add_parser(
-        "journal",
-        help="look into a journal: is it sound, what was done, who held what",
-        description=_ABOUT,
-        epilog=_CODES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+def fill(command: argparse.ArgumentParser) -> None:
+    """Give the command its parts and their arguments."""
+    command.description, command.epilog = _ABOUT, _CODES
     parts = command.add_subparsers(title="commands", dest="part", metavar="COMMAND", required=True)
     _add(parts, "verify", "is it sound, and where does it stand", _VERIFY)
     show = _add(parts, "show", "the commands, one a line", _SHOW)

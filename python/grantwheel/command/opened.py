@@ -3,6 +3,7 @@
 import contextlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TypeVar
 
 from grantwheel import Follower
 from grantwheel.journal import FormatError
@@ -12,6 +13,8 @@ from .failure import CommandError
 
 DAMAGED = 1
 UNREADABLE = 2
+
+_Item = TypeVar("_Item")
 
 
 @contextlib.contextmanager
@@ -24,14 +27,45 @@ def opened(path: Path) -> Iterator[JournalView]:
         It can't be read.
     """
     try:
-        view = JournalView(path)
+        with _told():
+            view: JournalView = _View(path)
     except FormatError as error:
         raise CommandError(str(error), UNREADABLE) from error
+    with view:
+        yield view
+
+
+class _View(JournalView):
+    """A journal whose reads that fail end the command, and are not taken for writes of the output."""
+
+    def read(self, after: int = 0, /) -> Iterator[tuple[int, bytes]]:
+        """Return the groups behind a position."""
+        return _all_told(super().read(after))
+
+    def snapshot(self) -> tuple[int, Iterator[bytes]] | None:
+        """Return the snapshot and its position."""
+        with _told():
+            found = super().snapshot()
+        return None if found is None else (found[0], _all_told(found[1]))
+
+
+@contextlib.contextmanager
+def _told() -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
         what = f"{error.filename}: {error.strerror}" if error.filename is not None else str(error)
         raise CommandError(f"the journal cannot be read: {what}", UNREADABLE) from error
-    with view:
-        yield view
+
+
+def _all_told(items: Iterator[_Item]) -> Iterator[_Item]:
+    while True:
+        with _told():
+            try:
+                item = next(items)
+            except StopIteration:
+                return
+        yield item
 
 
 def start(view: JournalView, *, is_whole: bool = False, event_capacity: int | None = None) -> Follower:

@@ -1,0 +1,145 @@
+"""``grantwheel hold``, as a person runs it: the grant, the signals and the exit code."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+# The command, with a manager in the place of the service; what is held when it ends, and was while the command ran, is
+# on record in a file.
+HOLD = """
+import os, sys
+import grantwheel
+from grantwheel import Manager, Policy, ResourceType
+from grantwheel.command import main
+import contextlib
+
+class Service:
+    def __init__(self):
+        self.manager = Manager(policy=Policy(default_allowed=(ResourceType.CPU, ResourceType.GPS)))
+        self.running = self.manager.running()
+        self.running.__enter__()
+        self.hold = self.manager.hold
+    def close(self):
+        self.running.__exit__(None, None, None)
+        events = self.manager.drain()
+        with open(os.environ["SEEN"], "w") as file:
+            for event in events:
+                print(event.kind, event.cause, int(event.mask), file=file)
+        self.manager.close()
+
+grantwheel.connect = lambda path: Service()
+sys.exit(main(["hold", *sys.argv[1:]]))
+"""
+APPLIED, RELEASED = "app_apply apply {}", "app_reset release {}"
+
+
+class Run:
+    def __init__(self, folder: Path, *arguments: str, session: bool = False) -> None:
+        self.seen = folder / "seen"
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", HOLD, *arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=os.environ | {"SEEN": str(self.seen)},
+            start_new_session=session,
+        )
+
+    def end(self) -> tuple[int, str, str]:
+        out, err = self.process.communicate(timeout=60)
+        return self.process.returncode, out, err
+
+    def line(self) -> str:
+        assert self.process.stdout is not None
+        return self.process.stdout.readline()
+
+    def events(self) -> list[str]:
+        return self.seen.read_text(encoding="utf-8").splitlines()
+
+
+def python(code: str) -> list[str]:
+    return ["--", sys.executable, "-c", code]
+
+
+def test_the_command_runs_while_it_is_held(tmp_path: Path) -> None:
+    run = Run(tmp_path, "-r", "CPU,GPS", "-t", "30s", "--", "sh", "-c", "echo ran; exit 7")
+    assert run.end() == (7, "ran\n", "")
+    assert run.events() == [APPLIED.format(33), RELEASED.format(33)]
+
+
+def test_what_is_not_allowed_is_said(tmp_path: Path) -> None:
+    run = Run(tmp_path, "-r", "CPU,AUDIO", "true")
+    assert run.end() == (0, "", "grantwheel hold: not allowed, and not held: AUDIO\n")
+    assert run.events() == [APPLIED.format(1), RELEASED.format(1)]
+
+
+def test_options_of_the_command_are_its_own(tmp_path: Path) -> None:
+    assert Run(tmp_path, "-r", "CPU", "echo", "-n", "--", "-r", "--help").end()[:2] == (0, "-- -r --help")
+
+
+@pytest.mark.parametrize(("words", "code"), [(["/nothing/of/this/name"], 127), (["/"], 126), (["no-such-name"], 127)])
+def test_what_cannot_be_run_is_126_or_127(tmp_path: Path, words: list[str], code: int) -> None:
+    run = Run(tmp_path, "-r", "CPU", "--", *words)
+    ended, _, errors = run.end()
+    assert ended == code
+    assert errors.startswith(f"grantwheel hold: {words[0]}: ")
+    assert run.events() == [APPLIED.format(1), RELEASED.format(1)]
+
+
+SAY = """
+import signal, sys
+signal.signal(signal.{name}, lambda *_: (print("heard", flush=True), sys.exit(9)))
+print("ready", flush=True)
+signal.pause()
+"""
+
+
+@pytest.mark.parametrize("name", ["SIGHUP", "SIGINT", "SIGQUIT", "SIGTERM", "SIGUSR1", "SIGUSR2"])
+def test_signals_are_passed_on(tmp_path: Path, name: str) -> None:
+    run = Run(tmp_path, "-r", "CPU", *python(SAY.format(name=name)))
+    assert run.line() == "ready\n"
+    run.process.send_signal(signal.Signals[name])
+    assert run.end() == (9, "heard\n", "")
+    assert run.events() == [APPLIED.format(1), RELEASED.format(1)]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
+def test_a_command_that_a_signal_ends_is_128_and_more(tmp_path: Path, number: int) -> None:
+    run = Run(tmp_path, "-r", "CPU", "--", "sh", "-c", f"kill -{number} $$; sleep 60")
+    assert run.end() == (128 + number, "", "")
+    assert run.events() == [APPLIED.format(1), RELEASED.format(1)]
+
+
+def test_what_is_blocked_and_ignored_is_the_commands_again(tmp_path: Path) -> None:
+    status = ["--", "grep", "-E", "^Sig(Blk|Ign)", "/proc/self/status"]
+    ended, held, _ = Run(tmp_path, "-r", "CPU", *status).end()
+    assert ended == 0
+    plain = subprocess.run(status[1:], capture_output=True, text=True, check=True).stdout
+    # What glibc keeps for itself is ignored in what posix_spawn starts, and cannot be used by anybody else.
+    assert held.replace("0000000180000000", "0000000000000000") == plain
+
+
+def test_what_was_ignored_stays_ignored(tmp_path: Path) -> None:
+    shell = 'trap "" HUP; exec "$0" -c "$1" -r CPU -- sh -c "kill -HUP \\$PPID; kill -HUP \\$\\$; echo alive"'
+    done = subprocess.run(
+        ["sh", "-c", shell, sys.executable, HOLD],
+        capture_output=True,
+        text=True,
+        env=os.environ | {"SEEN": str(tmp_path / "seen")},
+        check=False,
+        timeout=60,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "alive\n", "")
+
+
+def test_it_is_renewed_and_what_goes_is_said(tmp_path: Path) -> None:
+    # Some tenths of a real second: renewals have real time only.
+    code = "import time; time.sleep(0.5)"
+    run = Run(tmp_path, "-r", "GPS", "-t", "120ms", *python(code))
+    assert run.end() == (0, "", "")
+    assert run.events() == [APPLIED.format(32), RELEASED.format(32)]
