@@ -1,0 +1,278 @@
+"""What others have written speaks to the service as it is: redis-cli, redis-benchmark, hiredis and redis-py.
+
+Each test has a service of its own process, as `grantwheel serve` makes it. Tools that are not installed are left out.
+"""
+
+import asyncio
+import csv
+import ctypes
+import ctypes.util
+import os
+import pty
+import re
+import select
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("hiredis", reason="the service needs it")
+
+CLIS = [name for name in ("redis-cli", "valkey-cli") if shutil.which(name) is not None]
+GPS, CPU = 32, 1
+WAIT_S = 60
+
+
+def answers(path: Path) -> bool:
+    import socket
+
+    with socket.socket(socket.AF_UNIX) as probe:
+        if probe.connect_ex(str(path)) != 0:
+            return False
+        probe.sendall(b"*1\r\n$4\r\nPING\r\n")
+        return probe.recv(64) == b"+PONG\r\n"
+
+
+@contextmanager
+def serving() -> Iterator[Path]:
+    """A service, in memory, on a socket with a short name."""
+    with tempfile.TemporaryDirectory(prefix="gw") as folder:
+        path = Path(folder) / "s"
+        with subprocess.Popen(
+            [sys.executable, "-m", "grantwheel", "serve", "--socket", str(path)], stderr=subprocess.PIPE, text=True
+        ) as server:
+            try:
+                while not answers(path):
+                    try:
+                        server.wait(
+                            0.02
+                        )  # until it listens: a program of its own, which cannot be waited for otherwise
+                    except subprocess.TimeoutExpired:
+                        continue
+                    assert server.stderr is not None
+                    raise AssertionError(server.stderr.read())
+                yield path
+            finally:
+                server.send_signal(signal.SIGTERM)
+                server.wait(WAIT_S)
+
+
+@pytest.fixture(scope="module")
+def path() -> Iterator[Path]:
+    with serving() as path:
+        yield path
+
+
+def cli(name: str, path: Path, *arguments: str) -> str:
+    """What a command line client says, as on a terminal."""
+    done = subprocess.run(
+        [name, "-s", str(path), "--no-raw", *arguments],
+        capture_output=True,
+        text=True,
+        timeout=WAIT_S,
+        check=True,
+        stdin=subprocess.DEVNULL,
+    )
+    assert done.stderr == ""
+    return done.stdout
+
+
+@pytest.mark.parametrize("protocol", ["-2", "-3"])
+@pytest.mark.parametrize("name", CLIS)
+class TestCommandLine:
+    def test_a_grant_and_its_end(self, name: str, protocol: str, path: Path) -> None:
+        assert cli(name, path, protocol, "APPLY", "GPS", "30000", "REASON", "a reason") == f"(integer) {GPS}\n"
+        assert cli(name, path, protocol, "mask") == f"(integer) {GPS}\n"
+        assert str(os.geteuid()) in cli(name, path, protocol, "HOLDERS", "GPS")
+        assert "a reason" in cli(name, path, protocol, "GETALL")
+        assert "a reason" in cli(name, path, protocol, "RECORDS")
+        assert cli(name, path, protocol, "RELEASE", str(GPS)) == f"(integer) {GPS}\n"
+        assert cli(name, path, protocol, "MASK") == "(integer) 0\n"
+
+    def test_errors_have_a_word_and_a_code(self, name: str, protocol: str, path: Path) -> None:
+        assert re.match(r"\(error\) [A-Z]+ 18700001 ", cli(name, path, protocol, "APPLY", "0", "1000"))
+        assert cli(name, path, protocol, "NOTHING").startswith("(error) ")
+        assert cli(name, path, protocol, "APPLY").startswith("(error) ")
+        assert cli(name, path, protocol, "AUTH", "secret").startswith("(error) ")
+        assert cli(name, path, protocol, "SELECT", "1").startswith("(error) ")
+
+    def test_what_everybody_asks(self, name: str, protocol: str, path: Path) -> None:
+        assert cli(name, path, protocol, "PING") == "PONG\n"
+        assert cli(name, path, protocol, "SELECT", "0") == "OK\n"
+        assert cli(name, path, protocol, "ECHO", "twice") == '"twice"\n'
+        assert cli(name, path, protocol, "CLIENT", "SETNAME", "me") == "OK\n"
+        assert "grantwheel" in cli(name, path, protocol, "INFO")
+        assert "apply" in cli(name, path, protocol, "COMMAND", "DOCS", "APPLY").lower()
+        assert int(cli(name, path, protocol, "COMMAND", "COUNT").removeprefix("(integer) ")) > 20
+
+
+@pytest.mark.parametrize("name", CLIS)
+def test_a_pipe_of_commands(name: str, path: Path) -> None:
+    lines = "".join(f"APPLY CPU {1000 + number}\n" for number in range(100))
+    done = subprocess.run([name, "-s", str(path)], input=lines, capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.split() == [str(CPU)] * 100
+
+
+class Terminal:
+    """A command line client on a terminal of its own."""
+
+    def __init__(self, *command: str) -> None:
+        self._terminal, theirs = pty.openpty()
+        self._process = subprocess.Popen(
+            command,
+            stdin=theirs,
+            stdout=theirs,
+            stderr=theirs,
+            start_new_session=True,
+            env=os.environ
+            | {"TERM": "xterm", "COLUMNS": "100", "HOME": tempfile.gettempdir(), "REDISCLI_HISTFILE": "/dev/null"},
+        )
+        os.close(theirs)
+        self.text = ""
+
+    def read_until(self, pattern: str) -> str:
+        while not re.search(pattern, self.text, re.IGNORECASE):
+            ready, _, _ = select.select([self._terminal], [], [], WAIT_S)
+            assert ready, self.text
+            self.text += os.read(self._terminal, 65536).decode(errors="replace")
+        found, self.text = self.text, ""
+        return found
+
+    def type(self, text: str) -> None:
+        os.write(self._terminal, text.encode())
+
+    def end(self) -> None:
+        self._process.terminate()
+        self._process.wait(WAIT_S)
+        os.close(self._terminal)
+
+
+@pytest.mark.parametrize("name", CLIS)
+def test_it_completes_and_helps(name: str, path: Path) -> None:
+    terminal = Terminal(name, "-s", str(path))
+    try:
+        terminal.read_until(re.escape(str(path)) + "> ")
+        terminal.type("help APPLYMANY\r")
+        assert "summary" in terminal.read_until(r"summary: .+\n")
+        terminal.type("applym\t")  # which it completes by what COMMAND DOCS told it
+        terminal.read_until("applymany")
+        terminal.type("\x15APPLY ")  # and shows what comes next
+        terminal.read_until("timeout_ms")
+        terminal.type("\x15MASK\r")
+        terminal.read_until(r"\(integer\) \d+")
+    finally:
+        terminal.end()
+
+
+@pytest.mark.skipif(shutil.which("redis-benchmark") is None, reason="there is no redis-benchmark")
+@pytest.mark.parametrize("pipeline", ["1", "16"])
+def test_the_load_generator(path: Path, pipeline: str) -> None:
+    done = subprocess.run(
+        *(
+            [
+                [
+                    "redis-benchmark",
+                    "-s",
+                    str(path),
+                    "-c",
+                    "50",
+                    "-n",
+                    "3000",
+                    "-P",
+                    pipeline,
+                    "--csv",
+                    "-e",
+                    "APPLY",
+                    "CPU",
+                    "9000",
+                ]
+            ]
+        ),
+        capture_output=True,
+        text=True,
+        timeout=WAIT_S,
+        check=True,
+    )
+    (row,) = csv.DictReader(done.stdout[done.stdout.index('"test"') :].splitlines())
+    assert float(row["rps"]) > 0
+    assert "Error" not in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("protocol", [2, 3])
+class TestRedisPy:
+    def test_commands_and_pipelines(self, path: Path, protocol: int) -> None:
+        redis = pytest.importorskip("redis")
+        with redis.Redis(unix_socket_path=str(path), protocol=protocol, client_name="mine", db=0) as client:
+            assert client.ping()
+            assert client.execute_command("APPLY", "CPU|GPS", 30_000, "REASON", "why") == CPU | GPS
+            with pytest.raises(redis.ResponseError, match="18700001"):
+                client.execute_command("APPLY", 0, 1)
+            with client.pipeline(transaction=False) as pipe:
+                for _ in range(100):
+                    pipe.execute_command("APPLY", CPU, 30_000)
+                pipe.execute_command("RELEASE", "GPS")
+                pipe.execute_command("MASK")
+                assert pipe.execute() == [CPU] * 100 + [GPS, CPU]
+            assert client.client_getname() in (b"mine", "mine")
+            assert client.execute_command("RESETALL") == CPU
+
+    def test_a_subprocess_is_another_peer(self, path: Path, protocol: int) -> None:
+        redis = pytest.importorskip("redis")
+        with redis.Redis(unix_socket_path=str(path), protocol=protocol) as client:
+            first = client.client_id()
+        with redis.Redis(unix_socket_path=str(path), protocol=protocol) as client:
+            assert client.client_id() != first
+
+    def test_on_a_loop(self, path: Path, protocol: int) -> None:
+        pytest.importorskip("redis")
+        from redis import asyncio as aredis
+
+        async def ask() -> list[Any]:
+            async with aredis.Redis(unix_socket_path=str(path), protocol=protocol) as client:
+                return await asyncio.gather(*(client.execute_command("APPLY", CPU, 1000) for _ in range(20)))
+
+        assert asyncio.run(ask()) == [CPU] * 20
+
+
+class Reply(ctypes.Structure):
+    """redisReply of hiredis.h, as far as it is needed here."""
+
+    _fields_ = [  # noqa: RUF012 - what ctypes wants
+        ("type", ctypes.c_int),
+        ("integer", ctypes.c_longlong),
+        ("dval", ctypes.c_double),
+        ("len", ctypes.c_size_t),
+        ("str", ctypes.c_char_p),
+    ]
+
+
+def test_hiredis_in_c(path: Path) -> None:
+    name = ctypes.util.find_library("hiredis")
+    if name is None:
+        pytest.skip("there is no libhiredis")
+    library = ctypes.CDLL(name)
+    library.redisConnectUnix.restype = library.redisCommand.restype = ctypes.c_void_p
+    library.redisCommand.argtypes = [ctypes.c_void_p, ctypes.c_char_p]
+    library.freeReplyObject.argtypes = library.redisFree.argtypes = [ctypes.c_void_p]
+    context = library.redisConnectUnix(str(path).encode())
+    kinds_and_values = []
+    for command in (b"APPLY CPU 1000", b"APPLY 0 1000", b"HELLO 3", b"MASK"):
+        answer = library.redisCommand(context, command)
+        assert answer is not None
+        reply = ctypes.cast(answer, ctypes.POINTER(Reply))[0]
+        kinds_and_values.append((reply.type, reply.integer, reply.str))
+        library.freeReplyObject(answer)
+    library.redisFree(context)
+    integer, error, is_map = 3, 6, 9
+    granted, refused, hello, mask = kinds_and_values
+    assert granted[:2] == mask[:2] == (integer, CPU)
+    assert refused[0] == error
+    assert b"18700001" in refused[2]
+    assert hello[0] == is_map
