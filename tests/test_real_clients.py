@@ -244,7 +244,7 @@ class TestRedisPy:
 class Reply(ctypes.Structure):
     """redisReply of hiredis.h, as far as it is needed here."""
 
-    _fields_ = [  # noqa: RUF012 - what ctypes wants
+    _fields_ = [
         ("type", ctypes.c_int),
         ("integer", ctypes.c_longlong),
         ("dval", ctypes.c_double),
