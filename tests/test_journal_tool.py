@@ -1,5 +1,6 @@
 """``grantwheel journal``: what it says of a journal, sound or not, and that it leaves it alone."""
 
+import errno
 import json
 import os
 import re
@@ -249,6 +250,19 @@ def test_what_cannot_be_read_is_2(path: Path, capsys: Capture, part: str, what: 
     assert (code, out) == (2, "")
     assert err.startswith(f"grantwheel journal {part}: ")
     assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize("part", ["verify", "show", "replay"])
+def test_a_copy_that_fails_later_is_no_error_of_writing(
+    path: Path, capsys: Capture, part: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> list[tuple[int, bytes]]:
+        raise OSError(errno.EIO, "the disk is ill")
+
+    monkeypatch.setattr("grantwheel.journal.reading.read_some", fail)
+    code, out, err = run(capsys, part, path)
+    assert (code, out) == (2, "")
+    assert err == f"grantwheel journal {part}: the journal cannot be read: [Errno 5] the disk is ill\n"
 
 
 @pytest.mark.parametrize(
