@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import boost_headers
@@ -145,3 +146,18 @@ def test_cpp_workloads_compile() -> None:
     assert done.returncode == 0, done.stderr
     listed = (CPP / "CMakeLists.txt").read_text(encoding="utf-8")
     assert [path.name for path in sources if path.name not in listed] == []
+
+
+@pytest.mark.long  # servers of their own, eight of them
+@pytest.mark.skipif(
+    None in map(shutil.which, ("redis-server", "redis-benchmark")), reason="there is no redis-server or redis-benchmark"
+)
+def test_the_service_beside_redis() -> None:
+    for needed in ("hiredis", "redis"):
+        pytest.importorskip(needed)
+    done = subprocess.run(
+        [sys.executable, ROOT / "benchmarks" / "service.py", "--quick"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    lines = [line for line in done.stdout.splitlines() if line.startswith("  ")]
+    assert len(lines) > 15
