@@ -77,7 +77,7 @@ def clock() -> ManualClock:
 def service(monkeypatch: pytest.MonkeyPatch, clock: ManualClock) -> Iterator[Connection]:
     with Manager(clock=clock, policy=Policy(default_allowed=ALLOWED), event_capacity=8) as manager:
         connection = Connection(manager)
-        monkeypatch.setattr(grantwheel, "connect", lambda path: connection, raising=False)
+        monkeypatch.setattr(grantwheel, "connect", lambda path, timeout_ms: connection, raising=False)
         yield connection
 
 

@@ -31,7 +31,7 @@ class Service:
                 print(event.kind, event.cause, int(event.mask), file=file)
         self.manager.close()
 
-grantwheel.connect = lambda path: Service()
+grantwheel.connect = lambda path, timeout_ms: Service()
 sys.exit(main(["hold", *sys.argv[1:]]))
 """
 APPLIED, RELEASED = "app_apply apply {}", "app_reset release {}"

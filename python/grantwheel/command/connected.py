@@ -5,79 +5,20 @@ import contextlib
 import json
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator
-from typing import Protocol
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
-from grantwheel import (
-    BusinessError,
-    EfficiencyResourcesInfo,
-    Event,
-    EventKind,
-    Hold,
-    Record,
-    ServiceOperationError,
-    TransactionError,
-)
+from grantwheel import BusinessError, ServiceOperationError, TransactionError
 from grantwheel._text import printable
 
 from .failure import CommandError
 
+if TYPE_CHECKING:
+    from grantwheel.service.client import Client
+
 REFUSED, UNREACHABLE = 1, 3
 DEFAULT_SOCKET = "/run/grantwheel.sock"
-
-
-class Grants(Protocol):
-    """What the commands use of a connection."""
-
-    def apply(
-        self,
-        uid: int,
-        pid: int,
-        mask: int,
-        timeout_ms: int | None = None,
-        *,
-        persist: bool = False,
-        process: bool = False,
-        reason: str = "",
-        cpu_level: int = -1,
-    ) -> int: ...
-    def renew(
-        self,
-        uid: int,
-        pid: int,
-        mask: int,
-        timeout_ms: int | None = None,
-        *,
-        persist: bool = False,
-        process: bool = False,
-        reason: str = "",
-        cpu_level: int = -1,
-    ) -> int: ...
-    def release(self, uid: int, pid: int, mask: int, *, process: bool = False) -> int: ...
-    def reset_all(self, uid: int, pid: int) -> int: ...
-    def hold(
-        self,
-        mask: int,
-        *,
-        reason: str = "",
-        timeout_ms: int = 30_000,
-        process: bool = False,
-        cpu_level: int = -1,
-        on_lost: Callable[[Hold], object] | None = None,
-    ) -> Hold: ...
-    def records(self) -> list[Record]: ...
-    def get_all(self) -> list[EfficiencyResourcesInfo]: ...
-    def read(self, after: int, limit: int | None = None) -> tuple[list[Event], int, int]: ...
-    def follow(
-        self,
-        after: int | None = None,
-        *,
-        kinds: Iterable[EventKind | str] | None = None,
-        uids: Iterable[int] | None = None,
-        on_gap: Callable[[int], object] | None = None,
-    ) -> Iterator[Event]: ...
-    def close(self) -> None: ...
-
+_TIMEOUT_MS = 10_000  # for each answer: whoever types does not wait for longer
 
 CODES = """\
 exit codes:
@@ -106,25 +47,27 @@ def socket_of(options: argparse.Namespace) -> str:
 
 
 @contextlib.contextmanager
-def connected(options: argparse.Namespace) -> Iterator[Grants]:
-    """Have a connection for the time of a block.
+def connected(options: argparse.Namespace) -> "Iterator[Client]":
+    """Have a client for the time of a block, which connects at its first call.
 
     Raises
     ------
     CommandError
-        Nobody answers there.
+        What it needs is not installed.
     """
     from grantwheel import connect  # which needs a package of its own, and the help does not
 
-    with told():
-        grants = connect(socket_of(options))
+    try:
+        grants = connect(socket_of(options), timeout_ms=_TIMEOUT_MS)
+    except ImportError as error:
+        raise CommandError(str(error), UNREACHABLE) from error
     with contextlib.closing(grants):
         yield grants
 
 
 @contextlib.contextmanager
-def told(refused: int = REFUSED, unreachable: int = UNREACHABLE) -> Iterator[None]:
-    """End the command, with one of two codes, where what the block asks of the service fails. Nothing writes in there.
+def told() -> Iterator[None]:
+    """End the command where what the block asks of the service fails. Nothing writes its output in there.
 
     Raises
     ------
@@ -134,11 +77,11 @@ def told(refused: int = REFUSED, unreachable: int = UNREACHABLE) -> Iterator[Non
     try:
         yield
     except (ServiceOperationError, TransactionError) as error:
-        raise CommandError(str(error), unreachable) from error
+        raise CommandError(str(error), UNREACHABLE) from error
     except BusinessError as error:
-        raise CommandError(f"refused: {error}", refused) from error
+        raise CommandError(f"refused: {error}", REFUSED) from error
     except OSError as error:
-        raise CommandError(str(error), unreachable) from error
+        raise CommandError(str(error), UNREACHABLE) from error
 
 
 def say(options: argparse.Namespace, what: str) -> None:

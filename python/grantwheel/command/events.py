@@ -1,12 +1,16 @@
 """``grantwheel events``: what happened, and what happens."""
 
 import argparse
+from typing import TYPE_CHECKING
 
 from grantwheel import Event, EventKind
 from grantwheel._text import printable
 
 from . import values
-from .connected import CODES, REFUSED, Grants, add_json, add_socket, connected, put, told
+from .connected import CODES, REFUSED, add_json, add_socket, connected, put, told
+
+if TYPE_CHECKING:
+    from grantwheel.service.client import Client
 
 _PAGE = 1000
 _OF_PROCESSES = (EventKind.PROCESS_APPLY, EventKind.PROCESS_RESET)
@@ -69,7 +73,7 @@ def _run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _show(grants: Grants, options: argparse.Namespace) -> None:
+def _show(grants: "Client", options: argparse.Namespace) -> None:
     after = options.after or 0
     while True:
         with told():
@@ -84,11 +88,12 @@ def _show(grants: Grants, options: argparse.Namespace) -> None:
             return
 
 
-def _follow(grants: Grants, options: argparse.Namespace) -> None:
+def _follow(grants: "Client", options: argparse.Namespace) -> None:
     def tell(missed: int) -> None:
         _write_gap(missed, options)
 
-    events = grants.follow(options.after, kinds=options.kind, uids=options.uid, on_gap=tell)
+    with told():
+        events = grants.follow(options.after, kinds=options.kind, uids=options.uid, on_gap=tell)
     while True:
         with told():
             event = next(events, None)
