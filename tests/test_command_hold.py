@@ -1,6 +1,7 @@
 """``grantwheel hold``, as a person runs it: the grant, the signals and the exit code."""
 
 import os
+import pty
 import signal
 import subprocess
 import sys
@@ -23,6 +24,8 @@ class Service:
         self.running = self.manager.running()
         self.running.__enter__()
         self.hold = self.manager.hold
+        if "EARLY" in os.environ:
+            os.kill(os.getpid(), int(os.environ["EARLY"]))
     def close(self):
         self.running.__exit__(None, None, None)
         events = self.manager.drain()
@@ -38,7 +41,7 @@ APPLIED, RELEASED = "app_apply apply {}", "app_reset release {}"
 
 
 class Run:
-    def __init__(self, folder: Path, *arguments: str, session: bool = False) -> None:
+    def __init__(self, folder: Path, *arguments: str, **environment: str) -> None:
         self.seen = folder / "seen"
         self.process = subprocess.Popen(
             [sys.executable, "-c", HOLD, *arguments],
@@ -46,8 +49,7 @@ class Run:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            env=os.environ | {"SEEN": str(self.seen)},
-            start_new_session=session,
+            env=os.environ | {"SEEN": str(self.seen)} | environment,
         )
 
     def end(self) -> tuple[int, str, str]:
@@ -108,6 +110,12 @@ def test_signals_are_passed_on(tmp_path: Path, name: str) -> None:
     assert run.events() == [APPLIED.format(1), RELEASED.format(1)]
 
 
+def test_what_a_signal_forestalls_is_not_run(tmp_path: Path) -> None:
+    run = Run(tmp_path, "-r", "CPU", "--", "echo", "ran", EARLY=str(int(signal.SIGTERM)))
+    assert run.end() == (128 + signal.SIGTERM, "", "")
+    assert run.events() == [APPLIED.format(1), RELEASED.format(1)]
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
 def test_a_command_that_a_signal_ends_is_128_and_more(tmp_path: Path, number: int) -> None:
     run = Run(tmp_path, "-r", "CPU", "--", "sh", "-c", f"kill -{number} $$; sleep 60")
@@ -137,9 +145,39 @@ def test_what_was_ignored_stays_ignored(tmp_path: Path) -> None:
     assert (done.returncode, done.stdout, done.stderr) == (0, "alive\n", "")
 
 
-def test_it_is_renewed_and_what_goes_is_said(tmp_path: Path) -> None:
+def test_it_is_renewed(tmp_path: Path) -> None:
     # Some tenths of a real second: renewals have real time only.
     code = "import time; time.sleep(0.5)"
     run = Run(tmp_path, "-r", "GPS", "-t", "120ms", *python(code))
     assert run.end() == (0, "", "")
     assert run.events() == [APPLIED.format(32), RELEASED.format(32)]
+
+
+def test_ctrl_c_reaches_the_command_once(tmp_path: Path) -> None:
+    code = """
+import signal, sys
+heard = []
+signal.signal(signal.SIGINT, lambda *_: heard.append(1))
+print("ready", flush=True)
+sys.stdin.readline()
+print(len(heard), flush=True)
+"""
+    terminal, theirs = pty.openpty()
+    on_terminal = "import os; os.open(os.ttyname(0), os.O_RDWR)\n" + HOLD  # which makes it the controlling one
+    process = subprocess.Popen(
+        [sys.executable, "-c", on_terminal, "-r", "CPU", *python(code)],
+        stdin=theirs,
+        stdout=subprocess.PIPE,
+        start_new_session=True,
+        text=True,
+        env=os.environ | {"SEEN": str(tmp_path / "seen")},
+    )
+    os.close(theirs)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    os.write(terminal, b"\x03")
+    os.write(terminal, b"\n")
+    assert process.stdout.readline() == "1\n"
+    assert process.wait(60) == 0
+    process.stdout.close()
+    os.close(terminal)

@@ -89,6 +89,9 @@ def _run(options: argparse.Namespace) -> int:
             missing = values.names(options.resources & ~held.types)
             if missing:
                 say(options, f"not allowed, and not held: {', '.join(missing)}")
+            early = signal.sigtimedwait(waited - {signal.SIGCHLD}, 0)
+            if early is not None:  # it came before there was a command
+                return 128 + early.si_signo
             return _ended(_started(words, mask), waited)
         finally:
             held.__exit__(None, None, None)
