@@ -91,6 +91,6 @@ def say(options: argparse.Namespace, what: str) -> None:
             print(f"grantwheel {options.title}: {printable(what)}", file=sys.stderr, flush=True)
 
 
-def put(fields: dict[str, object]) -> None:
-    """Write an object of JSON, for whoever reads line by line."""
-    print(json.dumps(fields), flush=True)  # which escapes all but printable ASCII
+def put(fields: dict[str, object], *, at_once: bool = False) -> None:
+    """Write an object of JSON on a line of its own."""
+    print(json.dumps(fields), flush=at_once)  # which escapes all but printable ASCII

@@ -118,7 +118,8 @@ def _write(event: Event, options: argparse.Namespace) -> None:
                 "bundle": event.bundle,
                 "types": values.names(event.mask),
                 "cpu_level": event.cpu_level,
-            }
+            },
+            at_once=options.follow,
         )
         return
     who = f"process {event.pid} of {event.uid}" if event.kind in _OF_PROCESSES else f"app {event.uid}"
@@ -127,15 +128,15 @@ def _write(event: Event, options: argparse.Namespace) -> None:
     cause = "" if event.cause == "apply" else f", {str(event.cause).replace('_', ' ')}"
     print(
         f"{event.sequence:>8}  {event.time} ms  {who}{name} {what} {','.join(values.names(event.mask))}{cause}",
-        flush=True,
+        flush=options.follow,
     )
 
 
 def _write_gap(missed: int, options: argparse.Namespace) -> None:
     if missed and options.json:
-        put({"event": "gap", "missed": missed})
+        put({"event": "gap", "missed": missed}, at_once=options.follow)
     elif missed:
-        print(f"{missed} events are no longer there", flush=True)
+        print(f"{missed} events are no longer there", flush=options.follow)
 
 
 def _kind(text: str) -> EventKind:
