@@ -53,7 +53,6 @@ def read_boot_id(proc: Path) -> uuid.UUID | None:
 
 def look_at_processes(proc: Path) -> Look:
     """Return the processes that run. Zombies have ended; a process whose first thread alone has ended runs."""
-    ms_per_tick = 1000 / os.sysconf("SC_CLK_TCK")
     processes: dict[int, Running] = {}
     try:
         with os.scandir(proc) as entries:
@@ -63,7 +62,7 @@ def look_at_processes(proc: Path) -> Look:
         return Look(processes, hides=True)
     for pid in pids:
         try:
-            found = _read(proc, pid, ms_per_tick)
+            found = read_running(proc, pid)
         except PermissionError:
             hides = True
         except (OSError, ValueError, IndexError):
@@ -74,7 +73,14 @@ def look_at_processes(proc: Path) -> Look:
     return Look(processes, hides)
 
 
-def _read(proc: Path, pid: int, ms_per_tick: float) -> Running | None:
+def read_running(proc: Path, pid: int) -> Running | None:
+    """Return a process, or None when it has ended.
+
+    Raises
+    ------
+    OSError, ValueError, IndexError
+        It is hidden, or has gone.
+    """
     stat = _core.read_start(f"{proc}/{pid}/stat")
     status = _core.read_start(f"{proc}/{pid}/status")
     fields = stat[stat.rfind(b")") + 1 :].split()
@@ -83,7 +89,7 @@ def _read(proc: Path, pid: int, ms_per_tick: float) -> Running | None:
     for line in status.splitlines():
         if line.startswith(b"Uid:"):
             uids = tuple(sorted({int(uid) for uid in line.split()[1:4]}))
-            return Running(uids, int(int(fields[19]) * ms_per_tick))
+            return Running(uids, int(int(fields[19]) * 1000 / os.sysconf("SC_CLK_TCK")))
     return None
 
 
