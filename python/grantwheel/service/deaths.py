@@ -24,6 +24,14 @@ _PAGE: Final = 1024
 _AT_ONCE: Final = 64  # deaths told before the loop has its turn
 
 
+class NotWatchedError(PeerRefused, ValueError):
+    """A process that cannot be watched: refused as a peer, and wrong as somebody to act for."""
+
+
+class EndedError(NotWatchedError):
+    """A process that is not there, or not any more."""
+
+
 class Deaths:
     """Watches processes on the running loop, each once, and tells a manager when they end.
 
@@ -91,16 +99,16 @@ class Deaths:
 
         Raises
         ------
-        ValueError
+        EndedError
             There is no such process.
-        PeerRefused
+        NotWatchedError
             It cannot be watched.
         """
         known = self._processes.get(pid)
         if known is None:
             self._add(Process(uid, pid, _open(pid)))
         elif pidfd.has_ended(known.descriptor):
-            raise ValueError(f"there is no process {pid} any more")
+            raise EndedError(f"there is no process {pid} any more")
         self._name(uid, pid)
 
     def watch_holders(self) -> None:
@@ -115,9 +123,9 @@ class Deaths:
                     continue
                 try:
                     self.watch(record.uid, record.pid)
-                except ValueError:
+                except EndedError:
                     self._ended.append((record.uid, record.pid))
-                except PeerRefused as problem:
+                except NotWatchedError as problem:
                     _log.warning("the end of a holder will not be noticed: %s", problem)
         self._schedule()
 
@@ -188,9 +196,9 @@ class Deaths:
             if uid in oldest:
                 try:
                     self.watch(uid, oldest[uid][1])
-                except ValueError:
+                except EndedError:
                     continue  # it has ended since: the next look tells
-                except PeerRefused as problem:
+                except NotWatchedError as problem:
                     _log.warning("the end of the app of uid %d will not be noticed: %s", uid, problem)
             elif look.hides:
                 _log.warning(
@@ -205,6 +213,6 @@ def _open(pid: int) -> int:
     try:
         return os.pidfd_open(pid)
     except (ProcessLookupError, OverflowError):
-        raise ValueError(f"there is no process {pid}") from None
+        raise EndedError(f"there is no process {pid}") from None
     except OSError as error:
-        raise PeerRefused(f"process {pid} cannot be watched: {error.strerror}") from None
+        raise NotWatchedError(f"process {pid} cannot be watched: {error.strerror}") from None

@@ -1,0 +1,123 @@
+"""``grantwheel serve``: the service, its options and its log."""
+
+import argparse
+import grp
+import logging
+import sys
+from pathlib import Path
+
+from grantwheel import BusinessError
+from grantwheel._text import printable
+
+from .connected import add_socket, socket_of
+from .failure import CommandError
+
+_DONE, _FAILED = 0, 1
+_ABOUT = """\
+Keeps one ledger of grants for the processes of this machine, on a Unix socket.
+Who calls is what the kernel says; what they may have is in the policy file.
+Without one root and the service's own user may have everything, others nothing.
+Other users can connect (see --mode); the folder of the socket must be writable
+by its owner alone. systemd can give the socket (LISTEN_FDS) and is told READY.
+It is redis-cli that speaks to it by hand: redis-cli -s PATH."""
+_MEANING = """\
+signals:
+  SIGTERM, SIGINT  answer what has come, and end
+  SIGHUP           read the policy file again; one that is not right is logged,
+                   and the old one stays
+
+exit codes:
+  0 ended by a signal or an administrator, 1 it could not be done, 2 wrong usage"""
+
+
+def fill(command: argparse.ArgumentParser) -> None:
+    """Give the command its arguments."""
+    command.description = _ABOUT
+    command.epilog = _MEANING
+    command.set_defaults(run=_run, title="serve", failed=_FAILED)
+    add_socket(command)
+    command.add_argument("--state", type=Path, metavar="FILE", help="the journal that keeps the grants over restarts")
+    command.add_argument(
+        "--durability",
+        choices=("commit", "batch"),
+        default="commit",
+        help="with --state, whether a change is answered when it is on record, or before (default: commit)",
+    )
+    command.add_argument("--policy", type=Path, metavar="FILE", help="who may have what: policy.toml")
+    command.add_argument(
+        "--mode", type=_mode, default=0o666, metavar="OCTAL", help="permissions of the socket (default: 666)"
+    )
+    command.add_argument("--group", type=_group, metavar="NAME", help="group of the socket")
+    limits = command.add_argument_group("limits")
+    for name, default, what in (
+        ("connections", 10_000, "connections at once"),
+        ("connections-per-uid", 1_000, "of one user"),
+        ("request-bytes", 8 << 20, "bytes of a request"),
+        ("calls-per-second", 0, "calls a second of one user; 0: any number"),
+    ):
+        limits.add_argument(f"--{name}", type=int, default=default, metavar="N", help=f"{what} (default: {default})")
+
+
+def _run(options: argparse.Namespace) -> int:
+    try:
+        from grantwheel.service.limits import Limits
+        from grantwheel.service.serving import Setting, serve
+        from grantwheel.service.sockets import SocketRefusedError
+    except ImportError as error:
+        if error.name != "hiredis":
+            raise
+        raise CommandError("hiredis is missing: pip install 'grantwheel[service]'", _FAILED) from None
+    _log_to_standard_error()
+    try:
+        setting = Setting(
+            path=Path(socket_of(options)),
+            state=options.state,
+            durability=options.durability,
+            policy=options.policy,
+            mode=options.mode,
+            group=options.group,
+            limits=Limits(
+                connections=options.connections,
+                connections_per_uid=options.connections_per_uid,
+                request_bytes=options.request_bytes,
+                calls_per_second=options.calls_per_second,
+            ),
+        )
+        serve(setting)
+    except (SocketRefusedError, BusinessError, OSError, ValueError) as error:
+        raise CommandError(str(error), _FAILED) from error
+    return _DONE
+
+
+class _OneLine(logging.Formatter):
+    """A record as one line, in which nothing that a peer has sent can pass for more than it is."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        said = f"grantwheel serve: {record.levelname.lower()}: {printable(record.getMessage())}"
+        if record.exc_info:
+            lines = self.formatException(record.exc_info).splitlines()
+            said += "".join(f"\n    {printable(line)}" for line in lines)
+        return said
+
+
+def _log_to_standard_error() -> None:
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_OneLine())
+    logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
+
+
+def _mode(text: str) -> int:
+    try:
+        mode = int(text, 8)
+    except ValueError:
+        mode = -1
+    if not 0 <= mode <= 0o777:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a mode within 000..777")
+    return mode
+
+
+def _group(text: str) -> int:
+    try:
+        return int(text) if text.isascii() and text.isdecimal() else grp.getgrnam(text).gr_gid
+    except KeyError:
+        raise argparse.ArgumentTypeError(f"there is no group {text!r}") from None

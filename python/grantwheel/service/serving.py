@@ -1,0 +1,168 @@
+"""A service as a process: its manager, its socket, its signals, and the states that it tells systemd."""
+
+import asyncio
+import contextlib
+import logging
+import resource
+import signal
+import socket
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from grantwheel import recovery
+from grantwheel.manager import Manager
+
+from . import policy_file, systemd
+from .deaths import Deaths
+from .limits import Limits
+from .peers import Peer, open_peer
+from .policy_file import Registry
+from .server import Server
+from .sockets import listening
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_log = logging.getLogger("grantwheel")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setting:
+    """What a service is started with.
+
+    Parameters
+    ----------
+    path : Path
+        Where its socket is to be, unless systemd has given it one.
+    state : Path or None
+        The journal. None: in memory alone.
+    durability : str
+        When a change is answered: ``"commit"``, when it is on record, or ``"batch"``.
+    policy : Path or None
+        The policy file. None: root and its own uid may hold everything, others nothing.
+    mode : int
+        The permissions of the socket.
+    group : int or None
+        The gid that the socket belongs to.
+    limits : Limits
+        What one connection, one uid and all together may ask for.
+    """
+
+    path: Path
+    state: Path | None = None
+    durability: Literal["commit", "batch"] = "commit"
+    policy: Path | None = None
+    mode: int = 0o666
+    group: int | None = None
+    limits: Limits = field(default_factory=Limits)
+
+
+def serve(setting: Setting) -> None:
+    """Serve until a signal or an administrator ends it: SIGTERM, SIGINT or SHUTDOWN; SIGHUP reads the policy again.
+
+    Raises
+    ------
+    SocketRefusedError
+        It cannot be where it should.
+    policy_file.PolicyFileError
+        The policy file is not right.
+    OSError, ValueError, BusinessError
+        What it needs cannot be had: as of `grantwheel.open`.
+    """
+    _raise_file_limit()
+    registry = policy_file.default() if setting.policy is None else policy_file.read(setting.policy)
+    with _listeners(setting) as listeners, contextlib.closing(_manager(setting, registry)) as manager:
+        asyncio.run(_Service(setting, manager, registry).run(listeners))
+
+
+def _manager(setting: Setting, registry: Registry) -> Manager:
+    if setting.state is None:
+        return Manager(policy=registry.policy)
+    return recovery.open(setting.state, durability=setting.durability, owners="processes", policy=registry.policy)
+
+
+@contextlib.contextmanager
+def _listeners(setting: Setting) -> "Iterator[list[socket.socket]]":
+    given = systemd.listeners()
+    if given:
+        try:
+            yield given
+        finally:
+            for one in given:
+                one.close()
+    else:
+        with listening(setting.path, mode=setting.mode, group=setting.group) as listener:
+            yield [listener]
+
+
+class _Service:
+    """One service, while it runs."""
+
+    def __init__(self, setting: Setting, manager: Manager, registry: Registry) -> None:
+        self._setting = setting
+        self._manager = manager
+        self._registry = registry
+
+    async def run(self, listeners: list[socket.socket]) -> None:
+        """Serve until it is to end."""
+        loop = asyncio.get_running_loop()
+        self._deaths = Deaths(self._manager, self._gone)
+        server = self._server = Server(
+            self._manager,
+            identify=self._identify,
+            limits=self._setting.limits,
+            watch=self._deaths.watch,
+            reload=self._reload,
+        )
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._end, number)
+        loop.add_signal_handler(signal.SIGHUP, self._hang_up)
+        try:
+            self._deaths.watch_holders()
+            for listener in listeners:
+                await server.start(listener)
+            _log.info("serving at %s", ", ".join(str(one.getsockname()) for one in listeners))
+            systemd.notify("READY=1")
+            await server.ended.wait()
+            systemd.notify("STOPPING=1")
+            await server.stop()
+        finally:
+            self._deaths.close()
+
+    def _identify(self, connection: socket.socket) -> Peer:
+        process = open_peer(connection)
+        peer = self._registry.peer(process.uid, process.pid)
+        self._deaths.take(process)
+        return peer
+
+    def _gone(self, pid: int) -> None:
+        self._server.peer_gone(pid)
+
+    def _end(self, number: int) -> None:
+        _log.info("ending by %s", signal.Signals(number).name)
+        self._server.ask_to_end()
+
+    def _hang_up(self) -> None:
+        try:
+            self._reload()
+        except (OSError, ValueError) as error:
+            _log.error("the policy stays as it was: %s", error)
+
+    def _reload(self) -> None:
+        """Read the policy file again, and let it count for all; one that is not right changes nothing."""
+        if self._setting.policy is None:
+            raise ValueError("there is no policy file")
+        registry = policy_file.read(self._setting.policy)
+        self._manager.set_policy(registry.policy)
+        self._registry = registry
+        for connection in self._server.connections:
+            connection.peer = registry.peer(connection.peer.uid, connection.peer.pid)
+        _log.info("the policy has been read again")
+
+
+def _raise_file_limit() -> None:
+    """Have as many files as may be: each connection takes one, and each process that is watched."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

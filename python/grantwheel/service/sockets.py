@@ -1,0 +1,100 @@
+"""The socket of a service as a file: in a folder that nobody else can write to, and of one service at a time."""
+
+import contextlib
+import errno
+import fcntl
+import os
+import socket
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+_MOST_BYTES: Final = 107  # of the address of a Unix socket
+_OTHERS: Final = stat.S_IWGRP | stat.S_IWOTH
+
+
+class SocketRefusedError(Exception):
+    """A service cannot be where it was asked to be; says why."""
+
+
+@contextlib.contextmanager
+def listening(path: Path, *, mode: int, group: int | None) -> Iterator[socket.socket]:
+    """Have a socket at a path for the time of a block; it is bound, and listens when the server makes it listen.
+
+    Parameters
+    ----------
+    path : Path
+        Where. A socket that an ended service has left there is removed.
+    mode : int
+        Who may connect: the permissions of the file.
+    group : int or None
+        The gid that the file belongs to. None: as it comes.
+
+    Raises
+    ------
+    SocketRefusedError
+        Others may write to the folder, another service is there, or something that is no socket.
+    OSError
+        It cannot be made.
+    """
+    if len(os.fsencode(path)) > _MOST_BYTES:
+        raise SocketRefusedError(f"the path of a socket may have at most {_MOST_BYTES} bytes: {path}")
+    _check_folder(path.parent)
+    with _locked(path), socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK) as listener:
+        _remove_stale(path)
+        before = os.umask(0o177)  # nobody else connects before the file is as it should be
+        try:
+            listener.bind(str(path))
+        finally:
+            os.umask(before)
+        made = path.lstat()
+        try:
+            if group is not None:
+                os.chown(path, -1, group)
+            path.chmod(mode)
+            yield listener
+        finally:
+            with contextlib.suppress(FileNotFoundError):
+                if os.path.samestat(path.lstat(), made):
+                    path.unlink()
+
+
+def _check_folder(folder: Path) -> None:
+    """Refuse a folder in which somebody else could put another socket in the place of this one."""
+    found = folder.stat()
+    if found.st_mode & _OTHERS:
+        raise SocketRefusedError(
+            f"others may write to the folder of the socket, {folder} (mode {stat.S_IMODE(found.st_mode):04o}): "
+            "it must be writable by its owner alone"
+        )
+    if found.st_uid not in (0, os.geteuid()):
+        raise SocketRefusedError(f"the folder of the socket, {folder}, belongs to uid {found.st_uid}")
+
+
+@contextlib.contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Be the only service that is at a path, or wants to be."""
+    lock = path.with_name(path.name + ".lock")
+    descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise SocketRefusedError(f"another service is at {path}") from None
+        yield
+    finally:
+        os.close(descriptor)  # the file stays: who removed it could let two have it
+
+
+def _remove_stale(path: Path) -> None:
+    try:
+        found = path.lstat()
+    except FileNotFoundError:
+        return
+    if not stat.S_ISSOCK(found.st_mode):
+        raise SocketRefusedError(f"{path} is there, and no socket")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK) as probe:
+        if probe.connect_ex(str(path)) != errno.ECONNREFUSED:
+            raise SocketRefusedError(f"another service is at {path}")
+    path.unlink()
