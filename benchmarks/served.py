@@ -18,16 +18,18 @@ _START_S = 60.0
 @contextmanager
 def _serving(command: Sequence[str], path: Path) -> Iterator[Path]:
     """Run a server for the time of a block, which begins when it answers."""
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as server:
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as server:
         try:
             give_up = time.monotonic() + _START_S
             while not _answers(path):
                 if server.poll() is not None or time.monotonic() > give_up:
-                    raise SystemExit(f"this server does not answer: {' '.join(command)}")
+                    server.kill()
+                    raise SystemExit(f"this server does not answer: {' '.join(command)}\n{server.communicate()[1]}")
                 time.sleep(0.02)
             yield path
         finally:
             server.terminate()
+            server.communicate()
 
 
 def _answers(path: Path) -> bool:
