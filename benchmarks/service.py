@@ -144,6 +144,8 @@ def many(plan: Plan) -> None:
         def rate(seconds: float) -> float:
             wire = Wire(path)
             size = wire.learn(data)
+            if wire.number(request("COUNT", "GPS")) != rows:
+                raise SystemExit("the rows of APPLYMANY were refused")
             count, began = 0, time.perf_counter()
             while time.perf_counter() < began + seconds:
                 wire.ask(data, size)
@@ -239,19 +241,21 @@ def storm(plan: Plan) -> None:
         f"\n{plan.storm:,} that end at one instant: the longest answer to PING and to a change, on another connection"
     )
     with redis_server(plan.folder / "rs") as redis, grant_server(plan.folder / "gs") as grants:
-        for name, path, fill, words in (
-            ("Redis", redis, fill_redis, SET),
-            ("grantwheel", grants, fill_grants, APPLY),
+        for name, path, fill, words, counted in (
+            ("Redis", redis, fill_redis, SET, ["DBSIZE"]),
+            ("grantwheel", grants, fill_grants, APPLY, ["COUNT", "GPS"]),
         ):
             end = time.clock_gettime(time.CLOCK_BOOTTIME) + max(plan.storm / 50_000, 1.0)
             fill(path, plan.storm, end)
-            late = end - time.clock_gettime(time.CLOCK_BOOTTIME)
-            if late < 0.2:
-                print(f"  {name:<40} it took too long to fill")
-                continue
             wire = Wire(path)
+            held = wire.number(request(*counted))
+            if held < plan.storm or end - time.clock_gettime(time.CLOCK_BOOTTIME) < 0.5:
+                raise SystemExit(f"{name} held only {held} of {plan.storm} in time")
             before, after = watch(wire, words, end - 0.2), watch(wire, words, end + 2.0)
-            print(f"  {name:<40} {before * 1000:>8.2f} ms before   {after * 1000:>8.2f} ms in the storm")
+            left = wire.number(request(*counted))
+            print(
+                f"  {name:<40} {before * 1000:>8.2f} ms before   {after * 1000:>8.2f} ms in the storm   {left:,} left"
+            )
             wire.close()
 
 
