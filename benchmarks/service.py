@@ -31,7 +31,7 @@ SET = ["SET", "key", "value", "PX", str(TTL_MS)]
 APPLY = ["APPLY", str(GPS), str(TTL_MS)]
 ROWS = 1000
 CONNECTIONS = 50
-STORM = 1_000_000
+STORM = 999_000  # the service keeps a million records unless told otherwise
 _FIRST_UID = 100_000
 
 

@@ -36,6 +36,7 @@ class Context(Protocol):
     @property
     def peer(self) -> "Peer": ...
     def acts_for(self, uid: int, pid: int) -> None: ...
+    def acts_for_all(self, uids: bytes, pids: bytes, *columns: "array.array[int]") -> None: ...
 
 
 class Pipe(Protocol):
@@ -145,8 +146,7 @@ def _rows(on: Context, words: Words, names: str) -> "list[array.array[int]]":
             raise wrong(f"{name} must have as many rows as uids: {len(columns[0])}, not {len(column)}")
     peer = on.peer
     if peer.may_act_for:
-        for uid, pid in set(zip(columns[0], columns[1], strict=True)) if columns else ():
-            on.acts_for(uid, pid)
+        on.acts_for_all(words[1], words[2], columns[0], columns[1])
     elif set(columns[0]) - {peer.uid} or set(columns[1]) - {peer.pid}:
         raise denied("rows for other uids and pids are for peers that the policy lists")
     if peer.caller is not None:

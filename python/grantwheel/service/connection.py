@@ -5,7 +5,7 @@ import logging
 from collections import deque
 from collections.abc import Awaitable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from . import calls
 from .commands import COMMANDS, Command, How
@@ -15,6 +15,8 @@ from .wire import OK, ProtocolError, Push, RequestReader, encode, error, integer
 from .words import failed, limited, wrong
 
 if TYPE_CHECKING:
+    import array
+
     from grantwheel.manager import Manager
 
     from .server import Server
@@ -59,6 +61,7 @@ class Connection(asyncio.Protocol):
         self._is_full = False
         self._awaited: asyncio.Future[Any] | None = None
         self._acted_for: set[tuple[int, int]] = set()
+        self._last_acted_for = (b"", b"")
 
     @property
     def manager(self) -> "Manager":
@@ -67,7 +70,7 @@ class Connection(asyncio.Protocol):
     # What asyncio calls. -------------------------------------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
+        transport = cast("asyncio.Transport", transport)  # that of uvloop is no subclass
         self._transport = transport
         try:
             self.peer = self.server.identify(transport.get_extra_info("socket"))
@@ -131,6 +134,13 @@ class Connection(asyncio.Protocol):
             self.server.watch(uid, pid)
             if len(self._acted_for) < _MOST_WAITING:
                 self._acted_for.add((uid, pid))
+
+    def acts_for_all(self, uids: bytes, pids: bytes, *columns: "array.array[int]") -> None:
+        """Hear the same of the rows of a batch, which are mostly those of the one before."""
+        if (uids, pids) != self._last_acted_for:
+            for uid, pid in set(zip(*columns, strict=True)) - self._acted_for:
+                self.acts_for(uid, pid)
+            self._last_acted_for = (uids, pids)
 
     def follow(self, after: int, wanted: calls.Wanted) -> None:
         self.following = Following(after, wanted)
