@@ -1,13 +1,12 @@
 """What each command does with a manager: a function for each, from the words of a request to the value of its answer."""
 
 import array
+import asyncio
 import json
 import sys
 from collections.abc import Awaitable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol
-
-import asyncio
 
 from grantwheel.caller import Caller
 from grantwheel.types import Event, EventKind, OwnerKind, Record, ResourceType

@@ -204,4 +204,3 @@ class Server:
             connection.write(answers)
             if connection.is_waiting:
                 self.ready(connection)
-

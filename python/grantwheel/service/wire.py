@@ -14,13 +14,10 @@ import hiredis
 from grantwheel import BusinessError
 
 MOST_WORDS: Final = 99
-# What may be the header of more than 99 elements or 999,999 bytes, unless it lies within a word.
-_LARGE = re.compile(rb"[*%~>|]\d{3}|[$=!(]\d{7}")
+# What may be the header of more than 99 elements or 999,999 bytes, unless it lies within a word: behind a line, or first.
+_LARGE = rb"(?:[*%~>|]\d{3}|[$=!(]\d{7})"
+_LARGE_FIRST, _LARGE_LATER = re.compile(_LARGE), re.compile(rb"\n" + _LARGE)
 _LONGEST_HEADER = 24
-
-# The bytes of a request of so many words without them, and of a word of that length, as all clients write them.
-_REQUEST_SIZES: Final = [len(b"*%d\r\n" % count) for count in range(MOST_WORDS + 1)]
-_WORD_SIZES: Final = [len(b"$%d\r\n\r\n" % size) + size for size in range(1024)]
 
 OK: Final = b"+OK\r\n"
 _NOTHING: Final = {2: b"$-1\r\n", 3: b"_\r\n"}
@@ -63,7 +60,6 @@ class RequestReader:
         self._request_bytes = request_bytes
         self._reader = hiredis.Reader(protocolError=ProtocolError, replyError=ProtocolError)
         self._begun = b""  # what has come since the last place that certainly is the end of a request
-        self._tail = b""
 
     def feed(self, data: bytes) -> list[list[bytes]]:
         """Take what has come, and return the requests that are whole now.
@@ -74,7 +70,7 @@ class RequestReader:
             It is no request, or a larger one than is allowed. Nothing more may be fed.
         """
         is_begun = bool(self._begun)
-        if is_begun or _LARGE.search(data) is not None:
+        if is_begun or _LARGE_LATER.search(data) is not None or _LARGE_FIRST.match(data) is not None:
             self._look_at(self._begun + data)
         reader = self._reader
         reader.feed(data)
@@ -83,7 +79,9 @@ class RequestReader:
             if type(request) is not list:
                 raise ProtocolError("a request must be an array of bulk strings")
             requests.append(request)
-        if not is_begun and _size_of(requests) != len(data):
+        # All of it is whole if nothing is left, and there is one line for each header and word: none in a word, and none of
+        # a request that has only begun.
+        if not is_begun and (reader.has_data() or data.count(b"\r\n") != len(requests) + 2 * sum(map(len, requests))):
             self._look_at(data)
         return requests
 
@@ -92,15 +90,6 @@ class RequestReader:
         self._begun = data[_walk(data, self._request_bytes) :]
         if len(self._begun) > self._request_bytes:
             raise ProtocolError(f"a request must have at most {self._request_bytes} bytes")
-
-
-def _size_of(requests: list[list[bytes]]) -> int:
-    """Return the bytes of requests as all clients write them; 0 when they are none of the usual ones."""
-    try:
-        words = sum(map(_WORD_SIZES.__getitem__, map(len, chain.from_iterable(requests))))
-        return words + sum(map(_REQUEST_SIZES.__getitem__, map(len, requests)))
-    except (IndexError, TypeError):
-        return 0
 
 
 def _walk(data: bytes, most_bytes: int) -> int:
