@@ -56,6 +56,42 @@ def test_it_answers_as_the_manager_does() -> None:
     follower.validate()
 
 
+def test_many_groups_at_once_are_as_many_by_themselves() -> None:
+    _, _, groups = lived()
+    one, many = Follower(), Follower()
+    for size in (1, 15, 16, 17, 0, 40, 400):
+        some, groups = groups[:size], groups[size:]
+        for group in some:
+            one.feed(group)
+        assert many.feed_many(some) == one.position
+        assert many.state_hash() == one.state_hash()
+    assert groups == []
+    assert many.feed_many(tuple([b""] * 20)) == one.position + 20
+    many.validate()
+
+
+def test_those_before_a_damaged_group_have_been_carried_out() -> None:
+    _, _, groups = lived()
+    for place in (0, 5, 16, 47):
+        follower = Follower()
+        damaged = [*groups[:place], groups[place] + b"x", *groups[place + 1 :]]
+        with pytest.raises(ParcelOperationError, match="the group is damaged, at byte") as caught:
+            follower.feed_many(damaged)
+        assert not caught.value.is_newer
+        assert follower.position == place
+        assert follower.feed_many(groups[place:]) == len(groups)
+        assert follower.state_hash() == replay(groups).state_hash()
+
+
+def test_many_groups_are_bytes() -> None:
+    follower = Follower()
+    with pytest.raises(TypeError, match="groups must be bytes, not bytearray"):
+        follower.feed_many([b"", bytearray()])  # type: ignore[list-item]
+    with pytest.raises(TypeError):
+        follower.feed_many(7)  # type: ignore[arg-type]
+    assert follower.position == 0
+
+
 def test_its_numbers_are_the_managers() -> None:
     manager, _, groups = lived()
     manager.apply(1, 1, GPS, 5)

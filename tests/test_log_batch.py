@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import threading
+import time
 from array import array
 from typing import Any
 
@@ -18,6 +19,7 @@ from grantwheel import (
     Policy,
     ServiceOperationError,
     TransactionError,
+    _core,
     aio,
 )
 from journals import ScriptedLog, Stall, Step, appends, check_record, conflicts, raises_after, raises_before, refuses
@@ -244,6 +246,27 @@ def test_what_a_log_does_not_take_is_lost_with_the_close() -> None:
     with pytest.raises(ServiceOperationError):
         manager.app_mask(700)
     manager.close()
+
+
+def test_only_what_callers_have_changed_is_lost() -> None:
+    manager, clock, _ = batched(otherwise=refuses)
+    numbers = array("i", [1, 2])
+    manager.apply_many(numbers, numbers, numbers, numbers)
+    clock.set(1)
+    _core.stage_mark(manager, bytes(16), 0, 0)
+    assert manager.advance() == 1
+    assert manager.stats().log is not None
+    with pytest.raises(TransactionError, match="last 1 changes"):
+        manager.close()
+
+
+def test_a_close_takes_no_longer_than_it_is_told() -> None:
+    manager, _, _ = batched(otherwise=refuses)
+    manager.apply(700, 71, GPS, 40)
+    begun = time.monotonic()
+    with pytest.raises(TransactionError, match="last 1 changes"):
+        _core.close_within(manager, 0)
+    assert time.monotonic() - begun < 4
 
 
 def test_the_quota_hook_is_asked_and_told() -> None:

@@ -172,9 +172,10 @@ void bind_administration(ManagerClass& bound) {
             "Whether the manager serves. While it is False, apply, release and reset_all are refused with 9800004,\n"
             "get_all with 18700004. Deaths, expiry and administration go on.")
         .def_property_readonly("clock", &Shell::clock, "The clock that the manager was made with.")
-        .def("close", &Shell::close,
-             "Drop all grants without events and give the memory back. Every later call is refused with 9800004\n"
-             "(queries of the documented API with 18700004), except another close.");
+        .def(
+            "close", [](Shell& shell) { shell.close(); },
+            "Drop all grants without events and give the memory back. Every later call is refused with 9800004\n"
+            "(queries of the documented API with 18700004), except another close.");
 }
 
 }  // namespace grantwheel::bindings

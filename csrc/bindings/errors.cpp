@@ -54,6 +54,7 @@ py::object Refusal::exception() const {
     error.attr("code") = code;
     error.attr("detail") = detail;
     error.attr("message") = message;
+    if (is_newer_) error.attr("is_newer") = true;
     if (cause_) error.attr("__cause__") = cause_;
     return error;
 }
@@ -133,8 +134,10 @@ void bind_errors(py::module_& module) {
         "Attributes\n----------\n"
         "code : int\n    The public code, as the documented API names it.\n"
         "detail : int\n    The inner code: which rule refused the call.\n"
-        "message : str\n    The documented message; for 401 with a sentence that names the field and the rule.",
+        "message : str\n    The documented message; for 401 with a sentence that names the field and the rule.\n"
+        "is_newer : bool\n    Whether what was to be read is sound, and of a newer format than this program knows.",
         PyExc_Exception);
+    base.attr("is_newer") = false;
     module.attr("BusinessError") = base;
     py::list codes;
     for (const PublicCode& entry : public_codes) {

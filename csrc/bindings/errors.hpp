@@ -28,6 +28,12 @@ public:
         return *this;
     }
 
+    // It is about something that is sound and of a newer format.
+    Refusal& as_newer() noexcept {
+        is_newer_ = true;
+        return *this;
+    }
+
     // Sets it as the current Python exception: a BusinessError of the class of its public code, ValueError for an
     // instant.
     void restore() const;
@@ -40,6 +46,7 @@ private:
     std::string sentence_;
     std::string rule_{};
     py::object cause_;
+    bool is_newer_ = false;
 };
 
 inline void check(Status status) {

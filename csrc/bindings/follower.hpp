@@ -49,10 +49,12 @@ public:
     Follower(const Follower&) = delete;
     Follower& operator=(const Follower&) = delete;
 
-    // Refusal with the place of what is wrong with a group. O(bytes).
+    // Refusal with the place of what is wrong with a group. O(its bytes).
     static void require_whole(Bytes group);
     // Without the GIL. Carries out the next group of the log, and answers its position.
-    std::uint64_t feed(Bytes group);
+    std::uint64_t feed(Bytes group) { return feed_many({&group, 1}); }
+    // The same for the next ones. Those before one that is refused have been carried out.
+    std::uint64_t feed_many(std::span<const Bytes> groups);
 
     // With the GIL. `now` is an instant that is not before the last op; nothing stands for that of the last op.
     [[nodiscard]] Session begin(std::optional<Instant> now = {}) { return take(Gil::held, now); }
@@ -69,7 +71,10 @@ public:
     [[nodiscard]] Instant now() { return begin().now; }
 
 private:
+    struct Ahead;
+
     [[nodiscard]] Session take(Gil gil, std::optional<Instant> now);
+    void carry_out(Engine& engine, Bytes group, const Ahead& ahead);
 
     Home home_;
     const HashKey key_;

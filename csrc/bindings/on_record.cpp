@@ -94,7 +94,7 @@ bool Shell::has_lost_log() {
 
 std::uint64_t Shell::count_lost() {
     const Guard lock(*this);
-    return is_behind() ? gate_->log_figures().waiting_ops : 0;
+    return is_behind() ? gate_->log_figures().waiting_changes : 0;
 }
 
 bool Shell::settle(std::uint64_t timeout_ms) {

@@ -10,8 +10,7 @@ namespace grantwheel::bindings {
 
 namespace {
 
-constexpr std::uint64_t close_ms = 5000;  // so long a log has to answer for what was staged, when the manager is closed
-constexpr std::uint64_t forget_ms = 1000;  // and when it is garbage
+constexpr std::uint64_t forget_ms = 1000;  // so long a log has to answer when the manager is garbage
 
 }  // namespace
 
@@ -247,9 +246,9 @@ void Shell::set_policy(std::unique_ptr<Policy> policy, py::object quota) {
     quota_ = quota.is_none() ? py::object() : std::move(quota);
 }
 
-void Shell::close() {
+void Shell::close(std::uint64_t timeout_ms) {
     require_here();
-    const bool is_settled = close_gate(close_ms);
+    const bool is_settled = close_gate(timeout_ms);
     const std::uint64_t lost = is_settled && !is_closed_ ? count_lost() : 0;
     std::unique_ptr<Manager> closed;
     {
@@ -268,7 +267,7 @@ void Shell::close() {
         return true;
     });
     const py::object failure = lost == 0 ? py::object() : log_->failure();
-    forget();
+    forget(is_settled ? forget_ms : 0);
     if (!is_settled) {
         log_warning(py::make_tuple("a manager was closed though its log has not answered for all that was staged"));
     } else if (lost != 0) {
@@ -295,10 +294,12 @@ int Shell::traverse(visitproc visit, void* arg) const {
     return log_ == nullptr ? 0 : log_->traverse(visit, arg);
 }
 
-void Shell::forget() {
+void Shell::forget() { forget(forget_ms); }
+
+void Shell::forget(std::uint64_t timeout_ms) {
     // Moved out first: what goes with it may call back.
     const py::object quota = std::move(quota_);
-    if (log_ != nullptr && home_.is_here() && close_gate(forget_ms)) log_->forget();
+    if (log_ != nullptr && home_.is_here() && close_gate(timeout_ms)) log_->forget();
 }
 
 bool Shell::is_in_hook() const noexcept {

@@ -46,6 +46,8 @@ struct About {
 
 class Shell {
 public:
+    // So long a log has to answer for what was staged, when the manager is closed.
+    static constexpr std::uint64_t close_ms = 5000;
     // So many rows are dealt with under one lock, if there are more of them: for well below a millisecond.
     static constexpr std::size_t slice = 1024;
 
@@ -145,7 +147,7 @@ public:
     // Settles what is staged, within some seconds, and gives the memory back, but for the events that somebody has still to
     // read. Every later call is refused as not connected, but for this one and for reading those events. Refusal in the end
     // when the log has not taken what was changed.
-    void close();
+    void close(std::uint64_t timeout_ms = close_ms);
     // Waits until all that is staged now has settled, that long at most, without looking at signals. Returns whether it has.
     [[nodiscard]] bool settle(std::uint64_t timeout_ms);
     // Waits until all that has been changed is in the log. False when the time is up; Refusal when the log has failed.
@@ -176,6 +178,7 @@ public:
     // For the garbage collector: the Python objects that are held, and letting go of them.
     int traverse(visitproc visit, void* arg) const;
     void forget();
+    void forget(std::uint64_t timeout_ms);  // in which what is staged may settle
 
 private:
     friend class Pipelined;  // many changes in a row

@@ -245,17 +245,19 @@ Result replay(Engine& engine, const Op& op) noexcept {
     return {Status::argument_invalid, 0};
 }
 
+Status replay_logged(Engine& engine, const Op& op) noexcept {
+    const Status status = replay(engine, op).status;
+    const bool may_be_refused = op.kind == OpKind::command || op.kind == OpKind::limits;
+    const bool is_limit = status == Status::out_of_memory && may_be_refused && !engine.lacked_memory();
+    return is_limit ? Status::ok : status;
+}
+
 GroupResult check_group(std::span<const std::byte> group) noexcept {
     return for_each_op(group, [](const Op&) { return Status::ok; });
 }
 
 GroupResult replay_group(Engine& engine, std::span<const std::byte> group) noexcept {
-    return for_each_op(group, [&](const Op& op) {
-        const Status status = replay(engine, op).status;
-        const bool may_be_refused = op.kind == OpKind::command || op.kind == OpKind::limits;
-        const bool is_limit = status == Status::out_of_memory && may_be_refused && !engine.lacked_memory();
-        return is_limit ? Status::ok : status;
-    });
+    return for_each_op(group, [&](const Op& op) { return replay_logged(engine, op); });
 }
 
 BatchRows written_rows(std::span<const std::byte> op) noexcept {

@@ -41,6 +41,7 @@ Staged Gate::Parts::stage_batch(std::unique_ptr<ManyRows> many, bool is_apply) n
         many->bytes_at = open.bytes.size();
         const std::size_t written = batch->write({open.bytes.data() + many->bytes_at, size});
         open.add_op(written);
+        ++open.changes;
         if (is_behind) {
             came(written);
         } else {

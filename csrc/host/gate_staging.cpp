@@ -53,6 +53,7 @@ std::uint32_t Gate::Parts::add(Entry::Kind kind, Watcher* watcher) noexcept {
 
 // Pre: there is room.
 std::size_t Gate::Parts::write(const Command& command) noexcept {
+    ++open.changes;
     return open.write_op([&](std::span<std::byte> out) { return encode(command, gate.latest_, out); });
 }
 

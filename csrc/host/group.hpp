@@ -20,9 +20,10 @@ struct Group {
     std::uint32_t head = no_entry;   // all of its entries
     std::uint32_t first = no_entry;  // the first one that is not answered
     std::uint32_t last = no_entry;
-    std::size_t count = 0;  // of them,
-    std::size_t ops = 0;    // and how many are in the bytes
-    Needs needs{};          // of executing it
+    std::size_t count = 0;    // of them,
+    std::size_t ops = 0;      // how many are in the bytes,
+    std::size_t changes = 0;  // and those of them that somebody has asked for
+    Needs needs{};            // of executing it
 
     [[nodiscard]] bool is_empty() const noexcept { return first == no_entry; }
     [[nodiscard]] std::span<const std::byte> content() const noexcept { return {bytes.data(), bytes.size()}; }
@@ -66,6 +67,7 @@ struct Group {
         head = first = last = no_entry;
         count = 0;
         ops = 0;
+        changes = 0;
         needs = {};
     }
 };

@@ -22,6 +22,7 @@ from .run.watches import Watches
 from .types import Clock, Event, EventColumns, EventKind, Log
 
 _ALL_KINDS = 2**32 - 1
+_CLOSE_MS = 5000  # so long a log has to take what is staged
 
 
 class _Staged(OfOneProcess):
@@ -147,8 +148,12 @@ class Manager(_core.Manager):
         BusinessError
             9800003: the manager is closed, and changes of durability ``"batch"`` are lost; says how many.
         """
+        self._close_within(_CLOSE_MS)
+
+    def _close_within(self, timeout_ms: int) -> None:
+        """Close, with so long for the log."""
         try:
-            super().close()
+            _core.close_within(self, timeout_ms)
         finally:
             self._watches.cancel_all()
 

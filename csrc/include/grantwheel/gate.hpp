@@ -112,6 +112,7 @@ struct LogFigures {
     std::uint64_t failures = 0;       // appends that came to nothing
     std::uint64_t waiting_ops = 0;    // what is not in the log yet, or never will be: it is broken
     std::uint64_t waiting_bytes = 0;
+    std::uint64_t waiting_changes = 0;  // of these ops those that are no marks and no advances
     // How long appends took that came to something; nothing of an immediate log.
     std::uint64_t append_us = 0;                       // all together,
     std::uint64_t most_us = 0;                         // the longest,

@@ -70,6 +70,9 @@ Decoded decode(std::span<const std::byte> bytes) noexcept;
 //          was its answer when it was written as well. Any other says that the engine is not what the log says.
 Result replay(Engine& engine, const Op& op) noexcept;
 
+// The same for an op of a log, whose limits may refuse what they refused when it was written: that is ok as well.
+[[nodiscard]] Status replay_logged(Engine& engine, const Op& op) noexcept;
+
 // What one look at a group found: with status ok, nothing wrong with it.
 struct [[nodiscard]] GroupResult {
     Status status = Status::ok;

@@ -17,6 +17,7 @@ from ._database import (
     WAL,
     code_of,
     connect,
+    count_sound,
     crc_of,
     drop_some,
     is_damage,
@@ -28,7 +29,7 @@ from ._errors import Conflict, DamageError, NotAppended
 from ._files import beside, identity, lay_out
 from ._lock import WriterLock
 from ._recovery import LOCK, cut_back, make_sound, was_journal
-from ._wal import FRAME_HEADER_SIZE, HEADER_SIZE, read_chain
+from ._wal import FRAME_HEADER_SIZE, HEADER_SIZE, cut_log
 from ._words import Buffer, Report
 
 _WAL_PAGES = 1000  # so many, and they are brought into the file; the log then begins anew in the same place
@@ -212,6 +213,10 @@ class SqliteJournal:
         ValueError
             The journal is closed, or the position is negative.
         """
+        return ((first + i, group) for first, groups in self.read_slices(after) for i, group in enumerate(groups))
+
+    def read_slices(self, after: int = 0, /) -> Iterator[tuple[int, tuple[bytes, ...]]]:
+        """Return the same as `read`, many groups at once: the position of the first of some, and these."""
         if after < 0:
             raise ValueError(f"a position is not negative, as {after} is")
         self._require_process()
@@ -376,17 +381,10 @@ class SqliteJournal:
             if code_of(error) != sqlite3.SQLITE_FULL or not roll_back(connection):
                 raise
             self._doubt = None
-            self._cut_log()
+            with contextlib.suppress(OSError):
+                cut_log(beside(self.path, WAL))
             raise NotAppended(f"{self.path}: {error}") from error
         self._doubt = None
-
-    def _cut_log(self) -> None:
-        """Cut off what a failed commit has left, which would look like damage if the process ended now."""
-        log = beside(self.path, WAL)
-        with contextlib.suppress(OSError):
-            chain = read_chain(log)
-            if chain.kind != "damaged" and chain.end:
-                os.truncate(log, chain.end)
 
     def _checkpoint(self, connection: sqlite3.Connection) -> None:
         """Bring the log into the file. The next append then begins it anew."""
@@ -400,7 +398,7 @@ class SqliteJournal:
         else:
             self._pages = 0 if done == frames else _WAL_PAGES * 3 // 4
 
-    def _read(self, after: int) -> Iterator[tuple[int, bytes]]:
+    def _read(self, after: int) -> Iterator[tuple[int, tuple[bytes, ...]]]:
         while True:
             self._require_process()
             with self._reader:
@@ -410,17 +408,19 @@ class SqliteJournal:
                 found = read_some(self._reading, after)
             if not found and after < self._covered:
                 raise LookupError(f"the groups up to {self._covered} are in the snapshot only")
-            for sequence, crc, data in found:
-                if sequence != after + 1:
-                    if after < self._covered:
-                        raise LookupError(f"the groups up to {sequence - 1} are in the snapshot only")
-                    raise DamageError(f"group {after + 1} of {self.path} is missing")
-                if crc_of(sequence, data) != crc:
-                    raise DamageError(f"group {sequence} of {self.path} does not fit its checksum")
-                after = sequence
-                yield sequence, data
             if not found:
                 return
+            sound = count_sound(found, after)
+            if sound:
+                yield after + 1, tuple(group for _, _, group in found[:sound])
+            after += sound
+            if sound < len(found):
+                sequence = found[sound][0]
+                if sequence == after + 1:
+                    raise DamageError(f"group {sequence} of {self.path} does not fit its checksum")
+                if after < self._covered:
+                    raise LookupError(f"the groups up to {sequence - 1} are in the snapshot only")
+                raise DamageError(f"group {after + 1} of {self.path} is missing")
 
     def _note_last(self, connection: sqlite3.Connection) -> None:
         """Say in the file how far it goes, in one more commit: who opens it then misses what is gone."""

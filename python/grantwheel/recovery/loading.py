@@ -12,7 +12,6 @@ from grantwheel.journal import DamageError, FormatError, Journal
 OnProgress: TypeAlias = Callable[[int, int], object]
 
 _UNREADABLE = 9800002
-_NEWER = "of a newer format"  # as the engine puts it
 _QUIET_S = 1.0  # what is over by then is not told of
 _TOLD_S = 0.1
 _TRIES = 8  # so often something may be set aside in one go
@@ -108,10 +107,10 @@ def read(journal: Journal, told: Progress | None = None) -> Loaded:
     snapshot_ms = follower.now_ms
     groups = group_bytes = 0
     total = 0 if told is None else journal.last() - position
-    for place, group in _groups(journal, follower):
-        _feed(follower, place, group)
-        groups += 1
-        group_bytes += len(group)
+    for some in _slices(journal, follower):
+        _feed(follower, some)
+        groups += len(some)
+        group_bytes += sum(map(len, some))
         if told is not None:
             told.at(groups, total)
     if told is not None:
@@ -140,32 +139,40 @@ def _read_snapshot(journal: Journal) -> tuple[Follower, int, int]:
     except BusinessError as error:
         if error.code != _UNREADABLE:
             raise
-        if _NEWER in str(error):
-            raise FormatError(f"the snapshot is {_NEWER}; this program knows version 1") from error
+        if error.is_newer:
+            raise FormatError("the snapshot is of a newer format; this program knows version 1") from error
         raise _Found(f"the snapshot: {error}", journal.last(), snapshot_is_sound=False) from error
 
 
-def _groups(journal: Journal, follower: Follower) -> Iterator[tuple[int, bytes]]:
-    groups = iter(journal.read(follower.position))
+def _slices(journal: Journal, follower: Follower) -> Iterator[tuple[bytes, ...]]:
+    """Return the groups that the follower has not read, as many at once as the journal gives."""
+    read_slices = getattr(journal, "read_slices", None)  # of the one in a file
+    slices = iter(_one_by_one(journal, follower.position) if read_slices is None else read_slices(follower.position))
     while True:
         try:
-            place, group = next(groups)
+            first, groups = next(slices)
         except StopIteration:
             return
         except DamageError as error:
             raise _Found(str(error), follower.position, snapshot_is_sound=True) from error
-        if place != follower.position + 1:
-            what = f"group {follower.position + 1} is missing, and {place} is there"
+        if first != follower.position + 1:
+            what = f"group {follower.position + 1} is missing, and {first} is there"
             raise _Found(what, follower.position, snapshot_is_sound=True)
-        yield place, group
+        yield groups
 
 
-def _feed(follower: Follower, place: int, group: bytes) -> None:
+def _one_by_one(journal: Journal, after: int) -> Iterator[tuple[int, tuple[bytes, ...]]]:
+    for place, group in journal.read(after):
+        yield place, (group if isinstance(group, bytes) else bytes(memoryview(group)),)
+
+
+def _feed(follower: Follower, groups: tuple[bytes, ...]) -> None:
     try:
-        follower.feed(group)
+        follower.feed_many(groups)
     except BusinessError as error:
         if error.code != _UNREADABLE:
             raise
-        if _NEWER in str(error):
-            raise FormatError(f"group {place} is {_NEWER}; this program knows version 1") from error
-        raise _Found(f"group {place}: {error}", place - 1, snapshot_is_sound=True) from error
+        last = follower.position
+        if error.is_newer:
+            raise FormatError(f"group {last + 1} is of a newer format; this program knows version 1") from error
+        raise _Found(f"group {last + 1}: {error}", last, snapshot_is_sound=True) from error
