@@ -55,6 +55,8 @@ GateOptions to_options(gw_gate& gate, const gw_gate_options& given) noexcept {
     options.log = given.append != nullptr ? &gate.log : nullptr;
     options.position = given.position;
     options.own_thread = given.own_thread != 0;
+    options.is_behind = given.is_behind != 0;
+    if (given.max_delay_ms != 0) options.max_delay_ms = given.max_delay_ms;
     if (given.max_group_bytes != 0) options.max_group_bytes = given.max_group_bytes;
     options.clock = {read_clock, &gate};
     return options;

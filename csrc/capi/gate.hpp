@@ -2,8 +2,10 @@
 // thread-safe as the gate.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <iterator>
 #include <memory>
 #include <span>
 
@@ -57,6 +59,18 @@ struct gw_gate {
 };
 
 namespace grantwheel::capi {
+
+// A mark as it is given and handed out.
+[[nodiscard]] inline gw_mark to_mark(const Mark& mark) noexcept {
+    gw_mark out{mark.now, {}, mark.boot_ms, mark.wall_ms};
+    std::copy(mark.boot_id.begin(), mark.boot_id.end(), out.boot_id);
+    return out;
+}
+[[nodiscard]] inline Mark to_mark(const gw_mark& given) noexcept {
+    Mark mark{.now = given.now, .boot_ms = given.boot_ms, .wall_ms = given.wall_ms};
+    std::copy(std::begin(given.boot_id), std::end(given.boot_id), mark.boot_id.begin());
+    return mark;
+}
 
 // Under the lock. Asks the quota, if the policy has one, about what is admitted: it may refuse it.
 void ask_quota(const gw_manager& handle, Admission& admission) noexcept;

@@ -3,6 +3,7 @@
 #include <cstring>
 #include <span>
 
+#include "capi/gate.hpp"
 #include "capi/handle.hpp"
 #include "capi/values.hpp"
 #include "grantwheel/gate.h"
@@ -42,6 +43,7 @@ gw_status gw_decode(const void* bytes, size_t size, gw_op* op, size_t* used) noe
     op->now = decoded.op.now;
     op->records = decoded.op.endings;
     op->rows = decoded.op.rows.size();
+    op->mark = to_mark(decoded.op.mark);
     write({Status::ok, false, decoded.op.command}, op->command);
     *used = decoded.size;
     return GW_OK;

@@ -38,8 +38,11 @@ typedef struct gw_gate_options {
     void* log_user;
     uint64_t (*clock)(void* user); /* milliseconds; null: since boot, time in suspend included */
     void* clock_user;
+    uint8_t is_behind;     /* changes are carried out at once, and a thread of the gate's own appends them soon after; it
+                            * means nothing where the log is immediate */
+    uint32_t max_delay_ms; /* so soon, if the log is not busy; 0: 10 */
 } gw_gate_options;
-#define GW_GATE_OPTIONS_INIT {sizeof(gw_gate_options), 0, 0, 0, 0, NULL, NULL, NULL, NULL, NULL}
+#define GW_GATE_OPTIONS_INIT {sizeof(gw_gate_options), 0, 0, 0, 0, NULL, NULL, NULL, NULL, NULL, 0, 0}
 
 /* Waiting without end. */
 #define GW_FOREVER UINT64_MAX
@@ -50,7 +53,8 @@ GW_API gw_status gw_gate_create(gw_manager* manager, const gw_gate_options* opti
 /* Closes, waits for what the log has been given, and frees the gate and its manager. Null is fine. */
 GW_API void gw_gate_destroy(gw_gate* gate) GW_NOEXCEPT;
 /* Takes no more changes. What is staged has so many milliseconds to settle; what the log has not been given by then is
- * refused with GW_NOT_CONNECTED. GW_TRANSACTION_FAILED when the log still owes an answer: call again. */
+ * refused with GW_NOT_CONNECTED; where the log is behind, that is lost. GW_TRANSACTION_FAILED when the log still owes an
+ * answer: call again. */
 GW_API gw_status gw_gate_close(gw_gate* gate, uint64_t timeout_ms) GW_NOEXCEPT;
 
 /* ---- Changes, as the calls of the same names; `mask` may be null. The quota of the policy is asked under the lock. ---- */
@@ -69,6 +73,27 @@ GW_API gw_status gw_gate_apply_many(gw_gate* gate, size_t count, const uint32_t*
                                     const uint32_t* masks, const uint32_t* timeouts_ms, gw_result* results) GW_NOEXCEPT;
 GW_API gw_status gw_gate_release_many(gw_gate* gate, size_t count, const uint32_t* uids, const uint32_t* pids,
                                       const uint32_t* masks, gw_result* results) GW_NOEXCEPT;
+
+/* Waits until all that is staged now has settled, and, where the log is behind, until all is in it that has been changed:
+ * that is appended at once. `*is_done` is 0 when the time was up. GW_TRANSACTION_FAILED when an append has failed meanwhile,
+ * which is tried again, or the log takes no changes any more. */
+GW_API gw_status gw_gate_flush(gw_gate* gate, uint64_t timeout_ms, uint8_t* is_done) GW_NOEXCEPT;
+/* The last event that may be shown: what caused it is in the log. */
+GW_API gw_status gw_gate_settled(gw_gate* gate, uint64_t* sequence) GW_NOEXCEPT;
+
+/* When an instant of the log was, by the machine's clocks. */
+typedef struct gw_mark {
+    uint64_t now;        /* of the log */
+    uint8_t boot_id[16]; /* all zero: not known */
+    uint64_t boot_ms;    /* since that boot */
+    int64_t wall_ms;     /* since 1970 */
+} gw_mark;
+
+/* Notes when this instant of the gate's clock is by the machine's clocks, and waits for nothing. `now` of the mark is not
+ * read. GW_ARGUMENT_INVALID without a log. */
+GW_API gw_status gw_gate_put_mark(gw_gate* gate, const gw_mark* mark) GW_NOEXCEPT;
+/* The last mark that a manager, or the log that it has followed, has; `*is_there` is 0 when there is none. */
+GW_API gw_status gw_last_mark(const gw_manager* manager, gw_mark* mark, uint8_t* is_there) GW_NOEXCEPT;
 
 /* ---- Reads. They go on while the log stalls, for what has nothing staged about it, and when the gate is closed. ------- */
 
@@ -126,6 +151,7 @@ typedef struct gw_op {
     uint64_t records;   /* of an advance: how many of the records that are due it ends at most */
     size_t rows;        /* of a batch: how many commands it has */
     gw_command command; /* of a command; its texts point into the bytes */
+    gw_mark mark;       /* of a mark */
 } gw_op;
 
 /* Reads the op at the start of `bytes`; the next one begins `used` bytes behind. GW_PARCEL_FAILED for damage, and then only

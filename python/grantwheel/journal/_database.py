@@ -10,7 +10,7 @@ import contextlib
 import os
 import shutil
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -220,7 +220,7 @@ def read_some(connection: sqlite3.Connection, after: int) -> list[tuple[int, int
     return found
 
 
-def count_sound(rows: list[tuple[int, int, bytes]], after: int) -> int:
+def count_sound(rows: Sequence[tuple[int, int, object]], after: int) -> int:
     """Return how many of some groups follow on a position without a gap and fit their checksums."""
     sequences, sums, groups = zip(*rows, strict=True)
     is_whole = sequences == tuple(range(after + 1, after + 1 + len(rows))) and set(map(type, groups)) == {bytes}

@@ -163,7 +163,7 @@ def _slices(journal: Journal, follower: Follower) -> Iterator[tuple[bytes, ...]]
 
 def _one_by_one(journal: Journal, after: int) -> Iterator[tuple[int, tuple[bytes, ...]]]:
     for place, group in journal.read(after):
-        yield place, (group if isinstance(group, bytes) else bytes(memoryview(group)),)
+        yield place, (bytes(group),)
 
 
 def _feed(follower: Follower, groups: tuple[bytes, ...]) -> None:
