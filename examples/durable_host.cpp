@@ -61,7 +61,10 @@ struct Clock {
         mark.boot_ms = mark.now = gw::boot_now();
         mark.wall_ms = static_cast<std::int64_t>(gw::detail::read_clock(CLOCK_REALTIME));
         if (const gw::Mark* const last = engine.mark(); last != nullptr) {
-            const bool is_same_boot = last->boot_id == mark.boot_id && mark.boot_ms >= last->boot_ms;
+            constexpr decltype(mark.boot_id) unknown{};  // as in a container: then the times since boot tell alone
+            const bool are_known = last->boot_id != unknown && mark.boot_id != unknown;
+            const bool is_same_id = last->boot_id == mark.boot_id || !are_known;
+            const bool is_same_boot = is_same_id && mark.boot_ms >= last->boot_ms;
             const std::int64_t passed =
                 is_same_boot ? static_cast<std::int64_t>(mark.boot_ms - last->boot_ms) : mark.wall_ms - last->wall_ms;
             mark.now = last->now + static_cast<gw::Instant>(std::max<std::int64_t>(passed, 0));

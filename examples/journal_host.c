@@ -22,11 +22,11 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { CLIENTS = 8, LONGEST_LINE = 2048, LONGEST_SLEEP = 60000, LARGEST_GROUP = 64 << 20 };
+enum { CLIENTS = 8, LONGEST_LINE = 2048, LONGEST_SLEEP = 60000 };
 
 static struct {
     gw_gate* gate;
-    int file;          /* a group is its size, and its bytes */
+    int file;          /* a group is its size, the size with all bits turned, and its bytes */
     off_t end;         /* of the last whole group */
     uint64_t groups;   /* up to there */
     uint64_t event;    /* the last that was printed */
@@ -37,9 +37,9 @@ static struct {
 static int cut(void) { return ftruncate(host.file, host.end) == 0 && fsync(host.file) == 0; }
 
 static int32_t append(void* user, uint64_t after, const void* group, size_t bytes) {
-    const uint32_t size = (uint32_t)bytes;
-    const struct iovec parts[] = {{(void*)(uintptr_t)&size, sizeof size}, {(void*)(uintptr_t)group, size}};
-    const ssize_t whole = (ssize_t)(sizeof size + size);
+    const uint32_t head[] = {(uint32_t)bytes, ~(uint32_t)bytes};
+    const struct iovec parts[] = {{(void*)(uintptr_t)head, sizeof head}, {(void*)(uintptr_t)group, bytes}};
+    const ssize_t whole = (ssize_t)(sizeof head + bytes);
     (void)user, (void)after; /* nobody else writes: see lockf */
     if (writev(host.file, parts, 2) != whole || fsync(host.file) != 0)
         return cut() ? GW_NOT_APPENDED : GW_APPEND_UNCERTAIN;
@@ -50,16 +50,18 @@ static int32_t append(void* user, uint64_t after, const void* group, size_t byte
 
 static int32_t last(void* user, uint64_t* groups) { return (void)user, *groups = host.groups, cut(); }
 
-/* Follows the whole groups. False, with the file as it is, when one of them makes no sense. */
+/* Follows the whole groups. False, with the file as it is, when one of them makes no sense: a size that is none would look
+ * like a part of the last group, and all behind it be cut off. */
 static int replay(gw_manager* manager) {
     const off_t size = lseek(host.file, 0, SEEK_END);
     const char* const bytes = mmap(NULL, (size_t)size + 1, PROT_READ, MAP_PRIVATE, host.file, 0);
-    for (uint32_t length; bytes != MAP_FAILED && size - host.end >= (off_t)sizeof length; ++host.groups) {
-        memcpy(&length, bytes + host.end, sizeof length);
-        const off_t begin = host.end + (off_t)sizeof length;
-        if (length <= LARGEST_GROUP && length > size - begin) break;
-        if (length > LARGEST_GROUP || gw_follow(manager, bytes + begin, length) != GW_OK) return 0;
-        host.end = begin + length;
+    for (uint32_t head[2]; bytes != MAP_FAILED && size - host.end >= (off_t)sizeof head; ++host.groups) {
+        memcpy(head, bytes + host.end, sizeof head);
+        const off_t begin = host.end + (off_t)sizeof head;
+        if (head[1] != ~head[0]) return 0;
+        if (head[0] > size - begin) break;
+        if (gw_follow(manager, bytes + begin, head[0]) != GW_OK) return 0;
+        host.end = begin + head[0];
     }
     host.event = gw_last_sequence(manager);
     return bytes != MAP_FAILED && cut();

@@ -351,14 +351,20 @@ def test_the_epoll_host_ends_by_a_signal(folder: Path, start: Callable[..., Host
 
 
 def groups_of(journal: bytes) -> list[bytes]:
-    """The groups of a journal of the example: each behind its size."""
+    """The groups of a journal of the example: each behind its head."""
     groups = []
     while journal:
-        (size,) = struct.unpack_from("=I", journal)
-        groups.append(journal[4 : 4 + size])
+        size, turned = struct.unpack_from("=II", journal)
+        assert size ^ turned == 0xFFFFFFFF
+        groups.append(journal[8 : 8 + size])
         assert len(groups[-1]) == size
-        journal = journal[4 + size :]
+        journal = journal[8 + size :]
     return groups
+
+
+def head_of(size: int) -> bytes:
+    """What a group of that size has in front: the size, and the size with all bits turned."""
+    return struct.pack("=II", size, size ^ 0xFFFFFFFF)
 
 
 def held_after(journal: Path, *uids: int) -> list[int]:
@@ -387,7 +393,7 @@ def test_the_journal_host_survives_a_crash(folder: Path, tmp_path: Path, start: 
     assert b"the way home" in written
     assert held_after(journal, 1000, 1001, 1002) == [32, 65, 32]
     with journal.open("ab") as file:
-        file.write(struct.pack("=I", 50) + b"half of a group")  # as a crash may leave it
+        file.write(head_of(50) + b"half of a group")  # as a crash may leave it
 
     host = start(folder / "journal_host", journal)
     assert host.read(1) == [f"replayed {len(groups_of(written))} groups"]
@@ -436,8 +442,8 @@ def test_the_journal_host_does_nothing_that_is_not_on_record(
     assert journal.read_bytes() == b""
 
 
-# An apply at the instant 2^61, as gw_encode writes it, behind its size.
-LATE_GROUP = struct.pack("=I", 29) + bytes.fromhex("150000000100808080808080808020000020e80701e80700004db8f989")
+# An apply at the instant 2^61, as gw_encode writes it, behind its head.
+LATE_GROUP = head_of(29) + bytes.fromhex("150000000100808080808080808020000020e80701e80700004db8f989")
 
 
 def test_the_time_of_a_journal_goes_on_whatever_the_clock_says(
@@ -451,8 +457,15 @@ def test_the_time_of_a_journal_goes_on_whatever_the_clock_says(
     assert time_of(expiry) == 2**61 + 1000
 
 
-# Text; and a group that is no ops.
-@pytest.mark.parametrize("content", [b"what is this?\n", struct.pack("=I", 4) + b"oops"])
+# Text; a group that is no ops; and a size of which a bit has flipped, so that it goes beyond the end.
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"what is this?\n",
+        head_of(4) + b"oops",
+        *(bytes([LATE_GROUP[0] ^ 0x40, *LATE_GROUP[1:]]) + LATE_GROUP * more for more in (0, 1)),
+    ],
+)
 def test_the_journal_host_refuses_a_journal(
     folder: Path, tmp_path: Path, start: Callable[..., Host], content: bytes
 ) -> None:
