@@ -10,12 +10,13 @@ import contextlib
 import os
 import shutil
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, TypeAlias
 
 from ._errors import FormatError
 from ._files import ASIDE, beside, copy, create, scratch, sync_directory, sync_file
+from ._kept import KeptGroups
 
 APPLICATION_ID = 0x47574A4C  # "GWJL"
 FORMAT = 1
@@ -35,6 +36,7 @@ _SCHEMA = {
         "host TEXT NOT NULL, flushed INTEGER NOT NULL)"
     ),
 }
+Row: TypeAlias = tuple[int, int, Any]  # sequence, crc, and the bytes, unless it is damaged
 _SLICE_BYTES = 1 << 20  # what one look at the file reads, about
 _SLICE_ROWS = 1024
 _DROPPED_ROWS = 64  # at most so many at once
@@ -150,10 +152,10 @@ def finish(path: Path) -> None:
     sync_directory(path.parent)
 
 
-def find_fault(connection: sqlite3.Connection, after: int) -> tuple[str | None, int]:
+def find_fault(connection: sqlite3.Connection, after: int, kept: KeptGroups) -> tuple[str | None, int]:
     """Return what is wrong with a file, or None, and the position of the last group that is right.
 
-    Every page is looked at, and every group behind a position.
+    Every page is looked at, and every group behind a position; the groups are kept.
     """
     last = after
     try:
@@ -163,14 +165,16 @@ def find_fault(connection: sqlite3.Connection, after: int) -> tuple[str | None, 
         # A flipped bit here is all right for SQLite, and may hide every group.
         if dict(connection.execute("SELECT name, sql FROM sqlite_schema")) != _SCHEMA:
             return "the tables are not those of a journal", last
-        while rows := read_some(connection, last):
-            sound = count_sound(rows, last)
-            last += sound
-            if sound < len(rows):
-                sequence = rows[sound][0]
-                if sequence != last + 1:
-                    return f"group {last + 1} is missing, and {sequence} is there", last
-                return f"group {sequence} does not fit its checksum", last
+        while True:
+            groups, wrong = read_slice(connection, last)
+            last += len(groups)
+            kept.add(groups)
+            if wrong is not None:
+                if wrong[0] != last + 1:
+                    return f"group {last + 1} is missing, and {wrong[0]} is there", last
+                return f"group {wrong[0]} does not fit its checksum", last
+            if not groups:
+                break
         for (flushed,) in connection.execute("SELECT flushed FROM writer"):
             if last < flushed:
                 return f"the groups up to {flushed} were there, and {last} is the last one", last
@@ -202,7 +206,7 @@ def roll_back(connection: sqlite3.Connection) -> bool:
     return not connection.in_transaction
 
 
-def read_some(connection: sqlite3.Connection, after: int) -> list[tuple[int, int, bytes]]:
+def read_some(connection: sqlite3.Connection, after: int) -> list[Row]:
     """Return some groups behind a position with their checksums, in a short transaction.
 
     A long one would keep SQLite's log from beginning anew.
@@ -220,21 +224,45 @@ def read_some(connection: sqlite3.Connection, after: int) -> list[tuple[int, int
     return found
 
 
-def count_sound(rows: Sequence[tuple[int, int, object]], after: int) -> int:
-    """Return how many of some groups follow on a position without a gap and fit their checksums."""
-    sequences, sums, groups = zip(*rows, strict=True)
-    is_whole = sequences == tuple(range(after + 1, after + 1 + len(rows))) and set(map(type, groups)) == {bytes}
-    # All at once, since a function of Python's for each would take longer than all the rest.
-    if is_whole and tuple(map(binascii.crc32, groups, sequences)) == sums:
-        return len(rows)
+def read_slice(connection: sqlite3.Connection, after: int) -> tuple[tuple[bytes, ...], Row | None]:
+    """Return some groups that follow on a position and fit their checksums, and the next row if it does neither.
+
+    No groups and no row: that is the end.
+    """
+    groups = _read_all_of(connection, after)
+    if groups:
+        return groups, None
+    rows = read_some(connection, after)
     for i, (sequence, crc, data) in enumerate(rows):
         if sequence != after + 1 + i or not isinstance(data, bytes) or crc_of(sequence, data) != crc:
-            return i
-    return len(rows)
+            return tuple(row[2] for row in rows[:i]), rows[i]
+    return tuple(row[2] for row in rows), None
+
+
+def _read_all_of(connection: sqlite3.Connection, after: int) -> tuple[bytes, ...]:
+    """Return a slice all at once, if it is small and nothing is wrong with it; else nothing.
+
+    A step in Python for each row would take longer than all the rest.
+    """
+    query = (
+        "SELECT count(*), min(sequence), max(sequence), sum(length(bytes)), sum(typeof(bytes) = 'blob') "
+        "FROM (SELECT sequence, bytes FROM groups WHERE sequence > ? ORDER BY sequence LIMIT ?)"
+    )
+    count, first, last, size, blobs = connection.execute(query, (after, _SLICE_ROWS)).fetchone()
+    if (first, last, blobs) != (after + 1, after + count, count) or size > _SLICE_BYTES:
+        return ()
+    query = "SELECT crc, bytes FROM groups WHERE sequence > ? AND sequence <= ? ORDER BY sequence"
+    if not (rows := connection.execute(query, (after, last)).fetchall()):
+        return ()
+    sums, groups = zip(*rows, strict=True)
+    is_whole = tuple(map(binascii.crc32, groups, range(first, last + 1))) == sums
+    return groups if is_whole else ()
 
 
 def drop_some(connection: sqlite3.Connection, after: int, upto: int, size: int) -> int:
     """Drop some of the groups behind a position and up to another, about so many bytes; return the last of those."""
+    if after >= upto:
+        return after
     last = after
     query = "SELECT sequence, length(bytes) FROM groups WHERE sequence <= ? ORDER BY sequence LIMIT ?"
     for sequence, length in connection.execute(query, (upto, _DROPPED_ROWS)).fetchall():

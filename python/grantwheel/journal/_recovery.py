@@ -25,6 +25,7 @@ from ._database import (
 )
 from ._errors import DamageError
 from ._files import beside, keep_to_owner, set_aside, sync_directory
+from ._kept import KeptGroups
 from ._wal import Chain, read_chain
 from ._words import Report
 
@@ -33,11 +34,12 @@ _ALL = ("", WAL, SNAPSHOT)
 
 
 class Sound(NamedTuple):
-    """Where a journal stands: its snapshot, its last group, and what was found on the way."""
+    """Where a journal stands: its snapshot, its last group, what was found on the way, and groups that were read."""
 
     covered: int
     last: int
     reports: tuple[Report, ...]
+    kept: KeptGroups
 
 
 class _Fault(NamedTuple):
@@ -87,13 +89,14 @@ def make_sound(path: Path, *, was_one: bool = False, rebuild: bool = False) -> S
     is_there = path.exists() and path.stat().st_size > 0
     if not is_there and not snapshot.exists() and not (log.exists() and log.stat().st_size):
         build(path, ())
-        return Sound(0, 0, ())
+        return Sound(0, 0, (), KeptGroups())
     if is_there:
         identify(path, was_one=was_one)
     for file in (path, log, snapshot):
         if file.exists():
             keep_to_owner(file)
     covered, fault = _look_at_snapshot(snapshot)
+    kept = KeptGroups(covered)
     chain = read_chain(log)
     if fault is None and chain.kind == "damaged":
         fault = _Fault(log, chain.bad, chain.what)
@@ -105,13 +108,13 @@ def make_sound(path: Path, *, was_one: bool = False, rebuild: bool = False) -> S
     if fault is None:
         if chain.kind == "torn":  # what looks like it may be a flipped bit in the last group
             aside = set_aside(path, (WAL,))
-        fault, whole, last = _look_at_database(path, covered)
+        fault, whole, last = _look_at_database(path, covered, kept)
     if fault is not None:
         return _repair(path, covered, chain, fault, whole or set_aside(path, _ALL))
     if rebuild:
         build(path, _all_of(sound_groups(path, beside(path, REPAIR), chain.end, covered), covered, last))
     reports = (Report("torn", log, chain.bad, chain.what, last, aside),) if chain.kind == "torn" else ()
-    return Sound(covered, last, reports)
+    return Sound(covered, last, reports, kept)
 
 
 def cut_back(path: Path, what: str, after: int, last: int, *, keep_snapshot: bool) -> Report:
@@ -159,10 +162,10 @@ def _look_at_snapshot(snapshot: Path) -> tuple[int, _Fault | None]:
         return 0, _Fault(snapshot, None, str(error))
 
 
-def _look_at_database(path: Path, covered: int) -> tuple[_Fault | None, Path | None, int]:
+def _look_at_database(path: Path, covered: int, kept: KeptGroups) -> tuple[_Fault | None, Path | None, int]:
     """Have SQLite read the file. It is set aside before it is closed, since SQLite then brings its log into it."""
     with contextlib.closing(connect(path)) as connection:
-        what, last = find_fault(connection, covered)
+        what, last = find_fault(connection, covered, kept)
         if what is None:
             return None, None, last
         return _Fault(path, None, what), set_aside(path, _ALL), last
@@ -183,4 +186,4 @@ def _repair(path: Path, covered: int, chain: Chain, fault: _Fault, aside: Path) 
     if fault.file == snapshot:
         snapshot.unlink()
         sync_directory(path.parent)
-    return Sound(covered, last, (Report("damaged", fault.file, fault.offset, fault.what, last, aside),))
+    return Sound(covered, last, (Report("damaged", fault.file, fault.offset, fault.what, last, aside),), KeptGroups())

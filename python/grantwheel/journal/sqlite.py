@@ -17,12 +17,11 @@ from ._database import (
     WAL,
     code_of,
     connect,
-    count_sound,
     crc_of,
     drop_some,
     is_damage,
     new_token,
-    read_some,
+    read_slice,
     roll_back,
 )
 from ._errors import Conflict, DamageError, NotAppended
@@ -160,6 +159,7 @@ class SqliteJournal:
                 raise Conflict(
                     f"the last group of {self.path} is {self._last}, not {after}: {self._who(self._writing)}"
                 )
+            self._kept.forget()
             upto = self._put(self._writing, after + 1, data)
             self._commit(self._writing)
             self._last = after + 1
@@ -326,6 +326,7 @@ class SqliteJournal:
             self._reading = connect(self.path, mode="ro")
             self._reading.execute("PRAGMA query_only=ON")
         self._identity = identity(self.path)
+        self._kept = sound.kept
         self._covered, self._last, self._flushed, self._pages = sound.covered, sound.last, sound.last, 0
         self._dropped = sound.covered if first is None else first - 1
         self._was_one = True
@@ -352,7 +353,8 @@ class SqliteJournal:
             ).rowcount
             if found != 1 or identity(self.path) != self._identity:
                 raise Conflict(f"somebody else has taken {self.path}: {self._who(connection)}")
-            return self._drop(connection, len(data))
+            # About twice what is written, so that it costs no append much.
+            return drop_some(connection, self._dropped, self._covered, 2 * (len(data) + PAGE_SIZE))
         except BaseException as error:
             if not roll_back(connection):
                 self._doubt = "a transaction could not be ended"
@@ -365,12 +367,6 @@ class SqliteJournal:
             if isinstance(error, sqlite3.Error | OverflowError | MemoryError):
                 raise NotAppended(f"{self.path}: {error}") from error
             raise
-
-    def _drop(self, connection: sqlite3.Connection, length: int) -> int:
-        """Drop some of what the snapshot stands for: about twice what is written, so that it costs no append much."""
-        if self._dropped >= self._covered:
-            return self._dropped
-        return drop_some(connection, self._dropped, self._covered, 2 * (length + PAGE_SIZE))
 
     def _commit(self, connection: sqlite3.Connection) -> None:
         self._doubt = "a commit has failed"
@@ -399,28 +395,28 @@ class SqliteJournal:
             self._pages = 0 if done == frames else _WAL_PAGES * 3 // 4
 
     def _read(self, after: int) -> Iterator[tuple[int, tuple[bytes, ...]]]:
+        for kept in self._kept.take(after):
+            self._require_open()
+            yield after + 1, kept
+            after += len(kept)
         while True:
             self._require_process()
             with self._reader:
                 if self._reading is None:
                     self._require_open()
                     raise OSError(f"where the journal stands is for last() to say: {self._doubt}")
-                found = read_some(self._reading, after)
-            if not found and after < self._covered:
+                groups, wrong = read_slice(self._reading, after)
+            if groups:
+                yield after + 1, groups
+            after += len(groups)
+            if wrong is not None and wrong[0] == after + 1:
+                raise DamageError(f"group {after + 1} of {self.path} does not fit its checksum")
+            if (wrong is not None or not groups) and after < self._covered:
                 raise LookupError(f"the groups up to {self._covered} are in the snapshot only")
-            if not found:
-                return
-            sound = count_sound(found, after)
-            if sound:
-                yield after + 1, tuple(group for _, _, group in found[:sound])
-            after += sound
-            if sound < len(found):
-                sequence = found[sound][0]
-                if sequence == after + 1:
-                    raise DamageError(f"group {sequence} of {self.path} does not fit its checksum")
-                if after < self._covered:
-                    raise LookupError(f"the groups up to {sequence - 1} are in the snapshot only")
+            if wrong is not None:
                 raise DamageError(f"group {after + 1} of {self.path} is missing")
+            if not groups:
+                return
 
     def _note_last(self, connection: sqlite3.Connection) -> None:
         """Say in the file how far it goes, in one more commit: who opens it then misses what is gone."""
