@@ -4,6 +4,7 @@
 
 Each mutant of `mutant_list.py` is built with the tests in C++, which run beside a short differential run until one of
 the two fails; beside those of `mutant_list_host.py`, in the gate and what stands around it, runs a storm of threads.
+Those of `mutant_list_behind.py` belong to one or the other.
 What neither notices is put to the tests in Python that go through the whole package. Each mutant of
 `mutant_list_python.py`, in the bindings, `mutant_list_package.py` and `mutant_list_journal.py` is put to those tests
 in Python that are named with it. A hang is a failure: each of these has 60 s, or ten times as long as it took without
@@ -31,6 +32,7 @@ import boost_headers
 import pybind11
 
 from mutant_list import MUTANTS, Mutant
+from mutant_list_behind import BEHIND_MUTANTS, PIPELINE_MUTANTS, RECOVERY_MUTANTS
 from mutant_list_host import HOST_MUTANTS
 from mutant_list_journal import JOURNAL_MUTANTS
 from mutant_list_package import PACKAGE_MUTANTS
@@ -40,7 +42,9 @@ ROOT = Path(__file__).resolve().parent.parent
 LIMIT = 60.0  # seconds for each kind of tests, at least
 LIMIT_AT_FIRST = 600.0  # and while it is not known how long they take
 PATIENCE = 10  # times as long as without any mutant
-AROUND = (*PYTHON_MUTANTS, *PACKAGE_MUTANTS, *JOURNAL_MUTANTS)
+CORE = (*MUTANTS, *RECOVERY_MUTANTS)
+HOST = (*HOST_MUTANTS, *BEHIND_MUTANTS)
+AROUND = (*PYTHON_MUTANTS, *PACKAGE_MUTANTS, *JOURNAL_MUTANTS, *PIPELINE_MUTANTS)
 DIFFERENTIAL_OPS = "500000"
 PYTEST = (sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider")
 TESTS_IN_PYTHON = (
@@ -138,7 +142,7 @@ class Copy:
         """The tests in C++ of the gate and the storm of threads in its two forms, side by side."""
         return first_failure(
             {
-                "tests in C++": [self.tests, "--run_test=gate", "--log_level=nothing", "--report_level=no"],
+                "tests in C++": [self.tests, "--run_test=gate*", "--log_level=nothing", "--report_level=no"],
                 "storm": [self.storm, "--seconds", "2"],
                 "storm with a thread of the gate's": [self.storm, "--seconds", "2", "--own-thread"],
             },
@@ -290,8 +294,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--only", default="", help="a part of the file or the description of a mutant")
     parser.add_argument("--folder", type=Path, help="where the copy is kept")
     options = parser.parse_args(arguments)
-    core = [each for each in MUTANTS if options.only in f"{each.file}: {each.breaks}"]
-    host = [each for each in HOST_MUTANTS if options.only in f"{each.file}: {each.breaks}"]
+    core = [each for each in CORE if options.only in f"{each.file}: {each.breaks}"]
+    host = [each for each in HOST if options.only in f"{each.file}: {each.breaks}"]
     around = [each for each in AROUND if options.only in f"{each.file}: {each.breaks}"]
     mutants: list[Mutant | PythonMutant] = [*core, *host, *around]
     for mutant in mutants:
