@@ -38,8 +38,7 @@ typedef struct gw_gate_options {
     void* log_user;
     uint64_t (*clock)(void* user); /* milliseconds; null: since boot, time in suspend included */
     void* clock_user;
-    uint8_t is_behind;     /* changes are carried out at once, and a thread of the gate's own appends them soon after; it
-                            * means nothing where the log is immediate */
+    uint8_t is_behind;     /* a change is carried out at once, and appended soon after by a thread of the gate's own */
     uint32_t max_delay_ms; /* so soon, if the log is not busy; 0: 10 */
 } gw_gate_options;
 #define GW_GATE_OPTIONS_INIT {sizeof(gw_gate_options), 0, 0, 0, 0, NULL, NULL, NULL, NULL, NULL, 0, 0}
