@@ -12,8 +12,8 @@ from grantwheel import Manager, ManualClock
 
 pytest.importorskip("hiredis")
 
-from grantwheel.service.peers import Peer  # noqa: E402
-from service_thread import ServiceThread  # noqa: E402
+from grantwheel.service.peers import Peer
+from service_thread import ServiceThread
 
 SOURCE = Path(__file__).resolve().parent.parent / "examples" / "service_client.c"
 COMPILER = next(filter(None, map(shutil.which, filter(None, (os.environ.get("CC"), "cc", "gcc", "clang")))), None)

@@ -88,8 +88,6 @@ def apply(on: Context, words: Words, pipe: Pipe) -> None:
     uid, pid, judged = _who(on, given.get(b"FOR"))
     persist = b"PERSIST" in given
     timeout_ms = number(words[2], "timeout_ms")
-    if persist and timeout_ms != 0:
-        raise wrong("timeout_ms must be 0 with PERSIST")
     call = pipe.renew if b"ONLYHELD" in given else pipe.apply
     call(
         uid,
@@ -229,7 +227,7 @@ def process_mask(on: Context, words: Words) -> int:
 def app_masks(on: Context, words: Words) -> bytes:
     _require_native(on)
     column = _column(words[1], "uids", "I")
-    out = array.array("I", bytes(4 * len(column)))
+    out = array.array("i", bytes(4 * len(column)))
     on.manager.app_masks(column, out=out)
     return _bytes_of(out)
 

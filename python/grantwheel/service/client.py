@@ -184,12 +184,12 @@ class Client(OfOneProcess):
         command = commands.columns(
             b"APPLYMANY", uids=(uids, "I"), pids=(pids, "I"), masks=(masks, "I"), timeouts_ms=(timeouts_ms, "Q")
         )
-        return self._call(command, lambda reply: answers.numbers(reply, out, "i"))
+        return self._call(command, lambda reply: answers.numbers(reply, out))
 
     def release_many(self, uids: Any, pids: Any, masks: Any, *, out: Any = None) -> Any:
         """Release of many owners in one call; see `grantwheel.Manager.release_many`."""
         command = commands.columns(b"RELEASEMANY", uids=(uids, "I"), pids=(pids, "I"), masks=(masks, "I"))
-        return self._call(command, lambda reply: answers.numbers(reply, out, "i"))
+        return self._call(command, lambda reply: answers.numbers(reply, out))
 
     def pipeline(self) -> ClientPipeline:
         """Return a pipeline: calls that are gathered, and sent together; see `grantwheel.Manager.pipeline`."""
@@ -213,7 +213,7 @@ class Client(OfOneProcess):
 
     def app_masks(self, uids: Any, *, out: Any = None) -> Any:
         """Return the masks of many apps; see `grantwheel.Manager.app_masks`."""
-        return self._call(commands.columns(b"MASKS", uids=(uids, "I")), lambda got: answers.numbers(got, out, "I"))
+        return self._call(commands.columns(b"MASKS", uids=(uids, "I")), lambda got: answers.numbers(got, out))
 
     def get_all(self) -> list[EfficiencyResourcesInfo]:
         """Return a row for each grant of this process's uid."""

@@ -4,7 +4,7 @@ import asyncio
 import os
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable
-from typing import Any, Self, SupportsIndex, TypeVar
+from typing import Any, Self, SupportsIndex, TypeVar, cast
 
 from grantwheel import BusinessError, ServiceOperationError, TransactionError
 from grantwheel._documented import read_request, refusal
@@ -42,8 +42,7 @@ class _Line(asyncio.Protocol):
         self.is_lost = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's are of no class of asyncio's
 
     def ask(self, command: bytes) -> "asyncio.Future[Any]":
         """Send a command with all others of this iteration of the loop. The future has the answer."""
@@ -208,12 +207,12 @@ class AsyncClient(OfOneProcess):
         command = commands.columns(
             b"APPLYMANY", uids=(uids, "I"), pids=(pids, "I"), masks=(masks, "I"), timeouts_ms=(timeouts_ms, "Q")
         )
-        return await self._call(command, lambda reply: answers.numbers(reply, out, "i"))
+        return await self._call(command, lambda reply: answers.numbers(reply, out))
 
     async def release_many(self, uids: Any, pids: Any, masks: Any, *, out: Any = None) -> Any:
         """Release of many owners in one call."""
         command = commands.columns(b"RELEASEMANY", uids=(uids, "I"), pids=(pids, "I"), masks=(masks, "I"))
-        return await self._call(command, lambda reply: answers.numbers(reply, out, "i"))
+        return await self._call(command, lambda reply: answers.numbers(reply, out))
 
     async def flush(self, timeout_ms: SupportsIndex | None = None) -> bool:
         """Wait until all that was changed so far is in the journal of the service."""
@@ -233,7 +232,7 @@ class AsyncClient(OfOneProcess):
     async def app_masks(self, uids: Any, *, out: Any = None) -> Any:
         """Return the masks of many apps."""
         command = commands.columns(b"MASKS", uids=(uids, "I"))
-        return await self._call(command, lambda got: answers.numbers(got, out, "I"))
+        return await self._call(command, lambda got: answers.numbers(got, out))
 
     async def get_all(self) -> list[EfficiencyResourcesInfo]:
         """Return a row for each grant of this process's uid."""

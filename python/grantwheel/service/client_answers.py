@@ -134,9 +134,9 @@ def page(reply: Any) -> tuple[list[Event], int, int]:
     return [event(row) for row in rows], int(missed), int(after)
 
 
-def numbers(reply: Any, out: Any, typecode: str) -> Any:
-    """Return a column of 32-bit numbers, in ``out`` if it is given."""
-    got = array(typecode)
+def numbers(reply: Any, out: Any) -> Any:
+    """Return a column of signed 32-bit numbers, in ``out`` if it is given."""
+    got = array("i")
     got.frombytes(reply)
     if out is None:
         return got

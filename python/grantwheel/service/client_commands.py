@@ -74,8 +74,7 @@ def apply(
     """Return APPLY."""
     if not flag(persist, "persist") and timeout_ms is None:
         raise TypeError("timeout_ms must be given, unless persist is True")
-    time = b"0" if timeout_ms is None else number(timeout_ms, "timeout_ms")
-    words = [b"APPLY", number(mask, "mask"), b"0" if persist else time]  # a persistent grant has none
+    words = [b"APPLY", number(mask, "mask"), b"0" if timeout_ms is None else number(timeout_ms, "timeout_ms")]
     if persist:
         words.append(b"PERSIST")
     if flag(process, "process"):
