@@ -254,7 +254,7 @@ def test_the_documented_module_speaks_to_the_service(stage: Stage, monkeypatch: 
     check(refusal(lambda: backgroundTaskManager.applyEfficiencyResources(request(isApply=1))), 401, 9800414)
     check(refusal(lambda: backgroundTaskManager.applyEfficiencyResources(request(1))), 9800004, 980000402)
     check(refusal(backgroundTaskManager.getAllEfficiencyResources), 18700004, 1870000402)
-    client = stage.client()
+    client: Any = stage.client()
     before = backgroundTaskManager.set_default_manager(client)
     assert backgroundTaskManager.set_default_manager(None) is client
     assert before is not None
