@@ -180,7 +180,7 @@ PACKAGE_MAY_USE = {
 }
 # The modules that know of threads, of loops, of waiting and of databases; the others leave that alone.
 ALIVE = {
-    "asyncio": {"aio", "hold", "run.renewals", "service.client_aio"},
+    "asyncio": {"aio", "hold", "run.renewals", "service.client_aio", "service.client_aio_hold"},
     "select": {"demo.stop", "events.delivery", "linux.pidfd", "run.loop", "service.client_hold", "service.client_link"},
     "sqlite3": words("journal._database journal.reading journal.sqlite"),
     "threading": words("""

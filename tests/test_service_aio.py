@@ -93,7 +93,7 @@ def test_both_clients_have_the_same_calls() -> None:
     names = {name for name in vars(Client) if not name.startswith("_")}
     others = {name for name in vars(AsyncClient) if not name.startswith("_")}
     # What needs a thread, or is another word for `follow` and for gathering calls.
-    assert names - others == {"drain", "hold", "missed", "pipeline", "subscribe", "unsubscribe"}
+    assert names - others == {"drain", "missed", "pipeline", "subscribe", "unsubscribe"}
     assert others - names == set()
 
 
@@ -179,5 +179,36 @@ def test_a_follower_counts_its_gap(stage: Stage) -> None:
             assert (await anext(events)).sequence == 7
             assert gaps == [6]
             await events.aclose()  # type: ignore[attr-defined]
+
+    run(work())
+
+
+def test_a_hold_lasts_as_long_as_its_block_and_comes_back_with_the_service(stage: Stage) -> None:
+    async def until(condition: Callable[[], object]) -> None:
+        while not condition():
+            await asyncio.sleep(0.001)
+
+    async def work() -> None:
+        told: list[Any] = []
+        async with grantwheel.aio.connect(stage.path) as client:
+            async with client.hold(33, timeout_ms=30, on_lost=lambda held: told.append(int(held.lost))) as held:
+                assert held.types == 33
+                async with client.hold(32 | 64):
+                    assert stage.manager.app_mask(UID) == 97
+                assert stage.manager.app_mask(UID) == 33
+                await until(lambda: stage.manager.stats().renewed >= 4)
+                stage.manager.release(UID, PID, 1)
+                await until(lambda: told)
+                assert told == [1]
+            assert stage.manager.app_mask(UID) == 0
+            async with client.hold(33, timeout_ms=600_000) as held:
+                await asyncio.to_thread(stage.stop)
+                await until(lambda: held.failure)
+                stage.start()
+                await until(lambda: stage.manager.app_mask(UID) == 33 and held.failure is None)
+                assert held.lost == 0
+            assert stage.manager.app_mask(UID) == 0
+            with pytest.raises(BusinessError, match="mask must be within"):
+                await client.hold(0).__aenter__()
 
     run(work())

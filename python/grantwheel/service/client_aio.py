@@ -1,16 +1,21 @@
 """The client of the service on an event loop: calls that are made at the same time share one write."""
 
 import asyncio
+import operator
 import os
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable
+from datetime import timedelta
 from typing import Any, Self, SupportsIndex, TypeVar, cast
 
 from grantwheel import BusinessError, ServiceOperationError, TransactionError
+from grantwheel._callback import require_plain
 from grantwheel._documented import read_request, refusal
 from grantwheel._process import OfOneProcess
+from grantwheel._times import to_ms
 from grantwheel.service import client_answers as answers
 from grantwheel.service import client_commands as commands
+from grantwheel.service.client_aio_hold import AsyncHold
 from grantwheel.service.client_commands import pack
 from grantwheel.service.client_link import Backoff, broken, make_reader, path_of, unreachable
 from grantwheel.types import (
@@ -40,6 +45,7 @@ class _Line(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._on_push = on_push
         self.is_lost = False
+        self.ended: asyncio.Future[None] = self._loop.create_future()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)  # uvloop's are of no class of asyncio's
@@ -70,6 +76,8 @@ class _Line(asyncio.Protocol):
 
     def connection_lost(self, error: Exception | None) -> None:
         self.is_lost = True
+        if not self.ended.done():
+            self.ended.set_result(None)
         for future in self._waiting:
             if not future.done():
                 future.set_exception(broken(error))
@@ -107,6 +115,7 @@ class AsyncClient(OfOneProcess):
         self._line: _Line | None = None
         self._connecting: asyncio.Task[_Line] | None = None
         self._is_closed = False
+        self._holds: list[AsyncHold] = []
 
     def __repr__(self) -> str:
         return f"<AsyncClient of {self._path}{', closed' if self._is_closed else ''}>"
@@ -348,6 +357,26 @@ class AsyncClient(OfOneProcess):
         if isinstance(reply, Exception):
             raise reply
         return place
+
+    def hold(
+        self,
+        mask: int,
+        *,
+        uid: int | None = None,
+        pid: int | None = None,
+        reason: str = "",
+        timeout_ms: int | timedelta = 30_000,
+        process: bool = False,
+        cpu_level: int = -1,
+        on_lost: Callable[[AsyncHold], object] | None = None,
+    ) -> AsyncHold:
+        """Hold types for the time of an ``async with`` block; see `grantwheel.service.client.Client.hold`."""
+        self._require_open()
+        if on_lost is not None:
+            require_plain(on_lost, "on_lost", "It may create a task that awaits")
+        owner = (self._own[0] if uid is None else uid, self._own[1] if pid is None else pid, process)
+        timeout = to_ms(timeout_ms, "timeout_ms")
+        return AsyncHold(self, owner, operator.index(mask), timeout, reason, cpu_level, on_lost)
 
     # Administration.
 

@@ -1,4 +1,4 @@
-"""Holding through the service: grants for the time of a block, renewed, and applied for again after its restart."""
+"""Holding through the service: grants for the time of a block, renewed meanwhile, and applied for again when need be."""
 
 import functools
 import inspect
@@ -9,9 +9,9 @@ import select
 import threading
 import time
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import timedelta
-from typing import ParamSpec, Protocol, Self, TypeVar
+from typing import Any, ParamSpec, Protocol, Self, TypeVar
 
 from grantwheel import BusinessError
 from grantwheel._callback import refuse_coroutine, require_plain
@@ -55,21 +55,19 @@ class Holding(Protocol):
         ...
 
 
-class ClientHold(OfOneProcess):
-    """A grant for the time of a block: ``with client.hold(...) as held``; see `grantwheel.Manager.hold`."""
+class HoldState(OfOneProcess):
+    """What a hold asks for, and what became of it: the same on threads and on event loops."""
 
     def __init__(
         self,
-        holds: "ClientHolds",
         owner: _Owner,
         mask: int,
         timeout_ms: int,
         reason: str,
         cpu_level: int,
-        on_lost: "Callable[[ClientHold], object] | None",
+        on_lost: Callable[[Any], object] | None,
     ) -> None:
         super().__init__()
-        self._holds = holds
         self._owner = owner
         self._mask = mask
         self._timeout_ms = timeout_ms
@@ -77,16 +75,14 @@ class ClientHold(OfOneProcess):
         self._cpu_level = cpu_level
         self._on_lost = on_lost
         self._interval_s = max(timeout_ms // _PARTS, 1) / 1000
-        self._due = 0.0
         self._state = "new"
         self._types = 0
         self._lost = 0
-        self._generation = 0  # of the connection that last confirmed it
         self._failure: Exception | None = None
 
     def __repr__(self) -> str:
         uid, pid, _ = self._owner
-        return f"<ClientHold of {ResourceType(self._mask)!r} for uid {uid} pid {pid}, {self._state}>"
+        return f"<{type(self).__name__} of {ResourceType(self._mask)!r} for uid {uid} pid {pid}, {self._state}>"
 
     @property
     def types(self) -> ResourceType:
@@ -106,10 +102,48 @@ class ClientHold(OfOneProcess):
         self._require_here()
         return self._failure
 
-    def __enter__(self) -> Self:
+    def _begin(self) -> None:
         self._require_here()
         if self._state != "new":
             raise RuntimeError("a hold is for one block: make another one")
+
+    def _left(self) -> int:
+        """Return the types that it has still, as far as it knows."""
+        return self._types & ~self._lost
+
+    def _note(self, failure: Exception | None, lost: int) -> None:
+        if self._state != "held":
+            return  # it has ended meanwhile, and nobody wants to hear of it any more
+        has_news = bool(lost & ~self._lost) or (failure is not None and self._failure is None)
+        self._failure, self._lost = failure, lost
+        if has_news and self._on_lost is not None:
+            try:
+                refuse_coroutine(self._on_lost(self), "on_lost")
+            except Exception:  # noqa: BLE001 - the other holds have to be renewed
+                _log.exception("on_lost of %r raised", self)
+
+
+def held_by_others(hold: HoldState, holds: Iterable[HoldState]) -> int:
+    """Return the types that other holds of the same owner have."""
+    types = 0
+    for other in holds:
+        if other is not hold and other._owner == hold._owner:
+            types |= other._left()
+    return types
+
+
+class ClientHold(HoldState):
+    """A grant for the time of a block: ``with client.hold(...) as held``; see `grantwheel.Manager.hold`."""
+
+    def __init__(self, holds: "ClientHolds", *asked: Any) -> None:
+        super().__init__(*asked)
+        self._holds = holds
+        self._asked = asked
+        self._due = 0.0
+        self._generation = 0  # of the connection that last confirmed it
+
+    def __enter__(self) -> Self:
+        self._begin()
         self._types = self._apply()
         self._state = "held"
         self._holds.add(self)
@@ -126,9 +160,7 @@ class ClientHold(OfOneProcess):
 
         @functools.wraps(function)
         def held(*args: _Arguments.args, **kwargs: _Arguments.kwargs) -> _Result:
-            again = ClientHold(
-                self._holds, self._owner, self._mask, self._timeout_ms, self._reason, self._cpu_level, self._on_lost
-            )
+            again = ClientHold(self._holds, *self._asked)
             with again:
                 result = function(*args, **kwargs)
                 if inspect.iscoroutine(result):
@@ -159,7 +191,7 @@ class ClientHold(OfOneProcess):
     def _renew(self) -> bool:
         """Renew what it has still, or apply for it over a new connection. Returns whether the service was there."""
         client = self._holds.client()
-        left = self._types & ~self._lost
+        left = self._left()
         failure: BusinessError | None = None
         lost = self._lost
         try:
@@ -177,18 +209,8 @@ class ClientHold(OfOneProcess):
         except BusinessError as error:
             failure = error
             self._due = time.monotonic() + self._interval_s
-        if self._state == "held":
-            self._note(failure, lost)
+        self._note(failure, lost)
         return failure is None or failure.code not in _UNREACHABLE
-
-    def _note(self, failure: Exception | None, lost: int) -> None:
-        has_news = bool(lost & ~self._lost) or (failure is not None and self._failure is None)
-        self._failure, self._lost = failure, lost
-        if has_news and self._on_lost is not None:
-            try:
-                refuse_coroutine(self._on_lost(self), "on_lost")
-            except Exception:  # noqa: BLE001 - the other holds have to be renewed
-                _log.exception("on_lost of %r raised", self)
 
 
 class ClientHolds(OfOneProcess):
@@ -248,11 +270,8 @@ class ClientHolds(OfOneProcess):
         """Renew a hold no more, and release what no other one of its owner holds."""
         with self._changing:
             self._held.remove(hold)
-            others = 0
-            for other in self._held:
-                if other._owner == hold._owner:
-                    others |= other._types & ~other._lost
-        if mask := hold._types & ~hold._lost & ~others:
+            others = held_by_others(hold, self._held)
+        if mask := hold._left() & ~others:
             hold._release(mask)
         if not self._held:
             self.ring()
@@ -301,7 +320,7 @@ class ClientHolds(OfOneProcess):
         is_cut = client._link.fileno() < 0 or hold._generation != client._link.generation
         if not is_cut and time.monotonic() < hold._due and hold._failure is None:
             return True
-        if not hold._types & ~hold._lost:
+        if not hold._left():
             hold._due = time.monotonic() + hold._interval_s
             return True
         try:
