@@ -2,6 +2,7 @@
 
 import copy
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -153,6 +154,57 @@ def test_threads_share_a_client(stage: Stage) -> None:
     for thread in threads:
         thread.join()
     assert wrong == []
+
+
+def test_a_signal_handler_may_call_in_the_middle_of_a_call(stage: Stage) -> None:
+    client = stage.client()
+    seen: list[int] = []
+
+    def handle(*_: object) -> None:
+        seen.append(client.apply(1, 1, 4, 50))
+
+    before = signal.signal(signal.SIGALRM, handle)
+    try:
+        while len(seen) < 20:
+            signal.setitimer(signal.ITIMER_REAL, 0.0005)
+            count = len(seen)
+            while len(seen) == count:
+                assert client.apply(2, 1, 2, 50) == 2
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    assert set(seen) == {4}
+
+
+# A socket that was being made when the interrupt came is closed by its finaliser.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_an_interrupt_leaves_no_answer_for_the_next_call(stage: Stage) -> None:
+    client = stage.client()
+
+    class Interrupt(Exception):
+        pass
+
+    def handle(*_: object) -> None:
+        raise Interrupt
+
+    before = signal.signal(signal.SIGALRM, handle)
+    interrupted = 0
+    try:
+        for number in range(2000):
+            if interrupted == 20:
+                break
+            try:
+                signal.setitimer(signal.ITIMER_REAL, 0.00003 + number % 7 * 0.00002)
+                for _ in range(100):
+                    assert client.apply(2, 1, 2, 50) == 2
+            except Interrupt:
+                interrupted += 1
+            finally:
+                signal.setitimer(signal.ITIMER_REAL, 0)
+            assert client.apply(3, 1, 4, 50) == 4
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    assert interrupted
 
 
 def test_nobody_there(tmp_path: Path) -> None:

@@ -83,8 +83,8 @@ class Client(OfOneProcess):
                     return link.exchange(command)
                 finally:
                     link.close()
-            self._is_busy = True
             try:
+                self._is_busy = True
                 return self._link.exchange_one(command)
             finally:
                 self._is_busy = False

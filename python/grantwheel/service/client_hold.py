@@ -1,4 +1,4 @@
-"""Holding through the service: grants for the time of a block, renewed meanwhile, and applied for again when need be."""
+"""Holding through the service: grants for the time of a block, renewed meanwhile, applied for again when need be."""
 
 import functools
 import inspect

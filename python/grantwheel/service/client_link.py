@@ -92,6 +92,8 @@ class Link:
         self._timeout_s = timeout_s
         self._reader = make_reader()
         self._socket: socket.socket | None = None
+        # While an answer is due. An interrupt may come between any two instructions: what is found so was left by one.
+        self._is_waiting = False
         self.on_connect: Callable[[], object] | None = None
 
     def fileno(self) -> int:
@@ -137,6 +139,7 @@ class Link:
     def close(self) -> None:
         """Drop the connection. It is fine if there is none."""
         dropped, self._socket = self._socket, None
+        self._is_waiting = False
         if dropped is not None:
             with contextlib.suppress(OSError):
                 dropped.close()
@@ -160,8 +163,9 @@ class Link:
     def exchange_one(self, command: bytes) -> Any:
         """Do the same as `exchange`, the short way."""
         link = self._socket
-        if link is None:
+        if link is None or self._is_waiting:
             return self.exchange(command)
+        self._is_waiting = True
         try:
             sent = link.send(command)
         except BrokenPipeError:
@@ -181,6 +185,7 @@ class Link:
                 feed(data)
                 reply = gets()
                 if reply is not False:
+                    self._is_waiting = False
                     return reply
         except OSError as error:
             self.close()
@@ -195,9 +200,12 @@ class Link:
         What wasn't answered is `_Failed`, which holds 9800004 when nothing has gone out, and 9800003 else.
         """
         answers: list[Any] = []
+        if self._is_waiting:
+            self.close()
         try:
             self._send(commands)
             self._read(answers, count)
+            self._is_waiting = False
         except OSError as error:
             self.close()
             answers += [_Failed(broken(error))] * (count - len(answers))
@@ -210,11 +218,13 @@ class Link:
 
     def _send(self, commands: bytes) -> None:
         link = self.connect()
+        self._is_waiting = True
         try:
             sent = link.send(commands)
         except BrokenPipeError:  # nothing has gone out
             self.close()
             link = self.connect()
+            self._is_waiting = True
             sent = link.send(commands)
         if sent != len(commands):
             link.sendall(commands[sent:])
