@@ -57,7 +57,9 @@ class Follower:
         kinds: Iterable[EventKind | str] | None,
         uids: Iterable[int] | None,
         on_gap: Callable[[int], object] | None = None,
+        is_patient: bool = False,
     ) -> None:
+        self._is_patient = is_patient  # whether it waits for a service that isn't there at its beginning, too
         self.after = client.last_sequence if after is None else after
         self.missed = 0
         self._kinds = None if kinds is None else tuple([kinds] if isinstance(kinds, str) else kinds)
@@ -80,7 +82,7 @@ class Follower:
     def batches(self) -> Iterator[list[Event]]:
         """Return an iterator over lists of events, which ends with `stop`."""
         backoff = Backoff()
-        has_begun = False
+        has_begun = self._is_patient
         try:
             while not self._is_over.is_set():
                 try:
@@ -242,7 +244,7 @@ class CallbackSubscription(ClientSubscription):
         self._callback = subscriber
         self._is_batch = batch
         self._on_gap = on_gap
-        self._follower = Follower(client, self._after, kinds=kinds, uids=uids, on_gap=self._tell_gap)
+        self._follower = Follower(client, self._after, kinds=kinds, uids=uids, on_gap=self._tell_gap, is_patient=True)
         name = getattr(subscriber, "__qualname__", type(subscriber).__qualname__)
         self._thread = threading.Thread(target=self._run, name=f"grantwheel {name}", daemon=True)
 
