@@ -1,4 +1,4 @@
-"""What each command does with a manager: a function for each, from the words of a request to the value of its answer."""
+"""What each command does with a manager: a function for each, from the words of a request to its answer."""
 
 import array
 import asyncio
@@ -8,10 +8,10 @@ from collections.abc import Awaitable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol
 
+from grantwheel import Pipeline
 from grantwheel.caller import Caller
 from grantwheel.types import Event, EventKind, OwnerKind, Record, ResourceType
 
-from .words import BusinessError as BusinessError
 from .words import denied, kinds, mask, number, options, text, uids, wrong
 
 if TYPE_CHECKING:
@@ -31,20 +31,18 @@ class Context(Protocol):
     """What a call is made in: a connection."""
 
     @property
-    def manager(self) -> "Manager": ...
+    def manager(self) -> "Manager":
+        """Whose grants."""
+
     @property
-    def peer(self) -> "Peer": ...
-    def acts_for(self, uid: int, pid: int) -> None: ...
-    def acts_for_all(self, uids: bytes, pids: bytes, *columns: "array.array[int]") -> None: ...
+    def peer(self) -> "Peer":
+        """Who calls."""
 
+    def acts_for(self, uid: int, pid: int) -> None:
+        """Hear for whom it acts besides its peer."""
 
-class Pipe(Protocol):
-    """What changes are queued in."""
-
-    def apply(self, *args: Any, **others: Any) -> None: ...
-    def renew(self, *args: Any, **others: Any) -> None: ...
-    def release(self, *args: Any, **others: Any) -> None: ...
-    def reset_all(self, *args: Any, **others: Any) -> None: ...
+    def acts_for_all(self, uids: bytes, pids: bytes, *columns: "array.array[int]") -> None:
+        """Hear the same of many."""
 
 
 def caller(on: Context) -> Caller:
@@ -74,10 +72,10 @@ def _require_native(on: Context) -> None:
     on.manager.require_native(caller=caller(on))
 
 
-# Changes, which are carried out together. ------------------------------------------------------------------------------
+# Changes, which are carried out together. ----------------------------------------------------------------------------
 
 
-def apply(on: Context, words: Words, pipe: Pipe) -> None:
+def apply(on: Context, words: Words, pipe: Pipeline) -> None:
     if len(words) == 3:
         peer = on.peer
         types = words[1]
@@ -102,19 +100,19 @@ def apply(on: Context, words: Words, pipe: Pipe) -> None:
     )
 
 
-def release(on: Context, words: Words, pipe: Pipe) -> None:
+def release(on: Context, words: Words, pipe: Pipeline) -> None:
     given = options(words, 2, _RELEASE)
     uid, pid, judged = _who(on, given.get(b"FOR"))
     level = number(given[b"LEVEL"][0], "LEVEL") if b"LEVEL" in given else -1
     pipe.release(uid, pid, mask(words[1]), process=b"PROCESS" in given, cpu_level=level, caller=judged)
 
 
-def reset_all(on: Context, words: Words, pipe: Pipe) -> None:
+def reset_all(on: Context, words: Words, pipe: Pipeline) -> None:
     uid, pid, judged = _who(on, options(words, 1, {b"FOR": 2}).get(b"FOR"))
     pipe.reset_all(uid, pid, caller=judged)
 
 
-# Changes that are carried out alone. -----------------------------------------------------------------------------------
+# Changes that are carried out alone. ---------------------------------------------------------------------------------
 
 
 def _column(word: bytes, name: str, typecode: str) -> "array.array[int]":
@@ -207,7 +205,7 @@ def flush(on: Context, words: Words) -> Awaitable[bool]:
     return asyncio.to_thread(on.manager.flush, timeout_ms)
 
 
-# Reads. ----------------------------------------------------------------------------------------------------------------
+# Reads. --------------------------------------------------------------------------------------------------------------
 
 
 def app_mask(on: Context, words: Words) -> int:

@@ -1,4 +1,4 @@
-"""The commands, each described once: from here come dispatch, the number of words, COMMAND DOCS and docs/protocol.md."""
+"""The commands, each described once: for dispatch, the number of words, COMMAND DOCS and docs/protocol.md."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -6,6 +6,7 @@ from enum import Enum
 from typing import Any, Final
 
 from . import calls, sessions
+from .words import wrong
 
 
 class How(Enum):
@@ -30,7 +31,8 @@ class Command:
     answer : str
         What it answers.
     run : callable
-        What carries it out: called with the connection, the words, and, of a change that goes with others, the pipeline.
+        What carries it out: called with the connection, the words, and, of a change that goes with others, the
+        pipeline.
     how : How
         See there.
     least, most : int
@@ -257,7 +259,7 @@ COMMANDS: Final[dict[str, Command]] = {
         usage="[DOCS [name ...]|COUNT|INFO [name ...]|LIST]",
         summary="Describe the commands",
         answer="what Redis answers",
-        run=lambda on, words: describe(words),
+        run=lambda _, words: describe(words),
         how=How.SESSION,
     ),
     "INFO": Command(
@@ -294,7 +296,7 @@ def describe(words: "sessions.Words") -> Any:
         return [name.lower() for name in COMMANDS]
     if what == b"INFO":
         return [_info(name) if name in COMMANDS else None for name in (names or COMMANDS)]
-    raise sessions.wrong("COMMAND must be followed by DOCS, COUNT, LIST or INFO")
+    raise wrong("COMMAND must be followed by DOCS, COUNT, LIST or INFO")
 
 
 def _docs(command: Command) -> dict[str, Any]:

@@ -7,12 +7,14 @@ from collections.abc import Awaitable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, cast
 
+from grantwheel import BusinessError, Pipeline
+
 from . import calls
 from .commands import COMMANDS, Command, How
 from .peers import Peer, PeerRefused
 from .sessions import Simple
 from .wire import OK, ProtocolError, Push, RequestReader, encode, error, integer
-from .words import failed, limited, wrong
+from .words import denied, failed, limited, wrong
 
 if TYPE_CHECKING:
     import array
@@ -70,28 +72,31 @@ class Connection(asyncio.Protocol):
 
     @property
     def manager(self) -> "Manager":
+        """Whose grants."""
         return self.server.manager
 
-    # What asyncio calls. -------------------------------------------------------------------------------------------------
+    # What asyncio calls. ---------------------------------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Learn who has connected, or refuse it."""
         transport = cast("asyncio.Transport", transport)  # that of uvloop is no subclass
         self._transport = transport
         try:
             self.peer = self.server.identify(transport.get_extra_info("socket"))
             self.server.accept(self)
-        except Exception as problem:  # whoever cannot be known is told why, and not served
-            if not isinstance(problem, PeerRefused | calls.BusinessError):
+        except Exception as problem:  # noqa: BLE001 - whoever cannot be known is told why, and not served
+            if not isinstance(problem, PeerRefused | BusinessError):
                 _log.exception("a peer could not be identified")
                 problem = failed("the peer could not be identified")
             self.server.refused += 1
-            told = problem if isinstance(problem, calls.BusinessError) else failed(str(problem))
+            told = problem if isinstance(problem, BusinessError) else failed(str(problem))
             transport.write(error(told))
             transport.close()
         else:
             self.is_known = True
 
     def data_received(self, data: bytes) -> None:
+        """Take what has come."""
         if not self.is_known or self._is_ending:
             return
         try:
@@ -105,11 +110,13 @@ class Connection(asyncio.Protocol):
         self.server.ready(self)
 
     def eof_received(self) -> bool:
+        """Answer what has come, and then end."""
         self._is_ending = True
         self.server.ready(self)
         return True  # what has come is answered first
 
     def connection_lost(self, _: Exception | None) -> None:
+        """Let go of everything."""
         self.following = None
         self._is_ending = True
         self._requests.clear()
@@ -119,16 +126,19 @@ class Connection(asyncio.Protocol):
         self._transport = None
 
     def pause_writing(self) -> None:
+        """Hear that it reads slower than it is answered."""
         self._is_slow = True
 
     def resume_writing(self) -> None:
+        """Go on answering."""
         self._is_slow = False
         self.server.ready(self)
         self.push()
 
-    # What commands ask for. ----------------------------------------------------------------------------------------------
+    # What commands ask for. ------------------------------------------------------------------------------------------
 
     def set_version(self, version: int) -> None:
+        """Speak RESP2 or RESP3; pushes are of RESP3 alone."""
         if version != 3:
             self.following = None
         self.version = version
@@ -148,10 +158,12 @@ class Connection(asyncio.Protocol):
             self._last_acted_for = (uids, pids)
 
     def follow(self, after: int, wanted: calls.Wanted) -> None:
+        """Push events from now on."""
         self.following = Following(after, wanted)
         self.server.follow(self)
 
     def end_after_answers(self) -> None:
+        """Take no more requests."""
         self._stop_reading()
         self._requests.clear()
 
@@ -160,15 +172,18 @@ class Connection(asyncio.Protocol):
         if self._transport is not None:
             self._transport.abort()
 
-    # Turns. --------------------------------------------------------------------------------------------------------------
+    # Turns. ----------------------------------------------------------------------------------------------------------
 
     @property
     def is_waiting(self) -> bool:
         """Whether there is something to answer, or to end."""
         return self._awaited is None and not self._is_slow and (bool(self._requests) or self._is_ending)
 
-    def gather(self, pipe: calls.Pipe) -> list[bytes | None]:
-        """Carry out what has come, up to the first read after a change; queue the changes. None stands for their answers."""
+    def gather(self, pipe: Pipeline) -> list[bytes | None]:
+        """Carry out what has come, up to the first read after a change.
+
+        Changes are queued: None stands for their answers.
+        """
         parts: list[bytes | None] = []
         requests = self._requests
         has_change = False
@@ -201,7 +216,7 @@ class Connection(asyncio.Protocol):
                 self._transport.resume_reading()
         return parts
 
-    def _queue_plain(self, pipe: calls.Pipe) -> int:
+    def _queue_plain(self, pipe: Pipeline) -> int:
         """Queue each APPLY at the head that says nothing but types and timeout, both in decimal digits; return how many.
 
         That is what comes most often, and it goes without the detours of all others.
@@ -223,10 +238,10 @@ class Connection(asyncio.Protocol):
             queued += 1
         return queued
 
-    def _queue(self, command: Command, words: Any, pipe: calls.Pipe) -> bytes | None:
+    def _queue(self, command: Command, words: Any, pipe: Pipeline) -> bytes | None:
         try:
             command.run(self, words, pipe)
-        except Exception as problem:  # whatever goes wrong is that request's
+        except Exception as problem:  # noqa: BLE001 - whatever goes wrong is that request's
             return error(_told(problem))
         return None
 
@@ -242,13 +257,13 @@ class Connection(asyncio.Protocol):
         if not command.least <= count <= command.most:
             return wrong(f"wrong number of arguments for {words[0].decode().upper()}: {command.usage or 'none'}")
         if command.is_admin and not self.peer.is_admin:
-            return calls.denied(f"{words[0].decode().upper()} is for administrators")
+            return denied(f"{words[0].decode().upper()} is for administrators")
         return self.server.check_rate(self.peer.uid) or command
 
-    def _answer(self, command: Command, words: list[bytes]) -> bytes:
+    def _answer(self, command: Command, words: Any) -> bytes:
         try:
             value = command.run(self, words)
-        except Exception as problem:  # whatever goes wrong is that request's
+        except Exception as problem:  # noqa: BLE001 - whatever goes wrong is that request's
             return error(_told(problem))
         if isinstance(value, Simple):
             return OK if value == "OK" else b"+%b\r\n" % value.encode()
@@ -302,7 +317,7 @@ class Connection(asyncio.Protocol):
 
 def _told(problem: BaseException) -> Exception:
     """Return what is told of what went wrong; what is not of the request's making is logged."""
-    if isinstance(problem, calls.BusinessError):
+    if isinstance(problem, BusinessError):
         return problem
     if isinstance(problem, ValueError | TypeError | OverflowError | MemoryError):
         _log.warning("a request was refused: %s", problem)

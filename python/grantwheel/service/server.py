@@ -1,4 +1,4 @@
-"""The service on an event loop: connections, and turns in which what has come on all of them is carried out and committed once."""
+"""The service on an event loop: connections, and turns, in which what has come on all is carried out and committed."""
 
 import asyncio
 import logging
@@ -27,8 +27,8 @@ class Server:
     manager : Manager
         Whose grants. It is run by the server, unless ``drives`` is False.
     identify : callable
-        Given the socket of a connection, it says who the peer is: `peers.Peer`, or raises `peers.PeerRefused`. Nothing that
-        a peer sends can change that.
+        Given the socket of a connection, it says who the peer is: `peers.Peer`, or raises `peers.PeerRefused`. Nothing
+        that a peer sends can change that.
     limits : Limits
         What one connection, one uid and all together may ask for.
     watch : callable
@@ -126,7 +126,7 @@ class Server:
         for connection in [one for one in self.connections if one.peer.pid == pid]:
             connection.abort()
 
-    # For connections. ----------------------------------------------------------------------------------------------------
+    # For connections. ------------------------------------------------------------------------------------------------
 
     def _connection(self) -> Connection:
         self.accepted += 1

@@ -1,7 +1,7 @@
 """RESP as bytes: requests as they come in, bounded before they are parsed, and answers as they go out.
 
-The parser is hiredis. It makes room for as many elements as a header announces, so what headers announce is looked at before it
-is fed. That costs little: most of what comes cannot be a large header, wherever one would lie, and is not looked at closely.
+The parser is hiredis. It makes room for as many elements as a header announces, so what headers announce is looked at
+before it is fed. That costs little: most of what comes has nothing in it that could be a large header.
 """
 
 import re
@@ -14,7 +14,7 @@ import hiredis
 from grantwheel import BusinessError
 
 MOST_WORDS: Final = 99
-# What may be the header of more than 99 elements or 999,999 bytes, unless it lies within a word: behind a line, or first.
+# What may be the header of more than 99 elements or 999,999 bytes, unless it lies in a word: behind a line, or first.
 _LARGE = rb"(?:[*%~>|]\d{3}|[$=!(]\d{7})"
 _LARGE_FIRST, _LARGE_LATER = re.compile(_LARGE), re.compile(rb"\n" + _LARGE)
 _LONGEST_HEADER = 24
@@ -79,8 +79,8 @@ class RequestReader:
             if type(request) is not list:
                 raise ProtocolError("a request must be an array of bulk strings")
             requests.append(request)
-        # All of it is whole if nothing is left, and there is one line for each header and word: none in a word, and none of
-        # a request that has only begun.
+        # All of it is whole if nothing is left, and there is one line for each header and word: none in a word, and
+        # none of a request that has only begun.
         if not is_begun and (reader.has_data() or data.count(b"\r\n") != len(requests) + 2 * sum(map(len, requests))):
             self._look_at(data)
         return requests

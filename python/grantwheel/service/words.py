@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from grantwheel import ResourceType
-from grantwheel._documented import BusinessError, told_refusal
+from grantwheel import BusinessError, ResourceType
+from grantwheel._documented import told_refusal
 from grantwheel.types import EventKind
 
 _PERMISSION, _PARAMETER, _MEMORY, _SERVICE = 201, 401, 9800001, 9800004
