@@ -1,0 +1,388 @@
+"""``grantwheel serve`` as a process: where it may be, its signals, its users, its end."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Self
+
+import pytest
+
+from grantwheel import ResourceType
+
+WAIT_S = 30
+OTHER_UID = 54321
+AS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="only root can be other users")
+GPS = int(ResourceType.GPS)
+
+
+class Line:
+    """A connection, spoken to in requests and whole answers of RESP2."""
+
+    def __init__(self, path: Path) -> None:
+        self._socket = socket.socket(socket.AF_UNIX)
+        self._socket.settimeout(WAIT_S)
+        self._socket.connect(str(path))
+        self._file: IO[bytes] = self._socket.makefile("rb")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._file.close()
+        self._socket.close()
+
+    def send(self, *words: object) -> None:
+        encoded = [str(word).encode() for word in words]
+        self._socket.sendall(
+            b"*%d\r\n" % len(encoded) + b"".join(b"$%d\r\n%s\r\n" % (len(word), word) for word in encoded)
+        )
+
+    def read(self) -> object:
+        line = self._file.readline().rstrip(b"\r\n")
+        if not line:
+            raise ConnectionResetError("the service has ended the connection")
+        kind, rest = line[:1], line[1:].decode()
+        if kind == b":":
+            return int(rest)
+        if kind in b"+-":
+            return line.decode()
+        if kind == b"$":
+            return None if rest == "-1" else self._file.read(int(rest) + 2)[:-2].decode()
+        return None if rest == "-1" else [self.read() for _ in range(int(rest))]
+
+    def ask(self, *words: object) -> object:
+        self.send(*words)
+        return self.read()
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """A folder with a short name that every user may enter."""
+    with tempfile.TemporaryDirectory(prefix="gw") as name:
+        Path(name).chmod(0o755)
+        yield Path(name)
+
+
+class Service:
+    """A service of its own process, and what it has logged."""
+
+    def __init__(self, path: Path, *options: object, start: Sequence[str] = (), **others: object) -> None:
+        self.path = path
+        command = [*start, sys.executable, "-m", "grantwheel", "serve", "--socket", str(path), *map(str, options)]
+        self.process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, **others)  # type: ignore[call-overload]
+        self.log: list[str] = []
+
+    def until(self, said: str) -> str:
+        """Return the line of the log that says it."""
+        for line in self.process.stderr:
+            self.log.append(line)
+            if said in line:
+                return str(line)
+        raise AssertionError(f"it has ended with {self.process.wait(WAIT_S)}: {''.join(self.log)}")
+
+    def end(self, number: int = signal.SIGTERM) -> int:
+        if self.process.stderr.closed:
+            return int(self.process.returncode)
+        if self.process.poll() is None:
+            self.process.send_signal(number)
+        self.log += self.process.communicate(timeout=WAIT_S)[1].splitlines(keepends=True)
+        return int(self.process.returncode)
+
+
+@contextmanager
+def serving(path: Path, *options: object) -> Iterator[Service]:
+    service = Service(path, *options)
+    try:
+        service.until("serving at")
+        yield service
+    finally:
+        service.end(signal.SIGKILL)
+
+
+def refused(path: Path, *options: object) -> str:
+    service = Service(path, *options)
+    code = service.end(0)
+    assert code == 1, service.log
+    return "".join(service.log)
+
+
+# Where it may be. -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("mode", [0o777, 0o1777, 0o775])
+def test_a_folder_that_others_may_write_to_is_refused(folder: Path, mode: int) -> None:
+    folder.chmod(mode)
+    assert "others may write to the folder of the socket" in refused(folder / "s")
+    assert list(folder.iterdir()) == []
+
+
+def test_another_service_is_refused_and_a_stale_socket_removed(folder: Path) -> None:
+    path = folder / "s"
+    with serving(path) as first:
+        assert "another service is at" in refused(path)
+        with Line(path) as line:
+            assert line.ask("PING") == "+PONG"
+        first.end(signal.SIGKILL)
+        assert path.is_socket()
+        with serving(path) as second, Line(path) as line:
+            assert line.ask("PING") == "+PONG"
+            line.close()
+            assert second.end() == 0
+        assert not path.exists()
+
+
+def test_what_else_is_in_its_place_is_left_alone(folder: Path) -> None:
+    path = folder / "s"
+    path.write_text("precious")
+    assert "is there, and no socket" in refused(path)
+    assert path.read_text() == "precious"
+    path.unlink()
+    with socket.socket(socket.AF_UNIX) as other:
+        other.bind(str(path))
+        other.listen()
+        assert "another service is at" in refused(path)
+
+
+def test_mode_and_group(folder: Path) -> None:
+    with serving(folder / "s", "--mode", "640", "--group", os.getegid()):
+        assert (folder / "s").stat().st_mode & 0o777 == 0o640
+    wrong = Service(folder / "s", "--mode", "999")
+    assert wrong.end(0) == 2
+    assert "'999' is not a mode" in "".join(wrong.log)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--connections", 0), "connections must be within"),
+        (("--policy", "/no/such/policy"), "No such file"),
+        (("--state", "/no/such/folder/state"), "/no/such/folder"),
+    ],
+)
+def test_what_it_cannot_start_with(folder: Path, options: Sequence[object], said: str) -> None:
+    assert said in refused(folder / "s", *options)
+    assert not (folder / "s").exists()
+
+
+# Signals. ---------------------------------------------------------------------------------------------------------
+
+
+def test_what_has_come_is_answered_before_it_ends(folder: Path) -> None:
+    state = folder / "state"
+    with serving(folder / "s", "--state", state) as service:
+        assert state.stat().st_mode & 0o777 == 0o600
+        with Line(folder / "s") as line:
+            for _ in range(100):
+                line.send("APPLY", "GPS", 60_000)
+            assert line.read() == GPS
+            service.process.send_signal(signal.SIGINT)
+            assert {line.read() for _ in range(99)} == {GPS}
+            with pytest.raises(ConnectionResetError):
+                line.read()
+        assert service.end(0) == 0
+    with serving(folder / "s", "--state", state), Line(folder / "s") as line:
+        assert line.ask("MASK") == GPS
+
+
+def test_shutdown_by_an_administrator(folder: Path) -> None:
+    with serving(folder / "s") as service, Line(folder / "s") as line:
+        assert line.ask("SHUTDOWN") == "+OK"
+        assert service.end(0) == 0
+
+
+def test_the_policy_is_read_again_or_stays(folder: Path) -> None:
+    policy, own = folder / "policy.toml", os.geteuid()
+    policy.write_text(f'[callers.{own}]\nbundle = "nav"\nsystem_app = true\n[bundles.nav]\nallowed = ["GPS"]\n')
+    with serving(folder / "s", "--policy", policy) as service, Line(folder / "s") as line:
+        assert line.ask("APPLY", "GPS|CPU", 60_000) == GPS
+        right = policy.read_text()
+        policy.write_text(right.replace("GPS", "WIND") + "administrators = []\n")
+        service.process.send_signal(signal.SIGHUP)
+        told = service.until("the policy stays as it was")
+        assert f"{policy}: bundles.nav.administrators is no key" in told
+        assert "the policy stays as it was" in str(line.ask("POLICY", "RELOAD"))
+        assert line.ask("APPLY", "GPS|CPU", 60_000) == GPS
+        policy.write_text("administrators = []\n" + right.replace('"GPS"', '"GPS", "CPU"'))
+        service.process.send_signal(signal.SIGHUP)
+        service.until("the policy has been read again")
+        assert line.ask("APPLY", "GPS|CPU", 60_000) == GPS | 1
+        assert str(line.ask("SHUTDOWN")).startswith("-PERMISSION 201")  # on a connection that was there before
+
+
+def test_a_policy_that_there_is_not_cannot_be_read_again(folder: Path) -> None:
+    with serving(folder / "s") as service:
+        service.process.send_signal(signal.SIGHUP)
+        assert "there is no policy file" in service.until("the policy stays as it was")
+
+
+# systemd. ---------------------------------------------------------------------------------------------------------
+
+_AS_SYSTEMD = """
+import os, socket, sys
+listener = socket.socket(socket.AF_UNIX)
+listener.bind(sys.argv[1])
+listener.listen()
+os.dup2(listener.fileno(), 3)
+os.set_inheritable(3, True)
+os.environ |= {"LISTEN_PID": str(os.getpid()), "LISTEN_FDS": "1"}
+os.execv(sys.argv[2], sys.argv[2:])
+"""
+
+
+def test_a_socket_of_systemd_and_ready(folder: Path) -> None:
+    given = folder / "given"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as states:
+        states.settimeout(WAIT_S)
+        states.bind(str(folder / "notify"))
+        service = Service(
+            folder / "unused",
+            start=(sys.executable, "-c", _AS_SYSTEMD, str(given)),
+            env={**os.environ, "NOTIFY_SOCKET": str(folder / "notify")},
+        )
+        try:
+            assert states.recv(64) == b"READY=1"
+            with Line(given) as line:
+                assert line.ask("PING") == "+PONG"
+            assert not (folder / "unused").exists()
+            assert service.end() == 0
+            assert states.recv(64) == b"STOPPING=1"
+            assert given.is_socket()  # it is systemd's to keep
+        finally:
+            service.end(signal.SIGKILL)
+
+
+# Users. -----------------------------------------------------------------------------------------------------------
+
+_AS_USER = """
+import json, os, sys
+import test_serve
+uid = int(sys.argv[2])
+os.setgroups([])
+os.setresgid(uid, uid, uid)
+os.setresuid(uid, uid, uid)
+for request in json.loads(sys.argv[3]):
+    with test_serve.Line(sys.argv[1]) as line:
+        print(json.dumps(line.ask(*request)), flush=True)
+sys.stdin.read()
+"""
+
+
+@contextmanager
+def user(path: Path, *requests: Sequence[object], uid: int = OTHER_UID) -> Iterator[tuple[int, list[object]]]:
+    """A process of another user that has asked for something, and lives to the end of the block."""
+    command = [sys.executable, "-c", _AS_USER, str(path), str(uid), json.dumps(requests)]
+    paths = os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": paths}
+    ) as process:
+        assert process.stdout is not None
+        yield process.pid, [json.loads(process.stdout.readline()) for _ in requests]
+        process.communicate(timeout=WAIT_S)
+
+
+@AS_ROOT
+def test_an_ordinary_user_gets_nothing_without_a_policy(folder: Path) -> None:
+    asked = [
+        ("APPLY", "GPS", 60_000),
+        ("APPLY", "GPS", 60_000, "FOR", 0, 1),
+        ("APPLYMANY", "\0\0\0\0", "\1\0\0\0", "\1\0\0\0", "\1\0\0\0\0\0\0\0"),
+        ("RELEASE", "GPS", "FOR", 0, 1),
+        ("RESETALL", "FOR", 0, 1),
+        ("REQUEST", "resourceTypes", 1, "isApply", "true", "timeOut", 1000, "reason", '""', "uid", 0),
+        ("MASK", 0),
+        ("MASK", "PROCESS", 1),
+        ("RECORDS",),
+        ("EVENTS", "AFTER", 0),
+        ("ADMIN", "LIST"),
+        ("ADMIN", "RESETALL"),
+        ("POLICY", "RELOAD"),
+        ("SHUTDOWN",),
+        ("AUTH", "root", ""),
+        ("HELLO", 3, "AUTH", "root", ""),
+    ]
+    with serving(folder / "s"), Line(folder / "s") as root:
+        assert root.ask("APPLY", "GPS", 60_000) == GPS
+        with user(folder / "s", *asked) as (_, answers):
+            for request, answer in zip(asked, answers, strict=True):
+                assert str(answer).startswith("-"), request
+        assert root.ask("MASK") == GPS
+        assert root.ask("MASK", OTHER_UID) == 0
+
+
+@AS_ROOT
+def test_a_user_holds_what_the_policy_allows_until_its_process_ends(folder: Path) -> None:
+    policy = folder / "policy.toml"
+    policy.write_text(
+        f'[callers.{OTHER_UID}]\nbundle = "nav"\nsystem_app = true\n[bundles.nav]\nallowed = ["GPS", "TIMER"]\n'
+    )
+    with serving(folder / "s", "--policy", policy, "--state", folder / "state"), Line(folder / "s") as root:
+        held = ("GPS|TIMER|CPU", 60_000)
+        with user(folder / "s", ("APPLY", *held), ("APPLY", *held, "PROCESS"), ("MASK",)) as (pid, answers):
+            both = answers[0]
+            assert answers == [both, both, both]
+            assert isinstance(both, int)
+            assert both & GPS
+            assert not both & 1
+            assert root.ask("MASK", OTHER_UID) == both
+        last = root.ask("EVENTS", "LAST")
+        while root.ask("FIND", "PROCESS", pid) is not None:  # its end is told as soon as the kernel tells it
+            assert isinstance(last, int)
+        while root.ask("MASK", OTHER_UID) == both:
+            assert isinstance(last, int)
+        assert root.ask("MASK", OTHER_UID) == both & ~GPS  # the app has stopped: it keeps TIMER
+
+
+@AS_ROOT
+def test_connections_of_a_uid_are_limited(folder: Path) -> None:
+    path = folder / "s"
+    with serving(path, "--connections-per-uid", 2), Line(path) as first, Line(path) as second:
+        assert first.ask("PING") == second.ask("PING") == "+PONG"
+        with Line(path) as third:
+            assert "at most 2 connections" in str(third.read())
+        with user(path, ("PING",)) as (_, answers):
+            assert answers == ["+PONG"]
+
+
+def test_calls_a_second_are_limited(folder: Path) -> None:
+    with serving(folder / "s", "--calls-per-second", 5), Line(folder / "s") as line:
+        answers = [str(line.ask("MASK")) for _ in range(20)]
+        assert "0" in answers
+        assert any("at most 5 calls a second" in answer for answer in answers)
+
+
+# kill -9. ---------------------------------------------------------------------------------------------------------
+
+
+def test_what_was_answered_is_there_after_kill_9(folder: Path) -> None:
+    state, path = folder / "state", folder / "s"
+    answered = 0
+    with serving(path, "--state", state) as service:
+        lines = [Line(path) for _ in range(50)]
+        for round_number in range(20):
+            for index, line in enumerate(lines):
+                line.send("APPLY", 1, 600_000 + round_number * 1000 + index, "REASON", f"{round_number}")
+            if round_number == 15:
+                service.process.kill()
+            try:
+                for line in lines:
+                    assert line.read() == 1
+                answered = round_number
+            except (ConnectionError, BrokenPipeError):
+                break
+        for line in lines:
+            line.close()
+    with serving(path, "--state", state), Line(path) as line:
+        record = line.ask("FIND", os.geteuid())
+        assert isinstance(record, list)
+        (grant,) = record[6]
+        assert grant[2] >= 600_000 + answered * 1000
