@@ -119,6 +119,7 @@ COMMANDS = {
     "command.hold": {"command.connected", "command.failure", "command.values"},
     "command.list": {"command.connected", "command.failure", "command.times", "command.values"},
     "command.events": {"command.connected", "command.values"},
+    "command.serve": {"command.connected", "command.failure"},
     "command.journal": {"command.until"},  # the others by name, when they are asked for
     "command.opened": {"command.failure"},
     "command.times": set(),
@@ -180,7 +181,10 @@ PACKAGE_MAY_USE = {
 }
 # The modules that know of threads, of loops, of waiting and of databases; the others leave that alone.
 ALIVE = {
-    "asyncio": {"aio", "hold", "run.renewals", "service.client_aio", "service.client_aio_hold"},
+    "asyncio": words("""
+        aio hold run.renewals service.calls service.client_aio service.client_aio_hold service.connection service.deaths
+        service.server service.serving
+    """),
     "select": {"demo.stop", "events.delivery", "linux.pidfd", "run.loop", "service.client_hold", "service.client_link"},
     "sqlite3": words("journal._database journal.reading journal.sqlite"),
     "threading": words("""
@@ -193,6 +197,7 @@ EXTRAS = {"hiredis", "rich"}
 # The modules that are of no use without a third-party package; others import them only inside a function.
 AT_IMPORT = {
     "metrics": {"prometheus_client"},
+    "service.wire": {"hiredis"},
     "testing": {"pytest"},
     "testing.journal_suite": {"pytest"},
     "demo.table": {"rich"},
