@@ -125,6 +125,23 @@ def test_what_is_not_right_is_refused_with_file_and_key(tmp_path: Path, text: st
     assert said in str(refused.value)
 
 
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("# a policy\n\nadmins = [0]", 3),
+        ("administrators = [\n  0,\n  -1,\n]", 1),
+        ('[default]\nallowed = []\n\n[bundles."a.b"]\nallowed = ["CPU"]\ncpu_level_max = 3', 6),
+        ("[default]\nallowed = [10]\n[bundles.a]\nallowed = []", 2),
+        ("[callers.1000]\nnative = true", 1),
+        ("[default]\ntimeout_max_ms = { WIND = 5 }", 2),
+        ("default.allowed = [77]", 1),
+    ],
+)
+def test_the_line_of_a_key_is_named(tmp_path: Path, text: str, line: int) -> None:
+    with pytest.raises(PolicyFileError, match=rf"\(at line {line}\)$"):
+        policy_file.read(written(tmp_path, text))
+
+
 def test_a_file_that_is_not_there_or_too_long(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(FileNotFoundError):
         policy_file.read(tmp_path / "none")

@@ -85,7 +85,8 @@ def read(path: str | os.PathLike[str], own_uid: int | None = None) -> Registry:
     if len(content) > _MOST_BYTES:
         raise PolicyFileError(f"{path}: a policy file may have at most {_MOST_BYTES} bytes")
     try:
-        given = tomllib.loads(content.decode())
+        text = content.decode()
+        given = tomllib.loads(text)
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         raise PolicyFileError(f"{path}: it is not UTF-8 (at line {line})") from None
@@ -94,7 +95,30 @@ def read(path: str | os.PathLike[str], own_uid: int | None = None) -> Registry:
     try:
         return _registry(given, _trusted(own_uid))
     except (ValueError, TypeError) as error:
-        raise PolicyFileError(f"{path}: {error}") from None
+        place = _line_of(text, str(error).removeprefix("a key of "))
+        raise PolicyFileError(f"{path}: {error}{place and f' (at line {place})'}") from None
+
+
+def _line_of(text: str, said: str) -> int | str:
+    """Return the number of the line that has the key with which a message begins, or nothing where none is seen."""
+    best, found = "", 0
+    table = ""
+    for number, line in enumerate(text.splitlines(), 1):
+        is_header = line.lstrip().startswith("[")
+        try:
+            keys = tomllib.loads(line if is_header else line.partition("=")[0] + "= 0")
+        except tomllib.TOMLDecodeError:
+            continue  # a part of a value over several lines
+        place = "" if is_header else table
+        inner: Any = keys
+        while isinstance(inner, dict) and inner:
+            ((name, inner),) = inner.items()
+            place = _place(place, name)
+        if is_header:
+            table = place
+        if len(place) > len(best) and said.startswith(place) and said[len(place) : len(place) + 1] in " .[:":
+            best, found = place, number
+    return found or ""
 
 
 def _trusted(own_uid: int | None) -> frozenset[int]:
