@@ -21,7 +21,6 @@ _log = logging.getLogger("grantwheel")
 _PROC: Final = Path("/proc")
 _PAUSE_S: Final = 1.0  # after a manager that takes no changes now
 _PAGE: Final = 1024
-_AT_ONCE: Final = 64  # deaths told before the loop has its turn
 
 
 class NotWatchedError(PeerRefused, ValueError):
@@ -160,12 +159,12 @@ class Deaths:
             self._loop.call_later(delay_s, self._tell)
 
     def _tell(self) -> None:
-        """Tell the manager what has ended, some at a time; when it takes no changes, again after a pause."""
+        """Tell the manager what has ended, one at a time; when it takes no changes, again after a pause."""
         self._is_scheduled = False
         if self._is_closed:
             return
         try:
-            for _ in range(min(len(self._ended), _AT_ONCE)):
+            if self._ended:  # one at a time, as each may take a commit, and others wait for the loop
                 uid, pid = self._ended[0]
                 if self._is_news(uid, pid):
                     self._manager.process_died(uid, pid)
