@@ -51,6 +51,7 @@ TESTS_IN_PYTHON = (
     "test_errors",
     "test_limits",
     "test_log",
+    "test_log_batch",
     "test_log_failures",
     "test_manager",
     "test_processes",

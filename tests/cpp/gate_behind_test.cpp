@@ -82,6 +82,22 @@ BOOST_AUTO_TEST_CASE(a_change_is_answered_at_once_and_its_events_are_shown_later
     BOOST_CHECK_EQUAL(rig.ops(), 2);
 }
 
+BOOST_AUTO_TEST_CASE(what_came_during_an_append_is_not_shown_with_it) {
+    BehindRig rig;
+    Stalled stalled(rig);
+    BOOST_CHECK_EQUAL(rig.apply(10, 1000).status, Status::ok);
+    BOOST_CHECK(!rig->flush(5));
+    stalled.wait();
+    BOOST_CHECK_EQUAL(rig.apply(20, 1001).status, Status::ok);
+    stalled.release();
+    while (rig.figures().groups == 0) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    BOOST_CHECK_EQUAL(rig.shown(), 1u);
+    BOOST_CHECK_EQUAL(rig.made(), 2u);
+    BOOST_CHECK_EQUAL(rig.figures().waiting_changes, 1u);
+    rig.check_all();
+    BOOST_CHECK_EQUAL(rig.figures().waiting_changes, 0u);
+}
+
 BOOST_AUTO_TEST_CASE(what_comes_until_then_is_one_group) {
     BehindRig rig;
     for (std::uint32_t uid = 0; uid < 100; ++uid) BOOST_CHECK_EQUAL(rig.apply(uid, uid).status, Status::ok);
