@@ -201,7 +201,6 @@ AT_IMPORT = {
     "testing": {"pytest"},
     "testing.journal_suite": {"pytest"},
     "demo.table": {"rich"},
-    "service.wire": {"hiredis"},
     **{name: set() for name in ("service.connection", "service.server", "service.serving")},  # which need it
 }
 

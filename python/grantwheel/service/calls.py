@@ -6,18 +6,14 @@ import json
 import sys
 from collections.abc import Awaitable, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any
 
 from grantwheel import Pipeline
 from grantwheel.caller import Caller
 from grantwheel.types import Event, EventKind, OwnerKind, Record, ResourceType
 
+from .context import Session, Wanted
 from .words import denied, kinds, mask, number, options, text, uids, wrong
-
-if TYPE_CHECKING:
-    from grantwheel.manager import Manager
-
-    from .peers import Peer
 
 Words = Sequence[bytes]
 _MOST_EVENTS = 1024
@@ -27,25 +23,7 @@ _APPLY = {b"PERSIST": 0, b"PROCESS": 0, b"REASON": 1, b"LEVEL": 1, b"ONLYHELD": 
 _RELEASE = {b"PROCESS": 0, b"LEVEL": 1, b"FOR": 2}
 
 
-class Context(Protocol):
-    """What a call is made in: a connection."""
-
-    @property
-    def manager(self) -> "Manager":
-        """Whose grants."""
-
-    @property
-    def peer(self) -> "Peer":
-        """Who calls."""
-
-    def acts_for(self, uid: int, pid: int) -> None:
-        """Hear for whom it acts besides its peer."""
-
-    def acts_for_all(self, uids: bytes, pids: bytes, *columns: "array.array[int]") -> None:
-        """Hear the same of many."""
-
-
-def caller(on: Context) -> Caller:
+def caller(on: Session) -> Caller:
     """Return the peer as a caller, with bundle and flags."""
     peer = on.peer
     if peer.caller is not None:
@@ -54,7 +32,7 @@ def caller(on: Context) -> Caller:
     return replace(policy.callers.get(peer.uid, policy.default_caller), uid=peer.uid, pid=peer.pid)
 
 
-def _who(on: Context, given: Words | None) -> tuple[int, int, Caller | None]:
+def _who(on: Session, given: Words | None) -> tuple[int, int, Caller | None]:
     """Return whom a change is for, and as whom it is judged: the peer, or whoever it names."""
     peer = on.peer
     if given is None:
@@ -68,14 +46,14 @@ def _who(on: Context, given: Words | None) -> tuple[int, int, Caller | None]:
     return uid, pid, None
 
 
-def _require_native(on: Context) -> None:
+def _require_native(on: Session) -> None:
     on.manager.require_native(caller=caller(on))
 
 
 # Changes, which are carried out together. ----------------------------------------------------------------------------
 
 
-def apply(on: Context, words: Words, pipe: Pipeline) -> None:
+def apply(on: Session, words: Words, pipe: Pipeline) -> None:
     if len(words) == 3:
         peer = on.peer
         types = words[1]
@@ -100,14 +78,14 @@ def apply(on: Context, words: Words, pipe: Pipeline) -> None:
     )
 
 
-def release(on: Context, words: Words, pipe: Pipeline) -> None:
+def release(on: Session, words: Words, pipe: Pipeline) -> None:
     given = options(words, 2, _RELEASE)
     uid, pid, judged = _who(on, given.get(b"FOR"))
     level = number(given[b"LEVEL"][0], "LEVEL") if b"LEVEL" in given else -1
     pipe.release(uid, pid, mask(words[1]), process=b"PROCESS" in given, cpu_level=level, caller=judged)
 
 
-def reset_all(on: Context, words: Words, pipe: Pipeline) -> None:
+def reset_all(on: Session, words: Words, pipe: Pipeline) -> None:
     uid, pid, judged = _who(on, options(words, 1, {b"FOR": 2}).get(b"FOR"))
     pipe.reset_all(uid, pid, caller=judged)
 
@@ -131,7 +109,7 @@ def _bytes_of(column: "array.array[int]") -> bytes:
     return column.tobytes()
 
 
-def _rows(on: Context, words: Words, names: str) -> "list[array.array[int]]":
+def _rows(on: Session, words: Words, names: str) -> "list[array.array[int]]":
     columns = [
         _column(word, name, "Q" if name == "timeouts_ms" else "I")
         for word, name in zip(words[1:], names.split(), strict=True)
@@ -149,21 +127,21 @@ def _rows(on: Context, words: Words, names: str) -> "list[array.array[int]]":
     return columns
 
 
-def apply_many(on: Context, words: Words) -> bytes:
+def apply_many(on: Session, words: Words) -> bytes:
     columns = _rows(on, words, "uids pids masks timeouts_ms")
     out = array.array("i", bytes(4 * len(columns[0])))
     on.manager.apply_many(*columns, out=out)
     return _bytes_of(out)
 
 
-def release_many(on: Context, words: Words) -> bytes:
+def release_many(on: Session, words: Words) -> bytes:
     columns = _rows(on, words, "uids pids masks")
     out = array.array("i", bytes(4 * len(columns[0])))
     on.manager.release_many(*columns, out=out)
     return _bytes_of(out)
 
 
-def request(on: Context, words: Words) -> int:
+def request(on: Session, words: Words) -> int:
     if len(words) % 2 == 0:
         raise wrong("REQUEST must be followed by pairs: a field, and its value as JSON")
     fields: dict[str, Any] = {}
@@ -176,7 +154,7 @@ def request(on: Context, words: Words) -> int:
     return on.manager.apply_request(fields, caller=caller(on))
 
 
-def admin(on: Context, words: Words) -> Any:
+def admin(on: Session, words: Words) -> Any:
     what, arguments = words[1].upper(), words[2:]
     known = {b"LIST": 0, b"RESETALL": 0, b"RESETAPP": 2, b"RESETPROCESS": 2, b"DIED": 2, b"STOPPED": 1, b"REMOVED": 1}
     if what not in known:
@@ -198,7 +176,7 @@ def admin(on: Context, words: Words) -> Any:
     return manager.app_stopped(key) if what == b"STOPPED" else manager.package_removed(key)
 
 
-def flush(on: Context, words: Words) -> Awaitable[bool]:
+def flush(on: Session, words: Words) -> Awaitable[bool]:
     timeout_ms = number(words[1], "timeout_ms") if len(words) > 1 else _FLUSH_MS
     if not 0 <= timeout_ms <= 10 * _FLUSH_MS:
         raise wrong(f"timeout_ms must be within 0..{10 * _FLUSH_MS}")
@@ -208,21 +186,21 @@ def flush(on: Context, words: Words) -> Awaitable[bool]:
 # Reads. --------------------------------------------------------------------------------------------------------------
 
 
-def app_mask(on: Context, words: Words) -> int:
+def app_mask(on: Session, words: Words) -> int:
     uid = number(words[1], "uid") if len(words) > 1 else on.peer.uid
     if uid != on.peer.uid:
         _require_native(on)
     return on.manager.app_mask(uid)
 
 
-def process_mask(on: Context, words: Words) -> int:
+def process_mask(on: Session, words: Words) -> int:
     pid = number(words[1], "pid") if len(words) > 1 else on.peer.pid
     if pid != on.peer.pid:
         _require_native(on)
     return on.manager.process_mask(pid)
 
 
-def app_masks(on: Context, words: Words) -> bytes:
+def app_masks(on: Session, words: Words) -> bytes:
     _require_native(on)
     column = _column(words[1], "uids", "I")
     out = array.array("i", bytes(4 * len(column)))
@@ -230,18 +208,18 @@ def app_masks(on: Context, words: Words) -> bytes:
     return _bytes_of(out)
 
 
-def holders(on: Context, words: Words) -> list[list[int]]:
+def holders(on: Session, words: Words) -> list[list[int]]:
     _require_native(on)
     found = on.manager.holders(mask(words[1], "type"))
     return [list(found.apps), list(found.processes)]
 
 
-def count(on: Context, words: Words) -> int:
+def count(on: Session, words: Words) -> int:
     _require_native(on)
     return on.manager.count(mask(words[1], "type"))
 
 
-def find(on: Context, words: Words) -> list[Any] | None:
+def find(on: Session, words: Words) -> list[Any] | None:
     is_process = words[1].upper() == b"PROCESS"
     if len(words) != 2 + is_process:
         raise wrong("FIND must be followed by a uid, or by PROCESS and a pid")
@@ -260,7 +238,7 @@ def _record(record: Record) -> list[Any]:
     return [record.kind, record.uid, record.pid, int(record.mask), record.bundle, record.cpu_level, grants]
 
 
-def records(on: Context, words: Words) -> list[list[Any]]:
+def records(on: Session, words: Words) -> list[list[Any]]:
     _require_native(on)
     given = options(words, 1, {b"AFTER": 2, b"COUNT": 1})
     most = _count(given, _MOST_RECORDS)
@@ -284,21 +262,21 @@ def _count(given: dict[bytes, Words], most: int) -> int:
     return wanted
 
 
-def get_all(on: Context, words: Words) -> list[list[Any]]:
+def get_all(on: Session, words: Words) -> list[list[Any]]:
     return [list(row) for row in on.manager.get_all(caller=caller(on))]
 
 
-def infos(on: Context, words: Words) -> list[list[list[Any]]]:
+def infos(on: Session, words: Words) -> list[list[list[Any]]]:
     found = on.manager.infos(caller=caller(on))
     return [[list(row) for row in rows] for rows in (found.apps, found.processes)]
 
 
-def next_deadline(on: Context, words: Words) -> int | None:
+def next_deadline(on: Session, words: Words) -> int | None:
     _require_native(on)
     return on.manager.next_deadline()
 
 
-def events(on: Context, words: Words) -> Any:
+def events(on: Session, words: Words) -> Any:
     _require_native(on)
     what = words[1].upper() if len(words) > 1 else b"LAST"
     if what == b"LAST" and len(words) <= 2:
@@ -308,9 +286,6 @@ def events(on: Context, words: Words) -> Any:
     given = options(words, 1, {b"AFTER": 1, b"COUNT": 1, b"KINDS": 1, b"UIDS": 1})
     found, missed, after = on.manager.read(number(given[b"AFTER"][0], "AFTER"), _count(given, _MOST_EVENTS))
     return [after, missed, [event(one) for one in found if is_wanted(one, *wanted(given))]]
-
-
-Wanted = tuple[frozenset[EventKind] | None, frozenset[int] | None]
 
 
 def wanted(given: dict[bytes, Words]) -> Wanted:
@@ -330,7 +305,7 @@ def event(one: Event) -> list[Any]:
     return [one.sequence, one.time, one.kind, one.cause, one.uid, one.pid, int(one.mask), one.bundle, one.cpu_level]
 
 
-def stats(on: Context, words: Words) -> str:
+def stats(on: Session, words: Words) -> str:
     _require_native(on)
     told = on.manager.stats()
     fields = told._asdict()

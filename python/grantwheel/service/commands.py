@@ -273,7 +273,12 @@ COMMANDS: Final[dict[str, Command]] = {
         usage="0", summary="There is one database", answer="OK", run=sessions.select, how=How.SESSION, least=2, most=2
     ),
     "RESET": Command(
-        usage="", summary="Back to RESP2, without name and pushes", answer="RESET", run=sessions.reset, how=How.SESSION, most=1
+        usage="",
+        summary="Back to RESP2, without name and pushes",
+        answer="RESET",
+        run=sessions.reset,
+        how=How.SESSION,
+        most=1,
     ),
     "QUIT": Command(
         usage="", summary="End the connection", answer="OK", run=sessions.quit_it, how=How.SESSION, most=1

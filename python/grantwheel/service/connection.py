@@ -11,6 +11,7 @@ from grantwheel import BusinessError, Pipeline
 
 from . import calls
 from .commands import COMMANDS, Command, How
+from .context import Service, Wanted
 from .peers import Peer, PeerRefused
 from .sessions import Simple
 from .wire import OK, ProtocolError, Push, RequestReader, encode, error, integer
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 
     from grantwheel.manager import Manager
 
-    from .server import Server
 
 _log = logging.getLogger("grantwheel")
 _PAGE = 256  # events in a push
@@ -45,7 +45,7 @@ class Following:
     """Which events are pushed, and after which one to go on."""
 
     after: int
-    wanted: calls.Wanted
+    wanted: Wanted
 
 
 class Connection(asyncio.Protocol):
@@ -53,7 +53,7 @@ class Connection(asyncio.Protocol):
 
     peer: Peer
 
-    def __init__(self, server: "Server", number: int) -> None:
+    def __init__(self, server: Service, number: int) -> None:
         self.server = server
         self.number = number
         self.version = 2
@@ -111,9 +111,8 @@ class Connection(asyncio.Protocol):
 
     def eof_received(self) -> bool:
         """Answer what has come, and then end."""
-        self._is_ending = True
-        self.server.ready(self)
-        return True  # what has come is answered first
+        self.end()
+        return True
 
     def connection_lost(self, _: Exception | None) -> None:
         """Let go of everything."""
@@ -157,15 +156,24 @@ class Connection(asyncio.Protocol):
                 self.acts_for(uid, pid)
             self._last_acted_for = (uids, pids)
 
-    def follow(self, after: int, wanted: calls.Wanted) -> None:
+    def follow(self, after: int, wanted: Wanted) -> None:
         """Push events from now on."""
         self.following = Following(after, wanted)
         self.server.follow(self)
+
+    def follow_no_more(self) -> None:
+        """Push no events any more."""
+        self.following = None
 
     def end_after_answers(self) -> None:
         """Take no more requests."""
         self._stop_reading()
         self._requests.clear()
+
+    def end(self) -> None:
+        """End it when what has come is answered."""
+        self._is_ending = True
+        self.server.ready(self)
 
     def abort(self) -> None:
         """End it at once."""
@@ -217,7 +225,7 @@ class Connection(asyncio.Protocol):
         return parts
 
     def _queue_plain(self, pipe: Pipeline) -> int:
-        """Queue each APPLY at the head that says nothing but types and timeout, both in decimal digits; return how many.
+        """Queue each APPLY at the head that says only types and timeout, both in decimal digits; return how many.
 
         That is what comes most often, and it goes without the detours of all others.
         """

@@ -11,6 +11,7 @@ from grantwheel import aio
 from grantwheel.manager import Manager
 
 from .connection import Connection, answer_of
+from .context import Session
 from .limits import Limits, Rates
 from .peers import Peer
 from .words import limited
@@ -55,7 +56,7 @@ class Server:
         self.manager = manager
         self.identify = identify
         self.limits = Limits() if limits is None else limits
-        self.connections: set[Connection] = set()
+        self.connections: set[Session] = set()
         self.accepted = self.answered = self.refused = self.turns = 0
         self.began = time.monotonic()
         self.ended = asyncio.Event()
@@ -65,10 +66,10 @@ class Server:
         self._clock = clock
         self._rates = Rates(self.limits.calls_per_second) if self.limits.calls_per_second else None
         self._by_uid: Counter[int] = Counter()
-        self._ready: dict[Connection, None] = {}
+        self._ready: dict[Session, None] = {}
         self._is_scheduled = False
         self._pipe = manager.pipeline()
-        self._followers: set[Connection] = set()
+        self._followers: set[Session] = set()
         self._events: asyncio.Task[None] | None = None
         self._servers: list[asyncio.AbstractServer] = []
 
@@ -91,7 +92,7 @@ class Server:
             server.close()
         until = time.monotonic() + patience_s
         for connection in list(self.connections):
-            connection.eof_received()
+            connection.end()
         while self.connections and time.monotonic() < until:
             await asyncio.sleep(0.005)
         for connection in list(self.connections):
@@ -126,13 +127,18 @@ class Server:
         for connection in [one for one in self.connections if one.peer.pid == pid]:
             connection.abort()
 
+    @property
+    def connected(self) -> int:
+        """How many connections there are."""
+        return len(self.connections)
+
     # For connections. ------------------------------------------------------------------------------------------------
 
     def _connection(self) -> Connection:
         self.accepted += 1
         return Connection(self, self.accepted)
 
-    def accept(self, connection: Connection) -> None:
+    def accept(self, connection: Session) -> None:
         """Count a connection in.
 
         Raises
@@ -149,7 +155,7 @@ class Server:
         self._by_uid[uid] += 1
         self.connections.add(connection)
 
-    def forget(self, connection: Connection) -> None:
+    def forget(self, connection: Session) -> None:
         """Count a connection out."""
         if connection in self.connections:
             self.connections.discard(connection)
@@ -171,7 +177,7 @@ class Server:
             return None
         return limited(f"uid {uid} may make at most {self.limits.calls_per_second} calls a second")
 
-    def follow(self, connection: Connection) -> None:
+    def follow(self, connection: Session) -> None:
         """Push events to a connection."""
         self._followers.add(connection)
         loop = asyncio.get_running_loop()
@@ -184,7 +190,7 @@ class Server:
             for connection in list(self._followers):
                 connection.push()
 
-    def ready(self, connection: Connection) -> None:
+    def ready(self, connection: Session) -> None:
         """Let a connection have its part of the next turn."""
         self._ready[connection] = None
         if not self._is_scheduled:

@@ -3,15 +3,13 @@
 import os
 import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from grantwheel import __version__
 
 from . import calls
+from .context import Session
 from .words import denied, number, options, text, wrong
-
-if TYPE_CHECKING:
-    from .connection import Connection
 
 Words = Sequence[bytes]
 _NAME_BYTES: Final = 64
@@ -27,7 +25,7 @@ _OK: Final = Simple("OK")
 _NO_AUTH: Final = "AUTH is refused: the kernel says who calls, and no password can say otherwise"
 
 
-def hello(on: "Connection", words: Words) -> dict[str, Any]:
+def hello(on: Session, words: Words) -> dict[str, Any]:
     version = on.version
     if len(words) > 1:
         version = number(words[1], "version")
@@ -57,19 +55,19 @@ def _name(word: bytes) -> str:
     return name
 
 
-def auth(on: "Connection", words: Words) -> Any:
+def auth(on: Session, words: Words) -> Any:
     raise denied(_NO_AUTH)
 
 
-def ping(on: "Connection", words: Words) -> Any:
+def ping(on: Session, words: Words) -> Any:
     return words[1] if len(words) > 1 else Simple("PONG")
 
 
-def echo(on: "Connection", words: Words) -> bytes:
+def echo(on: Session, words: Words) -> bytes:
     return words[1]
 
 
-def client(on: "Connection", words: Words) -> Any:
+def client(on: Session, words: Words) -> Any:
     what, arguments = words[1].upper(), words[2:]
     if what == b"ID" and not arguments:
         return on.number
@@ -87,25 +85,25 @@ def client(on: "Connection", words: Words) -> Any:
     raise wrong("CLIENT must be followed by ID, GETNAME, SETNAME and a name, or SETINFO, a name and a value")
 
 
-def select(on: "Connection", words: Words) -> Any:
+def select(on: Session, words: Words) -> Any:
     if words[1] != b"0":
         raise wrong("SELECT must be followed by 0: there is one database")
     return _OK
 
 
-def reset(on: "Connection", words: Words) -> Any:
+def reset(on: Session, words: Words) -> Any:
     on.name = ""
-    on.following = None
+    on.follow_no_more()
     on.set_version(2)
     return Simple("RESET")
 
 
-def quit_it(on: "Connection", words: Words) -> Any:
+def quit_it(on: Session, words: Words) -> Any:
     on.end_after_answers()
     return _OK
 
 
-def info(on: "Connection", words: Words) -> str:
+def info(on: Session, words: Words) -> str:
     server = on.server
     lines = [
         "# Server",
@@ -113,7 +111,7 @@ def info(on: "Connection", words: Words) -> str:
         f"process_id:{os.getpid()}",
         f"uptime_in_seconds:{int(time.monotonic() - server.began)}",
         "# Clients",
-        f"connected_clients:{len(server.connections)}",
+        f"connected_clients:{server.connected}",
         "# Stats",
         f"total_connections_received:{server.accepted}",
         f"total_commands_processed:{server.answered}",
@@ -124,10 +122,10 @@ def info(on: "Connection", words: Words) -> str:
     return "\r\n".join(lines)
 
 
-def events(on: "Connection", words: Words) -> Any:
+def events(on: Session, words: Words) -> Any:
     what = words[1].upper() if len(words) > 1 else b""
     if what == b"STOP" and len(words) == 2:
-        on.following = None
+        on.follow_no_more()
         return _OK
     if what != b"FOLLOW":
         return calls.events(on, words)
@@ -143,7 +141,7 @@ def events(on: "Connection", words: Words) -> Any:
     return after
 
 
-def policy(on: "Connection", words: Words) -> Any:
+def policy(on: Session, words: Words) -> Any:
     if words[1].upper() != b"RELOAD":
         raise wrong("POLICY must be followed by RELOAD")
     try:
@@ -153,6 +151,6 @@ def policy(on: "Connection", words: Words) -> Any:
     return _OK
 
 
-def shutdown(on: "Connection", words: Words) -> Any:
+def shutdown(on: Session, words: Words) -> Any:
     on.server.ask_to_end()
     return _OK

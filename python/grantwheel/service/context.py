@@ -1,0 +1,111 @@
+"""What calls are made in, and what connections need of a server: the seams between these files."""
+
+import array
+import socket
+from typing import TYPE_CHECKING, Protocol
+
+from grantwheel.types import EventKind
+
+from .peers import Peer
+
+if TYPE_CHECKING:
+    from grantwheel import Pipeline
+    from grantwheel.manager import Manager
+
+    from .limits import Limits
+
+Wanted = tuple[frozenset[EventKind] | None, frozenset[int] | None]
+
+
+class Service(Protocol):
+    """A server, as its connections see it."""
+
+    manager: "Manager"
+    limits: "Limits"
+    accepted: int
+    answered: int
+    refused: int
+    turns: int
+    began: float
+
+    @property
+    def connected(self) -> int:
+        """How many connections there are."""
+
+    def identify(self, connection: socket.socket, /) -> Peer:
+        """Say who has connected."""
+
+    def accept(self, session: "Session", /) -> None:
+        """Count a connection in; a BusinessError says that there are too many."""
+
+    def forget(self, session: "Session", /) -> None:
+        """Count a connection out."""
+
+    def ready(self, session: "Session", /) -> None:
+        """Let a connection have its part of the next turn."""
+
+    def follow(self, session: "Session", /) -> None:
+        """Push events to a connection."""
+
+    def watch(self, uid: int, pid: int, /) -> None:
+        """Let the death of a process be noticed."""
+
+    def check_rate(self, uid: int, /) -> Exception | None:
+        """Count a call; the error of one too many."""
+
+    def reload(self) -> None:
+        """Read the policy file again."""
+
+    def ask_to_end(self) -> None:
+        """End, when all that has come is answered."""
+
+
+class Session(Protocol):
+    """A connection, as calls see it."""
+
+    server: Service
+    peer: Peer
+    number: int
+    version: int
+    name: str
+
+    @property
+    def manager(self) -> "Manager":
+        """Whose grants."""
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether there is something to answer, or to end."""
+
+    def acts_for(self, uid: int, pid: int) -> None:
+        """Hear for whom it acts besides its peer."""
+
+    def acts_for_all(self, uids: bytes, pids: bytes, *columns: "array.array[int]") -> None:
+        """Hear the same of many."""
+
+    def set_version(self, version: int) -> None:
+        """Speak RESP2 or RESP3."""
+
+    def follow(self, after: int, wanted: Wanted) -> None:
+        """Have events pushed from now on."""
+
+    def follow_no_more(self) -> None:
+        """Have none pushed."""
+
+    def push(self) -> None:
+        """Send the events that it follows, as far as it reads them."""
+
+    def end_after_answers(self) -> None:
+        """Take no more requests."""
+
+    def gather(self, pipe: "Pipeline") -> list[bytes | None]:
+        """Carry out what has come; None stands for the answer of what is queued."""
+
+    def write(self, parts: list[bytes]) -> None:
+        """Send answers."""
+
+    def end(self) -> None:
+        """End it when what has come is answered."""
+
+    def abort(self) -> None:
+        """End it at once."""
