@@ -6,14 +6,11 @@ import struct
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final, Protocol
 
 from grantwheel.caller import Caller
 from grantwheel.linux import pidfd
 from grantwheel.linux.running import read_running
-
-if TYPE_CHECKING:
-    from .policy_file import Registry
 
 _SO_PEERPIDFD: Final = getattr(socket, "SO_PEERPIDFD", 77)
 _CREDENTIALS: Final = struct.Struct("3i")
@@ -65,7 +62,15 @@ class Process:
             os.close(descriptor)
 
 
-def from_kernel(connection: socket.socket, registry: "Registry") -> Peer:
+class Known(Protocol):
+    """What says which peers may do what: the registry of a policy file."""
+
+    def peer(self, uid: int, pid: int) -> Peer:
+        """Return what a process is as a peer."""
+        ...
+
+
+def from_kernel(connection: socket.socket, registry: Known) -> Peer:
     """Return who is at the other end of a connection.
 
     Raises
