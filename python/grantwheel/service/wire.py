@@ -79,9 +79,7 @@ class RequestReader:
             if type(request) is not list:
                 raise ProtocolError("a request must be an array of bulk strings")
             requests.append(request)
-        # All of it is whole if nothing is left, and there is one line for each header and word: none in a word, and
-        # none of a request that has only begun.
-        if not is_begun and (reader.has_data() or data.count(b"\r\n") != len(requests) + 2 * sum(map(len, requests))):
+        if not is_begun and data and not _is_whole(data, requests):
             self._look_at(data)
         return requests
 
@@ -90,6 +88,15 @@ class RequestReader:
         self._begun = data[_walk(data, self._request_bytes) :]
         if len(self._begun) > self._request_bytes:
             raise ProtocolError(f"a request must have at most {self._request_bytes} bytes")
+
+
+def _is_whole(data: bytes, requests: list[list[bytes]]) -> bool:
+    """Tell whether that is all of these requests and no more, at once and for certain; False may be wrong.
+
+    There is one line for each request and two for each word: then none is left for a request that has only begun.
+    """
+    lines = len(requests) + 2 * sum(map(len, requests))
+    return data.endswith(b"\r\n") and data.count(b"\r\n") == lines
 
 
 def _walk(data: bytes, most_bytes: int) -> int:

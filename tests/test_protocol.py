@@ -1,0 +1,137 @@
+"""The page of the protocol says what the table of commands does, and the reader of requests bears whatever comes."""
+
+import random
+import re
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("hiredis")
+
+from grantwheel.service.commands import COMMANDS
+from grantwheel.service.wire import MOST_WORDS, WORDS, ProtocolError, RequestReader, encode
+
+PAGE = (Path(__file__).resolve().parent.parent / "docs" / "protocol.md").read_text(encoding="utf-8")
+LIMIT = 1 << 16
+
+
+def written(*words: bytes) -> bytes:
+    return b"*%d\r\n" % len(words) + b"".join(b"$%d\r\n%b\r\n" % (len(word), word) for word in words)
+
+
+def read(*pieces: bytes) -> list[list[bytes]]:
+    reader = RequestReader(LIMIT)
+    return [request for piece in pieces for request in reader.feed(piece)]
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_page_has_each_command(name: str) -> None:
+    command = COMMANDS[name]
+    usage = f"{name} {command.usage}".strip().replace("|", r"\|")
+    assert f"| `{usage}` | {command.summary} | {command.answer} |\n" in PAGE
+    assert command.least <= command.most <= MOST_WORDS
+
+
+def test_the_page_has_no_others() -> None:
+    section = PAGE[PAGE.index("## Commands") : PAGE.index("## Values")]
+    assert len(re.findall(r"^\| `", section, re.MULTILINE)) == len(COMMANDS)
+    assert all(f"| `{word}` | {code} |" in PAGE for code, word in WORDS.items())
+
+
+REQUESTS = (
+    [b"PING"],
+    [b"APPLY", b"33", b"30000"],
+    [b"APPLY", b"33", b"30000", b"REASON", b"\r\n*1000000000\r\n$99999999\r\n"],
+    [b"MASKS", bytes(4000)],
+    [b"ECHO", b""],
+    [b"ECHO", b"\r\n" * 50],
+)
+
+
+@pytest.mark.parametrize("request_", REQUESTS, ids=range(len(REQUESTS)))
+def test_a_request_may_be_cut_anywhere(request_: list[bytes]) -> None:
+    data = written(*request_) + written(b"PING")
+    for cut in range(len(data)):
+        assert read(data[:cut], data[cut:]) == [request_, [b"PING"]]
+
+
+def test_requests_come_whole_however_they_are_cut() -> None:
+    seed = random.SystemRandom().randrange(1 << 32)
+    print("seed", seed)
+    chance = random.Random(seed)
+    for _ in range(200):
+        requests = [chance.choice(REQUESTS) for _ in range(chance.randrange(1, 8))]
+        data = b"".join(written(*request) for request in requests)
+        pieces = []
+        while data:
+            size = chance.choice((1, 2, 7, 40, 5000))
+            pieces.append(data[:size])
+            data = data[size:]
+        assert read(*pieces) == requests
+
+
+HOSTILE = {
+    b"*1000000000\r\n": "at most 99 words",
+    b"*10000": "at most 99 words",
+    b"*1\r\n$1000000000\r\n": f"at most {LIMIT} bytes in a word",
+    b"*1\r\n$1000000000": f"at most {LIMIT} bytes in a word",
+    b"*2\r\n*1000000000\r\n": "an array of bulk strings",
+    b"*2\r\n%1000000000\r\n": "an array of bulk strings",
+    b"%1000000000\r\n": "an array of bulk strings",
+    b"*-1\r\n": "must be",
+    b"*1\r\n$-1\r\n": "in decimal digits",
+    b"PING\r\n": "type byte",
+    b"+OK\r\n": "an array of bulk strings",
+    b":1\r\n": "an array of bulk strings",
+    b"*1\r\n*1\r\n$1\r\na\r\n": "an array of bulk strings",
+    b"\x00\xff": "type byte",
+}
+
+
+@pytest.mark.parametrize("data", HOSTILE, ids=range(len(HOSTILE)))
+def test_what_is_no_request_is_refused_before_it_costs(data: bytes) -> None:
+    for cut in range(len(data)):
+        with pytest.raises(ProtocolError, match=HOSTILE[data]):
+            read(written(b"PING"), data[:cut], data[cut:])
+
+
+def test_a_request_that_grows_too_large_is_refused() -> None:
+    reader = RequestReader(LIMIT)
+    reader.feed(b"*90\r\n")
+    word = b"$1000\r\n" + bytes(1000) + b"\r\n"
+    for _ in range(64):
+        reader.feed(word)
+    with pytest.raises(ProtocolError, match="at most 65536 bytes"):
+        reader.feed(word)
+
+
+def test_garbage_is_refused_or_waited_for() -> None:
+    seed = random.SystemRandom().randrange(1 << 32)
+    print("seed", seed)
+    chance = random.Random(seed)
+    for _ in range(2000):
+        data = bytearray(written(b"APPLY", b"33", b"30000") * 2)
+        for _ in range(chance.randrange(1, 6)):
+            data[chance.randrange(len(data))] = chance.choice(b"*$:+-%~>|=!(0123456789\r\n\x00\xff")
+        try:
+            for request in read(bytes(data)):
+                assert isinstance(request, list)
+        except ProtocolError:
+            pass
+
+
+@pytest.mark.parametrize(
+    ("value", "two", "three"),
+    [
+        (33, b":33\r\n", b":33\r\n"),
+        (-5, b":-5\r\n", b":-5\r\n"),
+        (True, b":1\r\n", b":1\r\n"),
+        (None, b"$-1\r\n", b"_\r\n"),
+        ("\xfc", b"$2\r\n\xc3\xbc\r\n", b"$2\r\n\xc3\xbc\r\n"),
+        ({"a": 1}, b"*2\r\n$1\r\na\r\n:1\r\n", b"%1\r\n$1\r\na\r\n:1\r\n"),
+        ([1, [b""]], b"*2\r\n:1\r\n*1\r\n$0\r\n\r\n", b"*2\r\n:1\r\n*1\r\n$0\r\n\r\n"),
+    ],
+)
+def test_answers(value: object, two: bytes, three: bytes) -> None:
+    assert encode(value, 2) == two
+    assert encode(value, 3) == three
