@@ -300,7 +300,7 @@ def test_an_ordinary_user_gets_nothing_without_a_policy(folder: Path) -> None:
         ("RESETALL", "FOR", 0, 1),
         ("REQUEST", "resourceTypes", 1, "isApply", "true", "timeOut", 1000, "reason", '""', "uid", 0),
         ("MASK", 0),
-        ("MASK", "PROCESS", 1),
+        ("PMASK", 1),
         ("RECORDS",),
         ("EVENTS", "AFTER", 0),
         ("ADMIN", "LIST"),
@@ -315,6 +315,7 @@ def test_an_ordinary_user_gets_nothing_without_a_policy(folder: Path) -> None:
         with user(folder / "s", *asked) as (_, answers):
             for request, answer in zip(asked, answers, strict=True):
                 assert str(answer).startswith("-"), request
+                assert "number of arguments" not in str(answer), request
         assert root.ask("MASK") == GPS
         assert root.ask("MASK", OTHER_UID) == 0
 
@@ -340,6 +341,59 @@ def test_a_user_holds_what_the_policy_allows_until_its_process_ends(folder: Path
         while root.ask("MASK", OTHER_UID) == both:
             assert isinstance(last, int)
         assert root.ask("MASK", OTHER_UID) == both & ~GPS  # the app has stopped: it keeps TIMER
+
+
+_AS_PARENT = """
+import os, sys, test_serve
+line = test_serve.Line(sys.argv[1])
+assert line.ask("PING") == "+PONG"
+if os.fork():
+    os._exit(0)
+os.read(0, 1)  # until the test has seen the end of the one who has connected
+try:
+    print(line.ask("MASK"), flush=True)
+except OSError:
+    print("refused", flush=True)
+"""
+
+
+def child_of_tests(code: str, path: Path) -> "subprocess.Popen[str]":
+    paths = os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])
+    return subprocess.Popen(
+        [sys.executable, "-c", code, str(path)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": paths},
+    )
+
+
+def test_a_connection_ends_with_the_process_that_has_connected(folder: Path) -> None:
+    with serving(folder / "s"), Line(folder / "s") as own, child_of_tests(_AS_PARENT, folder / "s") as parent:
+        parent.wait(WAIT_S)
+        assert own.ask("PING") == "+PONG"
+        assert parent.communicate("x", timeout=WAIT_S)[0] == "refused\n"
+
+
+_AS_HOLDER = """
+import sys, test_serve
+with test_serve.Line(sys.argv[1]) as line:
+    print(line.ask("APPLY", "CPU", 600000, "PROCESS"), flush=True)
+sys.stdin.read()
+"""
+
+
+def test_a_holder_that_connects_no_more_is_watched_after_a_restart(folder: Path) -> None:
+    path, options = folder / "s", ("--state", folder / "state")
+    with serving(path, *options) as first, child_of_tests(_AS_HOLDER, path) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "1\n"
+        first.end(signal.SIGKILL)
+        with serving(path, *options), Line(path) as line:
+            assert line.ask("PMASK", holder.pid) == 1
+            holder.communicate(timeout=WAIT_S)
+            while line.ask("PMASK", holder.pid) != 0:  # its end is told as soon as the kernel tells it
+                assert line.ask("PING") == "+PONG"
 
 
 @AS_ROOT

@@ -8,7 +8,7 @@ import signal
 import socket
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 from grantwheel import recovery
 from grantwheel.manager import Manager
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _log = logging.getLogger("grantwheel")
+_OTHER_FILES: Final = 64  # of the journal, the loop and the interpreter
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +71,7 @@ def serve(setting: Setting) -> None:
     OSError, ValueError, BusinessError
         What it needs cannot be had: as of `grantwheel.open`.
     """
-    _raise_file_limit()
+    _raise_file_limit(setting.limits.connections)
     registry = policy_file.default() if setting.policy is None else policy_file.read(setting.policy)
     with _listeners(setting) as listeners, contextlib.closing(_manager(setting, registry)) as manager:
         asyncio.run(_Service(setting, manager, registry).run(listeners))
@@ -161,8 +162,10 @@ class _Service:
         _log.info("the policy has been read again")
 
 
-def _raise_file_limit() -> None:
+def _raise_file_limit(connections: int) -> None:
     """Have as many files as may be: each connection takes one, and each process that is watched."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     with contextlib.suppress(OSError, ValueError):
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    if hard != resource.RLIM_INFINITY and hard < connections + _OTHER_FILES:
+        _log.warning("RLIMIT_NOFILE is %d: too few for %d connections and their processes", hard, connections)
