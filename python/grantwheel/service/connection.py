@@ -328,7 +328,7 @@ def _told(problem: BaseException) -> Exception:
     if isinstance(problem, BusinessError):
         return problem
     if isinstance(problem, ValueError | TypeError | OverflowError | MemoryError):
-        _log.warning("a request was refused: %s", problem)
+        _log.debug("a request was refused: %s", problem)  # a peer may not fill the log
         return limited(str(problem)) if isinstance(problem, MemoryError) else wrong(str(problem))
     _log.error("a request failed", exc_info=problem)
     return failed("the request failed: the log of the service says why")
