@@ -33,6 +33,7 @@ ARGUMENTS_OF: dict[str, Callable[[], tuple[Any, ...]]] = {
     "MemoryLog": tuple,
     "MonotonicClock": tuple,
     "Ops": lambda: (b"",),
+    "Pipeline": lambda: (grantwheel.Manager(),),
     "Schedule": tuple,
     "Sections": lambda: (_core.Follower(*FOLLOWER),),
     "Timer": tuple,
