@@ -47,10 +47,6 @@ def _read(name: str, limit: int | None) -> Prepare:
     return lambda world: partial(getattr(_cursor(world), name), world.open, limit)
 
 
-def _pipeline(world: World) -> Callable[[], object]:
-    return partial(_core.Pipeline, world.open)
-
-
 def _queued(world: World) -> _core.Pipeline:
     """Queue calls for records that there are, one that is new and one that is refused."""
     pipe = _core.Pipeline(world.open)
@@ -83,9 +79,7 @@ CALLS: list[tuple[str, Prepare]] = [
     ("renew", _of("renew", 1_000, 300, GPS | SENSOR, 60_000)),
     ("apply_many", _of("apply_many", UIDS, PIDS, MASKS, TIMEOUTS)),
     ("apply_many, out", lambda w: partial(w.open.apply_many, UIDS, PIDS, MASKS, TIMEOUTS, out=w.out)),
-    ("a pipeline", _pipeline),
     ("queueing", lambda w: partial(_queued(w).apply, 1_002, 302, ALL, 30_000, reason=REASON, caller=MAIL)),
-    ("execute", lambda w: partial(_queued(w).execute)),
     ("app_masks", _of("app_masks", UIDS)),
     ("app_masks, out", lambda w: partial(w.open.app_masks, UIDS, out=w.out)),
     ("read", _read("read", 3)),

@@ -24,6 +24,7 @@ import grantwheel
 ROOT = Path(__file__).resolve().parent.parent
 EXAMPLES = ROOT / "examples"
 PAGE = (ROOT / "docs" / "embedding.md").read_text(encoding="utf-8")
+CLIENTS = (ROOT / "docs" / "clients.md").read_text(encoding="utf-8")
 
 # The tools that were installed with the tests come first; all CPUs build.
 PATH = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
@@ -198,10 +199,11 @@ def folder(built: tuple[Path, str]) -> Path:
 def test_every_example_is_built_and_shown() -> None:
     listed = (EXAMPLES / "CMakeLists.txt").read_text(encoding="utf-8")
     sources = [path for path in EXAMPLES.iterdir() if path.suffix in {".c", ".cpp"}]
-    assert len(sources) == 5
+    assert len(sources) == 6
     for path in sources:
         assert path.stem in listed
-        assert f"(../examples/{path.name})" in PAGE
+        page = CLIENTS if path.stem == "service_client" else PAGE
+        assert f"(../examples/{path.name})" in page
 
 
 @pytest.mark.parametrize("name", ["epoll_host", "journal_host", "sharded_host", "virtual_day"])
