@@ -177,7 +177,7 @@ def test_a_thread_that_cannot_start_leaves_nothing(monkeypatch: pytest.MonkeyPat
         """Let the thread at this place fail, and return how many descriptors are open then."""
         assert soon(lambda: begin(place))
         assert manager.runner is None
-        wait_for(lambda: len(own_threads()) == threads)
+        wait_for(lambda: len(own_threads()) <= threads)
         gc.collect()
         return len(list(Path("/proc/self/fd").iterdir()))
 
@@ -445,7 +445,7 @@ def test_who_drains_takes_no_wake_up_away(end: str) -> None:
     """The thread is told that it may end, and the descriptor that it waits for is made unreadable at once."""
     for _ in range(50):
         manager, _ = make_manager()
-        before = len(own_threads())
+        before = own_threads()
         subscription = manager.subscribe(lambda _: None)
         runner = manager.running()
         runner.start()
@@ -453,7 +453,7 @@ def test_who_drains_takes_no_wake_up_away(end: str) -> None:
         calls[end]()
         subscription.drain()
         soon(runner.stop)
-        wait_for(lambda: len(own_threads()) == before)  # noqa: B023
+        wait_for(lambda: not [one for one in own_threads() if one not in before])  # noqa: B023
 
 
 @pytest.mark.usefixtures("hasty")
@@ -480,4 +480,4 @@ def test_ends_of_all_kinds_at_once_leave_no_thread() -> None:
         soon(lambda: play(manager, subscriptions, chance.sample(calls, 4)))  # noqa: B023
         soon(runner.stop)
         assert numbers(events) == sorted(set(numbers(events)))
-        wait_for(lambda: len(own_threads()) == threads)
+        wait_for(lambda: len(own_threads()) <= threads)

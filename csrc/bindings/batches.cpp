@@ -206,7 +206,7 @@ PyMethodDef batch_methods[] = {
 
 }  // namespace
 
-void bind_batches(ManagerClass& bound) {
+void bind_batches(const ManagerClass& bound) {
     for (PyMethodDef& definition : batch_methods) add_fast_method(bound, definition);
 }
 

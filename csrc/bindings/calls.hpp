@@ -56,9 +56,9 @@ PyObject* fast_call(PyObject* self, Work&& work) noexcept {
     });
 }
 
-void bind_typed_calls(ManagerClass& bound);                   // apply, release, reset_all, app_mask, process_mask
-void bind_batches(ManagerClass& bound);                       // apply_many, release_many, app_masks
-void bind_documented_calls(ManagerClass& bound);              // apply_request, reset_all_request, get_all, infos
+void bind_typed_calls(const ManagerClass& bound);             // apply, release, reset_all, app_mask, process_mask
+void bind_batches(const ManagerClass& bound);                 // apply_many, release_many, app_masks
+void bind_documented_calls(const ManagerClass& bound);        // apply_request, reset_all_request, get_all, infos
 void bind_administration(ManagerClass& bound);                // deaths, admin resets, policy, readiness, close
 void bind_time(ManagerClass& bound, py::module_& module);     // advance, next_deadline, wake_at; alarms
 void bind_queries(ManagerClass& bound, py::module_& module);  // find, records, holders, count, stats, validate

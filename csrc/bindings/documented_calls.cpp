@@ -156,7 +156,7 @@ PyMethodDef documented_methods[] = {
 
 }  // namespace
 
-void bind_documented_calls(ManagerClass& bound) {
+void bind_documented_calls(const ManagerClass& bound) {
     for (PyMethodDef& definition : documented_methods) add_fast_method(bound, definition);
 }
 

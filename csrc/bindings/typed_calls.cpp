@@ -111,7 +111,7 @@ Shell& shell_of(PyObject* self) {
     return *shell;
 }
 
-void bind_typed_calls(ManagerClass& bound) {
+void bind_typed_calls(const ManagerClass& bound) {
     for (PyMethodDef& definition : typed_methods) add_fast_method(bound, definition);
 }
 
