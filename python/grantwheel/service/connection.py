@@ -62,7 +62,7 @@ class Connection(asyncio.Protocol):
         self.is_known = False
         self._transport: asyncio.Transport | None = None
         self._reader = RequestReader(server.limits.request_bytes)
-        self._requests: deque[list[bytes] | Exception] = deque()
+        self._requests: deque[list[bytes] | ProtocolError] = deque()
         self._is_slow = False  # it does not read what it is answered
         self._is_ending = False
         self._is_full = False
@@ -99,10 +99,9 @@ class Connection(asyncio.Protocol):
         """Take what has come."""
         if not self.is_known or self._is_ending:
             return
-        try:
-            self._requests.extend(self._reader.feed(data))
-        except ProtocolError as problem:
-            self._requests.append(wrong(str(problem)))
+        requests = self._reader.feed(data)
+        self._requests.extend(requests)
+        if requests and isinstance(requests[-1], ProtocolError):
             self._stop_reading()
         if len(self._requests) > _MOST_WAITING and not self._is_full and not self._is_ending:
             self._is_full = True
@@ -253,9 +252,9 @@ class Connection(asyncio.Protocol):
             return error(_told(problem))
         return None
 
-    def _command(self, words: list[bytes] | Exception) -> Command | Exception:
-        if isinstance(words, Exception):
-            return words
+    def _command(self, words: list[bytes] | ProtocolError) -> Command | Exception:
+        if isinstance(words, ProtocolError):
+            return wrong(str(words))
         try:
             command = _LOOKUP.get(words[0]) or _LOOKUP[words[0].upper()]
         except (IndexError, KeyError, TypeError, AttributeError):

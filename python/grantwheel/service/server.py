@@ -7,7 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 
-from grantwheel import aio
+from grantwheel import BusinessError, Pipeline, aio
 from grantwheel.manager import Manager
 
 from .connection import Connection, answer_of
@@ -18,6 +18,7 @@ from .words import limited
 
 _log = logging.getLogger("grantwheel")
 _BACKLOG = 1024
+_TURN_CALLS = 32_768  # of all connections; what one of them adds to that fits into a pipeline
 
 
 class Server:
@@ -203,10 +204,24 @@ class Server:
         ready, self._ready = self._ready, {}
         self.turns += 1
         pipe = self._pipe
-        gathered = [(one, one.gather(pipe)) for one in ready if one.is_waiting]
-        results = iter(pipe.execute() if len(pipe) else ())
+        gathered = []
+        for connection in ready:
+            if len(pipe) > _TURN_CALLS:
+                self.ready(connection)
+            elif connection.is_waiting:
+                gathered.append((connection, connection.gather(pipe)))
+        results = iter(_executed(pipe) if len(pipe) else ())
         for connection, parts in gathered:
             answers = [answer_of(next(results)) if part is None else part for part in parts]
             connection.write(answers)
             if connection.is_waiting:
                 self.ready(connection)
+
+
+def _executed(pipe: Pipeline) -> list[int | Exception]:
+    """Carry out what is queued; without memory for that, or for its answers, each is told so."""
+    count = len(pipe)
+    try:
+        return pipe.execute()
+    except (BusinessError, MemoryError) as problem:
+        return [problem] * count

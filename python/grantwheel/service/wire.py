@@ -42,6 +42,8 @@ WORDS: Final[Mapping[int, str]] = {
 class ProtocolError(Exception):
     """What came is no request, or a larger one than is allowed: it is told, and the connection closed."""
 
+    after = 0  # how many bytes of whole requests came before it
+
 
 class Push(list[Any]):
     """A message that answers nothing. RESP3 only."""
@@ -61,27 +63,35 @@ class RequestReader:
         self._reader = hiredis.Reader(protocolError=ProtocolError, replyError=ProtocolError)
         self._begun = b""  # what has come since the last place that certainly is the end of a request
 
-    def feed(self, data: bytes) -> list[list[bytes]]:
+    def feed(self, data: bytes) -> list[list[bytes] | ProtocolError]:
         """Take what has come, and return the requests that are whole now.
 
-        Raises
-        ------
-        ProtocolError
-            It is no request, or a larger one than is allowed. Nothing more may be fed.
+        The last one is a `ProtocolError` when what follows is no request, or a larger one than is allowed: nothing more
+        may be fed then.
         """
+        requests: list[list[bytes] | ProtocolError] = []
         is_begun = bool(self._begun)
-        if is_begun or _LARGE_LATER.search(data) is not None or _LARGE_FIRST.match(data) is not None:
-            self._look_at(self._begun + data)
+        try:
+            if is_begun or _LARGE_LATER.search(data) is not None or _LARGE_FIRST.match(data) is not None:
+                self._look_at(self._begun + data)
+        except ProtocolError as problem:
+            self._parse(data[: max(problem.after - len(self._begun), 0)], requests)
+            return [*requests, problem]
+        try:
+            self._parse(data, requests)
+            if not is_begun and data and not _is_whole(data, requests):
+                self._look_at(data)
+        except ProtocolError as problem:
+            requests.append(problem)
+        return requests
+
+    def _parse(self, data: bytes, requests: list[Any]) -> None:
         reader = self._reader
         reader.feed(data)
-        requests = []
         while (request := reader.gets()) is not False:
             if type(request) is not list:
                 raise ProtocolError("a request must be an array of bulk strings")
             requests.append(request)
-        if not is_begun and data and not _is_whole(data, requests):
-            self._look_at(data)
-        return requests
 
     def _look_at(self, data: bytes) -> None:
         """Find the end of the last whole request, and keep what comes after it."""
@@ -90,7 +100,7 @@ class RequestReader:
             raise ProtocolError(f"a request must have at most {self._request_bytes} bytes")
 
 
-def _is_whole(data: bytes, requests: list[list[bytes]]) -> bool:
+def _is_whole(data: bytes, requests: list[Any]) -> bool:
     """Tell whether that is all of these requests and no more, at once and for certain; False may be wrong.
 
     There is one line for each request and two for each word: then none is left for a request that has only begun.
@@ -102,15 +112,19 @@ def _is_whole(data: bytes, requests: list[list[bytes]]) -> bool:
 def _walk(data: bytes, most_bytes: int) -> int:
     """Return where the last request ends that is whole, having looked at all headers."""
     at = whole = 0
-    while at < len(data):
-        count, at = _header(data, at, b"*", MOST_WORDS, "words")
-        while count and at < len(data):
-            size, at = _header(data, at, b"$", most_bytes, "bytes in a word")
-            at += size + 2
-            count -= 1
-        if count or at > len(data):
-            break
-        whole = at
+    try:
+        while at < len(data):
+            count, at = _header(data, at, b"*", MOST_WORDS, "words")
+            while count and at < len(data):
+                size, at = _header(data, at, b"$", most_bytes, "bytes in a word")
+                at += size + 2
+                count -= 1
+            if count or at > len(data):
+                break
+            whole = at
+    except ProtocolError as problem:
+        problem.after = whole
+        raise
     return whole
 
 

@@ -1,0 +1,245 @@
+"""Turns of the service: what is carried out together, in which order, and who waits for whom."""
+
+import asyncio
+import socket
+import tempfile
+from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("hiredis")
+
+import hiredis
+
+from grantwheel import Caller, Manager, ManualClock, MemoryLog, Policy
+from grantwheel.service.peers import Peer, PeerRefused
+from grantwheel.service.server import Server
+
+UID, PID = 1000, 42
+PEER = Peer(uid=UID, pid=PID, may_act_for=True, is_admin=True)
+
+
+def written(*words: object) -> bytes:
+    encoded = [word if isinstance(word, bytes) else str(word).encode() for word in words]
+    return b"*%d\r\n" % len(encoded) + b"".join(b"$%d\r\n%b\r\n" % (len(word), word) for word in encoded)
+
+
+class CountingLog:
+    """A log that counts its groups."""
+
+    def __init__(self) -> None:
+        self.groups = 0
+
+    def last(self) -> int:
+        return self.groups
+
+    def append(self, after: int, group: bytes, /) -> int:
+        self.groups = after + 1
+        return self.groups
+
+
+class Client:
+    """A connection that reads answers only when it is asked to."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.reader, self.writer = reader, writer
+        self._parser = hiredis.Reader()
+
+    def send(self, *requests: bytes) -> None:
+        self.writer.write(b"".join(requests))
+
+    async def answers(self, count: int) -> list[Any]:
+        found: list[Any] = []
+        while len(found) < count:
+            while (answer := self._parser.gets()) is not False:
+                found.append(answer)
+            if len(found) < count:
+                data = await asyncio.wait_for(self.reader.read(1 << 16), 30)
+                if not data:
+                    break
+                self._parser.feed(data)
+        return found
+
+    async def ask(self, *words: object) -> Any:
+        self.send(written(*words))
+        return (await self.answers(1))[0]
+
+
+@pytest.fixture
+def path() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="gw") as folder:  # names of sockets are short
+        yield Path(folder) / "s"
+
+
+def serve(
+    path: Path,
+    work: Callable[[Server, Callable[[], Awaitable[Client]]], Awaitable[None]],
+    manager: Manager | None = None,
+    identify: Callable[[socket.socket], Peer] = lambda _: PEER,
+) -> None:
+    """Run a server and some work beside it on one loop."""
+
+    async def run() -> None:
+        server = Server(manager or Manager(clock=ManualClock()), identify=identify, drives=False)
+        listener = socket.socket(socket.AF_UNIX)
+        listener.bind(str(path))
+        await server.start(listener)
+        clients: list[Client] = []
+
+        async def connect() -> Client:
+            client = Client(*await asyncio.open_unix_connection(path))
+            clients.append(client)
+            return client
+
+        try:
+            await work(server, connect)
+        finally:
+            for client in clients:
+                client.writer.close()
+            await server.stop()
+            for client in clients:
+                await asyncio.gather(client.writer.wait_closed(), return_exceptions=True)
+
+    asyncio.run(run())
+
+
+def test_a_pipeline_is_one_group_of_the_log(path: Path) -> None:
+    log = CountingLog()
+
+    async def work(server: Server, connect: Callable[[], Awaitable[Client]]) -> None:
+        client = await connect()
+        client.send(*(written("APPLY", 33, 60_000 + number) for number in range(100)))
+        assert await client.answers(100) == [33] * 100
+        assert log.groups == 1
+        client.send(*(written("APPLY", 33, 90_000, "REASON", "x"), written("RELEASE", 1)) * 10)
+        assert await client.answers(20) == [33, 1] * 10
+        assert log.groups == 2
+
+    serve(path, work, Manager(clock=ManualClock(), log=log))
+
+
+def test_a_read_finds_what_came_before_it_and_not_what_comes_after(path: Path) -> None:
+    async def work(server: Server, connect: Callable[[], Awaitable[Client]]) -> None:
+        client = await connect()
+        requests = [written("APPLY", 32, 1000), written("MASK"), written("RELEASE", 32), written("MASK")]
+        client.send(written("MASK"), *requests * 20)
+        assert await client.answers(81) == [0, *[32, 32, 32, 0] * 20]
+
+    serve(path, work)
+    serve(path.with_name("t"), work, Manager(clock=ManualClock(), log=CountingLog()))
+
+
+def test_more_than_a_pipeline_holds_is_carried_out_in_turns(path: Path) -> None:
+    async def work(server: Server, connect: Callable[[], Awaitable[Client]]) -> None:
+        clients = [await connect() for _ in range(100)]
+        for client in clients:
+            client.send(written("APPLY", 1, 60_000) * 1024)
+        for client in clients:
+            assert await client.answers(1024) == [1] * 1024
+
+    serve(path, work)
+
+
+def test_refusals_are_those_of_their_own_requests(path: Path) -> None:
+    async def work(server: Server, connect: Callable[[], Awaitable[Client]]) -> None:
+        client = await connect()
+        client.send(written("APPLY", 1, 10), written("APPLY", 0, 10), written("APPLY", "GPS|X", 10), written("NONE"))
+        first, second, third, fourth = await client.answers(4)
+        assert first == 1
+        assert str(second).startswith("CALLER 18700001 ")
+        assert "mask must be a number, or names joined by |: CPU, " in str(third)
+        assert "unknown command 'NONE'" in str(fourth)
+        assert await client.ask("MASK") == 1
+
+    serve(path, work)
+
+
+def test_who_does_not_read_delays_nobody(path: Path) -> None:
+    async def work(server: Server, connect: Callable[[], Awaitable[Client]]) -> None:
+        lazy, good = await connect(), await connect()
+        lazy.send(written("COMMAND", "DOCS") * 5000)  # some 60 MB of answers, which it does not take
+        for number in range(50):
+            assert await good.ask("ECHO", number) == str(number).encode()
+        assert server.answered < 3000
+        assert len(await lazy.answers(5000)) == 5000
+
+    serve(path, work)
+
+
+def test_garbage_is_told_and_ends_only_its_connection(path: Path) -> None:
+    async def work(server: Server, connect: Callable[[], Awaitable[Client]]) -> None:
+        good = await connect()
+        for garbage in (b"GET / HTTP/1.1\r\n\r\n", b"*1000000000\r\n", b"\x00" * 1000, b"*1\r\n$-5\r\n"):
+            bad = await connect()
+            bad.send(written("PING"), garbage)
+            pong, told = await bad.answers(2)
+            assert pong == "PONG" if isinstance(pong, str) else pong == b"PONG"
+            assert str(told).startswith("PARAMETER 401 ")
+            assert await bad.answers(1) == []
+            assert await good.ask("PING") in ("PONG", b"PONG")
+
+    serve(path, work)
+
+
+def test_events_are_pushed_with_resp3_and_read_in_pages_with_both(path: Path) -> None:
+    async def work(server: Server, connect: Callable[[], Awaitable[Client]]) -> None:
+        client, follower = await connect(), await connect()
+        assert "HELLO 3" in str(await follower.ask("EVENTS", "FOLLOW"))
+        assert (await follower.ask("HELLO", 3))[b"proto"] == 3
+        assert await follower.ask("EVENTS", "FOLLOW") == 0
+        assert await client.ask("APPLY", 33, 500) == 33
+        (push,) = await follower.answers(1)
+        assert [push[0], push[1], push[2]] == [b"events", 1, 0]
+        assert push[3] == [[1, 0, b"app_apply", b"apply", UID, PID, 33, b"", -1]]
+        assert await client.ask("EVENTS", "AFTER", 0) == [1, 0, push[3]]
+        assert await follower.ask("EVENTS", "STOP") in ("OK", b"OK")
+
+    serve(path, work)
+
+
+def test_whoever_may_not_acts_for_nobody_else(path: Path) -> None:
+    policy = Policy(default_caller=Caller(system_app=True))
+    peer = Peer(uid=UID, pid=PID)
+
+    async def work(server: Server, connect: Callable[[], Awaitable[Client]]) -> None:
+        client = await connect()
+        ids = (1001).to_bytes(4, "little")
+        for words in (
+            ("APPLY", 1, 10, "FOR", 1001, PID),
+            ("RELEASE", 1, "FOR", UID, 43),
+            ("RESETALL", "FOR", 0, 0),
+            ("APPLYMANY", ids, ids, ids, ids * 2),
+            ("RELEASEMANY", ids, ids, ids),
+            ("MASK", 1001),
+            ("PMASK", 43),
+            ("MASKS", ids),
+            ("FIND", 1001),
+            ("RECORDS",),
+            ("INFOS",),
+            ("HOLDERS", 1),
+            ("EVENTS", "AFTER", 0),
+            ("STATS",),
+            ("ADMIN", "LIST"),
+            ("SHUTDOWN",),
+        ):
+            assert str(await client.ask(*words)).startswith("PERMISSION 201 "), words
+        assert await client.ask("APPLY", 1, 10, "FOR", UID, PID) == 1
+
+    serve(path, work, Manager(clock=ManualClock(), policy=policy, log=MemoryLog()), lambda _: peer)
+
+
+def test_a_peer_that_is_not_known_is_told_why(path: Path) -> None:
+    def refuse(_: socket.socket) -> Peer:
+        raise PeerRefused("pid 0 is nobody's")
+
+    async def work(server: Server, connect: Callable[[], Awaitable[Client]]) -> None:
+        client = await connect()
+        (told,) = await client.answers(1)
+        assert str(told).startswith("SERVICE 9800004 ")
+        assert "pid 0 is nobody's" in str(told)
+        assert await client.answers(1) == []
+        assert server.refused == 1
+
+    serve(path, work, identify=refuse)
