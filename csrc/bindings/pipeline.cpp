@@ -138,7 +138,7 @@ PyMethodDef pipeline_methods[] = {
      "Raises\n------\n"
      "BusinessError\n    9800001: there is no memory for it, and nothing was carried out.\n"
      "MemoryError\n    There is none for the answers: what they would tell was carried out.\n"
-     "KeyboardInterrupt, or what else a signal handler raises\n    What has been carried out stays, and what was staged settles."},
+     "KeyboardInterrupt\n    Or what else a signal handler raises: what has been carried out stays, and what was staged settles."},
 };
 
 }  // namespace

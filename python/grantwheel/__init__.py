@@ -164,7 +164,7 @@ def connect(path: str | _PathLike[str] | None = None, *, timeout_ms: int | None 
 
     Parameters
     ----------
-    path : str or path-like
+    path : str or os.PathLike
         The socket of the service. Default: what ``GRANTWHEEL_SOCKET`` says, else ``/run/grantwheel.sock``.
     timeout_ms : int or None
         How long a call waits for its answer before it raises 9800003; None: for good.

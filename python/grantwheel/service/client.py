@@ -315,7 +315,7 @@ class Client(OfOneProcess):
         """Start a subscription: every event from now on; see `grantwheel.Manager.subscribe`.
 
         A callable is called in a thread of its own, from now on; any other object stands for a reader that calls
-        `ClientSubscription.drain`. It goes on at its place when the service was started anew.
+        ``ClientSubscription.drain``. It goes on at its place when the service was started anew.
         """
         self._require_open()
         return self._subscriptions.add(subscriber, kinds=kinds, uids=uids, batch=batch, on_gap=on_gap)

@@ -131,7 +131,7 @@ class Follower:
 
 
 class ClientSubscription(OfOneProcess):
-    """The events of the service from its start on: what `Client.subscribe` returns. Thread-safe."""
+    """The events of the service from its start on: what ``Client.subscribe`` returns. Thread-safe."""
 
     def __init__(
         self,
@@ -169,7 +169,7 @@ class ClientSubscription(OfOneProcess):
 
     @property
     def subscriber(self) -> object:
-        """What was given to `Client.subscribe`."""
+        """What was given to ``Client.subscribe``."""
         return self._subscriber
 
     @property
@@ -327,7 +327,7 @@ class ClientSubscriptions:
         batch: bool,
         on_gap: Callable[[int], object] | None,
     ) -> ClientSubscription:
-        """Subscribe somebody, as `Client.subscribe` says."""
+        """Subscribe somebody, as ``Client.subscribe`` says."""
         key = self._key(subscriber)
         client = self._open_client()
         made: ClientSubscription
@@ -345,7 +345,7 @@ class ClientSubscriptions:
         return made
 
     def cancel(self, subscriber: object) -> None:
-        """End the subscription of somebody, as `Client.unsubscribe` says."""
+        """End the subscription of somebody, as ``Client.unsubscribe`` says."""
         subscription = self._by_subscriber.pop(self._key(subscriber), None)
         if subscription is None:
             raise refusal(_UNKNOWN_SUBSCRIBER)

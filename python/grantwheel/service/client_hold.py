@@ -247,7 +247,7 @@ class ClientHolds(OfOneProcess):
         cpu_level: int,
         on_lost: Callable[[ClientHold], object] | None,
     ) -> ClientHold:
-        """Make a hold; see `Client.hold`."""
+        """Make a hold; see ``Client.hold``."""
         timeout = to_ms(timeout_ms, "timeout_ms")
         if on_lost is not None:
             require_plain(on_lost, "on_lost", "It may create a task that awaits")

@@ -13,7 +13,7 @@ _AT_ONCE = 512
 
 
 class ClientPipeline:
-    """Gathers calls, to be carried out in their order: what `Client.pipeline` makes. Not thread-safe.
+    """Gathers calls, to be carried out in their order: what ``Client.pipeline`` makes. Not thread-safe.
 
     The arguments are those of the calls of the same names.
     """
@@ -43,7 +43,7 @@ class ClientPipeline:
         reason: str = "",
         cpu_level: SupportsIndex = -1,
     ) -> None:
-        """Queue `Client.apply`."""
+        """Queue ``Client.apply``."""
         self._queue(commands.apply(self._own(), uid, pid, mask, timeout_ms, persist, process, reason, cpu_level))
 
     def renew(
@@ -58,7 +58,7 @@ class ClientPipeline:
         reason: str = "",
         cpu_level: SupportsIndex = -1,
     ) -> None:
-        """Queue `Client.renew`."""
+        """Queue ``Client.renew``."""
         own = self._own()
         self._queue(
             commands.apply(own, uid, pid, mask, timeout_ms, persist, process, reason, cpu_level, only_held=True)
@@ -73,11 +73,11 @@ class ClientPipeline:
         process: bool = False,
         cpu_level: SupportsIndex = -1,
     ) -> None:
-        """Queue `Client.release`."""
+        """Queue ``Client.release``."""
         self._queue(commands.release(self._own(), uid, pid, mask, process, cpu_level))
 
     def reset_all(self, uid: SupportsIndex, pid: SupportsIndex) -> None:
-        """Queue `Client.reset_all`."""
+        """Queue ``Client.reset_all``."""
         self._queue(commands.pack(b"RESETALL", *commands.acting(self._own(), uid, pid)))
 
     def execute(self) -> list[int | Exception]:
