@@ -46,7 +46,8 @@ def _who(on: Session, given: Words | None) -> tuple[int, int, Caller | None]:
     return uid, pid, None
 
 
-def _require_native(on: Session) -> None:
+def require_native(on: Session) -> None:
+    """Refuse whoever may not see what others hold."""
     on.manager.require_native(caller=caller(on))
 
 
@@ -54,23 +55,15 @@ def _require_native(on: Session) -> None:
 
 
 def apply(on: Session, words: Words, pipe: Pipeline) -> None:
-    if len(words) == 3:
-        peer = on.peer
-        types = words[1]
-        value = int(types) if types.isdigit() and len(types) < 10 else mask(types)
-        pipe.apply(peer.uid, peer.pid, value, number(words[2], "timeout_ms"), caller=peer.caller)
-        return
     given = options(words, 3, _APPLY)
     uid, pid, judged = _who(on, given.get(b"FOR"))
-    persist = b"PERSIST" in given
-    timeout_ms = number(words[2], "timeout_ms")
     call = pipe.renew if b"ONLYHELD" in given else pipe.apply
     call(
         uid,
         pid,
         mask(words[1]),
-        timeout_ms,
-        persist=persist,
+        number(words[2], "timeout_ms"),
+        persist=b"PERSIST" in given,
         process=b"PROCESS" in given,
         reason=text(given[b"REASON"][0], "REASON") if b"REASON" in given else "",
         cpu_level=number(given[b"LEVEL"][0], "LEVEL") if b"LEVEL" in given else -1,
@@ -189,19 +182,19 @@ def flush(on: Session, words: Words) -> Awaitable[bool]:
 def app_mask(on: Session, words: Words) -> int:
     uid = number(words[1], "uid") if len(words) > 1 else on.peer.uid
     if uid != on.peer.uid:
-        _require_native(on)
+        require_native(on)
     return on.manager.app_mask(uid)
 
 
 def process_mask(on: Session, words: Words) -> int:
     pid = number(words[1], "pid") if len(words) > 1 else on.peer.pid
     if pid != on.peer.pid:
-        _require_native(on)
+        require_native(on)
     return on.manager.process_mask(pid)
 
 
 def app_masks(on: Session, words: Words) -> bytes:
-    _require_native(on)
+    require_native(on)
     column = _column(words[1], "uids", "I")
     out = array.array("i", bytes(4 * len(column)))
     on.manager.app_masks(column, out=out)
@@ -209,13 +202,13 @@ def app_masks(on: Session, words: Words) -> bytes:
 
 
 def holders(on: Session, words: Words) -> list[list[int]]:
-    _require_native(on)
+    require_native(on)
     found = on.manager.holders(mask(words[1], "type"))
     return [list(found.apps), list(found.processes)]
 
 
 def count(on: Session, words: Words) -> int:
-    _require_native(on)
+    require_native(on)
     return on.manager.count(mask(words[1], "type"))
 
 
@@ -225,7 +218,7 @@ def find(on: Session, words: Words) -> list[Any] | None:
         raise wrong("FIND must be followed by a uid, or by PROCESS and a pid")
     key = number(words[-1], "pid" if is_process else "uid")
     if key != (on.peer.pid if is_process else on.peer.uid):
-        _require_native(on)
+        require_native(on)
     found = on.manager.find_process(key) if is_process else on.manager.find_app(key)
     return None if found is None else _record(found)
 
@@ -239,7 +232,7 @@ def _record(record: Record) -> list[Any]:
 
 
 def records(on: Session, words: Words) -> list[list[Any]]:
-    _require_native(on)
+    require_native(on)
     given = options(words, 1, {b"AFTER": 2, b"COUNT": 1})
     most = _count(given, _MOST_RECORDS)
     after = None
@@ -272,12 +265,12 @@ def infos(on: Session, words: Words) -> list[list[list[Any]]]:
 
 
 def next_deadline(on: Session, words: Words) -> int | None:
-    _require_native(on)
+    require_native(on)
     return on.manager.next_deadline()
 
 
 def events(on: Session, words: Words) -> Any:
-    _require_native(on)
+    require_native(on)
     what = words[1].upper() if len(words) > 1 else b"LAST"
     if what == b"LAST" and len(words) <= 2:
         return on.manager.last_sequence
@@ -306,7 +299,7 @@ def event(one: Event) -> list[Any]:
 
 
 def stats(on: Session, words: Words) -> str:
-    _require_native(on)
+    require_native(on)
     told = on.manager.stats()
     fields = told._asdict()
     for name in ("app_grants", "process_grants"):

@@ -333,9 +333,6 @@ def _told(problem: BaseException) -> Exception:
     return failed("the request failed: the log of the service says why")
 
 
-_MASKS = {types: integer(types) for types in range(512)}
-
-
 def answer_of(result: Any) -> bytes:
     """Return the answer of a change."""
-    return _MASKS[result] if type(result) is int else error(_told(result))
+    return integer(result) if type(result) is int else error(_told(result))

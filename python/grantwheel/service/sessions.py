@@ -129,7 +129,7 @@ def events(on: Session, words: Words) -> Any:
         return _OK
     if what != b"FOLLOW":
         return calls.events(on, words)
-    on.manager.require_native(caller=calls.caller(on))
+    calls.require_native(on)
     if on.version != 3:
         raise wrong("EVENTS FOLLOW needs RESP3: say HELLO 3 before, or read pages with EVENTS AFTER")
     given = options(words, 2, {b"AFTER": 1, b"KINDS": 1, b"UIDS": 1})

@@ -4,21 +4,21 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from grantwheel import BusinessError, ResourceType
-from grantwheel._documented import told_refusal
+from grantwheel._documented import refusal
 from grantwheel.types import EventKind
 
-_PERMISSION, _PARAMETER, _MEMORY, _SERVICE = 201, 401, 9800001, 9800004
+_DENIED, _WRONG, _OUT_OF_MEMORY, _NOT_READY = 201, 401, 980000101, 980000401
 _NAMES: Final = {one.name: int(one) for one in ResourceType if one.name}
 
 
 def wrong(rule: str) -> BusinessError:
     """Return the error of a request that is not of the form that its command has: 401."""
-    return told_refusal(_PARAMETER, _PARAMETER, "Parameter error.", rule)
+    return refusal(_WRONG, "", rule)
 
 
 def denied(rule: str) -> BusinessError:
     """Return the error of a request that its peer may not make: 201."""
-    return told_refusal(_PERMISSION, _PERMISSION, "Permission denied.", rule)
+    return refusal(_DENIED, "", rule)
 
 
 def text(word: bytes, name: str) -> str:
@@ -99,9 +99,9 @@ def _listed(known: Mapping[bytes, int]) -> str:
 
 def limited(rule: str) -> BusinessError:
     """Return the error of a limit of the service: 9800001."""
-    return told_refusal(_MEMORY, 980000101, "Memory operation failed.", rule)
+    return refusal(_OUT_OF_MEMORY, "", rule)
 
 
 def failed(rule: str) -> BusinessError:
     """Return the error of a service that can't do what it should: 9800004."""
-    return told_refusal(_SERVICE, 980000401, "System service operation failed.", rule)
+    return refusal(_NOT_READY, "", rule)
