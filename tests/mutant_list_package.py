@@ -69,9 +69,9 @@ PACKAGE_MUTANTS: Final = (
         "test_delivery cannot_start",
     ),
     PythonMutant(
-        "python/grantwheel/events/subscribers.py",
-        "        return (_identity, id(subscriber))\n",
-        "        return _identity\n",
+        "python/grantwheel/_callback.py",
+        "        return (identity_of, id(subscriber))\n",
+        "        return identity_of\n",
         "subscribers that cannot be hashed differ",
         "test_subscriptions without_a_hash",
     ),

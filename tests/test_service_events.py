@@ -125,6 +125,16 @@ def test_a_callable_is_called_with_each_event(stage: Stage) -> None:
     wait_for(lambda: not own_threads())
 
 
+def test_what_a_callable_is_called_with_may_be_chosen_by_an_iterator(stage: Stage) -> None:
+    client = stage.client()
+    got: list[Event] = []
+    client.subscribe(got.append, kinds=iter([EventKind.APP_RESET]), uids=iter([2]))
+    change(stage, 3)
+    wait_for(lambda: got)
+    client.unsubscribe(got.append)
+    assert sequences(got) == [4]
+
+
 def test_a_callable_that_raises_goes_on(stage: Stage, caplog: pytest.LogCaptureFixture) -> None:
     got: list[Event] = []
 

@@ -1,8 +1,8 @@
-"""What a function that somebody hands in has to be to be called by a thread of ours. Private."""
+"""What those who are handed in to hear of something have to be, and how they are told apart. Private."""
 
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 
 
 def _gives_work(function: Callable[..., object]) -> bool:
@@ -33,3 +33,12 @@ def refuse_coroutine(result: object, name: str) -> None:
     if inspect.iscoroutine(result):
         result.close()
         raise TypeError(f"{name} is asynchronous: it has returned a coroutine, which nobody awaits")
+
+
+def identity_of(subscriber: object) -> Hashable:
+    """Return what tells subscribers apart: equality, or identity for what cannot be hashed."""
+    try:
+        hash(subscriber)
+    except TypeError:
+        return (identity_of, id(subscriber))
+    return subscriber

@@ -3,7 +3,6 @@
 import argparse
 import contextlib
 import json
-import os
 import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
@@ -17,7 +16,6 @@ if TYPE_CHECKING:
     from grantwheel.service.client import Client
 
 REFUSED, UNREACHABLE = 1, 3
-DEFAULT_SOCKET = "/run/grantwheel.sock"
 _TIMEOUT_MS = 10_000  # for each answer: whoever types does not wait for longer
 
 CODES = """\
@@ -32,18 +30,13 @@ def add_socket(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--socket",
         metavar="PATH",
-        help=f"where the service listens (default: GRANTWHEEL_SOCKET, else {DEFAULT_SOCKET})",
+        help="where the service listens (default: GRANTWHEEL_SOCKET, else /run/grantwheel.sock)",
     )
 
 
 def add_json(command: argparse.ArgumentParser) -> None:
     """Give a command the option that makes its output one for programs."""
     command.add_argument("--json", action="store_true", help="write JSON, an object a line")
-
-
-def socket_of(options: argparse.Namespace) -> str:
-    """Return where the service is."""
-    return options.socket or os.environ.get("GRANTWHEEL_SOCKET") or DEFAULT_SOCKET
 
 
 @contextlib.contextmanager
@@ -58,7 +51,7 @@ def connected(options: argparse.Namespace) -> "Iterator[Client]":
     from grantwheel import connect  # which needs a package of its own, and the help does not
 
     try:
-        grants = connect(socket_of(options), timeout_ms=_TIMEOUT_MS)
+        grants = connect(options.socket or None, timeout_ms=_TIMEOUT_MS)
     except ImportError as error:
         raise CommandError(str(error), UNREACHABLE) from error
     with contextlib.closing(grants):

@@ -9,7 +9,7 @@ from pathlib import Path
 from grantwheel import BusinessError
 from grantwheel._text import printable
 
-from .connected import add_socket, socket_of
+from .connected import add_socket
 from .failure import CommandError
 
 _DONE, _FAILED = 0, 1
@@ -60,6 +60,7 @@ def fill(command: argparse.ArgumentParser) -> None:
 
 def _run(options: argparse.Namespace) -> int:
     try:
+        from grantwheel.service.client_link import path_of
         from grantwheel.service.limits import Limits
         from grantwheel.service.serving import Setting, serve
         from grantwheel.service.sockets import SocketRefusedError
@@ -70,7 +71,7 @@ def _run(options: argparse.Namespace) -> int:
     _log_to_standard_error()
     try:
         setting = Setting(
-            path=Path(socket_of(options)),
+            path=Path(path_of(options.socket or None)),
             state=options.state,
             durability=options.durability,
             policy=options.policy,

@@ -4,6 +4,7 @@ from collections.abc import Callable, Collection, Hashable, Iterable
 from typing import Any
 
 from grantwheel import _core
+from grantwheel._callback import identity_of
 from grantwheel._process import OfOneProcess
 from grantwheel.events.delivery import CallbackSubscription
 from grantwheel.events.subscription import UNKNOWN_SUBSCRIBER, Subscription
@@ -11,15 +12,6 @@ from grantwheel.types import EventKind
 
 _NULL_SUBSCRIBER = 401
 _SUBSCRIBED_TWICE = 980000501
-
-
-def _identity(subscriber: object) -> Hashable:
-    """Return what tells subscribers apart: equality, or identity for what cannot be hashed."""
-    try:
-        hash(subscriber)
-    except TypeError:
-        return (_identity, id(subscriber))
-    return subscriber
 
 
 def require_subscriber(manager: _core.Manager, subscriber: object) -> None:
@@ -48,7 +40,7 @@ class Subscribers(OfOneProcess):
     ) -> Subscription:
         """Subscribe somebody, as `Manager.subscribe` says."""
         subscription = self._make(manager, subscriber, kinds=kinds, uids=uids, batch=batch, on_gap=on_gap)
-        if self._by_subscriber.setdefault(_identity(subscriber), subscription) is not subscription:
+        if self._by_subscriber.setdefault(identity_of(subscriber), subscription) is not subscription:
             rule = f"this {type(subscriber).__name__} is subscribed already: keep the Subscription of the first call"
             raise _core.refuse(manager, _SUBSCRIBED_TWICE, "", rule)
         try:
@@ -81,14 +73,14 @@ class Subscribers(OfOneProcess):
 
     def _forget(self, subscription: Subscription) -> bool:
         """Take a subscription off the list. Returns whether it was there, and no other one of an equal subscriber."""
-        key = _identity(subscription._subscriber)
+        key = identity_of(subscription._subscriber)
         if self._by_subscriber.get(key) is not subscription:
             return False
         return self._by_subscriber.pop(key, None) is not None
 
     def cancel(self, manager: _core.Manager, subscriber: object) -> None:
         """End the subscription of somebody, as `Manager.unsubscribe` says."""
-        subscription = self._by_subscriber.get(_identity(subscriber))
+        subscription = self._by_subscriber.get(identity_of(subscriber))
         if subscription is None:
             _ = manager.last_sequence  # refused when it is closed, and in the child of a fork
             raise _core.refuse(manager, UNKNOWN_SUBSCRIBER)

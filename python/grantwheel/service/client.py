@@ -28,7 +28,6 @@ from grantwheel.types import (
 )
 
 _CLOSED, _QUERY_NOT_CONNECTED = 980000402, 1870000402
-_PAGE = 1000
 _Value = TypeVar("_Value")
 
 
@@ -237,19 +236,10 @@ class Client(OfOneProcess):
 
     def records(self, after: Record | None = None, limit: SupportsIndex | None = None) -> list[Record]:
         """Return the records in their order, page by page; see `grantwheel.Manager.records`. For native callers."""
-        left = None if limit is None else int(commands.number(limit, "limit"))
-        if left is not None and left < 0:
-            raise ValueError("limit must not be negative")
-        got: list[Record] = []
-        while left is None or left > 0:
-            count = _PAGE if left is None else min(left, _PAGE)
-            page = self._call(commands.records(after, count), answers.records)
-            got += page
-            if len(page) < count:
-                break
-            after = page[-1]
-            left = None if left is None else left - count
-        return got
+        pages = commands.Pages(after, limit)
+        while (command := pages.next()) is not None:
+            pages.take(self._call(command, answers.records))
+        return pages.got
 
     def holders(self, resource_type: SupportsIndex) -> Holders:
         """Return who holds a type. For native callers."""
@@ -279,7 +269,7 @@ class Client(OfOneProcess):
 
         At most 1000, or ``limit`` if that is less. For native callers.
         """
-        count = _PAGE if limit is None else min(int(commands.number(limit, "limit")), _PAGE)
+        count = commands.PAGE if limit is None else min(int(commands.number(limit, "limit")), commands.PAGE)
         return self._call(commands.events(after, count), answers.page)
 
     def follow(
@@ -301,7 +291,7 @@ class Client(OfOneProcess):
             201: the caller is not native. 9800004, from its beginning: the service can't be reached.
         """
         self._require_open()
-        return iter(Follower(self, after, kinds=kinds, uids=uids, on_gap=on_gap))
+        return iter(Follower(self, after, commands.which(kinds, uids), on_gap=on_gap))
 
     def subscribe(
         self,

@@ -17,7 +17,8 @@ from grantwheel.service import client_answers as answers
 from grantwheel.service import client_commands as commands
 from grantwheel.service.client_aio_hold import AsyncHold
 from grantwheel.service.client_commands import pack
-from grantwheel.service.client_link import Backoff, broken, make_reader, path_of, unreachable
+from grantwheel.service.client_events import going_on_after
+from grantwheel.service.client_link import Backoff, broken, is_absence, make_reader, path_of, unreachable
 from grantwheel.types import (
     EfficiencyResourcesInfo,
     Event,
@@ -30,7 +31,6 @@ from grantwheel.types import (
 )
 
 _CLOSED, _QUERY_NOT_CONNECTED = 980000402, 1870000402
-_PAGE = 1000
 _Value = TypeVar("_Value")
 
 
@@ -264,19 +264,10 @@ class AsyncClient(OfOneProcess):
 
     async def records(self, after: Record | None = None, limit: SupportsIndex | None = None) -> list[Record]:
         """Return the records in their order, page by page."""
-        left = None if limit is None else int(commands.number(limit, "limit"))
-        if left is not None and left < 0:
-            raise ValueError("limit must not be negative")
-        got: list[Record] = []
-        while left is None or left > 0:
-            count = _PAGE if left is None else min(left, _PAGE)
-            page = await self._call(commands.records(after, count), answers.records)
-            got += page
-            if len(page) < count:
-                break
-            after = page[-1]
-            left = None if left is None else left - count
-        return got
+        pages = commands.Pages(after, limit)
+        while (command := pages.next()) is not None:
+            pages.take(await self._call(command, answers.records))
+        return pages.got
 
     async def holders(self, resource_type: SupportsIndex) -> Holders:
         """Return who holds a type."""
@@ -303,7 +294,7 @@ class AsyncClient(OfOneProcess):
 
     async def read(self, after: SupportsIndex, limit: SupportsIndex | None = None) -> tuple[list[Event], int, int]:
         """Return events after a number, how many were overwritten before them, and after which number to go on."""
-        count = _PAGE if limit is None else min(int(commands.number(limit, "limit")), _PAGE)
+        count = commands.PAGE if limit is None else min(int(commands.number(limit, "limit")), commands.PAGE)
         return await self._call(commands.events(after, count), answers.page)
 
     async def follow(
@@ -319,8 +310,7 @@ class AsyncClient(OfOneProcess):
         It goes on where it was when the service was started anew.
         """
         place = await self.last_sequence() if after is None else after
-        kinds = None if kinds is None else tuple([kinds] if isinstance(kinds, str) else kinds)
-        uids = None if uids is None else tuple(uids)
+        wanted = commands.which(kinds, uids)
         backoff = Backoff()
         has_begun = False
         while not self._is_closed:
@@ -328,7 +318,7 @@ class AsyncClient(OfOneProcess):
             line: _Line | None = None
             try:
                 line = await _open_line(self._path, pushes.put_nowait)
-                place = await self._begin_to_follow(line, place, kinds, uids, is_again=has_begun)
+                place = await self._begin_to_follow(line, place, wanted, is_again=has_begun)
                 has_begun = True
                 backoff.reset()
                 while (push := await pushes.get()) is not None:
@@ -338,7 +328,7 @@ class AsyncClient(OfOneProcess):
                     for event in events:
                         yield event
             except BusinessError as error:
-                if not has_begun or error.code not in {9800003, 9800004}:
+                if not has_begun or not is_absence(error):
                     raise
             finally:
                 if line is not None:
@@ -346,14 +336,14 @@ class AsyncClient(OfOneProcess):
             await asyncio.sleep(backoff.next_s())
 
     @staticmethod
-    async def _begin_to_follow(line: _Line, place: int, kinds: Any, uids: Any, *, is_again: bool) -> int:
+    async def _begin_to_follow(line: _Line, place: int, wanted: list[bytes], *, is_again: bool) -> int:
         for command in (pack(b"HELLO", b"3"), pack(b"EVENTS", b"LAST")):
             reply = await line.ask(command)
             if isinstance(reply, Exception):
                 raise reply
-        if is_again and int(reply) < place:
-            place = 0  # its numbers begin anew, as nothing was kept
-        reply = await line.ask(commands.follow(place, kinds, uids))
+        if is_again:
+            place = going_on_after(place, int(reply))
+        reply = await line.ask(commands.follow(place, wanted))
         if isinstance(reply, Exception):
             raise reply
         return place

@@ -8,10 +8,9 @@ from typing import Any, Protocol, Self
 
 from grantwheel import BusinessError
 from grantwheel.service.client_hold import HoldState, held_by_others
-from grantwheel.service.client_link import Backoff
+from grantwheel.service.client_link import Backoff, is_absence
 
 _log = logging.getLogger("grantwheel")
-_UNREACHABLE = {9800003, 9800004}
 
 
 class Line(Protocol):
@@ -108,6 +107,6 @@ class AsyncHold(HoldState):
                 got = await self._ask(self._client.apply, left)
         except BusinessError as error:
             self._note(error, lost)
-            return error.code in _UNREACHABLE
+            return is_absence(error)
         self._note(None, lost | (left & ~got))
         return False

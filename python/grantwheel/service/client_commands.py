@@ -10,7 +10,7 @@ from grantwheel._documented import refusal
 from grantwheel.types import EventKind, OwnerKind, Record
 
 _NOT_TEXT = 980000201
-_ALL_KINDS = ",".join(EventKind)
+PAGE = 1000  # records, or events, in one answer
 
 
 def pack(*words: bytes) -> bytes:
@@ -170,7 +170,48 @@ def records(after: Record | None, count: int) -> bytes:
     return pack(*words, b"COUNT", b"%d" % count)
 
 
-def _which(kinds: Iterable[EventKind | str] | None, uids: Iterable[int] | None) -> list[bytes]:
+class Pages:
+    """The records behind one, page by page: the command that asks for the next, and what has come.
+
+    Raises
+    ------
+    TypeError, ValueError
+        The limit is no int, or negative.
+    """
+
+    def __init__(self, after: Record | None, limit: SupportsIndex | None) -> None:
+        self._after = after
+        self._left = None if limit is None else int(number(limit, "limit"))
+        if self._left is not None and self._left < 0:
+            raise ValueError("limit must not be negative")
+        self.got: list[Record] = []
+
+    def next(self) -> bytes | None:
+        """Return the next command; None when all is here."""
+        return None if self._left == 0 else records(self._after, self._count())
+
+    def take(self, page: list[Record]) -> None:
+        """Take what it has brought."""
+        count = self._count()
+        self.got += page
+        if len(page) < count:
+            self._left = 0
+        else:
+            self._after = page[-1]
+            self._left = None if self._left is None else self._left - count
+
+    def _count(self) -> int:
+        return PAGE if self._left is None else min(self._left, PAGE)
+
+
+def which(kinds: Iterable[EventKind | str] | None, uids: Iterable[int] | None) -> list[bytes]:
+    """Return the words that say which events are wanted.
+
+    Raises
+    ------
+    TypeError, ValueError
+        A kind is none, or a uid is no int.
+    """
     words: list[bytes] = []
     if kinds is not None:
         wanted = {EventKind(kind) for kind in ((kinds,) if isinstance(kinds, str) else kinds)}
@@ -180,20 +221,11 @@ def _which(kinds: Iterable[EventKind | str] | None, uids: Iterable[int] | None) 
     return words
 
 
-def events(
-    after: SupportsIndex,
-    count: int,
-    kinds: Iterable[EventKind | str] | None = None,
-    uids: Iterable[int] | None = None,
-) -> bytes:
-    """Return EVENTS for one page."""
-    words = [b"EVENTS", b"AFTER", number(after, "after"), b"COUNT", b"%d" % count]
-    return pack(*words, *_which(kinds, uids))
+def events(after: SupportsIndex, count: int, wanted: Iterable[bytes] = ()) -> bytes:
+    """Return EVENTS for one page of those that `which` says."""
+    return pack(b"EVENTS", b"AFTER", number(after, "after"), b"COUNT", b"%d" % count, *wanted)
 
 
-def follow(after: int | None, kinds: Iterable[EventKind | str] | None, uids: Iterable[int] | None) -> bytes:
-    """Return EVENTS FOLLOW, for pushes from now on."""
-    words = [b"EVENTS", b"FOLLOW"]
-    if after is not None:
-        words += (b"AFTER", b"%d" % after)
-    return pack(*words, *_which(kinds, uids))
+def follow(after: int, wanted: Iterable[bytes]) -> bytes:
+    """Return EVENTS FOLLOW, for pushes of those that `which` says, after a number."""
+    return pack(b"EVENTS", b"FOLLOW", b"AFTER", number(after, "after"), *wanted)

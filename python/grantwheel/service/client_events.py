@@ -7,18 +7,16 @@ from collections.abc import Callable, Hashable, Iterable, Iterator
 from typing import Any, Protocol, Self, TypeVar
 
 from grantwheel import BusinessError
-from grantwheel._callback import require_plain
+from grantwheel._callback import identity_of, require_plain
 from grantwheel._documented import refusal
 from grantwheel._process import OfOneProcess
 from grantwheel.service import client_answers as answers
 from grantwheel.service import client_commands as commands
-from grantwheel.service.client_link import Backoff, Link
+from grantwheel.service.client_link import Backoff, Link, is_absence
 from grantwheel.types import Event, EventKind
 
 _log = logging.getLogger("grantwheel")
 _NULL_SUBSCRIBER, _SUBSCRIBED_TWICE, _UNKNOWN_SUBSCRIBER = 401, 980000501, 980000502
-_UNREACHABLE = {9800003, 9800004}
-_PAGE = 1000
 _BATCH = 1024
 _JOIN_S = 1.0
 _BEGUN_ANEW = "the service has kept nothing and counts its events anew: those after %d and before its end are not known"
@@ -42,8 +40,15 @@ class Reading(Protocol):
     def _call(self, command: bytes, read: Callable[[Any], _Value]) -> _Value: ...
 
 
-def _is_absence(error: BusinessError) -> bool:
-    return error.code in _UNREACHABLE
+def going_on_after(place: int, last: int) -> int:
+    """Return the number to go on after, when the last event has that number now.
+
+    A service that has kept nothing counts its events anew, from 1; that is logged.
+    """
+    if last >= place:
+        return place
+    _log.warning(_BEGUN_ANEW, place)
+    return 0
 
 
 class Follower:
@@ -53,18 +58,15 @@ class Follower:
         self,
         client: Reading,
         after: int | None,
+        wanted: list[bytes],
         *,
-        kinds: Iterable[EventKind | str] | None,
-        uids: Iterable[int] | None,
         on_gap: Callable[[int], object] | None = None,
         is_patient: bool = False,
     ) -> None:
         self._is_patient = is_patient  # whether it waits for a service that isn't there at its beginning, too
         self.after = client.last_sequence if after is None else after
         self.missed = 0
-        self._kinds = None if kinds is None else tuple([kinds] if isinstance(kinds, str) else kinds)
-        self._uids = None if uids is None else tuple(uids)
-        commands.follow(self.after, self._kinds, self._uids)  # which refuses what is none
+        self._wanted = wanted
         self._on_gap = on_gap
         self._link = Link(client._path, None)
         self._is_over = threading.Event()
@@ -96,7 +98,7 @@ class Follower:
                     self._link.close()
                     if self._is_over.is_set():
                         return
-                    if not _is_absence(error) or not has_begun:
+                    if not is_absence(error) or not has_begun:
                         raise
                 self._is_over.wait(backoff.next_s())
         finally:
@@ -110,11 +112,9 @@ class Follower:
 
     def _begin(self, *, is_again: bool) -> None:
         self._ask(commands.pack(b"HELLO", b"3"))
-        if is_again and int(self._ask(commands.pack(b"EVENTS", b"LAST"))) < self.after:
-            # Its numbers begin anew, as nothing was kept.
-            _log.warning(_BEGUN_ANEW, self.after)
-            self.after = 0
-        self._ask(commands.follow(self.after, self._kinds, self._uids))
+        if is_again:
+            self.after = going_on_after(self.after, int(self._ask(commands.pack(b"EVENTS", b"LAST"))))
+        self._ask(commands.follow(self.after, self._wanted))
         if self._is_over.is_set():
             self._link.close()
 
@@ -144,9 +144,7 @@ class ClientSubscription(OfOneProcess):
         super().__init__()
         self._client = client
         self._subscriber = subscriber
-        self._kinds = None if kinds is None else tuple([kinds] if isinstance(kinds, str) else kinds)
-        self._uids = None if uids is None else tuple(uids)
-        commands.events(0, 1, self._kinds, self._uids)  # which refuses what is none
+        self._wanted = commands.which(kinds, uids)
         self._after = client.last_sequence
         self._generation = client._link.generation
         self._missed = 0
@@ -184,8 +182,8 @@ class ClientSubscription(OfOneProcess):
         with self._reading:
             self._begin_anew()
             while limit is None or len(got) < limit:
-                count = _PAGE if limit is None else min(limit - len(got), _PAGE)
-                command = commands.events(self._after, count, self._kinds, self._uids)
+                count = commands.PAGE if limit is None else min(limit - len(got), commands.PAGE)
+                command = commands.events(self._after, count, self._wanted)
                 events, missed, after = self._client._call(command, answers.page)
                 if self._until is not None:
                     events = [event for event in events if event.sequence <= self._until]
@@ -200,12 +198,10 @@ class ClientSubscription(OfOneProcess):
     def _begin_anew(self) -> None:
         """Look whether a service that was started anew counts its events from 1 again."""
         client = self._client
-        last = -1
         if client._link.fileno() < 0 or client._link.is_ended() or self._generation != client._link.generation:
             last = client.last_sequence
-        if 0 <= last < self._after and self._until is None:
-            _log.warning(_BEGUN_ANEW, self._after)
-            self._after = 0
+            if self._until is None:
+                self._after = going_on_after(self._after, last)
         self._generation = client._link.generation
 
     def cancel(self) -> None:
@@ -244,7 +240,7 @@ class CallbackSubscription(ClientSubscription):
         self._callback = subscriber
         self._is_batch = batch
         self._on_gap = on_gap
-        self._follower = Follower(client, self._after, kinds=kinds, uids=uids, on_gap=self._tell_gap, is_patient=True)
+        self._follower = Follower(client, self._after, self._wanted, on_gap=self._tell_gap, is_patient=True)
         name = getattr(subscriber, "__qualname__", type(subscriber).__qualname__)
         self._thread = threading.Thread(target=self._run, name=f"grantwheel {name}", daemon=True)
 
@@ -363,8 +359,4 @@ class ClientSubscriptions:
     def _key(subscriber: object) -> Hashable:
         if subscriber is None:
             raise refusal(_NULL_SUBSCRIBER, "subscriber must be given, as any object but None.")
-        try:
-            hash(subscriber)
-        except TypeError:
-            return (ClientSubscriptions, id(subscriber))
-        return subscriber
+        return identity_of(subscriber)

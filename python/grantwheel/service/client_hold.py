@@ -17,12 +17,11 @@ from grantwheel import BusinessError
 from grantwheel._callback import refuse_coroutine, require_plain
 from grantwheel._process import OfOneProcess, end_at_exit
 from grantwheel._times import to_ms
-from grantwheel.service.client_link import Backoff, Link
+from grantwheel.service.client_link import Backoff, Link, is_absence
 from grantwheel.types import ResourceType
 
 _log = logging.getLogger("grantwheel")
 _PARTS = 3  # a hold is renewed when this part of its time has passed: there is time for a second attempt
-_UNREACHABLE = {9800003, 9800004}
 _HUNG_UP = select.POLLRDHUP | select.POLLHUP | select.POLLERR | select.POLLNVAL
 _JOIN_S = 1.0
 
@@ -210,7 +209,7 @@ class ClientHold(HoldState):
             failure = error
             self._due = time.monotonic() + self._interval_s
         self._note(failure, lost)
-        return failure is None or failure.code not in _UNREACHABLE
+        return failure is None or not is_absence(failure)
 
 
 class ClientHolds(OfOneProcess):

@@ -14,6 +14,7 @@ from grantwheel.service.client_answers import error_of
 
 DEFAULT_PATH: Final = "/run/grantwheel.sock"
 _TRANSACTION, _NOT_CONNECTED = 980000301, 980000402
+_ABSENT: Final = {9800003, 9800004}
 _CHUNK = 1 << 16
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.02, 2.0
 UNKNOWN = "The exchange with the service broke off: the call may or may not have been carried out."
@@ -49,6 +50,11 @@ def unreachable(path: str, error: object) -> Exception:
 def broken(error: object = None) -> Exception:
     """Return the error of an exchange that broke in the middle of a call."""
     return refusal(_TRANSACTION, UNKNOWN if error is None else f"{UNKNOWN} ({error})")
+
+
+def is_absence(error: Exception) -> bool:
+    """Tell whether it says that the service was not there, or went away in the middle: what comes next may find it."""
+    return isinstance(error, BusinessError) and error.code in _ABSENT
 
 
 class _Failed:
