@@ -14,6 +14,8 @@ pytest.importorskip("hiredis")
 import hiredis
 
 from grantwheel import Caller, Manager, ManualClock, MemoryLog, Policy
+from grantwheel.service.client_commands import pack
+from grantwheel.service.deaths import NotWatchedError
 from grantwheel.service.peers import Peer, PeerRefused
 from grantwheel.service.server import Server
 
@@ -22,8 +24,7 @@ PEER = Peer(uid=UID, pid=PID, may_act_for=True, is_admin=True)
 
 
 def written(*words: object) -> bytes:
-    encoded = [word if isinstance(word, bytes) else str(word).encode() for word in words]
-    return b"*%d\r\n" % len(encoded) + b"".join(b"$%d\r\n%b\r\n" % (len(word), word) for word in encoded)
+    return pack(*(word if isinstance(word, bytes) else str(word).encode() for word in words))
 
 
 class CountingLog:
@@ -78,11 +79,12 @@ def serve(
     work: Callable[[Server, Callable[[], Awaitable[Client]]], Awaitable[None]],
     manager: Manager | None = None,
     identify: Callable[[socket.socket], Peer] = lambda _: PEER,
+    watch: Callable[[int, int], object] | None = None,
 ) -> None:
     """Run a server and some work beside it on one loop."""
 
     async def run() -> None:
-        server = Server(manager or Manager(clock=ManualClock()), identify=identify, drives=False)
+        server = Server(manager or Manager(clock=ManualClock()), identify=identify, watch=watch, drives=False)
         listener = socket.socket(socket.AF_UNIX)
         listener.bind(str(path))
         await server.start(listener)
@@ -228,6 +230,32 @@ def test_whoever_may_not_acts_for_nobody_else(path: Path) -> None:
         assert await client.ask("APPLY", 1, 10, "FOR", UID, PID) == 1
 
     serve(path, work, Manager(clock=ManualClock(), policy=policy, log=MemoryLog()), lambda _: peer)
+
+
+def test_whom_a_peer_acts_for_is_watched_once_and_again_after_a_death(path: Path) -> None:
+    watched: list[tuple[int, int]] = []
+    gone: set[int] = set()
+
+    def watch(uid: int, pid: int) -> None:
+        if pid in gone:
+            raise NotWatchedError(f"there is no process {pid}")
+        watched.append((uid, pid))
+
+    async def work(server: Server, connect: Callable[[], Awaitable[Client]]) -> None:
+        client = await connect()
+        ids, times = (7).to_bytes(4, "little"), (1000).to_bytes(8, "little")
+        batch = ("APPLYMANY", (1002).to_bytes(4, "little"), ids, (1).to_bytes(4, "little"), times)
+        for _ in range(2):
+            assert await client.ask("APPLY", 1, 10, "FOR", 1001, 5) == 1
+            assert await client.ask(*batch) == (1).to_bytes(4, "little")
+        assert watched == [(UID, PID), (1001, 5), (1002, 7)]
+        server.peer_gone(5)
+        gone.add(5)
+        assert "there is no process 5" in str(await client.ask("APPLY", 1, 10, "FOR", 1001, 5))
+        assert await client.ask(*batch) == (1).to_bytes(4, "little")
+        assert watched[3:] == [(1002, 7)]
+
+    serve(path, work, watch=watch)
 
 
 def test_a_peer_that_is_not_known_is_told_why(path: Path) -> None:

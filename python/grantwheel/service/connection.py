@@ -69,6 +69,7 @@ class Connection(asyncio.Protocol):
         self._awaited: asyncio.Future[Any] | None = None
         self._acted_for: set[tuple[int, int]] = set()
         self._last_acted_for = (b"", b"")
+        self._deaths = server.deaths  # when these were noted
 
     @property
     def manager(self) -> "Manager":
@@ -143,6 +144,7 @@ class Connection(asyncio.Protocol):
 
     def acts_for(self, uid: int, pid: int) -> None:
         """Hear that it acts for somebody else, whose death counts from now on."""
+        self._forget_whom_after_a_death()
         if (uid, pid) not in self._acted_for:
             self.server.watch(uid, pid)
             if len(self._acted_for) < _MOST_WAITING:
@@ -150,10 +152,18 @@ class Connection(asyncio.Protocol):
 
     def acts_for_all(self, uids: bytes, pids: bytes, *columns: "array.array[int]") -> None:
         """Hear the same of the rows of a batch, which are mostly those of the one before."""
+        self._forget_whom_after_a_death()
         if (uids, pids) != self._last_acted_for:
             for uid, pid in set(zip(*columns, strict=True)) - self._acted_for:
                 self.acts_for(uid, pid)
             self._last_acted_for = (uids, pids)
+
+    def _forget_whom_after_a_death(self) -> None:
+        """Have everybody watched anew: one of them may have ended, and another process have got the pid."""
+        if self._deaths != self.server.deaths:
+            self._deaths = self.server.deaths
+            self._acted_for.clear()
+            self._last_acted_for = (b"", b"")
 
     def follow(self, after: int, wanted: Wanted) -> None:
         """Push events from now on."""

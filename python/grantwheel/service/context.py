@@ -27,6 +27,7 @@ class Service(Protocol):
     refused: int
     turns: int
     began: float
+    deaths: int
 
     @property
     def connected(self) -> int:

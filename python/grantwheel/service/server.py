@@ -58,7 +58,7 @@ class Server:
         self.identify = identify
         self.limits = Limits() if limits is None else limits
         self.connections: set[Session] = set()
-        self.accepted = self.answered = self.refused = self.turns = 0
+        self.accepted = self.answered = self.refused = self.turns = self.deaths = 0
         self.began = time.monotonic()
         self.ended = asyncio.Event()
         self._watch = watch
@@ -125,6 +125,7 @@ class Server:
 
     def peer_gone(self, pid: int) -> None:
         """End the connections of a process that has ended: whoever has their descriptors is another one."""
+        self.deaths += 1
         for connection in [one for one in self.connections if one.peer.pid == pid]:
             connection.abort()
 
