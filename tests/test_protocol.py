@@ -8,15 +8,12 @@ import pytest
 
 pytest.importorskip("hiredis")
 
+from grantwheel.service.client_commands import pack as written
 from grantwheel.service.commands import COMMANDS
 from grantwheel.service.wire import MOST_WORDS, WORDS, ProtocolError, RequestReader, encode
 
 PAGE = (Path(__file__).resolve().parent.parent / "docs" / "protocol.md").read_text(encoding="utf-8")
 LIMIT = 1 << 16
-
-
-def written(*words: bytes) -> bytes:
-    return b"*%d\r\n" % len(words) + b"".join(b"$%d\r\n%b\r\n" % (len(word), word) for word in words)
 
 
 def read(*pieces: bytes) -> list[list[bytes]]:
