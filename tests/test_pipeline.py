@@ -479,3 +479,51 @@ def test_it_keeps_the_manager_and_is_no_circle_for_ever() -> None:
     del held, pipe
     gc.collect()
     assert gone() is None
+
+
+@pytest.mark.parametrize("kind", LOGS)
+def test_many_applies_of_one_owner_are_as_many_calls(kind: str) -> None:
+    one, other = (Manager(clock=ManualClock(), **LOGS[kind]()) for _ in range(2))
+    rows = [(1, 5), (32, 60_000), (0, 7), (1024, 9), (64, 0), (1 << 80, 9), (2, 1 << 80), (2, -1), (1, 70_000)]
+    first, second = one.pipeline(), other.pipeline()
+    first.apply_each(1000, 42, [mask for mask, _ in rows], (timeout for _, timeout in rows))
+    for mask, timeout in rows:
+        second.apply(1000, 42, mask, timeout)
+    assert len(first) == len(rows)
+    assert told(first.execute()) == told(second.execute())
+    assert seen(one) == seen(other)
+    one.close()
+    other.close()
+
+
+def test_of_many_applies_all_are_queued_or_none() -> None:
+    pipe: Any = Manager(clock=ManualClock()).pipeline()
+    with pytest.raises(TypeError, match="timeouts_ms must be an int"):
+        pipe.apply_each(1, 1, [1, 1], [5, "5"])
+    with pytest.raises(TypeError, match="masks must be an int"):
+        pipe.apply_each(1, 1, [1, None], [5, 5])
+    with pytest.raises(ValueError, match="same length"):
+        pipe.apply_each(1, 1, [1, 1], [5])
+    with pytest.raises(TypeError):
+        pipe.apply_each(1, 1, 1, [5])
+    pipe.apply(1, 1, 1, 5)
+    with pytest.raises(BusinessError, match="65536") as caught:
+        pipe.apply_each(1, 1, [1] * 65_536, [5] * 65_536)
+    assert caught.value.code == 9800001
+    assert len(pipe) == 1
+    pipe.apply_each(1, 1, [1] * 65_535, [5] * 65_535)
+    assert pipe.execute() == [1] * 65_536
+    pipe.apply_each(1, 1, [], [])
+    assert pipe.execute() == []
+
+
+def test_what_an_argument_queues_by_itself_is_there() -> None:
+    pipe = Manager(clock=ManualClock()).pipeline()
+
+    class Number:
+        def __index__(self) -> int:
+            pipe.apply(2, 2, 1, 5)
+            return 1
+
+    pipe.apply_each(1, 1, [Number(), Number()], [5, 5])
+    assert pipe.execute() == [1] * 4

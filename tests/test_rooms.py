@@ -193,10 +193,11 @@ ALIVE = {
     """),
 }
 # Third-party packages that a function may import when it is asked for what they do; never at import time.
-EXTRAS = {"hiredis", "rich"}
+EXTRAS = {"hiredis", "rich", "uvloop"}
 # The modules that are of no use without a third-party package; others import them only inside a function.
 AT_IMPORT = {
     "metrics": {"prometheus_client"},
+    "service.serving": {"uvloop"},
     "service.wire": {"hiredis"},
     "testing": {"pytest"},
     "testing.journal_suite": {"pytest"},

@@ -22,14 +22,15 @@ public:
         if (shell_ == nullptr) throw py::type_error("the manager of the pipeline is gone");
         return *shell_;
     }
-    void require_room() const {
-        if (queued_.size() < most) return;
+    void require_room(std::size_t wanted = 1) const {
+        if (wanted <= most - queued_.size()) return;
         throw Refusal(Status::out_of_memory).with_rule("a pipeline has at most 65536 calls: execute it");
     }
     void add(TypedCall call) {
         auto reason = py::reinterpret_borrow<py::object>(call.reason);
         queued_.push_back({std::move(call), std::move(reason)});
     }
+    void add_each(TypedCall call, const py::tuple& masks, const py::tuple& timeouts);
     [[nodiscard]] py::list execute();
     [[nodiscard]] std::size_t size() const noexcept { return queued_.size(); }
 
@@ -52,6 +53,22 @@ private:
     std::vector<Queued> queued_;
     std::vector<Queued> spare_;  // empty, with memory
 };
+
+// Nothing is queued when one of the elements is no number. An `__index__` of theirs may queue and execute by itself.
+void Pipeline::add_each(TypedCall call, const py::tuple& masks, const py::tuple& timeouts) {
+    if (masks.size() != timeouts.size()) throw py::value_error("masks and timeouts_ms must have the same length");
+    require_room(masks.size());
+    std::vector<Queued> calls;
+    calls.reserve(masks.size());
+    for (std::size_t i = 0; i < masks.size(); ++i) {
+        Request& request = call.application.request;
+        request.mask = to_mask(PyTuple_GET_ITEM(masks.ptr(), static_cast<Py_ssize_t>(i)), "masks");
+        request.timeout_ms = to_timeout(PyTuple_GET_ITEM(timeouts.ptr(), static_cast<Py_ssize_t>(i)), "timeouts_ms");
+        calls.push_back({call, {}});
+    }
+    require_room(calls.size());
+    queued_.insert(queued_.end(), std::make_move_iterator(calls.begin()), std::make_move_iterator(calls.end()));
+}
 
 // The list is there beforehand: what has been carried out can fail no more, but for the words of a refusal.
 py::list Pipeline::execute() {
@@ -95,6 +112,26 @@ PyObject* apply(PyObject* self, PyObject* const* arguments, Py_ssize_t count, Py
     return queue(self, {arguments, count, keywords}, [](const Given& given) { return read_apply(given); });
 }
 
+PyObject* apply_each(PyObject* self, PyObject* const* arguments, Py_ssize_t count, PyObject* keywords) {
+    return guarded([&] {
+        static const Parameters<4, 4> parameters("apply_each", {"uid", "pid", "masks", "timeouts_ms"});
+        const auto [uid, pid, masks, timeouts] = parameters.read(arguments, count, keywords);
+        const auto tuple = [](PyObject* given) {
+            auto read = py::reinterpret_steal<py::tuple>(PySequence_Tuple(given));
+            if (!read) throw py::error_already_set();
+            return read;
+        };
+        Pipeline& pipeline = pipeline_of(self);
+        const TypedCall call{.application = {.uid = to_int64(uid, "uid"),
+                                             .pid = to_int64(pid, "pid"),
+                                             .request = {.is_apply = true}}};
+        return counted(pipeline.shell(), [&] {
+            pipeline.add_each(call, tuple(masks), tuple(timeouts));
+            return Py_NewRef(Py_None);
+        });
+    });
+}
+
 PyObject* renew(PyObject* self, PyObject* const* arguments, Py_ssize_t count, PyObject* keywords) {
     return queue(self, {arguments, count, keywords}, [](const Given& given) { return read_renew(given); });
 }
@@ -119,6 +156,14 @@ PyMethodDef pipeline_methods[] = {
      "TypeError\n    An argument has the wrong type.\n"
      "BusinessError\n    9800001: 65536 calls are queued. 9800002: a text cannot be encoded. Nothing is queued then. What is out of\n"
      "    range is refused when the call is carried out."},
+    {"apply_each", as_c_function(apply_each), METH_FASTCALL | METH_KEYWORDS,
+     "apply_each($self, uid, pid, masks, timeouts_ms)\n--\n\n"
+     "Queue an apply for each mask, with the timeout at the same place, in ms: as many calls of `apply`, for one owner and\n"
+     "without options.\n\n"
+     "Raises\n------\n"
+     "TypeError\n    An argument has the wrong type.\n"
+     "ValueError\n    There are not as many timeouts as masks.\n"
+     "BusinessError\n    9800001: more than 65536 calls would be queued. Nothing is queued then."},
     {"renew", as_c_function(renew), METH_FASTCALL | METH_KEYWORDS,
      "renew($self, uid, pid, mask, timeout_ms=None, *, persist=False, process=False, reason='', cpu_level=-1, caller=None)\n--\n\n"
      "Queue a call of `Manager.renew`, as `apply`."},

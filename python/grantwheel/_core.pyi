@@ -118,6 +118,13 @@ class Pipeline:
         cpu_level: SupportsIndex = -1,
         caller: Caller | None = None,
     ) -> None: ...
+    def apply_each(
+        self,
+        uid: SupportsIndex,
+        pid: SupportsIndex,
+        masks: Iterable[SupportsIndex],
+        timeouts_ms: Iterable[SupportsIndex],
+    ) -> None: ...
     def renew(
         self,
         uid: SupportsIndex,

@@ -33,7 +33,9 @@ _MOST_WAITING: Final = 4096  # requests, before no more are read
 # The words of an APPLY that says little.
 _APPLY_WORDS: Final = frozenset((b"APPLY", b"apply"))
 _TYPES: Final = {b"%d" % types: types for types in range(512)}
+_ANSWERS: Final[dict[Any, bytes]] = {types: integer(types) for types in range(512)}
 _MOST_DIGITS: Final = 10
+_FEW: Final = 3  # requests, for which columns do not pay
 
 _LOOKUP: Final = {
     spelling: command for name, command in COMMANDS.items() for spelling in (name.encode(), name.lower().encode())
@@ -101,8 +103,10 @@ class Connection(asyncio.Protocol):
         if not self.is_known or self._is_ending:
             return
         requests = self._reader.feed(data)
+        if not requests:
+            return
         self._requests.extend(requests)
-        if requests and isinstance(requests[-1], ProtocolError):
+        if type(requests[-1]) is ProtocolError:
             self._stop_reading()
         if len(self._requests) > _MOST_WAITING and not self._is_full and not self._is_ending:
             self._is_full = True
@@ -191,11 +195,6 @@ class Connection(asyncio.Protocol):
 
     # Turns. ----------------------------------------------------------------------------------------------------------
 
-    @property
-    def is_waiting(self) -> bool:
-        """Whether there is something to answer, or to end."""
-        return self._awaited is None and not self._is_slow and (bool(self._requests) or self._is_ending)
-
     def gather(self, pipe: Pipeline) -> list[bytes | None]:
         """Carry out what has come, up to the first read after a change.
 
@@ -203,9 +202,17 @@ class Connection(asyncio.Protocol):
         """
         parts: list[bytes | None] = []
         requests = self._requests
+        has_to_wait = self._is_slow or self._awaited is not None
+        if has_to_wait:
+            return parts
+        if not requests:
+            self._end_when_answered()
         has_change = False
         size = 0
         may_be_plain = self.peer.caller is None and not self.server.limits.calls_per_second
+        if may_be_plain and _FEW < len(requests) <= _TURN_CALLS and self._queue_all_plain(pipe):
+            parts = [None] * len(requests)
+            requests.clear()
         while requests and len(parts) < _TURN_CALLS and self._awaited is None and size <= _TURN_BYTES:
             if may_be_plain and (queued := self._queue_plain(pipe)):
                 has_change = True
@@ -238,22 +245,36 @@ class Connection(asyncio.Protocol):
 
         That is what comes most often, and it goes without the detours of all others.
         """
-        requests, apply = self._requests, pipe.apply
+        requests = self._requests
         uid, pid = self.peer.uid, self.peer.pid
         queued = 0
         while requests and queued < _TURN_CALLS:
             words = requests[0]
-            if type(words) is not list or len(words) != 3:
+            if isinstance(words, ProtocolError) or len(words) != 3:
                 break
             name, types, timeout_ms = words
             if name not in _APPLY_WORDS or types not in _TYPES:
                 break
             if not timeout_ms.isdigit() or len(timeout_ms) > _MOST_DIGITS:
                 break
-            apply(uid, pid, _TYPES[types], int(timeout_ms))
+            pipe.apply(uid, pid, _TYPES[types], int(timeout_ms))
             requests.popleft()
             queued += 1
         return queued
+
+    def _queue_all_plain(self, pipe: Pipeline) -> bool:
+        """Queue all that has come, if all of it is such an APPLY: column by column."""
+        try:
+            names, types, timeouts = zip(*self._requests, strict=True)
+            if not _APPLY_WORDS.issuperset(names) or not b"".join(timeouts).isdigit():
+                return False
+            masks, timeouts_ms = tuple(map(_TYPES.__getitem__, types)), tuple(map(int, timeouts))
+            if max(timeouts_ms) >= 10**_MOST_DIGITS:
+                return False
+        except (KeyError, TypeError, ValueError):  # another command, an error, no number
+            return False
+        pipe.apply_each(self.peer.uid, self.peer.pid, masks, timeouts_ms)
+        return True
 
     def _queue(self, command: Command, words: Any, pipe: Pipeline) -> bytes | None:
         try:
@@ -300,13 +321,19 @@ class Connection(asyncio.Protocol):
         self._transport.write(encode(value, self.version))
         self.server.ready(self)
 
-    def write(self, parts: list[bytes]) -> None:
-        """Send answers; end the connection after the last one, if it is to end."""
+    def write(self, answers: bytes) -> None:
+        """Send the answers of a turn; what has come and is not answered waits for the next one."""
         if self._transport is None:
             return
-        if parts:
-            self._transport.write(b"".join(parts))
-        if self._is_ending and not self._requests and self._awaited is None:
+        if answers:
+            self._transport.write(answers)
+        if self._requests:
+            self.server.ready(self)
+        elif self._is_ending:
+            self._end_when_answered()
+
+    def _end_when_answered(self) -> None:
+        if self._is_ending and not self._requests and self._awaited is None and self._transport is not None:
             self._transport.close()
 
     def push(self) -> None:
@@ -343,6 +370,17 @@ def _told(problem: BaseException) -> Exception:
     return failed("the request failed: the log of the service says why")
 
 
-def answer_of(result: Any) -> bytes:
+def answers_of(parts: list[bytes | None], results: list[int | Exception]) -> bytes:
+    """Return answers as they are sent, with the results of changes where parts are None."""
+    if len(parts) == len(results):
+        try:
+            return b"".join(map(_ANSWERS.__getitem__, results))
+        except KeyError:
+            pass  # a refusal is among them
+    rest = iter(results)
+    return b"".join(_answer_of(next(rest)) if part is None else part for part in parts)
+
+
+def _answer_of(result: Any) -> bytes:
     """Return the answer of a change."""
     return integer(result) if type(result) is int else error(_told(result))

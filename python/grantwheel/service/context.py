@@ -74,10 +74,6 @@ class Session(Protocol):
     def manager(self) -> "Manager":
         """Whose grants."""
 
-    @property
-    def is_waiting(self) -> bool:
-        """Whether there is something to answer, or to end."""
-
     def acts_for(self, uid: int, pid: int) -> None:
         """Hear for whom it acts besides its peer."""
 
@@ -102,8 +98,8 @@ class Session(Protocol):
     def gather(self, pipe: "Pipeline") -> list[bytes | None]:
         """Carry out what has come; None stands for the answer of what is queued."""
 
-    def write(self, parts: list[bytes]) -> None:
-        """Send answers."""
+    def write(self, answers: bytes) -> None:
+        """Send the answers of a turn."""
 
     def end(self) -> None:
         """End it when what has come is answered."""

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from grantwheel import BusinessError, Pipeline, aio
 from grantwheel.manager import Manager
 
-from .connection import Connection, answer_of
+from .connection import Connection, answers_of
 from .context import Session
 from .limits import Limits, Rates
 from .peers import Peer
@@ -206,17 +206,19 @@ class Server:
         self.turns += 1
         pipe = self._pipe
         gathered = []
+        most_queued = 0
         for connection in ready:
-            if len(pipe) > _TURN_CALLS:
+            if most_queued > _TURN_CALLS:
                 self.ready(connection)
-            elif connection.is_waiting:
-                gathered.append((connection, connection.gather(pipe)))
-        results = iter(_executed(pipe) if len(pipe) else ())
+            elif parts := connection.gather(pipe):
+                most_queued += len(parts)
+                gathered.append((connection, parts))
+        results = _executed(pipe) if len(pipe) else []
+        at = 0
         for connection, parts in gathered:
-            answers = [answer_of(next(results)) if part is None else part for part in parts]
-            connection.write(answers)
-            if connection.is_waiting:
-                self.ready(connection)
+            queued = parts.count(None)
+            connection.write(answers_of(parts, results[at : at + queued]))
+            at += queued
 
 
 def _executed(pipe: Pipeline) -> list[int | Exception]:

@@ -22,7 +22,7 @@ from .server import Server
 from .sockets import listening
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 _log = logging.getLogger("grantwheel")
 _OTHER_FILES: Final = 64  # of the journal, the loop and the interpreter
@@ -73,8 +73,21 @@ def serve(setting: Setting) -> None:
     """
     _raise_file_limit(setting.limits.connections)
     registry = policy_file.default() if setting.policy is None else policy_file.read(setting.policy)
-    with _listeners(setting) as listeners, contextlib.closing(_manager(setting, registry)) as manager:
-        asyncio.run(_Service(setting, manager, registry).run(listeners))
+    with (
+        _listeners(setting) as listeners,
+        contextlib.closing(_manager(setting, registry)) as manager,
+        asyncio.Runner(loop_factory=_fast_loop()) as runner,
+    ):
+        runner.run(_Service(setting, manager, registry).run(listeners))
+
+
+def _fast_loop() -> "Callable[[], asyncio.AbstractEventLoop] | None":
+    """Return what makes a loop of uvloop, where there is one."""
+    try:
+        import uvloop
+    except ImportError:
+        return None
+    return uvloop.new_event_loop
 
 
 def _manager(setting: Setting, registry: Registry) -> Manager:

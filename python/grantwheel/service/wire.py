@@ -14,9 +14,9 @@ import hiredis
 from grantwheel import BusinessError
 
 MOST_WORDS: Final = 99
-# What may be the header of more than 99 elements or 999,999 bytes, unless it lies in a word: behind a line, or first.
-_LARGE = rb"(?:[*%~>|]\d{3}|[$=!(]\d{7})"
-_LARGE_FIRST, _LARGE_LATER = re.compile(_LARGE), re.compile(rb"\n" + _LARGE)
+# What may be the header of more than 99 elements, unless it lies in a word. For the bytes of a word the parser waits,
+# and what has begun is bounded.
+_LARGE = re.compile(rb"\n[*%~>|]\d{3}")
 _LONGEST_HEADER = 24
 
 OK: Final = b"+OK\r\n"
@@ -70,43 +70,34 @@ class RequestReader:
         may be fed then.
         """
         requests: list[list[bytes] | ProtocolError] = []
-        is_begun = bool(self._begun)
+        begun = self._begun
         try:
-            if is_begun or _LARGE_LATER.search(data) is not None or _LARGE_FIRST.match(data) is not None:
-                self._look_at(self._begun + data)
+            if begun or _LARGE.search(b"\n" + data) is not None:
+                self._look_at(begun + data)
         except ProtocolError as problem:
-            self._parse(data[: max(problem.after - len(self._begun), 0)], requests)
-            return [*requests, problem]
-        try:
-            self._parse(data, requests)
-            if not is_begun and data and not _is_whole(data, requests):
-                self._look_at(data)
-        except ProtocolError as problem:
+            data = data[: max(problem.after - len(begun), 0)]
             requests.append(problem)
-        return requests
-
-    def _parse(self, data: bytes, requests: list[Any]) -> None:
         reader = self._reader
-        reader.feed(data)
-        while (request := reader.gets()) is not False:
-            if type(request) is not list:
-                raise ProtocolError("a request must be an array of bulk strings")
-            requests.append(request)
+        parsed: list[list[bytes] | ProtocolError] = []
+        lines = 0  # one for each request and two for each word, if no word has a line of its own
+        try:
+            reader.feed(data)
+            while (request := reader.gets()) is not False:
+                if type(request) is not list:
+                    raise ProtocolError("a request must be an array of bulk strings")
+                parsed.append(request)
+                lines += 1 + 2 * len(request)
+            if not begun and not requests and (data.count(b"\n") != lines or data[-1:] != b"\n"):
+                self._look_at(data)  # the last request has only begun, or it may be so
+        except ProtocolError as problem:
+            requests = [problem]
+        return parsed + requests if requests else parsed
 
     def _look_at(self, data: bytes) -> None:
         """Find the end of the last whole request, and keep what comes after it."""
         self._begun = data[_walk(data, self._request_bytes) :]
         if len(self._begun) > self._request_bytes:
             raise ProtocolError(f"a request must have at most {self._request_bytes} bytes")
-
-
-def _is_whole(data: bytes, requests: list[Any]) -> bool:
-    """Tell whether that is all of these requests and no more, at once and for certain; False may be wrong.
-
-    There is one line for each request and two for each word: then none is left for a request that has only begun.
-    """
-    lines = len(requests) + 2 * sum(map(len, requests))
-    return data.endswith(b"\r\n") and data.count(b"\r\n") == lines
 
 
 def _walk(data: bytes, most_bytes: int) -> int:
