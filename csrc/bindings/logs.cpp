@@ -16,10 +16,9 @@ std::uint64_t KeptGroups::last() const {
 }
 
 KeptGroups::Block& KeptGroups::block_for(std::size_t size) {
-    if (blocks_.empty() || blocks_.back().capacity() - blocks_.back().size() < size) {
-        Block block;
-        block.reserve(std::max(size, block_bytes));
-        blocks_.push_back(std::move(block));
+    if (blocks_.empty() || blocks_.back().capacity - blocks_.back().size < size) {
+        const std::size_t capacity = std::max(size, block_bytes);
+        blocks_.push_back({std::make_unique_for_overwrite<std::byte[]>(capacity), 0, capacity});
     }
     return blocks_.back();
 }
@@ -28,8 +27,10 @@ Appended KeptGroups::append(std::uint64_t after, Bytes group) noexcept try {
     const std::lock_guard lock(mutex_);
     if (after != groups_.size()) return Appended::conflict;
     Block& block = block_for(group.size());
-    groups_.emplace_back(block.data() + block.size(), group.size());
-    block.insert(block.end(), group.begin(), group.end());  // within its capacity
+    std::byte* const place = block.bytes.get() + block.size;
+    groups_.emplace_back(place, group.size());
+    std::memcpy(place, group.data(), group.size());
+    block.size += group.size();
     return Appended::appended;
 } catch (...) {
     return Appended::not_appended;

@@ -30,7 +30,11 @@ public:
     [[nodiscard]] bool is_here() const noexcept { return home_.is_here(); }
 
 private:
-    using Block = std::vector<std::byte>;
+    struct Block {
+        std::unique_ptr<std::byte[]> bytes;
+        std::size_t size;
+        std::size_t capacity;
+    };
     static constexpr std::size_t block_bytes = std::size_t{1} << 20;
 
     // The last one, which has room for so many.

@@ -24,7 +24,7 @@ void Gate::Parts::commit() noexcept {
     if (open.count < expected) gather();
     std::swap(open, flying);
     open.number = flying.number + 1;
-    if (const Status status = append(flying); status == Status::ok) {
+    if (const Status status = append(flying, flying.needs); status == Status::ok) {
         execute();
     } else {
         refuse(flying, status);
@@ -49,14 +49,16 @@ void Gate::Parts::gather() noexcept {
 }
 
 // Puts the group into the log. Returns why it is not there.
-Status Gate::Parts::append(Group& group) noexcept {
+Status Gate::Parts::append(const Group& group, const Needs& needs) noexcept {
     if (group.bytes.size() == 0) return Status::ok;
     if (state == State::broken) return Status::transaction_failed;
-    if (!reserve(group.needs)) return Status::out_of_memory;
+    if (!reserve(needs)) return Status::out_of_memory;
     const Time began = is_immediate ? Time() : std::chrono::steady_clock::now();
     const Appended appended = unlocked([&] { return log.append(position, group.content()); });
-    append_time = is_immediate ? Time::duration() : std::chrono::steady_clock::now() - began;
-    expected = group.count + open.count;
+    if (!is_immediate) {
+        append_time = std::chrono::steady_clock::now() - began;
+        expected = group.count + open.count;
+    }
     Status status = Status::transaction_failed;
     if (appended == Appended::appended) {
         ++position;

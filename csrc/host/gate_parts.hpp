@@ -122,7 +122,7 @@ struct Gate::Parts {
     // is not empty.
     void commit() noexcept;
     void gather() noexcept;
-    [[nodiscard]] Status append(Group& group) noexcept;
+    [[nodiscard]] Status append(const Group& group, const Needs& needs) noexcept;
     [[nodiscard]] Status resolve() noexcept;
     void note_appended(const Group& group, Time::duration took) noexcept;
     [[nodiscard]] bool reserve(const Needs& needs) noexcept;

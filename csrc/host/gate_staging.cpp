@@ -95,16 +95,15 @@ Staged Gate::Parts::staged(std::uint32_t place) noexcept {
 // Where the log is immediate or behind nothing is ever waiting, and the command can be executed as it came.
 Staged Gate::Parts::carry_out(const Command& command, Watcher* watcher) noexcept {
     Staged staged;
+    Needs needs;
+    needs.add(command);
     if (is_behind) {
-        Needs needs;
-        needs.add(command);
         if (!reserve(needs)) return {Status::out_of_memory};
         came(write(command));
     } else {
         static_cast<void>(write(command));
-        open.needs.add(command);
-        staged.status = append(open);
-        open.clear();
+        staged.status = append(open, needs);
+        open.clear_ops();
     }
     if (staged.status != Status::ok) return staged;
     staged.answer = execute(command, gate.latest_, watcher);

@@ -59,17 +59,23 @@ struct Group {
     void pass(const Entries& entries) noexcept { first = entries[first].next; }
     // Empties it, and gives memory back that a large one took.
     void clear() noexcept {
-        constexpr std::size_t kept = std::size_t{1} << 20;
-        bytes.clear();
+        clear_ops();
         texts.clear();
-        if (bytes.capacity() > kept) Array<std::byte>() = std::move(bytes);
         if (texts.capacity() > kept) Array<char>() = std::move(texts);
         head = first = last = no_entry;
         count = 0;
-        ops = 0;
-        changes = 0;
         needs = {};
     }
+    // The same of one that has nothing but ops.
+    void clear_ops() noexcept {
+        bytes.clear();
+        if (bytes.capacity() > kept) Array<std::byte>() = std::move(bytes);
+        ops = 0;
+        changes = 0;
+    }
+
+private:
+    static constexpr std::size_t kept = std::size_t{1} << 20;
 };
 
 }  // namespace grantwheel
