@@ -217,14 +217,6 @@ def test_what_does_not_follow_is_damage(path: Path, capsys: Capture) -> None:
     assert "does not follow on those before it" in found["damage"][0]["what"]
 
 
-def test_a_snapshot_of_something_else_is_damage(path: Path, capsys: Capture) -> None:
-    with SqliteJournal(path) as journal:
-        journal.save(7, [b"anything"])
-    code, found = verified(capsys, path)
-    assert code == 1
-    assert found["damage"][0]["what"].startswith("the snapshot cannot be loaded: ")
-
-
 def test_what_was_set_aside_earlier_is_named(killed: Path, capsys: Capture) -> None:
     damage_log(killed)
     SqliteJournal(killed).close()

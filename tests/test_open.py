@@ -19,6 +19,7 @@ from grantwheel import BusinessError, Cause, Follower, ManualClock, MemoryLog, N
 from grantwheel.journal import DamageError, FormatError, InUseError, Journal, MemoryJournal
 from grantwheel.journal.sqlite import SqliteJournal
 from grantwheel.recovery import Start, durable
+from journal_files import seal
 from support import AUDIO, CPU, GPS, TIMER, WORK_SCHEDULER
 from waiting import wait_for
 
@@ -357,34 +358,6 @@ def test_what_is_newer_is_refused_and_left_alone(journal: MemoryJournal, clock: 
     with pytest.raises(FormatError, match="group 4 is of a newer format"):
         open_at(journal, clock)
     assert groups_of(journal) == groups
-
-
-def seal(body: bytes) -> bytes:
-    """Frame a body as an op is, for which the start of XXH64 is enough that short ones need."""
-    head = len(body).to_bytes(4, "little") + body
-    return head + (xxh64(head) & 0xFFFFFFFF).to_bytes(4, "little")
-
-
-def xxh64(data: bytes) -> int:
-    """Return the XXH64 of less than 32 bytes, with seed 0."""
-    one, two, three = 0x9E3779B185EBCA87, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9
-    four, five, most = 0x85EBCA77C2B2AE63, 0x27D4EB2F165667C5, (1 << 64) - 1
-
-    def rolled(value: int, bits: int) -> int:
-        return (value << bits | value >> 64 - bits) & most
-
-    hashed = five + len(data)
-    while len(data) >= 8:
-        word = rolled(int.from_bytes(data[:8], "little") * two & most, 31) * one & most
-        hashed, data = (rolled(hashed ^ word, 27) * one + four) & most, data[8:]
-    if len(data) >= 4:
-        word = int.from_bytes(data[:4], "little") * one & most
-        hashed, data = (rolled(hashed ^ word, 23) * two + three) & most, data[4:]
-    for byte in data:
-        hashed = rolled(hashed ^ byte * five & most, 11) * one & most
-    hashed = (hashed ^ hashed >> 33) * two & most
-    hashed = (hashed ^ hashed >> 29) * three & most
-    return hashed ^ hashed >> 32
 
 
 # The end.

@@ -70,10 +70,16 @@ class History:
         self._held: dict[tuple[Owner, int], tuple[int, bool]] = {}
         self._owners: dict[tuple[bool, int], Owner] = {}
         try:
-            self._follower = start(view, is_whole=True, event_capacity=_EVENTS)
+            self._follower = self._begin(view)
             self._play(view)
         except MemoryOperationError as error:
             raise CommandError(str(error), UNREADABLE) from error
+
+    def _begin(self, view: JournalView) -> Follower:
+        try:
+            return start(view, is_whole=True, event_capacity=_EVENTS)
+        except MemoryOperationError:
+            raise
         except BusinessError as error:
             raise CommandError(f"the snapshot cannot be loaded: {error}", DAMAGED) from error
 

@@ -1,8 +1,10 @@
 """``grantwheel journal verify``: where a journal stands, and whether it is sound."""
 
 import argparse
+import contextlib
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from grantwheel import BusinessError, Follower, MemoryOperationError, ops
@@ -17,8 +19,11 @@ from .times import WallClock, calendar, duration
 
 def run(options: argparse.Namespace) -> int:
     """Run the command."""
-    with opened(options.file) as view:
-        found = _look(view)
+    try:
+        with opened(options.file) as view:
+            found = _look(view)
+    except MemoryOperationError as error:
+        raise CommandError(str(error), UNREADABLE) from error
     if options.json:
         print(json.dumps(found))
     else:
@@ -32,24 +37,23 @@ def _look(view: JournalView) -> dict[str, Any]:
     reports = list(view.reports)
     clock = WallClock()
     count = size = 0
-    first = snapshot_time = None
-    follower = Follower()
-    try:
-        follower = start(view)
-        if view.snapshot() is not None:
-            first = snapshot_time = follower.now_ms
-        for position, group in view.read(view.first - 1):
-            count += 1
-            size += len(group)
-            if position > follower.position and not _feed(follower, position, group, view, reports):
+    follower, after, snapshot_time = _begin(view, reports)
+    first = snapshot_time
+    for position, group in view.read(view.first - 1):
+        count += 1
+        size += len(group)
+        if position > after:
+            with _reporting(reports, view.path, f"group {position} cannot be carried out", position - 1):
+                follower.feed(group)
+            if follower.position < position:
                 break
+        # A start does without those that the snapshot stands for, and so does what comes behind them.
+        is_covered = position <= view.covered
+        which = f"group {position}, which the snapshot stands for," if is_covered else f"group {position}"
+        with _reporting(reports, view.path, f"{which} cannot be read", view.last() if is_covered else position - 1):
             for op in ops.read(group):
                 first = op.time if first is None else min(first, op.time)
                 clock.note_op(op)
-    except MemoryOperationError as error:
-        raise CommandError(str(error), UNREADABLE) from error
-    except BusinessError as error:
-        reports.append(Report("damaged", view.path, None, f"the snapshot cannot be loaded: {error}", 0, None))
     last = follower.now_ms if first is not None else None
     records = follower.records()
     return {
@@ -86,16 +90,32 @@ def _look(view: JournalView) -> dict[str, Any]:
     }
 
 
-def _feed(follower: Follower, position: int, group: bytes, view: JournalView, reports: list[Report]) -> bool:
+def _begin(view: JournalView, reports: list[Report]) -> tuple[Follower, int, int | None]:
+    """Return a follower, behind which position it has to carry out what is there, and the instant of its snapshot.
+
+    Without a snapshot that can be loaded all groups from the first one on lead to something, or none of them does.
+    """
+    has_all = view.first == 1
+    follower, after, time = Follower(), 0 if has_all else view.last(), None
+    snapshot = Path(f"{view.path}-snapshot")
+    with _reporting(reports, snapshot, "the snapshot cannot be loaded", view.last() if has_all else 0):
+        follower = start(view)
+        after = follower.position
+        time = None if view.snapshot() is None else follower.now_ms
+    return follower, after, time
+
+
+@contextlib.contextmanager
+def _reporting(reports: list[Report], file: Path, what: str, last: int) -> Iterator[None]:
+    """Report what makes no sense, from which a program goes on behind ``last``."""
     try:
-        follower.feed(group)
+        yield
     except MemoryOperationError:
         raise
     except BusinessError as error:
-        what = f"group {position} cannot be carried out: {error}"
-        reports.append(Report("damaged", view.path, None, what, position - 1, None))
-        return False
-    return True
+        if error.is_newer:
+            raise CommandError(f"{what}: {error}", UNREADABLE) from error
+        reports.append(Report("damaged", file, None, f"{what}: {error}", last, None))
 
 
 def _of_snapshot(view: JournalView, time: int | None) -> dict[str, Any] | None:
