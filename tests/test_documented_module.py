@@ -1,7 +1,9 @@
 """The documented module backgroundTaskManager, with this process as the caller."""
 
 import os
+import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -58,6 +60,42 @@ def test_errors_are_those_of_the_documentation() -> None:
     backgroundTaskManager.default_manager().close()
     check_error(refusal(lambda: call(request())), 9800004, 980000402)
     check_error(refusal(backgroundTaskManager.getAllEfficiencyResources), 18700004, 1870000402)
+
+
+def check_codes(error: BusinessError, code: int, detail: int) -> None:
+    """Check the codes of an error whose message has a sentence of its own behind the documented one."""
+    assert (error.code, error.detail) == (code, detail)
+
+
+@pytest.mark.parametrize("is_there", [True, False])
+def test_a_wrong_request_is_told_before_the_state_is_opened(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_there: bool
+) -> None:
+    path = tmp_path / "grants.db"
+    if is_there:
+        path.mkdir()  # which can't be opened
+    monkeypatch.setenv("GRANTWHEEL_STATE", str(path))
+    call = backgroundTaskManager.applyEfficiencyResources
+    check_error(refusal(call), 401, 9800401)
+    check_error(refusal(lambda: call(request(isApply=1))), 401, 9800414)
+    check_error(refusal(lambda: call(request(reason="\ud800"))), 9800002, 980000201)
+    assert path.exists() == is_there
+    if is_there:
+        check_codes(refusal(lambda: call(request())), 9800004, 980000402)
+        check_codes(refusal(backgroundTaskManager.resetAllEfficiencyResources), 9800004, 980000402)
+        check_codes(refusal(backgroundTaskManager.getAllEfficiencyResources), 18700004, 1870000402)
+
+
+def test_a_client_that_lacks_its_package_is_a_service_that_is_not_reached(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GRANTWHEEL_SOCKET", "/there")
+    monkeypatch.setitem(sys.modules, "hiredis", None)
+    call = backgroundTaskManager.applyEfficiencyResources
+    check_error(refusal(lambda: call(request(isApply=1))), 401, 9800414)
+    error = refusal(lambda: call(request()))
+    check_codes(error, 9800004, 980000402)
+    assert "pip install 'grantwheel[service]'" in str(error)
+    check_codes(refusal(backgroundTaskManager.resetAllEfficiencyResources), 9800004, 980000402)
+    check_codes(refusal(backgroundTaskManager.getAllEfficiencyResources), 18700004, 1870000402)
 
 
 def test_there_is_one_default_manager() -> None:

@@ -16,7 +16,7 @@ import sys
 import threading
 from typing import TYPE_CHECKING, Any, cast
 
-from ._core import BusinessError, EfficiencyResourcesRequest, business_error
+from ._core import BusinessError, EfficiencyResourcesRequest, business_error, read_request
 from .manager import Manager
 from .types import BackgroundMode, EfficiencyResourcesCpuLevel, EfficiencyResourcesInfo, ResourceType
 
@@ -62,7 +62,8 @@ def default_manager() -> Manager:
     Raises
     ------
     BusinessError
-        9800004: ``GRANTWHEEL_STATE`` names what can't be opened, as another process has it. The next call tries again.
+        9800004: ``GRANTWHEEL_STATE`` names what can't be opened, as another process has it, or what a client needs for
+        ``GRANTWHEEL_SOCKET`` is missing. The next call tries again.
     """
     global _manager, _is_own
     manager = _manager
@@ -79,7 +80,10 @@ def _make() -> Manager:
     if os.environ.get("GRANTWHEEL_SOCKET"):
         from .service.client import Client
 
-        return cast("Manager", Client())  # it has the calls, and knows no callers but this process
+        try:
+            return cast("Manager", Client())  # it has the calls, and knows no callers but this process
+        except ImportError as error:
+            raise business_error(_NOT_CONNECTED, str(error)) from error
     path = os.environ.get("GRANTWHEEL_STATE")
     if not path:
         return Manager()
@@ -135,6 +139,8 @@ def applyEfficiencyResources(*args: Any) -> None:  # noqa: N802 - the documented
     BusinessError
         With code 201, 202, 401, 9800001, 9800002, 9800003, 9800004 or 18700001; nothing has changed then.
     """
+    if _manager is None:  # making one may fail: what is asked for is judged first, and makes nothing if it is wrong
+        read_request(*args)
     default_manager().apply_request(*args)
 
 
