@@ -6,15 +6,16 @@ import threading
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 import grantwheel
-from grantwheel import BusinessError, ManualClock, _core
+from grantwheel import BusinessError, ManualClock, MemoryLog, SnapshotStats, _core
 from grantwheel.journal import Buffer, MemoryJournal
 from grantwheel.recovery import Start, keeping
-from support import CPU, GPS
+from support import CPU, GPS, make_manager
 from waiting import wait_for
 
 MINUTE = 60_000
@@ -120,11 +121,69 @@ def test_one_that_fails_is_told_and_tried_again(
     with caplog.at_level(logging.ERROR, "grantwheel"), open_at(journal, ManualClock()) as manager:
         for uid in range(100):
             manager.apply(uid, 1, CPU, persist=True)
-        wait_for(lambda: journal.snapshot() is not None)
+        wait_for(lambda: figures(manager).made)
+        assert (figures(manager).failures, figures(manager).failure) == (2, "OSError: no room")
         manager.validate()
     assert [record.message for record in caplog.records] == [
         "a snapshot could not be made; it is tried again in a minute"
     ] * 2
+
+
+def figures(manager: grantwheel.DurableManager) -> SnapshotStats:
+    found = manager.stats().snapshots
+    assert found is not None
+    return found
+
+
+def test_what_is_counted_of_snapshots(monkeypatch: pytest.MonkeyPatch) -> None:
+    now_s = 0.0
+
+    class Counted(MemoryJournal):
+        error: Exception | None = None
+        size = 0
+
+        def save(self, sequence: int, chunks: Iterable[Buffer], /) -> None:
+            nonlocal now_s
+            now_s += 0.25
+            if self.error is not None:
+                raise self.error
+            kept = [bytes(chunk) for chunk in chunks]
+            self.size = sum(map(len, kept))
+            super().save(sequence, kept)
+
+    monkeypatch.setattr(keeping, "time", SimpleNamespace(monotonic=lambda: now_s))
+    journal, clock = Counted(), ManualClock()
+    with open_at(journal, clock, snapshots=False) as manager:
+        assert figures(manager) == SnapshotStats(0, 0, 0, 0.0, 0, None)
+        manager.apply(1, 1, GPS, MINUTE)
+        assert manager.snapshot() == 2
+        first = SnapshotStats(1, 2, journal.size, 0.25, 0, None)
+        assert figures(manager) == first
+        assert journal.size > 100
+        now_s += 1
+        assert manager.snapshot() == 2  # there is nothing new
+        assert figures(manager) == first
+        manager.apply(2, 1, GPS, MINUTE)
+        for error in (OSError("no room"), ValueError("nothing will do")):
+            journal.error = error
+            with pytest.raises(type(error)):
+                manager.snapshot()
+        failed = first._replace(failures=2, failure="ValueError: nothing will do")
+        assert figures(manager) == failed
+        journal.error = None
+        assert manager.snapshot() == 3
+        assert figures(manager) == failed._replace(made=2, position=3, bytes=journal.size)
+        size = journal.size
+    with open_at(journal, clock) as manager:  # the last one is there still
+        assert figures(manager) == SnapshotStats(0, 3, size, 0.0, 0, None)
+    journal_without: Any = MemoryLog()
+    with open_at(journal_without, clock) as manager:
+        with pytest.raises(TypeError, match="keeps no snapshots"):
+            manager.snapshot()
+        assert figures(manager) == SnapshotStats(0, 0, 0, 0.0, 0, None)
+    assert make_manager()[0].stats().snapshots is None
+    assert make_manager(log=MemoryLog())[0].stats().snapshots is None
+    assert grantwheel.Follower().stats().snapshots is None
 
 
 def test_closing_does_not_wait_for_the_rest_after_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -205,6 +264,7 @@ def test_closing_does_not_wait_for_a_snapshot(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(manager._keeper, "stop", stops)
     manager.close()
     assert journal.snapshot() is None
+    assert (manager._keeper.stats.made, manager._keeper.stats.failures) == (0, 0)  # it was given up
     with pytest.raises(BusinessError):
         manager.snapshot()
 

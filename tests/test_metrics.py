@@ -11,7 +11,8 @@ import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
 import grantwheel
-from grantwheel import LatenessCounts, Manager, MemoryLog, Policy, TransactionError
+from grantwheel import LatenessCounts, Manager, ManualClock, MemoryLog, Policy, TransactionError
+from grantwheel.journal import MemoryJournal
 from grantwheel.metrics import Collector
 from journals import ScriptedLog, appends, conflicts, refuses
 from support import AUDIO, CPU, GPS, MAIL, PLAIN, TIMER, filled, make_manager, refusal, request
@@ -259,6 +260,27 @@ def test_the_collector_gives_the_numbers_of_the_log() -> None:
         manager.apply(UID, PID, GPS, 10)
     numbers = found(manager)
     assert (numbers["grantwheel_log_takes_changes"], numbers["grantwheel_log_failures_total"]) == (0, 1)
+
+
+def test_the_collector_gives_the_numbers_of_snapshots() -> None:
+    registry = CollectorRegistry()
+    with grantwheel.open(MemoryJournal(), clock=ManualClock()) as manager:
+        registry.register(Collector(manager))
+        manager.apply(UID, PID, GPS, 10)
+        manager.snapshot()
+        snapshots = manager.stats().snapshots
+        assert snapshots is not None
+        found = {name: value for name, value in samples(registry).items() if "snapshot" in name}
+    assert found == {
+        "grantwheel_snapshots_total": 1,
+        "grantwheel_snapshot_failures_total": 0,
+        "grantwheel_snapshot_position": 2,
+        "grantwheel_snapshot_bytes": snapshots.bytes,
+        "grantwheel_snapshot_seconds": pytest.approx(snapshots.seconds),
+    }
+    registry = CollectorRegistry()
+    registry.register(Collector(make_manager(log=MemoryLog())[0]))
+    assert not any("snapshot" in name for name in samples(registry))
 
 
 def test_two_managers_in_one_registry_have_names_of_their_own() -> None:

@@ -168,7 +168,7 @@ PACKAGE_MAY_USE = {
     "journal": {"_log_errors"},
     "events": FOUNDATION | {"types"},
     "run": FOUNDATION | {"events", "linux", "types"},
-    "follower": FOUNDATION,
+    "follower": FOUNDATION | {"types"},
     "ops": {"_core", "types"},
     "hold": FOUNDATION | VALUES | {"run"},
     "manager": FOUNDATION | VALUES | words("events hold listing run"),

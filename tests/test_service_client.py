@@ -21,6 +21,7 @@ import grantwheel._documented
 from client_stage import OWN, Careless, Stage, stage
 from forking import in_child
 from grantwheel import BusinessError, Manager, ResourceType, backgroundTaskManager
+from grantwheel.journal import MemoryJournal
 from support import refusal, request
 
 __all__ = ["stage"]  # a fixture
@@ -110,6 +111,20 @@ def test_every_call_is_answered_as_by_a_manager(stage: Stage) -> None:
         assert outcome(call, client) == outcome(call, manager), name
     told, own = client.stats(), manager.stats()
     assert told._replace(refused={}, delivery_lateness=own.delivery_lateness) == own._replace(refused={})
+
+
+def test_the_numbers_of_snapshots_are_told(stage: Stage) -> None:
+    stage.stop()
+    with grantwheel.open(MemoryJournal(), clock=stage.clock) as manager:
+        stage.manager = manager
+        stage.resume()
+        manager.apply(UID, PID, 32, persist=True)
+        manager.snapshot()
+        told = stage.client().stats().snapshots
+        assert told == manager.stats().snapshots
+        assert told is not None
+        assert told.made == 1
+        stage.stop()
 
 
 def test_an_error_reads_as_the_managers(stage: Stage) -> None:

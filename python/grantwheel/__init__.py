@@ -66,6 +66,7 @@ from .types import (  # noqa: E402
     Record,
     RecordInfo,
     ResourceType,
+    SnapshotStats,
     Stats,
 )
 
@@ -122,6 +123,7 @@ __all__ = [
     "ResourceType",
     "Runner",
     "ServiceOperationError",
+    "SnapshotStats",
     "Stats",
     "Subscription",
     "ThreadRunner",

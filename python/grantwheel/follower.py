@@ -6,6 +6,7 @@ from typing import TypeAlias
 
 from . import _core
 from ._process import refuse_to_pickle
+from .types import Stats
 
 Bytes: TypeAlias = bytes | bytearray | memoryview
 
@@ -78,6 +79,18 @@ class Follower(_core.Follower):
             9800001: there is not enough memory.
         """
         return _core.Sections(self)
+
+    def stats(self) -> Stats:
+        """Return the numbers of the state, at the instant of the last command.
+
+        What is counted around a manager, as refused calls, is 0: the log does not have it.
+
+        Raises
+        ------
+        BusinessError
+            9800001: there is not enough memory.
+        """
+        return Stats(*super().stats())  # the compiled one knows nothing of snapshots
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} at {self.position}, {self.last_sequence} events>"

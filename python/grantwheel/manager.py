@@ -19,7 +19,7 @@ from .policy import Policy
 from .run.loop import Loop
 from .run.runner import Runner, Running, ThreadRunner
 from .run.watches import Watches
-from .types import Clock, Event, EventColumns, EventKind, Log
+from .types import Clock, Event, EventColumns, EventKind, Log, Stats
 
 _ALL_KINDS = 2**32 - 1
 _CLOSE_MS = 5000  # so long a log has to take what is staged
@@ -156,6 +156,16 @@ class Manager(_core.Manager):
             _core.close_within(self, timeout_ms)
         finally:
             self._watches.cancel_all()
+
+    def stats(self) -> Stats:
+        """Return the numbers of the manager: what lives now, and what was counted since it was made. Advances first.
+
+        Raises
+        ------
+        ValueError, BusinessError
+            As `holders`.
+        """
+        return Stats(*super().stats())  # the compiled one knows nothing of snapshots
 
     def pipeline(self) -> _core.Pipeline:
         """Return a pipeline, in which calls are queued that its ``execute`` carries out in their order.

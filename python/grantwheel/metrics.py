@@ -16,7 +16,7 @@ except ImportError as error:
     raise ImportError("grantwheel.metrics needs prometheus_client: pip install 'grantwheel[prometheus]'") from error
 
 from . import _core
-from .types import LatenessCounts, LogStats, OwnerKind, ResourceType, Stats
+from .types import LatenessCounts, LogStats, OwnerKind, ResourceType, SnapshotStats, Stats
 
 if TYPE_CHECKING:
     from .manager import Manager
@@ -63,6 +63,8 @@ class Collector(registry.Collector):
         )
         if stats.log is not None:
             yield from self._of_log(stats.log)
+        if stats.snapshots is not None:
+            yield from self._of_snapshots(stats.snapshots)
 
     def _gauges(self, stats: Stats) -> Iterator[Metric]:
         grants = GaugeMetricFamily(self._name("grants"), "Grants that live now.", labels=["owner", "type"])
@@ -80,9 +82,7 @@ class Collector(registry.Collector):
         yield GaugeMetricFamily(self._name("strings"), "Texts in use.", value=stats.strings)
 
     def _of_log(self, log: LogStats) -> Iterator[Metric]:
-        def gauge(name: str, documentation: str, value: int) -> Metric:
-            return GaugeMetricFamily(self._name(name), documentation, value=value)
-
+        gauge = self._gauge
         yield gauge("log_takes_changes", "1; 0 while it fails, does not answer, or is lost.", int(log.state == "open"))
         yield gauge("log_position", "The last group of the log.", log.position)
         yield gauge("log_largest_group_bytes", "The largest group that was appended.", log.largest_bytes)
@@ -97,6 +97,16 @@ class Collector(registry.Collector):
         yield self._histogram(
             "log_append", "How long the log took to append a group.", bounds, times.counts, times.sum_us / 1e6
         )
+
+    def _of_snapshots(self, snapshots: SnapshotStats) -> Iterator[Metric]:
+        yield self._counter("snapshots", "Snapshots that were made.", snapshots.made)
+        yield self._counter("snapshot_failures", "Snapshots that could not be made.", snapshots.failures)
+        yield self._gauge("snapshot_position", "The group up to which the last snapshot goes.", snapshots.position)
+        yield self._gauge("snapshot_bytes", "The size of the last snapshot.", snapshots.bytes)
+        yield self._gauge("snapshot_seconds", "How long the last snapshot took to make.", snapshots.seconds)
+
+    def _gauge(self, name: str, documentation: str, value: float) -> Metric:
+        return GaugeMetricFamily(self._name(name), documentation, value=value)
 
     def _counter(self, name: str, documentation: str, count: int) -> Metric:
         return CounterMetricFamily(self._name(name), documentation, value=count)

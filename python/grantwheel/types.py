@@ -261,6 +261,23 @@ class LogStats(NamedTuple):
     append_times: AppendTimes
 
 
+class SnapshotStats(NamedTuple):
+    """The numbers of a manager's snapshots. ``made`` and ``failures`` count since it was opened.
+
+    ``position`` and ``bytes`` are of the last snapshot, which may have been there when it was opened: the group up to
+    which it goes, 0 for none, and its size. ``seconds`` is how long that one took to make, 0.0 if none was made since.
+    ``failure`` says why the last one that failed did, None if none has. What was given up as the manager was closed is
+    no failure, and where nothing was new none is made.
+    """
+
+    made: int
+    position: int
+    bytes: int
+    seconds: float
+    failures: int
+    failure: str | None
+
+
 class Stats(NamedTuple):
     """The numbers of a manager. All but the live ones count since it was made.
 
@@ -269,7 +286,8 @@ class Stats(NamedTuple):
     ended by `Manager.release` or `Manager.reset_all`; ``refused`` calls, by public code; ``last_sequence``, the number
     of the last event; ``missed``, events that were overwritten before a reader had them, of all readers together; and
     how late what was due was ended (``advance_lateness``) and events came to their readers (``delivery_lateness``).
-    ``log`` is how its log fares; None without one.
+    ``log`` is how its log fares; None without one. ``snapshots`` is how those of its journal do; None unless
+    `grantwheel.open` has made it.
     """
 
     app_records: int
@@ -287,6 +305,7 @@ class Stats(NamedTuple):
     advance_lateness: LatenessCounts
     delivery_lateness: LatenessCounts
     log: LogStats | None = None
+    snapshots: SnapshotStats | None = None
 
 
 class EfficiencyResourcesInfo(NamedTuple):

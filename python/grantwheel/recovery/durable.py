@@ -9,7 +9,7 @@ from grantwheel._core import BusinessError
 from grantwheel.journal import Journal
 from grantwheel.manager import Manager
 from grantwheel.policy import Policy
-from grantwheel.types import Clock
+from grantwheel.types import Clock, Stats
 
 from .keeping import CountedLog, Keeper
 from .loading import Loaded
@@ -65,6 +65,10 @@ class DurableManager(Manager):
     def recovery(self) -> Report:
         """What was found when it was opened, and what has ended since it was last open."""
         return self._report
+
+    def stats(self) -> Stats:
+        """Return the numbers of the manager, with those of its snapshots; see `Manager.stats`."""
+        return super().stats()._replace(snapshots=self._keeper.stats)
 
     def snapshot(self) -> int:
         """Make a snapshot of what is in the journal now, and return its position: the next start begins with it.

@@ -13,7 +13,7 @@ from typing import Protocol
 from grantwheel._core import BootClock, BusinessError, MonotonicClock, business_error
 from grantwheel._process import OfOneProcess, end_at_exit
 from grantwheel.journal import Buffer, Journal
-from grantwheel.types import Clock
+from grantwheel.types import Clock, SnapshotStats
 
 from .loading import Loaded, read
 
@@ -103,6 +103,7 @@ class Keeper(OfOneProcess):
         self._before = loaded.group_bytes  # of the groups behind the snapshot that were there at the start
         self._saved_bytes = loaded.snapshot_bytes
         self._saved_ms = loaded.snapshot_ms
+        self.stats = SnapshotStats(0, loaded.snapshot, loaded.snapshot_bytes, 0.0, 0, None)
         self._expect()
         self.marked_ms = 0
 
@@ -145,24 +146,38 @@ class Keeper(OfOneProcess):
             raise TypeError(f"a {type(self._journal).__name__} keeps no snapshots: it lacks save() or snapshot()")
         with self._saving:
             self._require_open()
-            loaded = read(self._journal, self)
-            follower = loaded.follower
-            if not loaded.groups and loaded.snapshot:
-                return follower.position
-            size = 0
+            try:
+                return self._save()
+            except Exception as error:
+                if not self._stopping:  # else it was given up, or nobody waits for it any more
+                    told = f"{type(error).__name__}: {error}"
+                    self.stats = self.stats._replace(failures=self.stats.failures + 1, failure=told)
+                raise
 
-            def chunks() -> Iterator[bytes]:
-                nonlocal size
-                for chunk in follower.snapshot():
-                    self.at(0, 0)
-                    size += len(chunk)
-                    yield chunk
-
-            self._journal.save(follower.position, chunks())
-            self._before -= loaded.group_bytes
-            self._saved_bytes, self._saved_ms = size, follower.now_ms
-            self._expect()
+    def _save(self) -> int:
+        begun = time.monotonic()
+        loaded = read(self._journal, self)
+        follower = loaded.follower
+        if not loaded.groups and loaded.snapshot:
             return follower.position
+        size = 0
+
+        def chunks() -> Iterator[bytes]:
+            nonlocal size
+            for chunk in follower.snapshot():
+                self.at(0, 0)
+                size += len(chunk)
+                yield chunk
+
+        self._journal.save(follower.position, chunks())
+        self._before -= loaded.group_bytes
+        self._saved_bytes, self._saved_ms = size, follower.now_ms
+        seconds = time.monotonic() - begun
+        self.stats = self.stats._replace(
+            made=self.stats.made + 1, position=follower.position, bytes=size, seconds=seconds
+        )
+        self._expect()
+        return follower.position
 
     def at(self, _done: int, _total: int) -> None:
         """Go on with what cannot wait for a snapshot: its giving up, and marks."""

@@ -308,4 +308,6 @@ def stats(on: Session, words: Words) -> str:
         fields[name] = fields[name]._asdict()
     if told.log is not None:
         fields["log"] = told.log._asdict() | {"append_times": told.log.append_times._asdict()}
+    if told.snapshots is not None:
+        fields["snapshots"] = told.snapshots._asdict()
     return json.dumps(fields)

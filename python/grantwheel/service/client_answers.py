@@ -21,6 +21,7 @@ from grantwheel.types import (
     Record,
     RecordInfo,
     ResourceType,
+    SnapshotStats,
     Stats,
 )
 
@@ -173,5 +174,6 @@ def stats(reply: Any) -> Stats:
             "advance_lateness": _lateness(told["advance_lateness"]),
             "delivery_lateness": _lateness(told["delivery_lateness"]),
             "log": _log(told["log"]),
+            "snapshots": None if told["snapshots"] is None else SnapshotStats(**told["snapshots"]),
         }
     )
