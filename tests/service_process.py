@@ -21,24 +21,28 @@ def answers(path: Path) -> bool:
 
 
 @contextmanager
-def serving() -> Iterator[Path]:
-    """A service, in memory, on a socket with a short name."""
+def started(path: Path, *options: object) -> Iterator["subprocess.Popen[str]"]:
+    """A service at a path, from when it answers to the end of the block."""
+    command = [sys.executable, "-m", "grantwheel", "serve", "--socket", str(path), *map(str, options)]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as server:
+        try:
+            while not answers(path):
+                try:
+                    server.wait(0.02)  # until it listens: a program of its own, which cannot be waited for otherwise
+                except subprocess.TimeoutExpired:
+                    continue
+                assert server.stderr is not None
+                raise AssertionError(server.stderr.read())
+            yield server
+        finally:
+            server.send_signal(signal.SIGTERM)
+            server.wait(WAIT_S)
+
+
+@contextmanager
+def serving(*options: object) -> Iterator[Path]:
+    """A service, in memory unless the options say otherwise, on a socket with a short name."""
     with tempfile.TemporaryDirectory(prefix="gw") as folder:
         path = Path(folder) / "s"
-        with subprocess.Popen(
-            [sys.executable, "-m", "grantwheel", "serve", "--socket", str(path)], stderr=subprocess.PIPE, text=True
-        ) as server:
-            try:
-                while not answers(path):
-                    try:
-                        server.wait(
-                            0.02
-                        )  # until it listens: a program of its own, which cannot be waited for otherwise
-                    except subprocess.TimeoutExpired:
-                        continue
-                    assert server.stderr is not None
-                    raise AssertionError(server.stderr.read())
-                yield path
-            finally:
-                server.send_signal(signal.SIGTERM)
-                server.wait(WAIT_S)
+        with started(path, *options):
+            yield path
