@@ -20,12 +20,14 @@ from .peers import Peer, open_peer
 from .policy_file import Registry
 from .server import Server
 from .sockets import listening
+from .words import limited
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 _log = logging.getLogger("grantwheel")
 _OTHER_FILES: Final = 64  # of the journal, the loop and the interpreter
+_MOST_FILES: Final = 1 << 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,14 +73,14 @@ def serve(setting: Setting) -> None:
     OSError, ValueError, BusinessError
         What it needs cannot be had: as of `grantwheel.open`.
     """
-    _raise_file_limit(setting.limits.connections)
+    files = _raise_file_limit(setting.limits.connections)
     registry = policy_file.default() if setting.policy is None else policy_file.read(setting.policy)
     with (
         _listeners(setting) as listeners,
         contextlib.closing(_manager(setting, registry)) as manager,
         asyncio.Runner(loop_factory=_fast_loop()) as runner,
     ):
-        runner.run(_Service(setting, manager, registry).run(listeners))
+        runner.run(_Service(setting, manager, registry, files).run(listeners))
 
 
 def _fast_loop() -> "Callable[[], asyncio.AbstractEventLoop] | None":
@@ -113,10 +115,11 @@ def _listeners(setting: Setting) -> "Iterator[list[socket.socket]]":
 class _Service:
     """One service, while it runs."""
 
-    def __init__(self, setting: Setting, manager: Manager, registry: Registry) -> None:
+    def __init__(self, setting: Setting, manager: Manager, registry: Registry, files: int) -> None:
         self._setting = setting
         self._manager = manager
         self._registry = registry
+        self._files = files
 
     async def run(self, listeners: list[socket.socket]) -> None:
         """Serve until it is to end."""
@@ -145,6 +148,8 @@ class _Service:
             self._deaths.close()
 
     def _identify(self, connection: socket.socket) -> Peer:
+        if connection.fileno() >= self._files - _OTHER_FILES // 2:  # the lowest number that is free: so many are in use
+            raise limited(f"RLIMIT_NOFILE lets the service have {self._files} files, which are in use")
         process = open_peer(connection)
         peer = self._registry.peer(process.uid, process.pid)
         self._deaths.take(process)
@@ -175,10 +180,24 @@ class _Service:
         _log.info("the policy has been read again")
 
 
-def _raise_file_limit(connections: int) -> None:
-    """Have as many files as may be: each connection takes one, and each process that is watched."""
+def _raise_file_limit(connections: int) -> int:
+    """Have as many files as may be, and return how many these are.
+
+    Each connection takes one, and each process that is watched: those may be fewer.
+
+    Raises
+    ------
+    ValueError
+        They are too few for the connections alone.
+    """
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    with contextlib.suppress(OSError, ValueError):
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    if hard != resource.RLIM_INFINITY and hard < connections + _OTHER_FILES:
-        _log.warning("RLIMIT_NOFILE is %d: too few for %d connections and their processes", hard, connections)
+    if hard == resource.RLIM_INFINITY:
+        hard = _MOST_FILES
+    if hard < connections + _OTHER_FILES:
+        raise ValueError(
+            f"RLIMIT_NOFILE lets this process have {hard} files: too few for {connections} connections and "
+            f"{_OTHER_FILES} of its own. Give it more (LimitNOFILE= of systemd, ulimit -n), or set --connections to at "
+            f"most {max(hard - _OTHER_FILES, 0)}"
+        )
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    return hard
