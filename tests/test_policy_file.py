@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from grantwheel import Caller, Manager, NotSystemAppError, ResourceType
+from grantwheel import Caller, Manager, NotSystemAppError, PermissionDeniedError, ResourceType
 from grantwheel.service import policy_file
 from grantwheel.service.policy_file import PolicyFileError
 
@@ -114,6 +114,26 @@ def test_a_user_can_be_named(tmp_path: Path) -> None:
         ('[callers.4294967295]\nbundle = "a"', "callers.4294967295 must be within"),
         ('[callers.7]\nbundle = "a"\n[callers.07]\nbundle = "b"', "callers.07: uid 7 is named already, by callers.7"),
         ("[default_caller]\nnative = true", "default_caller.bundle is missing"),
+        ('[callers.1000]\nbundle = ""', "callers.1000.bundle must be the name of a bundle, not empty"),
+        ('[default_caller]\nbundle = ""', "default_caller.bundle must be the name of a bundle, not empty"),
+        ('[bundles.""]\nallowed = []', "bundles.'' must be the name of a bundle, not empty"),
+        ('unknown_bundles = [""]', "unknown_bundles[0] must be the name of a bundle, not empty"),
+        ('[bundles."*"]\nallowed = []', "bundles.'*' must be the name of one bundle: no * stands for others"),
+        ('[callers.1000]\nbundle = "com.example.*"', "callers.1000.bundle must be the name of one bundle"),
+        ('[callers.1000]\nbundle = " "', "callers.1000.bundle must be the name of a bundle, without spaces, not ' '"),
+        ('[callers.1000]\nbundle = "a\\u0000"', "callers.1000.bundle must be the name of a bundle, without spaces"),
+        (
+            f'[callers.1000]\nbundle = "{"é" * 513}"',
+            "callers.1000.bundle must be the name of a bundle, of at most 1024",
+        ),
+        ('[callers."*"]\nbundle = "a"', "callers.'*': there is no user '*'"),
+        ('[callers.""]\nbundle = "a"', "callers.'': there is no user ''"),
+        ('act_for = [""]', "act_for[0]: there is no user ''"),
+        (
+            '[callers.0]\nbundle = "a"\n[callers.root]\nbundle = "b"',
+            "callers.root: uid 0 is named already, by callers.0",
+        ),
+        ("[bundles.a]\ntimeout_max_ms = {}", "bundles.a.timeout_max_ms must name a type"),
         ("a = " + "[" * 100_000, ""),
     ],
 )
@@ -135,11 +155,28 @@ def test_what_is_not_right_is_refused_with_file_and_key(tmp_path: Path, text: st
         ("[callers.1000]\nnative = true", 1),
         ("[default]\ntimeout_max_ms = { WIND = 5 }", 2),
         ("default.allowed = [77]", 1),
+        ('[callers.1000]\nsystem_app = true\nbundle = ""', 3),
+        ('[default]\n\n[bundles.""]\nallowed = []', 3),
+        ("[bundles.a]\nallowed = [1]\n[bundles.a.timeout_max_ms]", 3),
     ],
 )
 def test_the_line_of_a_key_is_named(tmp_path: Path, text: str, line: int) -> None:
     with pytest.raises(PolicyFileError, match=rf"\(at line {line}\)$"):
         policy_file.read(written(tmp_path, text))
+
+
+def test_where_a_type_is_named_twice_the_shorter_timeout_counts(tmp_path: Path) -> None:
+    for given in ("CPU = 5, 1 = 7000", "1 = 7000, CPU = 5", "ALL = 7000, 0 = 5"):
+        found = policy_file.read(written(tmp_path, f"[bundles.a]\ntimeout_max_ms = {{ {given} }}"))
+        assert found.policy.timeout_max_ms["a"][ResourceType.CPU] == 5
+
+
+def test_what_is_empty_gives_nothing(tmp_path: Path) -> None:
+    text = "administrators = []\nact_for = []\n[default]\nallowed = [0]\n[bundles.a]\nallowed = []\n"
+    found = policy_file.read(written(tmp_path, text + '[callers.5]\nbundle = "a"\nsystem_app = true\n'), OWN_UID)
+    assert found.administrators == found.act_for == frozenset()
+    with Manager(policy=found.policy) as manager, pytest.raises(PermissionDeniedError):
+        manager.apply(5, 1, ResourceType.CPU, 1000)
 
 
 def test_a_file_that_is_not_there_or_too_long(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

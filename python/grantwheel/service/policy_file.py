@@ -26,6 +26,7 @@ _TABLES: Final = {
 _FULL: Final = Caller(system_app=True, native=True)
 _MOST_BYTES: Final = 16 << 20
 _MAX_UID: Final = 2**32 - 2
+_MAX_NAME_BYTES: Final = 1024
 
 
 class PolicyFileError(ValueError):
@@ -146,16 +147,22 @@ def _registry(given: dict[str, Any], trusted: frozenset[int]) -> Registry:
     timeouts: dict[str, dict[ResourceType, int]] = {}
     for name, table in bundles.items():
         place = _place("bundles", name)
+        _bundle(name, place)
         if "allowed" in table:
             allowed[name] = _types(table["allowed"], f"{place}.allowed")
         if "cpu_level_max" in table:
             levels[name] = _within(table["cpu_level_max"], f"{place}.cpu_level_max", 0, 2)
         if "timeout_max_ms" in table:
             timeouts[name] = _timeouts(table["timeout_max_ms"], f"{place}.timeout_max_ms")
+            if not timeouts[name]:
+                raise ValueError(
+                    f"{place}.timeout_max_ms must name a type: an empty table would lift the limits of default; left "
+                    "out, those count"
+                )
     policy = Policy(
         allowed=allowed,
         default_allowed=_types(general.get("allowed", []), "default.allowed"),
-        unknown_bundles=_list(given.get("unknown_bundles", []), "unknown_bundles", _text),
+        unknown_bundles=_list(given.get("unknown_bundles", []), "unknown_bundles", _bundle),
         cpu_level_max=levels,
         timeout_max_ms=timeouts,
         default_timeout_max_ms=_timeouts(general.get("timeout_max_ms", {}), "default.timeout_max_ms"),
@@ -178,7 +185,7 @@ def _caller(value: object, place: str) -> Caller:
     for name, flag in flags.items():
         if not isinstance(flag, bool):
             raise TypeError(f"{place}.{name} must be true or false, not {_kind(flag)}")
-    return Caller(bundle=_text(table["bundle"], f"{place}.bundle"), **flags)
+    return Caller(bundle=_bundle(table["bundle"], f"{place}.bundle"), **flags)
 
 
 def _types(value: object, place: str) -> ResourceType:
@@ -201,12 +208,13 @@ def _type(value: object, place: str) -> ResourceType:
 
 
 def _timeouts(value: object, place: str) -> dict[ResourceType, int]:
-    return {
-        _type(int(name) if _is_number(name) else name, f"a key of {place}"): _within(
-            given, _place(place, name), 1, 2**32 - 1
-        )
-        for name, given in _mapping(value, place).items()
-    }
+    """Return the longest timeouts by type; where a type is named twice, the shorter one, as in a policy."""
+    shortest: dict[ResourceType, int] = {}
+    for name, given in _mapping(value, place).items():
+        key = _type(int(name) if _is_number(name) else name, f"a key of {place}")
+        timeout_ms = _within(given, _place(place, name), 1, 2**32 - 1)
+        shortest[key] = min(timeout_ms, shortest.get(key, timeout_ms))
+    return shortest
 
 
 def _uid(value: object, place: str) -> int:
@@ -244,9 +252,18 @@ def _list(value: object, place: str, convert: Callable[[object, str], Any]) -> l
     return [convert(one, f"{place}[{index}]") for index, one in enumerate(value)]
 
 
-def _text(value: object, place: str) -> str:
+def _bundle(value: object, place: str) -> str:
+    """Return the name of a bundle; the empty one, of root and the service's own uid, may hold everything."""
     if not isinstance(value, str):
         raise TypeError(f"{place} must be a string, not {_kind(value)}")
+    if not value:
+        raise ValueError(f"{place} must be the name of a bundle, not empty: that would give everything, as to root")
+    if "*" in value:
+        raise ValueError(f"{place} must be the name of one bundle: no * stands for others, as default does")
+    if not value.isprintable() or " " in value:
+        raise ValueError(f"{place} must be the name of a bundle, without spaces, not {value!r}")
+    if len(value.encode()) > _MAX_NAME_BYTES:
+        raise ValueError(f"{place} must be the name of a bundle, of at most {_MAX_NAME_BYTES} bytes")
     return value
 
 
