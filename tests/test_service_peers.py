@@ -1,6 +1,7 @@
 """Peers as the kernel knows them, their deaths, limits, and what systemd gives."""
 
 import asyncio
+import errno
 import os
 import socket
 import struct
@@ -31,12 +32,16 @@ def pair() -> Iterator[tuple[socket.socket, socket.socket]]:
         yield ours, theirs
 
 
+def failure(number: int) -> OSError:
+    return OSError(number, os.strerror(number))
+
+
 class Said:
     """A connection of which the kernel says what a test wants it to."""
 
     def __init__(self, pid: int, uid: int, pidfd: OSError | None = None) -> None:
         self.credentials = struct.pack("3i", pid, uid, 0)
-        self.pidfd = OSError(92, "Protocol not available") if pidfd is None else pidfd
+        self.pidfd = failure(errno.ENOPROTOOPT) if pidfd is None else pidfd
 
     def getsockopt(self, _level: int, option: int, _size: int) -> bytes:
         if option == socket.SO_PEERCRED:
@@ -72,10 +77,24 @@ def test_who_cannot_be_known_is_refused_by_name() -> None:
     assert "nobody" in refused(Said(os.getpid(), peers.overflow_uid()))
     assert "nobody" in refused(Said(os.getpid(), -1))
     assert "is not seen to be of uid" in refused(Said(os.getpid(), own + 1))
-    assert "has ended" in refused(Said(os.getpid(), own, ProcessLookupError(3, "No such process")))
     with subprocess.Popen([sys.executable, "-c", ""]) as ended:
         pass
     assert "has ended" in refused(Said(ended.pid, own))
+
+
+@pytest.mark.parametrize(
+    ("number", "said"),
+    [
+        (errno.EINVAL, "has ended"),
+        (errno.ESRCH, "has ended"),
+        (errno.EMFILE, "cannot be watched: Too many open files"),
+        (errno.ENODATA, "cannot be watched: No data available"),
+    ],
+)
+def test_a_peer_that_the_kernel_does_not_give_is_not_looked_up_by_its_pid(number: int, said: str) -> None:
+    # The pid is that of a living process of that uid: it would be taken for the peer.
+    connection = Said(os.getpid(), os.geteuid(), failure(number))
+    assert f"process {os.getpid()} {said}" in refused(connection)
 
 
 def test_an_inherited_connection_is_refused(tmp_path: Path) -> None:

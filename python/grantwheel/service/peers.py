@@ -1,5 +1,6 @@
 """Who is at the other end of a connection, by the kernel's word."""
 
+import errno
 import os
 import socket
 import struct
@@ -16,6 +17,7 @@ _SO_PEERPIDFD: Final = getattr(socket, "SO_PEERPIDFD", 77)
 _CREDENTIALS: Final = struct.Struct("3i")
 _PROC: Final = Path("/proc")
 _OVERFLOW_UID: Final = 65534
+_ENDED: Final = (errno.ESRCH, errno.EINVAL)  # what kernels before 6.16 say of a peer whose process has ended
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,10 +119,11 @@ def _descriptor(connection: socket.socket, uid: int, pid: int) -> int:
     """Return a descriptor of the process that has connected: the kernel's, or one that is seen to be of the uid."""
     try:
         return struct.unpack("i", connection.getsockopt(socket.SOL_SOCKET, _SO_PEERPIDFD, 4))[0]  # type: ignore[no-any-return]
-    except ProcessLookupError:
-        raise PeerRefused(f"process {pid} has ended") from None
-    except OSError:
-        pass  # a kernel before 6.5, or one that has no more descriptors: what follows tells
+    except OSError as error:
+        if error.errno in _ENDED:
+            raise PeerRefused(f"process {pid} has ended") from None
+        if error.errno != errno.ENOPROTOOPT:  # a kernel before 6.5, which has to be asked by the pid
+            raise PeerRefused(f"process {pid} cannot be watched: {error.strerror}") from None
     try:
         descriptor = os.pidfd_open(pid)
     except ProcessLookupError:
