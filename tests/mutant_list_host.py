@@ -17,8 +17,8 @@ HOST_MUTANTS: Final = (
     Mutant("host/gate_staging.cpp", "    entry.abandoned = false;\n", "", "a place that was abandoned before"),
     Mutant(
         "host/gate_staging.cpp",
-        "        open.needs.add(command);\n        staged",
-        "        staged",
+        "    needs.add(command);\n    if (is_behind)",
+        "    if (is_behind)",
         "memory is there before the append, of an immediate log",
     ),
     Mutant("host/gate_staging.cpp", "    parts_->open.needs.add(command);\n", "", "memory is there before the append"),
@@ -79,10 +79,8 @@ HOST_MUTANTS: Final = (
         "",
         "nothing is appended after a conflict",
     ),
-    Mutant(
-        "host/gate_commit.cpp", "if (!reserve(group.needs)) return Status::out_of_memory;", "", "memory for a group"
-    ),
-    Mutant("host/gate_commit.cpp", "    spare.take(needs);\n", "", "memory that was needed is not spare"),
+    Mutant("host/gate_commit.cpp", "if (!reserve(needs)) return Status::out_of_memory;", "", "memory for a group"),
+    Mutant("host/gate_parts.hpp", "        spare.take(needs);\n", "", "memory that was needed is not spare"),
     Mutant(
         "host/gate_commit.cpp",
         "        ++position;\n",

@@ -122,6 +122,6 @@ JOURNAL_MUTANTS: Final = (
         "            self._disconnect()\n            self._lock.release()\n            raise",
         "            self._disconnect()\n            raise",
         "a journal that could not be opened leaves no lock",
-        "test_journal_sqlite leaves_no_lock",
+        "test_journal_damage newer_version",
     ),
 )

@@ -315,6 +315,37 @@ def test_after_cancel_no_callback_runs() -> None:
         assert late == []
 
 
+def test_one_that_cancels_itself_is_called_no_more() -> None:
+    manager, _ = make_manager()
+    events: list[int] = []
+
+    def take(event: Event) -> None:
+        events.append(event.sequence)
+        subscription.cancel()
+
+    subscription = manager.subscribe(take)
+    blink(manager, 5)  # which are read at once
+    with manager.running():
+        pass
+    assert events == [1]
+
+
+def test_one_that_cancels_itself_at_a_gap_gets_nothing_behind_it() -> None:
+    manager, _ = make_manager(event_capacity=4)
+    events: list[Event] = []
+    gaps: list[int] = []
+
+    def on_gap(count: int) -> None:
+        gaps.append(count)
+        subscription.cancel()
+
+    subscription = manager.subscribe(events.append, on_gap=on_gap)
+    blink(manager, 5)
+    with manager.running():
+        pass
+    assert (gaps, events) == ([6], [])
+
+
 def test_callbacks_may_cancel_each_other() -> None:
     manager, _ = make_manager()
     both = threading.Barrier(2, timeout=PATIENCE)

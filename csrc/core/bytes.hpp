@@ -44,6 +44,8 @@ public:
     explicit Writer(std::byte* at) noexcept : at_(at) {}
 
     void byte(unsigned value) noexcept { *at_++ = static_cast<std::byte>(value); }
+    // Two of them, at once.
+    void bytes_of(unsigned first, unsigned second) noexcept { fixed(static_cast<std::uint16_t>(first | second << 8)); }
     template <typename T>
     void fixed(T value) noexcept {
         put_fixed(at_, value);

@@ -29,8 +29,7 @@ unsigned flags_of(const Command& command) noexcept {
 }
 
 void write_head(Writer& writer, unsigned kind, Instant now) noexcept {
-    writer.byte(op_version);
-    writer.byte(kind);
+    writer.bytes_of(op_version, kind);
     writer.number(now);
 }
 
@@ -48,8 +47,7 @@ std::size_t size_of(const Command& command, Instant now) noexcept {
 void write_body(const Command& command, Instant now, Writer& writer) noexcept {
     const Mask caps = capped_of(command);
     write_head(writer, static_cast<unsigned>(command.kind), now);
-    writer.byte(flags_of(command));
-    writer.byte(static_cast<unsigned>(command.cpu_level + 1));
+    writer.bytes_of(flags_of(command), static_cast<unsigned>(command.cpu_level + 1));
     writer.number(command.mask);
     writer.number(command.uid);
     writer.number(command.pid);

@@ -24,7 +24,7 @@ void Gate::Parts::commit() noexcept {
     if (open.count < expected) gather();
     std::swap(open, flying);
     open.number = flying.number + 1;
-    if (const Status status = append(flying, flying.needs); status == Status::ok) {
+    if (const Status status = append(flying); status == Status::ok) {
         execute();
     } else {
         refuse(flying, status);
@@ -48,10 +48,14 @@ void Gate::Parts::gather() noexcept {
     gathers = false;
 }
 
-// Puts the group into the log. Returns why it is not there.
-Status Gate::Parts::append(const Group& group, const Needs& needs) noexcept {
+// Puts the group into the log, if there is anything of it. Returns why it is not there.
+Status Gate::Parts::append(const Group& group) noexcept {
     if (group.bytes.size() == 0) return Status::ok;
     if (state == State::broken) return Status::transaction_failed;
+    return append_ops(group, group.needs);
+}
+
+Status Gate::Parts::append_ops(const Group& group, const Needs& needs) noexcept {
     if (!reserve(needs)) return Status::out_of_memory;
     const Time began = is_immediate ? Time() : std::chrono::steady_clock::now();
     const Appended appended = unlocked([&] { return log.append(position, group.content()); });
@@ -115,19 +119,17 @@ Status Gate::Parts::resolve() noexcept {
 }
 
 // What is in the log must not fail for want of memory. Some more is taken than is needed, so that most groups find theirs.
-bool Gate::Parts::reserve(const Needs& needs) noexcept {
+// Whoever can lose CPU has it now, or gets it by an apply that is covered.
+bool Gate::Parts::reserve_ahead(const Needs& needs) noexcept {
+    constexpr std::size_t ahead = 256;
     Engine& engine = gate.manager_->engine();
-    const std::size_t ended = engine.most_owners(rules.levelled) + needs.apps;
-    if (!cpu_ended.reserve(cpu_ended.size() + ended)) return false;
-    if (!spare.covers(needs)) {
-        constexpr std::size_t ahead = 256;
-        Needs wanted = needs;
-        wanted.add({.apps = ahead, .types = spare.types, .texts = 2 * ahead, .text_bytes = 32 * ahead});
-        if (wanted.processes != 0) wanted.processes += ahead;
-        if (!engine.reserve(wanted)) return false;
-        spare = wanted;
-    }
-    spare.take(needs);
+    Needs wanted = needs;
+    wanted.add({.apps = ahead, .types = spare.types, .texts = 2 * ahead, .text_bytes = 32 * ahead});
+    if (wanted.processes != 0) wanted.processes += ahead;
+    const std::size_t ended = engine.most_owners(rules.levelled) + wanted.apps + wanted.processes;
+    if (!cpu_ended.reserve(cpu_ended.size() + ended) || !engine.reserve(wanted)) return false;
+    spare = wanted;
+    has_spare = true;
     return true;
 }
 

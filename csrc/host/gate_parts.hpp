@@ -48,7 +48,8 @@ struct Gate::Parts {
     Entries entries;
     Marks marks;
     Array<std::uint32_t> cpu_ended;
-    Needs spare{};                       // memory that the engine has taken and no op has needed yet
+    Needs spare{};                       // memory that has been taken and no op has needed yet,
+    bool has_spare = false;              // once it has been
     std::unique_ptr<BatchWriter> batch;  // null until it is needed
     Descriptor bell;
     LogFigures counted{};  // as far as it is counted
@@ -122,10 +123,16 @@ struct Gate::Parts {
     // is not empty.
     void commit() noexcept;
     void gather() noexcept;
-    [[nodiscard]] Status append(const Group& group, const Needs& needs) noexcept;
+    [[nodiscard]] Status append(const Group& group) noexcept;
+    [[nodiscard]] Status append_ops(const Group& group, const Needs& needs) noexcept;
     [[nodiscard]] Status resolve() noexcept;
     void note_appended(const Group& group, Time::duration took) noexcept;
-    [[nodiscard]] bool reserve(const Needs& needs) noexcept;
+    [[nodiscard]] bool reserve(const Needs& needs) noexcept {
+        if ((!has_spare || !spare.covers(needs)) && !reserve_ahead(needs)) return false;
+        spare.take(needs);
+        return true;
+    }
+    [[nodiscard]] bool reserve_ahead(const Needs& needs) noexcept;
     void execute() noexcept;
     void execute(std::uint32_t place) noexcept;
     void execute_command(Entry& entry) noexcept;

@@ -102,7 +102,7 @@ Staged Gate::Parts::carry_out(const Command& command, Watcher* watcher) noexcept
         came(write(command));
     } else {
         static_cast<void>(write(command));
-        staged.status = append(open, needs);
+        staged.status = append_ops(open, needs);
         open.clear_ops();
     }
     if (staged.status != Status::ok) return staged;
@@ -116,8 +116,9 @@ Staged Gate::stage(const Admission& admission, Watcher* watcher) noexcept {
     if (const Status status = parts_->check_open(); status != Status::ok) return {status};
     const Command& command = admission.command;
     const std::size_t text = command.bundle.size() + command.reason.size();
-    if (!parts_->make_room(max_bare_op_bytes + text, text)) return {Status::out_of_memory};
-    if (answers_at_once()) return parts_->carry_out(command, watcher);
+    const bool at_once = answers_at_once();
+    if (!parts_->make_room(max_bare_op_bytes + text, at_once ? 0 : text)) return {Status::out_of_memory};
+    if (at_once) return parts_->carry_out(command, watcher);
     const std::uint32_t place = parts_->add(Entry::Kind::command, watcher);
     if (place == no_entry) return {Status::out_of_memory};
     static_cast<void>(parts_->write(command));
