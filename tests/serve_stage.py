@@ -137,10 +137,10 @@ def user(path: Path, *requests: Sequence[object], uid: int = OTHER_UID) -> Itera
         process.communicate(timeout=WAIT_S)
 
 
-def child_of_tests(code: str, path: Path) -> "subprocess.Popen[str]":
+def child_of_tests(code: str, path: Path, *arguments: object) -> "subprocess.Popen[str]":
     paths = os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])
     return subprocess.Popen(
-        [sys.executable, "-c", code, str(path)],
+        [sys.executable, "-c", code, str(path), *map(str, arguments)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,

@@ -1,24 +1,21 @@
-"""Peers as the kernel knows them, their deaths, limits, and what systemd gives."""
+"""Peers as the kernel knows them, limits, and what systemd gives."""
 
-import asyncio
 import errno
 import os
 import socket
 import struct
 import subprocess
 import sys
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import pytest
 
-from grantwheel import Caller, Manager, Policy, ResourceType
-from grantwheel.linux.running import Look, Running
+from grantwheel import Caller, Policy, ResourceType
 from grantwheel.service import peers, policy_file, systemd
-from grantwheel.service.deaths import Deaths, EndedError
 from grantwheel.service.limits import Limits, Rates
-from grantwheel.service.peers import Peer, PeerRefused, Process
+from grantwheel.service.peers import Peer, PeerRefused
 
 WAIT_S = 20
 REGISTRY = policy_file.default()
@@ -108,190 +105,6 @@ def test_an_inherited_connection_is_refused(tmp_path: Path) -> None:
         with connection:
             assert child.returncode == 0
             assert "has ended" in refused(connection)
-
-
-# Deaths. ----------------------------------------------------------------------------------------------------------
-
-
-def on_loop(what: Callable[[], Awaitable[None]]) -> None:
-    async def bounded() -> None:
-        await asyncio.wait_for(what(), WAIT_S)
-
-    asyncio.run(bounded())
-
-
-class Watched:
-    """Deaths with a look that a test makes, and with what they have told."""
-
-    def __init__(self) -> None:
-        self.manager = Manager()
-        self.gone: asyncio.Queue[int] = asyncio.Queue()
-        self.running: dict[int, Running] = {}
-        self.hides = False
-        self.looked = asyncio.Event()
-        self.deaths = Deaths(self.manager, self.gone.put_nowait, look=self._look)
-
-    def _look(self) -> Look:
-        self.looked.set()
-        return Look(dict(self.running), self.hides)
-
-    async def look(self) -> None:
-        await self.looked.wait()
-        self.looked.clear()
-        await asyncio.sleep(0)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.deaths.close()
-        self.manager.close()
-
-
-def sleeper() -> "subprocess.Popen[bytes]":
-    return subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
-
-
-def end(process: "subprocess.Popen[bytes]") -> None:
-    process.kill()
-    process.communicate()
-
-
-def test_a_death_ends_what_the_process_holds_and_the_app_with_its_last() -> None:
-    async def run() -> None:
-        first, second = sleeper(), sleeper()
-        with Watched() as it:
-            for one in (first, second):
-                it.deaths.watch(7, one.pid)
-                it.deaths.watch(7, one.pid)
-                it.manager.apply(7, one.pid, HELD, 60_000, process=True)
-            it.manager.apply(7, first.pid, HELD, 60_000)
-            assert len(it.deaths) == 2
-            end(first)
-            assert await it.gone.get() == first.pid
-            while it.manager.process_mask(first.pid):
-                await asyncio.sleep(0)
-            assert it.manager.process_mask(second.pid) == it.manager.app_mask(7) == HELD
-            assert not it.looked.is_set()
-            end(second)
-            await it.look()
-            assert it.manager.app_mask(7) == it.manager.process_mask(second.pid) == 0
-            assert len(it.deaths) == 0
-
-    on_loop(run)
-
-
-def test_the_app_goes_on_while_any_of_its_processes_runs() -> None:
-    async def run() -> None:
-        connected, other = sleeper(), sleeper()
-        with Watched() as it:
-            it.running = {other.pid: Running((7,), 5), os.getpid(): Running((8,), 1)}
-            it.deaths.watch(7, connected.pid)
-            it.manager.apply(7, connected.pid, HELD, 60_000)
-            end(connected)
-            await it.look()
-            assert it.manager.app_mask(7) == HELD
-            assert other.pid in it.deaths
-            it.running = {}
-            end(other)
-            await it.look()
-            assert it.manager.app_mask(7) == 0
-
-    on_loop(run)
-
-
-def test_what_proc_hides_does_not_stop_an_app() -> None:
-    async def run() -> None:
-        process = sleeper()
-        with Watched() as it:
-            it.hides = True
-            it.deaths.watch(7, process.pid)
-            it.manager.apply(7, process.pid, HELD, 60_000)
-            end(process)
-            await it.look()
-            assert it.manager.app_mask(7) == HELD
-
-    on_loop(run)
-
-
-def test_holders_of_a_restart_are_watched() -> None:
-    async def run() -> None:
-        alive, ended = sleeper(), sleeper()
-        end(ended)
-        with Watched() as it:
-            it.running = {alive.pid: Running((7,), 5)}
-            it.manager.apply(7, alive.pid, HELD, 60_000)
-            it.manager.apply(9, alive.pid, HELD, 60_000)
-            it.manager.apply(9, ended.pid, HELD, 60_000, process=True)
-            it.deaths.watch_holders()
-            await it.look()
-            assert it.manager.process_mask(ended.pid) == it.manager.app_mask(9) == 0
-            assert it.manager.app_mask(7) == HELD
-            assert alive.pid in it.deaths
-            end(alive)
-            it.running = {}
-            await it.look()
-            assert it.manager.app_mask(7) == 0
-
-    on_loop(run)
-
-
-def test_deaths_that_cannot_be_told_are_told_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("grantwheel.service.deaths._PAUSE_S", 0.0)
-
-    class Stubborn:
-        def __init__(self) -> None:
-            self.told: list[tuple[int, int]] = []
-            self.failures = 2
-
-        def process_died(self, uid: int, pid: int) -> None:
-            if self.failures:
-                self.failures -= 1
-                raise OSError("not now")
-            self.told.append((uid, pid))
-
-        def app_stopped(self, uid: int) -> None:
-            self.told.append((uid, 0))
-
-    async def run() -> None:
-        manager: Any = Stubborn()
-        process = sleeper()
-        deaths = Deaths(manager, lambda pid: pid, look=lambda: Look({}, hides=False))
-        deaths.watch(7, process.pid)
-        end(process)
-        while len(manager.told) < 2:
-            await asyncio.sleep(0)
-        assert manager.told == [(7, process.pid), (7, 0)]
-        deaths.close()
-
-    on_loop(run)
-
-
-def test_who_is_not_there_cannot_be_acted_for() -> None:
-    async def run() -> None:
-        process = sleeper()
-        end(process)
-        with Watched() as it:
-            for pid in (process.pid, 2**31 - 1, 2**40):
-                with pytest.raises(EndedError, match="there is no process"):
-                    it.deaths.watch(7, pid)
-            assert len(it.deaths) == 0
-
-    on_loop(run)
-
-
-def test_descriptors_that_are_taken_are_closed() -> None:
-    async def run() -> None:
-        with Watched() as it:
-            first, second = (Process(7, os.getpid(), os.pidfd_open(os.getpid())) for _ in range(2))
-            kept = first.descriptor
-            it.deaths.take(first)
-            it.deaths.take(second)
-            assert second.descriptor == -1
-            assert first.descriptor == kept
-        assert first.descriptor == -1
-
-    on_loop(run)
 
 
 # Limits. ----------------------------------------------------------------------------------------------------------

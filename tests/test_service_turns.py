@@ -15,7 +15,9 @@ import hiredis
 
 from grantwheel import Caller, Manager, ManualClock, MemoryLog, Policy
 from grantwheel.service.client_commands import pack
+from grantwheel.service.context import Watcher
 from grantwheel.service.deaths import NotWatchedError
+from grantwheel.service.limits import Limits
 from grantwheel.service.peers import Peer, PeerRefused
 from grantwheel.service.server import Server
 
@@ -79,12 +81,12 @@ def serve(
     work: Callable[[Server, Callable[[], Awaitable[Client]]], Awaitable[None]],
     manager: Manager | None = None,
     identify: Callable[[socket.socket], Peer] = lambda _: PEER,
-    watch: Callable[[int, int], object] | None = None,
+    watcher: Watcher | None = None,
 ) -> None:
     """Run a server and some work beside it on one loop."""
 
     async def run() -> None:
-        server = Server(manager or Manager(clock=ManualClock()), identify=identify, watch=watch, drives=False)
+        server = Server(manager or Manager(clock=ManualClock()), identify=identify, watcher=watcher, drives=False)
         listener = socket.socket(socket.AF_UNIX)
         listener.bind(str(path))
         await server.start(listener)
@@ -232,14 +234,31 @@ def test_whoever_may_not_acts_for_nobody_else(path: Path) -> None:
     serve(path, work, Manager(clock=ManualClock(), policy=policy, log=MemoryLog()), lambda _: peer)
 
 
-def test_whom_a_peer_acts_for_is_watched_once_and_again_after_a_death(path: Path) -> None:
-    watched: list[tuple[int, int]] = []
-    gone: set[int] = set()
+class Notes:
+    """What would watch, and only notes whom."""
 
-    def watch(uid: int, pid: int) -> None:
-        if pid in gone:
+    def __init__(self) -> None:
+        self.forgotten = 0
+        self.entered = 0
+        self.left: list[tuple[int, int]] = []
+        self.watched: list[tuple[int, int]] = []
+        self.gone: set[int] = set()
+
+    def enter(self, connection: socket.socket) -> None:
+        assert connection.fileno() >= 0
+        self.entered += 1
+
+    def leave(self, uid: int, pid: int) -> None:
+        self.left.append((uid, pid))
+
+    def watch(self, uid: int, pid: int) -> None:
+        if pid in self.gone:
             raise NotWatchedError(f"there is no process {pid}")
-        watched.append((uid, pid))
+        self.watched.append((uid, pid))
+
+
+def test_whom_a_peer_acts_for_is_watched_once_and_again_when_one_is_no_more(path: Path) -> None:
+    notes = Notes()
 
     async def work(server: Server, connect: Callable[[], Awaitable[Client]]) -> None:
         client = await connect()
@@ -248,14 +267,50 @@ def test_whom_a_peer_acts_for_is_watched_once_and_again_after_a_death(path: Path
         for _ in range(2):
             assert await client.ask("APPLY", 1, 10, "FOR", 1001, 5) == 1
             assert await client.ask(*batch) == (1).to_bytes(4, "little")
-        assert watched == [(UID, PID), (1001, 5), (1002, 7)]
-        server.peer_gone(5)
-        gone.add(5)
+        assert notes.watched == [(1001, 5), (1002, 7)]
+        notes.forgotten += 1
+        notes.gone.add(5)
         assert "there is no process 5" in str(await client.ask("APPLY", 1, 10, "FOR", 1001, 5))
         assert await client.ask(*batch) == (1).to_bytes(4, "little")
-        assert watched[3:] == [(1002, 7)]
+        assert notes.watched[2:] == [(1002, 7)]
 
-    serve(path, work, watch=watch)
+    serve(path, work, watcher=notes)
+
+
+def test_a_peer_is_watched_when_it_is_within_the_limits_and_until_it_leaves(path: Path) -> None:
+    notes = Notes()
+
+    async def work(server: Server, connect: Callable[[], Awaitable[Client]]) -> None:
+        server.limits = Limits(connections=3, connections_per_uid=2)
+        first, second, third = [await connect() for _ in range(3)]
+        assert await first.ask("PING") == await second.ask("PING") == b"PONG"
+        assert "at most 2 connections" in str((await third.answers(1))[0])
+        assert notes.entered == 2
+        assert notes.left == []
+        second.writer.close()
+        await second.writer.wait_closed()
+        while server.connected > 1:
+            await asyncio.sleep(0)
+        assert notes.left == [(UID, PID)]
+        server.peer_gone(PID)
+        assert server.connected == 0
+        assert notes.left == [(UID, PID)] * 2
+        assert await first.answers(1) == []
+
+    serve(path, work, watcher=notes)
+
+
+def test_what_a_process_has_sent_is_not_carried_out_after_its_end(path: Path) -> None:
+    async def work(server: Server, connect: Callable[[], Awaitable[Client]]) -> None:
+        client = await connect()
+        assert await client.ask("PING") == b"PONG"
+        (connection,) = server.connections
+        connection.data_received(written("APPLY", 1, 1000))  # type: ignore[attr-defined]
+        server.peer_gone(PID)
+        assert await client.answers(1) == []
+        assert server.manager.app_mask(UID) == 0
+
+    serve(path, work)
 
 
 def test_a_peer_that_is_not_known_is_told_why(path: Path) -> None:

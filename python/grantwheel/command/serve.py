@@ -52,6 +52,8 @@ def fill(command: argparse.ArgumentParser) -> None:
     for name, default, what in (
         ("connections", 10_000, "connections at once"),
         ("connections-per-uid", 1_000, "of one user"),
+        ("watched", 20_000, "processes that are connected or hold something"),
+        ("watched-per-uid", 2_000, "of one user"),
         ("request-bytes", 8 << 20, "bytes of a request"),
         ("calls-per-second", 0, "calls a second of one user; 0: any number"),
     ):
@@ -80,6 +82,8 @@ def _run(options: argparse.Namespace) -> int:
             limits=Limits(
                 connections=options.connections,
                 connections_per_uid=options.connections_per_uid,
+                watched=options.watched,
+                watched_per_uid=options.watched_per_uid,
                 request_bytes=options.request_bytes,
                 calls_per_second=options.calls_per_second,
             ),

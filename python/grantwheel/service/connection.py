@@ -71,7 +71,7 @@ class Connection(asyncio.Protocol):
         self._awaited: asyncio.Future[Any] | None = None
         self._acted_for: set[tuple[int, int]] = set()
         self._last_acted_for = (b"", b"")
-        self._deaths = server.deaths  # when these were noted
+        self._forgotten = server.forgotten  # when these were noted
 
     @property
     def manager(self) -> "Manager":
@@ -85,8 +85,9 @@ class Connection(asyncio.Protocol):
         transport = cast("asyncio.Transport", transport)  # that of uvloop is no subclass
         self._transport = transport
         try:
-            self.peer = self.server.identify(transport.get_extra_info("socket"))
-            self.server.accept(self)
+            socket = transport.get_extra_info("socket")
+            self.peer = self.server.identify(socket)
+            self.server.accept(self, socket)
         except Exception as problem:  # noqa: BLE001 - whoever cannot be known is told why, and not served
             if not isinstance(problem, PeerRefused | BusinessError):
                 _log.exception("a peer could not be identified")
@@ -148,7 +149,7 @@ class Connection(asyncio.Protocol):
 
     def acts_for(self, uid: int, pid: int) -> None:
         """Hear that it acts for somebody else, whose death counts from now on."""
-        self._forget_whom_after_a_death()
+        self._forget_who_is_watched_no_more()
         if (uid, pid) not in self._acted_for:
             self.server.watch(uid, pid)
             if len(self._acted_for) < _MOST_WAITING:
@@ -156,16 +157,16 @@ class Connection(asyncio.Protocol):
 
     def acts_for_all(self, uids: bytes, pids: bytes, *columns: "array.array[int]") -> None:
         """Hear the same of the rows of a batch, which are mostly those of the one before."""
-        self._forget_whom_after_a_death()
+        self._forget_who_is_watched_no_more()
         if (uids, pids) != self._last_acted_for:
             for uid, pid in set(zip(*columns, strict=True)) - self._acted_for:
                 self.acts_for(uid, pid)
             self._last_acted_for = (uids, pids)
 
-    def _forget_whom_after_a_death(self) -> None:
-        """Have everybody watched anew: one of them may have ended, and another process have got the pid."""
-        if self._deaths != self.server.deaths:
-            self._deaths = self.server.deaths
+    def _forget_who_is_watched_no_more(self) -> None:
+        """Have everybody watched anew: one of them may be watched no more, or have ended, and its pid be another's."""
+        if self._forgotten != self.server.forgotten:
+            self._forgotten = self.server.forgotten
             self._acted_for.clear()
             self._last_acted_for = (b"", b"")
 

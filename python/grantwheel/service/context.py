@@ -17,6 +17,21 @@ if TYPE_CHECKING:
 Wanted = tuple[frozenset[EventKind] | None, frozenset[int] | None]
 
 
+class Watcher(Protocol):
+    """What notices the deaths of processes, as a server sees it."""
+
+    forgotten: int
+
+    def enter(self, connection: socket.socket, /) -> None:
+        """Watch the process that has connected."""
+
+    def leave(self, uid: int, pid: int, /) -> None:
+        """Hear that a connection of it has ended."""
+
+    def watch(self, uid: int, pid: int, /) -> None:
+        """Watch a process for which somebody acts."""
+
+
 class Service(Protocol):
     """A server, as its connections see it."""
 
@@ -27,7 +42,6 @@ class Service(Protocol):
     refused: int
     turns: int
     began: float
-    deaths: int
 
     @property
     def connected(self) -> int:
@@ -36,8 +50,8 @@ class Service(Protocol):
     def identify(self, connection: socket.socket, /) -> Peer:
         """Say who has connected."""
 
-    def accept(self, session: "Session", /) -> None:
-        """Count a connection in; a BusinessError says that there are too many."""
+    def accept(self, session: "Session", on: socket.socket, /) -> None:
+        """Count a connection in, on a socket; a BusinessError says that there are too many."""
 
     def forget(self, session: "Session", /) -> None:
         """Count a connection out."""
@@ -49,7 +63,11 @@ class Service(Protocol):
         """Push events to a connection."""
 
     def watch(self, uid: int, pid: int, /) -> None:
-        """Let the death of a process be noticed."""
+        """Let the death of a process be noticed for which somebody acts."""
+
+    @property
+    def forgotten(self) -> int:
+        """How often one of these has ended, or is watched no more."""
 
     def check_rate(self, uid: int, /) -> Exception | None:
         """Count a call; the error of one too many."""

@@ -4,10 +4,12 @@ import operator
 from dataclasses import dataclass, fields
 from typing import Final
 
-_LEAST: Final = {"connections": 1, "connections_per_uid": 1, "request_bytes": 1024, "calls_per_second": 0}
+_LEAST: Final = {"request_bytes": 1024, "calls_per_second": 0}  # 1 of all others
 _MOST: Final = {
     "connections": 1_000_000,
     "connections_per_uid": 1_000_000,
+    "watched": 1_000_000,
+    "watched_per_uid": 1_000_000,
     "request_bytes": 1 << 28,
     "calls_per_second": 1_000_000_000,
 }
@@ -24,6 +26,10 @@ class Limits:
         How many there may be at once.
     connections_per_uid : int
         How many one uid may have of these.
+    watched : int
+        How many processes may be connected or hold something at once: each takes a descriptor.
+    watched_per_uid : int
+        How many one uid may have of these.
     request_bytes : int
         How long one request may be.
     calls_per_second : int
@@ -37,6 +43,8 @@ class Limits:
 
     connections: int = 10_000
     connections_per_uid: int = 1_000
+    watched: int = 20_000
+    watched_per_uid: int = 2_000
     request_bytes: int = 8 << 20
     calls_per_second: int = 0
 
@@ -47,8 +55,9 @@ class Limits:
             if isinstance(value, bool) or not hasattr(value, "__index__"):
                 raise TypeError(f"{name} must be an int, not {type(value).__name__}")
             number = operator.index(value)
-            if not _LEAST[name] <= number <= _MOST[name]:
-                raise ValueError(f"{name} must be within {_LEAST[name]}..{_MOST[name]}, not {number}")
+            least, most = _LEAST.get(name, 1), _MOST[name]
+            if not least <= number <= most:
+                raise ValueError(f"{name} must be within {least}..{most}, not {number}")
             object.__setattr__(self, name, number)
 
 

@@ -11,13 +11,13 @@ from grantwheel import BusinessError, Pipeline, aio
 from grantwheel.manager import Manager
 
 from .connection import Connection, answers_of
-from .context import Session
+from .context import Session, Watcher
 from .limits import Limits, Rates
 from .peers import Peer
 from .words import limited
 
 _log = logging.getLogger("grantwheel")
-_BACKLOG = 1024
+BACKLOG = 1024
 _TURN_CALLS = 32_768  # of all connections; what one of them adds to that fits into a pipeline
 
 
@@ -33,8 +33,8 @@ class Server:
         that a peer sends can change that.
     limits : Limits
         What one connection, one uid and all together may ask for.
-    watch : callable
-        Called with uid and pid of each peer, and of those that a peer acts for.
+    watcher : Watcher
+        What notices the deaths of peers, and of those that a peer acts for. None: nothing does.
     reload : callable
         Reads the policy file again: raises OSError or ValueError when it stays as it was.
     drives : bool
@@ -49,7 +49,7 @@ class Server:
         *,
         identify: Callable[[socket.socket], Peer],
         limits: Limits | None = None,
-        watch: Callable[[int, int], object] | None = None,
+        watcher: Watcher | None = None,
         reload: Callable[[], object] | None = None,
         drives: bool = True,
         clock: Callable[[], float] = time.monotonic,
@@ -58,10 +58,10 @@ class Server:
         self.identify = identify
         self.limits = Limits() if limits is None else limits
         self.connections: set[Session] = set()
-        self.accepted = self.answered = self.refused = self.turns = self.deaths = 0
+        self.accepted = self.answered = self.refused = self.turns = 0
         self.began = time.monotonic()
         self.ended = asyncio.Event()
-        self._watch = watch
+        self._watcher = watcher
         self._reload = reload
         self._runner = aio.running(manager) if drives else None
         self._clock = clock
@@ -85,7 +85,7 @@ class Server:
         loop = asyncio.get_running_loop()
         if self._runner is not None and not self._servers:
             await self._runner.__aenter__()
-        self._servers.append(await loop.create_unix_server(self._connection, sock=listener, backlog=_BACKLOG))
+        self._servers.append(await loop.create_unix_server(self._connection, sock=listener, backlog=BACKLOG))
 
     async def stop(self, patience_s: float = 5.0) -> None:
         """Take no more connections, answer what has come, wait until it is on record, and end all connections."""
@@ -125,8 +125,8 @@ class Server:
 
     def peer_gone(self, pid: int) -> None:
         """End the connections of a process that has ended: whoever has their descriptors is another one."""
-        self.deaths += 1
         for connection in [one for one in self.connections if one.peer.pid == pid]:
+            self.forget(connection)
             connection.abort()
 
     @property
@@ -140,20 +140,23 @@ class Server:
         self.accepted += 1
         return Connection(self, self.accepted)
 
-    def accept(self, connection: Session) -> None:
-        """Count a connection in.
+    def accept(self, connection: Session, on: socket.socket) -> None:
+        """Count a connection in, on a socket, and have its process watched from then on.
 
         Raises
         ------
         BusinessError
             9800001: there are too many, of its uid or of all.
+        PeerRefused
+            Its process has ended, or cannot be watched.
         """
         uid, limits = connection.peer.uid, self.limits
         if len(self.connections) >= limits.connections:
             raise limited(f"there may be at most {limits.connections} connections")
         if self._by_uid[uid] >= limits.connections_per_uid:
             raise limited(f"uid {uid} may have at most {limits.connections_per_uid} connections")
-        self.watch(uid, connection.peer.pid)
+        if self._watcher is not None:
+            self._watcher.enter(on)
         self._by_uid[uid] += 1
         self.connections.add(connection)
 
@@ -165,13 +168,20 @@ class Server:
             self._by_uid[uid] -= 1
             if not self._by_uid[uid]:
                 del self._by_uid[uid]
+            if self._watcher is not None:
+                self._watcher.leave(uid, connection.peer.pid)
         self._ready.pop(connection, None)
         self._followers.discard(connection)
 
     def watch(self, uid: int, pid: int) -> None:
-        """Let the death of a process be noticed."""
-        if self._watch is not None:
-            self._watch(uid, pid)
+        """Let the death of a process be noticed for which somebody acts."""
+        if self._watcher is not None:
+            self._watcher.watch(uid, pid)
+
+    @property
+    def forgotten(self) -> int:
+        """How often one of these has ended, or is watched no more."""
+        return 0 if self._watcher is None else self._watcher.forgotten
 
     def check_rate(self, uid: int) -> Exception | None:
         """Count a call; the error of one too many."""

@@ -16,9 +16,9 @@ from grantwheel.manager import Manager
 from . import policy_file, systemd
 from .deaths import Deaths
 from .limits import Limits
-from .peers import Peer, open_peer
+from .peers import Peer, from_kernel
 from .policy_file import Registry
-from .server import Server
+from .server import BACKLOG, Server
 from .sockets import listening
 from .words import limited
 
@@ -73,7 +73,7 @@ def serve(setting: Setting) -> None:
     OSError, ValueError, BusinessError
         What it needs cannot be had: as of `grantwheel.open`.
     """
-    files = _raise_file_limit(setting.limits.connections)
+    files = _raise_file_limit(setting.limits)
     registry = policy_file.default() if setting.policy is None else policy_file.read(setting.policy)
     with (
         _listeners(setting) as listeners,
@@ -124,12 +124,12 @@ class _Service:
     async def run(self, listeners: list[socket.socket]) -> None:
         """Serve until it is to end."""
         loop = asyncio.get_running_loop()
-        self._deaths = Deaths(self._manager, self._gone)
+        self._deaths = Deaths(self._manager, self._gone, limits=self._setting.limits)
         server = self._server = Server(
             self._manager,
             identify=self._identify,
             limits=self._setting.limits,
-            watch=self._deaths.watch,
+            watcher=self._deaths,
             reload=self._reload,
         )
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -150,10 +150,7 @@ class _Service:
     def _identify(self, connection: socket.socket) -> Peer:
         if connection.fileno() >= self._files - _OTHER_FILES // 2:  # the lowest number that is free: so many are in use
             raise limited(f"RLIMIT_NOFILE lets the service have {self._files} files, which are in use")
-        process = open_peer(connection)
-        peer = self._registry.peer(process.uid, process.pid)
-        self._deaths.take(process)
-        return peer
+        return from_kernel(connection, self._registry)
 
     def _gone(self, pid: int) -> None:
         self._server.peer_gone(pid)
@@ -180,10 +177,10 @@ class _Service:
         _log.info("the policy has been read again")
 
 
-def _raise_file_limit(connections: int) -> int:
+def _raise_file_limit(limits: Limits) -> int:
     """Have as many files as may be, and return how many these are.
 
-    Each connection takes one, and each process that is watched: those may be fewer.
+    Each connection takes one, and each process that is watched: of those there may be fewer, which is logged.
 
     Raises
     ------
@@ -193,6 +190,7 @@ def _raise_file_limit(connections: int) -> int:
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if hard == resource.RLIM_INFINITY:
         hard = _MOST_FILES
+    connections = limits.connections
     if hard < connections + _OTHER_FILES:
         raise ValueError(
             f"RLIMIT_NOFILE lets this process have {hard} files: too few for {connections} connections and "
@@ -200,4 +198,10 @@ def _raise_file_limit(connections: int) -> int:
             f"most {max(hard - _OTHER_FILES, 0)}"
         )
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    needed = connections + limits.watched + BACKLOG + _OTHER_FILES
+    if hard < needed:
+        _log.warning(
+            "RLIMIT_NOFILE is %d: too few for %d connections and %d processes that are watched, which need %d",
+            *(hard, connections, limits.watched, needed),
+        )
     return hard
