@@ -3,8 +3,7 @@
 import asyncio
 import os
 import subprocess
-import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Any, Self
 
 import pytest
@@ -36,6 +35,7 @@ class Watched:
         self.running: dict[int, Running] = {}
         self.hides = False
         self.looked = asyncio.Event()
+        self.looks = 0
         self.deaths = Deaths(self.manager, self.gone.put_nowait, limits=Limits(**limits), look=self._look)
 
     def connect(self, uid: int, pid: int) -> None:
@@ -47,6 +47,7 @@ class Watched:
             await asyncio.sleep(0)
 
     def _look(self) -> Look:
+        self.looks += 1
         self.looked.set()
         return Look(dict(self.running), self.hides)
 
@@ -63,13 +64,24 @@ class Watched:
         self.manager.close()
 
 
+_SLEEPERS: "list[subprocess.Popen[bytes]]" = []
+
+
+@pytest.fixture(autouse=True)
+def _none_is_left() -> Iterator[None]:
+    yield
+    while _SLEEPERS:
+        end(_SLEEPERS.pop())
+
+
 def sleeper() -> "subprocess.Popen[bytes]":
-    return subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    _SLEEPERS.append(subprocess.Popen(["sleep", "3600"]))
+    return _SLEEPERS[-1]
 
 
 def end(process: "subprocess.Popen[bytes]") -> None:
     process.kill()
-    process.communicate()
+    process.wait()
 
 
 def test_a_death_ends_what_the_process_holds_and_the_app_with_its_last() -> None:
@@ -147,6 +159,62 @@ def test_holders_of_a_restart_are_watched() -> None:
             it.running = {}
             await it.look()
             assert it.manager.app_mask(7) == 0
+
+    on_loop(run)
+
+
+def test_looks_that_take_long_are_rare_and_delay_no_deaths(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def run() -> None:
+        processes = [sleeper() for _ in range(3)]
+        loop = asyncio.get_running_loop()
+        late_s = [0.0]
+        clock = loop.time
+        monkeypatch.setattr(loop, "time", lambda: clock() + late_s[0])
+        with Watched() as it:
+
+            def look() -> Look:
+                it.looks += 1
+                late_s[0] += 1.0  # so long it takes
+                return Look({}, hides=False)
+
+            it.deaths._look = look
+            for uid, one in enumerate(processes):
+                it.connect(uid, one.pid)
+                it.manager.apply(uid, one.pid, HELD, 60_000)
+                it.manager.apply(uid, one.pid, HELD, 60_000, process=True)
+            end(processes[0])
+            await it.until(lambda: not it.manager.app_mask(0))
+            end(processes[1])
+            await it.until(lambda: not it.manager.process_mask(processes[1].pid))
+            for _ in range(5):
+                await asyncio.sleep(0)
+            assert it.manager.app_mask(1) == HELD
+            end(processes[2])
+            await it.until(lambda: not it.manager.process_mask(processes[2].pid))
+            assert it.looks == 1
+            late_s[0] += 9.0
+            await it.until(lambda: not it.manager.app_mask(1) and not it.manager.app_mask(2))
+            assert it.looks == 2
+
+    on_loop(run)
+
+
+def test_room_can_be_made_by_letting_go_of_the_one_that_connects() -> None:
+    async def run() -> None:
+        first, second = sleeper(), sleeper()
+        with Watched(watched=2, watched_per_uid=1) as it:
+            it.connect(7, first.pid)
+            it.connect(8, second.pid)
+            it.connect(9, second.pid)
+            it.manager.apply(7, first.pid, HELD, 60_000, process=True)
+            it.manager.apply(8, second.pid, HELD, 60_000, process=True)
+            it.deaths.leave(7, first.pid)
+            it.deaths.leave(8, second.pid)
+            it.manager.admin_reset_all()
+            it.connect(8, first.pid)
+            assert first.pid in it.deaths
+            end(first)
+            assert await it.gone.get() == first.pid
 
     on_loop(run)
 
@@ -331,8 +399,6 @@ def test_what_is_watched_for_a_uid_is_limited() -> None:
             it.manager.advance()
             it.connect(7, third)
             assert first not in it.deaths
-        for one in processes:
-            end(one)
 
     on_loop(run)
 
@@ -353,8 +419,6 @@ def test_what_is_watched_for_all_is_limited() -> None:
             await it.until(lambda: len(it.deaths) < 2)  # there is room after the turn
             it.deaths.watch(9, third)
             assert third in it.deaths
-        for one in processes:
-            end(one)
 
     on_loop(run)
 

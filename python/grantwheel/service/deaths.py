@@ -25,6 +25,7 @@ _log = logging.getLogger("grantwheel")
 _PROC: Final = Path("/proc")
 _PAUSE_S: Final = 1.0  # after a manager that takes no changes now
 _TIDY_S: Final = 60.0
+_LOOK_SHARE: Final = 9  # so many times as long as a look has taken there is none: whoever makes processes makes it long
 _PAGE: Final = 1024
 
 
@@ -80,7 +81,8 @@ class Deaths:
         self._emptied: set[int] = set()
         self._crowded: set[int] = set()  # uids for which there was no room
         self._tidied: dict[int | None, int] = {}  # after which event room was last made, of uids and of all
-        self._is_scheduled = False
+        self._telling: asyncio.TimerHandle | None = None
+        self._tell_at = self._look_at = 0.0  # not before these instants of the loop
         self._is_closed = False
         self._tidying = self._loop.call_later(_TIDY_S, self._tidy)
 
@@ -120,7 +122,6 @@ class Deaths:
             known = self._processes.get(pid)
             if known is not None and pidfd.has_ended(known.descriptor):
                 self._end(known)  # its pid has become another's before the loop has seen its end
-                known = None
             self._tell_of(pid)
             if self._has_no_room(uid, pid):
                 self._make_room(uid)
@@ -129,10 +130,10 @@ class Deaths:
         except BaseException:
             process.close()
             raise
-        if known is None:
-            self._add(process)
-        else:
+        if pid in self._processes:
             process.close()
+        else:
+            self._add(process)
         self._name(uid, pid)
         self._connections[uid, pid] += 1
 
@@ -164,7 +165,7 @@ class Deaths:
         if refusal := self._has_no_room(uid, pid):
             self._crowded.add(
                 uid
-            )  # there may be room after this turn: who is about to hold something does not show yet
+            )  # after this turn there may be room: who is about to hold something does not show yet
             raise refusal
         self._new.add((uid, pid))
         self._open(uid, pid)
@@ -195,8 +196,8 @@ class Deaths:
                 self._let_go(one, pid)
 
     def _tidy(self) -> None:
-        self.tidy()
         self._tidying = self._loop.call_later(_TIDY_S, self._tidy)
+        self.tidy()
 
     def _settle(self) -> None:
         """Let go of those whom a turn has not made holders."""
@@ -295,25 +296,29 @@ class Deaths:
             self._gone(pid)
         self._schedule()
 
-    def _schedule(self, delay_s: float = 0.0) -> None:
-        if not self._is_scheduled and not self._is_closed and (self._ended or self._emptied):
-            self._is_scheduled = True
-            self._loop.call_later(delay_s, self._tell)
+    def _schedule(self) -> None:
+        if self._is_closed or not (self._ended or self._emptied):
+            return
+        at = self._tell_at if self._ended else max(self._tell_at, self._look_at)
+        if self._telling is not None:
+            if self._telling.when() <= at:
+                return
+            self._telling.cancel()
+        self._telling = self._loop.call_at(at, self._tell)
 
     def _tell(self) -> None:
         """Tell the manager what has ended, one at a time; when it takes no changes, again after a pause."""
-        self._is_scheduled = False
+        self._telling = None
         if self._is_closed:
             return
         try:
             if self._ended:  # one at a time, as each may take a commit, and others wait for the loop
                 self._tell_of(next(iter(self._ended)))
-            if not self._ended:
+            if not self._ended and self._loop.time() >= self._look_at:
                 self._stop()
         except Exception:  # noqa: BLE001 - whatever it is, the deaths are told again
             _log.exception("deaths could not be told; they are told again in a second")
-            self._schedule(_PAUSE_S)
-            return
+            self._tell_at = self._loop.time() + _PAUSE_S
         self._schedule()
 
     def _tell_of(self, pid: int) -> None:
@@ -330,7 +335,10 @@ class Deaths:
         self._emptied = {uid for uid in self._emptied if self._manager.app_mask(uid)}
         if not self._emptied:
             return
+        began = self._loop.time()
         look = self._look()
+        looked = self._loop.time()
+        self._look_at = looked + _LOOK_SHARE * (looked - began)
         oldest: dict[int, tuple[int, int]] = {}
         for pid, running in look.processes.items():
             for uid in running.uids:
