@@ -15,6 +15,7 @@
 
 #ifdef GRANTWHEEL_HAS_BOOST
 #include "boost_contender.hpp"
+#include "wheel_contender.hpp"
 #endif
 
 namespace {
@@ -32,9 +33,9 @@ constexpr Entry entry() {
 }
 
 constexpr Entry entries[] = {
-    entry<EngineContender>(), entry<PrefetchingContender>(), entry<ManagerContender>(), entry<StdContender>(),
+    entry<EngineContender>(), entry<PrefetchingContender>(), entry<ManagerContender>(),          entry<StdContender>(),
 #ifdef GRANTWHEEL_HAS_BOOST
-    entry<BoostContender>(),
+    entry<BoostContender>(),  entry<WheelContender>(),       entry<PrefetchingWheelContender>(),
 #endif
 };
 constexpr std::size_t entry_count = std::size(entries);
