@@ -157,7 +157,8 @@ PACKAGE_MAY_USE = {
     "_callback": set(),
     "_times": set(),
     "_telling": {"_text"},
-    "_documented": {"_core"},
+    "_task_errors": {"_core"},
+    "_documented": words("_core _task_errors"),
     "caller": set(),
     "types": set(),
     "_policy_fields": words("_times caller types"),
@@ -178,6 +179,7 @@ PACKAGE_MAY_USE = {
     "service": (FOUNDATION - {"_core"}) | VALUES | words("_documented aio linux listing manager recovery"),
     "backgroundTaskManager": words("_core manager recovery service types"),
     "metrics": words("_core manager types"),
+    "tasks": words("_core _task_errors caller types"),
 }
 # The modules that know of threads, of loops, of waiting and of databases; the others leave that alone.
 ALIVE = {

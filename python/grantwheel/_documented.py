@@ -4,9 +4,7 @@ from typing import Any
 
 from . import _core
 from ._core import BusinessError
-
-_CLASSES: dict[int, type[BusinessError]] = {code: getattr(_core, name) for code, name, _ in _core.PUBLIC_CODES}
-_MESSAGES: dict[int, str] = {code: message for code, _, message in _core.PUBLIC_CODES}
+from ._task_errors import made_error, message_of
 
 
 def read_request(*args: Any) -> tuple[int, bool, bool, bool, int, int, str]:
@@ -27,8 +25,4 @@ def refusal(detail: int, sentence: str = "", rule: str = "") -> BusinessError:
 
 def told_refusal(code: int, detail: int, message: str, rule: str) -> BusinessError:
     """Return the error that another process has told of, with its words."""
-    made = _CLASSES.get(code, BusinessError)
-    message = message or _MESSAGES.get(code, "Unknown error.")
-    error = made(f"[{code}] {message} ({detail}: {rule})" if rule else f"[{code}] {message} ({detail})")
-    error.code, error.detail, error.message = code, detail, message
-    return error
+    return made_error(code, detail, message or message_of(code), rule)
