@@ -190,3 +190,115 @@ class TransientModel:
     def removed(self, uid: int) -> None:
         self.stopped(uid)
         self.spent = {app: spent for app, spent in self.spent.items() if app[0] != uid}
+
+
+@dataclass
+class ContinuousModel:
+    """Continuous tasks: ``[id, uid, pid, ability, ability_id, modes]``, in the order in which they began."""
+
+    next_id: int = 1
+    running: list[list[Any]] = field(default_factory=list)
+    told: list[Told] = field(default_factory=list)
+
+    def check_modes(self, modes: Any) -> list[int]:
+        named = modes if isinstance(modes, list) else [modes]
+        for mode in named:
+            if type(mode) is not int:
+                raise Refused(9800407)
+            if mode not in range(1, 10):
+                raise Refused(9800411)
+        if not named:
+            raise Refused(9800407)
+        return named
+
+    def check_each(self, modes: list[int], system: bool, declared: set[int], keeps: bool) -> None:
+        for mode in modes:
+            if mode == 7 and not system:
+                raise Refused(202)
+            if mode == 9 and not keeps:
+                raise Refused(980000503)
+            if mode not in declared:
+                raise Refused(980000504)
+
+    def find(self, uid: int, ability: str, number: int) -> list[Any] | None:
+        return next((one for one in self.running if (one[1], one[3], one[4]) == (uid, ability, number)), None)
+
+    def start(
+        self,
+        uid: int,
+        pid: int,
+        ability: str,
+        number: int,
+        modes: Any,
+        agent: Any,
+        *,
+        ready: bool,
+        may: bool,
+        system: bool,
+        declared: set[int],
+        keeps: bool,
+    ) -> int:
+        named = self.check_modes(modes)
+        if not ready:
+            raise Refused(NOT_READY)
+        if not ability or not agent:
+            raise Refused(980000603)
+        if not may:
+            raise Refused(201)
+        if self.find(uid, ability, number):
+            raise Refused(980000501)
+        self.check_each(named, system, declared, keeps)
+        self.running.append([self.next_id, uid, pid, ability, number, sorted(set(named))])
+        self.told.append(("continuous_start", uid, self.next_id, sorted(set(named))))
+        self.next_id += 1
+        return self.next_id - 1
+
+    def update(
+        self,
+        uid: int,
+        ability: str,
+        number: int,
+        modes: Any,
+        *,
+        ready: bool,
+        may: bool,
+        system: bool,
+        declared: set[int],
+        keeps: bool,
+    ) -> None:
+        named = self.check_modes(modes)
+        if not ready:
+            raise Refused(NOT_READY)
+        if not may:
+            raise Refused(201)
+        task = self.find(uid, ability, number)
+        if task is None:
+            raise Refused(980000502)
+        if task[5] == sorted(set(named)):
+            return
+        self.check_each(named, system, declared, keeps)
+        task[5] = sorted(set(named))
+        self.told.append(("continuous_update", uid, task[0], task[5]))
+
+    def stop(self, uid: int, ability: str, number: int, *, ready: bool) -> None:
+        if not ready:
+            raise Refused(NOT_READY)
+        if not ability:
+            raise Refused(9800406)
+        task = self.find(uid, ability, number)
+        if task is None:
+            raise Refused(980000502)
+        self.end(task)
+
+    def end(self, task: list[Any]) -> None:
+        self.running.remove(task)
+        self.told.append(("continuous_stop", task[1], task[0]))
+        if not any(one[1] == task[1] for one in self.running):
+            self.told.append(("continuous_app_stop", task[1]))
+
+    def stopped(self, uid: int) -> None:
+        for task in [one for one in self.running if one[1] == uid]:
+            self.end(task)
+
+    def restarted(self, pids: set[int]) -> None:
+        self.running = [one for one in self.running if one[2] in pids]

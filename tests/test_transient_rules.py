@@ -2,38 +2,22 @@
 
 import copy
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from grantwheel import BusinessError, Caller
+from grantwheel import Caller
 from grantwheel.tasks.agenda import Agenda
-from grantwheel.tasks.store import MemoryStore
 from grantwheel.tasks.transient import TransientTasks
 from grantwheel.tasks.values import TaskEvent, TransientFigures
-from model_policy import Refused
 from model_tasks import TransientModel
 from support import refusal
+from task_stage import Stubborn, attempt, brief_transient
 
 MAIL = Caller(uid=700, pid=71, bundle="org.tide.mail")
 MAPS = Caller(uid=800, pid=81, bundle="org.tide.maps")
 DAY = 86_400_000
-
-
-class Stubborn(MemoryStore):
-    """A store that refuses while it is told to."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.refuses = False
-        self.writes: list[dict[str, bytes | None]] = []
-
-    def write(self, changes: Mapping[str, bytes | None], /) -> None:
-        if self.refuses:
-            raise OSError("no space left")
-        self.writes.append(dict(changes))
-        super().write(changes)
 
 
 class Stage:
@@ -51,7 +35,7 @@ class Stage:
 
     def told(self) -> list[tuple[Any, ...]]:
         """Return the events since the last look: kind, time, uid, and pid or id where it has one."""
-        events = [brief(event) for event in self.events]
+        events = [brief_transient(event) for event in self.events]
         self.events.clear()
         return events
 
@@ -65,14 +49,6 @@ class Stage:
         error = refusal(call)
         assert (error.detail, error.code) == (detail, code)
         assert (self.tasks.dump(), len(self.events)) == before
-
-
-def brief(event: TaskEvent) -> tuple[Any, ...]:
-    if event.kind == "expired_callback":
-        return (str(event.kind), event.time, event.uid, event.id)
-    if event.kind in ("task_start", "task_end"):
-        return (str(event.kind), event.time, event.uid, event.pid)
-    return (str(event.kind), event.time, event.uid)
 
 
 @pytest.fixture
@@ -750,16 +726,6 @@ SMALL: dict[str, int] = {
     "day_ms": 1_500,
     "window_ms": 5,
 }
-
-
-def attempt(call: Callable[[], Any]) -> Any:
-    """Return what a call answers, or the code that it is refused with."""
-    try:
-        return call()
-    except BusinessError as error:
-        return error.detail
-    except Refused as refused:
-        return refused.inner
 
 
 class Pair:

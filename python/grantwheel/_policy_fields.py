@@ -96,7 +96,7 @@ def caller(value: object, name: str) -> Caller:
     if not isinstance(value, Caller):
         raise TypeError(f"{name} must be a Caller, not {_kind(value)}")
     _bundle(value.bundle, f"bundle of {name}")
-    for flag in ("system_app", "service_extension", "native"):
+    for flag in ("system_app", "service_extension", "native", "keep_background_running"):
         given = getattr(value, flag)
         if not isinstance(given, bool):
             raise TypeError(f"{flag} of {name} must be a bool, not {_kind(given)}")

@@ -83,7 +83,10 @@ class TaskStatus(IntEnum):
     MODE_RANGE = 9800411, "bgModes"
     KEEPING_UNSUPPORTED = 980000503, "the device does not support TASK_KEEPING"
     MODE_UNDECLARED = 980000504, "the ability does not declare the mode"
-    TASK_CALLER_INVALID = 980000505, "uid must be within 0..2^32-2, pid within 0..2^31-1"
+    TASK_CALLER_INVALID = (
+        980000505,
+        "uid must be within 0..2^32-2, pid within 0..2^31-1, the bundle name at most 1024 bytes",
+    )
     TASK_INCOMPLETE = 980000603, "the name of the ability or the want agent is missing"
     TASK_NOT_STORED = 980000701, "the task could not be put on record"
     TRANSIENT_CALLER_INVALID = 990000101, "uid must be within 0..2^32-2, pid within 0..2^31-1"

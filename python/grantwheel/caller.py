@@ -18,6 +18,8 @@ class Caller:
         One of them is needed to apply, to release and to read one's grants.
     native : bool
         Needed to see the records of everyone and to subscribe.
+    keep_background_running : bool
+        Needed to start and to update a continuous task.
     """
 
     uid: int = -1
@@ -26,3 +28,4 @@ class Caller:
     system_app: bool = False
     service_extension: bool = False
     native: bool = False
+    keep_background_running: bool = True

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict
 from typing import Any, ClassVar, Final, Protocol, TypeVar
 
 from grantwheel._core import BusinessError
@@ -46,9 +45,16 @@ class MemoryStore:
                 self._values[key] = value
 
 
+def _fields_of(record: Any) -> dict[str, Any]:
+    return {name: getattr(record, name) for name in record.__slots__}
+
+
+_ENCODER: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), sort_keys=True, default=_fields_of)
+
+
 def encode(record: Any) -> bytes:
-    """Return the bytes of a record, a dataclass of numbers, texts and more of these: equal ones for equal records."""
-    return json.dumps(asdict(record), ensure_ascii=False, separators=(",", ":"), sort_keys=True).encode()
+    """Return the bytes of a record, of slots with numbers, texts and more of these: equal ones for equal records."""
+    return _ENCODER.encode(record).encode()
 
 
 class Draft:

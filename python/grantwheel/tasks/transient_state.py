@@ -9,6 +9,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, Self
 
+from .reading import flag, number, number_or_none, text
 from .values import TransientFigures
 
 
@@ -184,29 +185,3 @@ class Owner:
         if self.foreground and is_screen_on:
             return replace(self, ran_ms=self.ran(at), runs_since=None)
         return self if self.runs_since is not None else replace(self, runs_since=at)
-
-
-def number(value: object) -> int:
-    """Return a number that is on record."""
-    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
-        raise ValueError(f"{value!r} is no number")
-    return value
-
-
-def number_or_none(value: object) -> int | None:
-    """Return a number that is on record, or that there is none."""
-    return None if value is None else number(value)
-
-
-def text(value: object) -> str:
-    """Return a text that is on record."""
-    if not isinstance(value, str):
-        raise TypeError(f"{value!r} is no text")
-    return value
-
-
-def flag(value: object) -> bool:
-    """Return whether something is so, by the record."""
-    if not isinstance(value, bool):
-        raise TypeError(f"{value!r} is neither true nor false")
-    return value

@@ -1,0 +1,53 @@
+"""What tests of the rules of tasks have in common: a store that can refuse, and events in brief."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from grantwheel import BusinessError
+from grantwheel.tasks.store import MemoryStore
+from grantwheel.tasks.values import TaskEvent
+from model_policy import Refused
+
+
+class Stubborn(MemoryStore):
+    """A store that refuses while it is told to, and remembers what it was given."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.refuses = False
+        self.writes: list[dict[str, bytes | None]] = []
+
+    def write(self, changes: Mapping[str, bytes | None], /) -> None:
+        if self.refuses:
+            raise OSError("no space left")
+        self.writes.append(dict(changes))
+        super().write(changes)
+
+
+def brief_transient(event: TaskEvent) -> tuple[Any, ...]:
+    """Reduce an event to kind, time, uid, and pid or id where it has one."""
+    if event.kind == "expired_callback":
+        return (str(event.kind), event.time, event.uid, event.id)
+    if event.kind in ("task_start", "task_end"):
+        return (str(event.kind), event.time, event.uid, event.pid)
+    return (str(event.kind), event.time, event.uid)
+
+
+def brief_continuous(event: TaskEvent) -> tuple[Any, ...]:
+    """Reduce an event to kind, uid, and id and modes where it has some."""
+    kind = str(event.kind)
+    if kind == "continuous_app_stop":
+        return (kind, event.uid)
+    if kind == "continuous_stop":
+        return (kind, event.uid, event.id)
+    return (kind, event.uid, event.id, [int(mode) for mode in event.modes])
+
+
+def attempt(call: Callable[[], Any]) -> Any:
+    """Return what a call answers, or the inner code that it is refused with."""
+    try:
+        return call()
+    except BusinessError as error:
+        return error.detail
+    except Refused as refused:
+        return refused.inner
