@@ -49,8 +49,8 @@ PACKAGE_MUTANTS: Final = (
     ),
     PythonMutant(
         "python/grantwheel/events/delivery.py",
-        "            if self._is_cancelled:\n                return False\n            if isinstance",
-        "            if isinstance",
+        "            if self._is_cancelled:\n                return False\n            if not isinstance",
+        "            if not isinstance",
         "a cancelled callback is not called",
         "test_callbacks cancel",
     ),

@@ -360,7 +360,24 @@ def test_a_limit_is_one(stage: Stage) -> None:
 # Beside the model.
 
 
-MODES: Final = (1, 2, 7, 9, 0, 10, True, None, [], [1, 2], [2, 1, 2], [7, 9], [9, 7], [1, 7, 9], [3, False], ["1"])
+MODES: Final[tuple[Any, ...]] = (
+    1,
+    2,
+    7,
+    9,
+    0,
+    10,
+    True,
+    None,
+    [],
+    [1, 2],
+    [2, 1, 2],
+    [7, 9],
+    [9, 7],
+    [1, 7, 9],
+    [3, False],
+    ["1"],
+)
 
 
 def step_beside_the_model(stage: Stage, model: ContinuousModel, numbers: random.Random, now: int) -> None:

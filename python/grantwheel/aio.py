@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal, Self, overload
 
 from . import _core
 from ._process import OfOneProcess
-from .events.subscription import Lateness, Subscription
+from .events.subscription import Lateness, Subscription, cursor_of
 from .run.runner import Runner, Running, drive, lost_log
 from .types import Event, EventKind
 
@@ -116,7 +116,7 @@ class _Stream(OfOneProcess):
 
     def __init__(self, manager: "Manager", kinds: Iterable[EventKind | str] | None, uids: Iterable[int] | None) -> None:
         super().__init__()
-        self._subscription = Subscription(manager, None, kinds=kinds, uids=uids)
+        self._subscription = Subscription(manager, None, cursor_of(manager, kinds, uids))
         self._in_hand: list[Event] = []  # newest first
         self._waits = False
         self._gave_way = True  # whether the loop has had its turn since the last read

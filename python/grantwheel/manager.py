@@ -11,8 +11,9 @@ from typing import Literal, Self
 from . import _core
 from ._process import OfOneProcess, end_at_exit, refuse_to_pickle
 from .caller import Caller
+from .events.delivery import CallbackSubscription
 from .events.subscribers import Subscribers, require_subscriber
-from .events.subscription import Subscription
+from .events.subscription import Subscription, cursor_of
 from .hold import Hold, Holds
 from .listing import listing
 from .policy import Policy
@@ -102,7 +103,7 @@ class Manager(_core.Manager):
 
     def _begin(self, policy: Policy | None, *, has_log: bool) -> None:
         """Make all that is around the compiled one."""
-        self._subscribers = Subscribers()
+        self._subscribers = Subscribers(Subscription, CallbackSubscription)
         self._running = Running(self._subscribers)
         self._loop = Loop()
         self._watches = Watches(self, self._loop)
@@ -260,7 +261,7 @@ class Manager(_core.Manager):
         """
         require_subscriber(self, subscriber)
         self.require_native(caller=caller)
-        return self._subscribers.add(self, subscriber, kinds=kinds, uids=uids, batch=batch, on_gap=on_gap)
+        return self._subscribers.add(self, subscriber, lambda: cursor_of(self, kinds, uids), batch=batch, on_gap=on_gap)
 
     def unsubscribe(self, subscriber: object) -> None:
         """End the subscription of a subscriber.

@@ -10,16 +10,16 @@ import select
 import threading
 import time
 import weakref
-from collections.abc import Callable, Iterable
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Generic
 
 from grantwheel import _core
 from grantwheel._callback import is_work, require_plain
 from grantwheel._telling import tell
 from grantwheel._text import shown
 from grantwheel._waiting import wait_until
-from grantwheel.events.subscription import Subscription
-from grantwheel.types import Event, EventKind
+from grantwheel.events.subscription import EventCursor, EventT, Reader, Subscription
+from grantwheel.types import Event
 
 _FOREVER = 2**64 - 1
 _ONE_BY_ONE = 256  # events that are read at once: they are safe from being overwritten, and not delivered yet
@@ -36,7 +36,7 @@ def is_delivering() -> bool:
 
 
 def _deliver(
-    reference: "weakref.ref[CallbackSubscription]",
+    reference: "weakref.ref[Delivering[Any]]",
     claim: threading.Lock,
     bells: dict[threading.Thread, _core.Bell],
     bell: _core.Bell,
@@ -68,26 +68,20 @@ def _deliver(
         bells.pop(threading.current_thread(), None)
 
 
-class CallbackSubscription(Subscription):
-    """A subscription whose events go to its subscriber, a callable, while the manager runs."""
+class Delivering(Reader[EventT], Generic[EventT]):
+    """A reader whose events go to its subscriber, a callable, while the manager runs."""
 
     def __init__(
         self,
         manager: _core.Manager,
         subscriber: Callable[[Any], object],
+        cursor: EventCursor[EventT],
+        forget: Callable[[Reader[Any]], bool],
         *,
-        kinds: Iterable[EventKind | str] | None = None,
-        uids: Iterable[int] | None = None,
-        batch: bool = False,
-        on_gap: Callable[[int], object] | None = None,
-        forget: Callable[[Subscription], bool],
+        batch: bool,
+        on_gap: Callable[[int], object] | None,
     ) -> None:
-        require_plain(subscriber, "subscriber", _OTHERWISE)
-        if on_gap is not None:
-            if not callable(on_gap):
-                raise TypeError(f"on_gap must be callable, not {type(on_gap).__name__}")
-            require_plain(on_gap, "on_gap", _OTHERWISE)
-        super().__init__(manager, subscriber, kinds=kinds, uids=uids, forget=forget)
+        super().__init__(manager, subscriber, cursor, forget)
         self._callback = subscriber
         self._is_batch = batch
         self._on_gap = on_gap
@@ -214,13 +208,13 @@ class CallbackSubscription(Subscription):
         else:
             self._call(self._on_gap, gap)
 
-    def _call(self, function: Callable[[Any], object], what: Event | list[Event] | int) -> bool:
+    def _call(self, function: Callable[[Any], object], what: Any) -> bool:
         """Call, unless the subscription has ended. Returns whether it has not."""
         self._is_calling = True
         try:
             if self._is_cancelled:
                 return False
-            if isinstance(what, Event):
+            if not isinstance(what, list | int):
                 self._cursor.hand_over(self._manager, what.time)
             result = function(what)
             if result is not None and is_work(result):
@@ -242,3 +236,16 @@ class CallbackSubscription(Subscription):
                 "See grantwheel.aio.events",
                 shown(function),
             )
+
+
+class CallbackSubscription(Delivering[Event], Subscription):
+    """A subscription whose events go to its subscriber, a callable, while the manager runs."""
+
+
+def require_callback(subscriber: object, on_gap: object) -> None:
+    """Raise TypeError for those that cannot be called with events, or with how many were missed."""
+    require_plain(subscriber, "subscriber", _OTHERWISE)
+    if on_gap is not None:
+        if not callable(on_gap):
+            raise TypeError(f"on_gap must be callable, not {type(on_gap).__name__}")
+        require_plain(on_gap, "on_gap", _OTHERWISE)

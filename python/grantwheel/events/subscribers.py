@@ -1,17 +1,17 @@
 """Who is subscribed to a manager, and whether the callbacks among them have their events."""
 
-from collections.abc import Callable, Collection, Hashable, Iterable
-from typing import Any
+from collections.abc import Callable, Collection, Hashable
+from typing import Any, Generic, TypeVar
 
 from grantwheel import _core
 from grantwheel._callback import identity_of
 from grantwheel._process import OfOneProcess
-from grantwheel.events.delivery import CallbackSubscription
-from grantwheel.events.subscription import UNKNOWN_SUBSCRIBER, Subscription
-from grantwheel.types import EventKind
+from grantwheel.events.delivery import require_callback
+from grantwheel.events.subscription import UNKNOWN_SUBSCRIBER, EventCursor, Reader
 
 _NULL_SUBSCRIBER = 401
 _SUBSCRIBED_TWICE = 980000501
+_Reader = TypeVar("_Reader", bound=Reader[Any])
 
 
 def require_subscriber(manager: _core.Manager, subscriber: object) -> None:
@@ -20,26 +20,33 @@ def require_subscriber(manager: _core.Manager, subscriber: object) -> None:
         raise _core.refuse(manager, _NULL_SUBSCRIBER, "subscriber must be given, as any object but None.")
 
 
-class Subscribers(OfOneProcess):
-    """The subscriptions of one manager, by subscriber. Refers to no manager."""
+class Subscribers(OfOneProcess, Generic[_Reader]):
+    """The subscriptions of one manager, by subscriber. Refers to no manager.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    plain, calling : type
+        What a subscription is, and what one of a callable is: a `Reader` and a `Delivering`.
+    """
+
+    def __init__(self, plain: Callable[..., _Reader], calling: Callable[..., _Reader]) -> None:
         super().__init__()
-        self._by_subscriber: dict[Hashable, Subscription] = {}
+        self._plain = plain
+        self._calling = calling
+        self._by_subscriber: dict[Hashable, _Reader] = {}
         self.runners: Collection[object] = ()  # while there is one, callbacks have their events
 
     def add(
         self,
         manager: _core.Manager,
         subscriber: object,
+        make_cursor: Callable[[], EventCursor[Any]],
         *,
-        kinds: Iterable[EventKind | str] | None,
-        uids: Iterable[int] | None,
         batch: bool,
         on_gap: Callable[[int], object] | None,
-    ) -> Subscription:
+    ) -> _Reader:
         """Subscribe somebody, as `Manager.subscribe` says."""
-        subscription = self._make(manager, subscriber, kinds=kinds, uids=uids, batch=batch, on_gap=on_gap)
+        subscription = self._make(manager, subscriber, make_cursor, batch=batch, on_gap=on_gap)
         if self._by_subscriber.setdefault(identity_of(subscriber), subscription) is not subscription:
             rule = f"this {type(subscriber).__name__} is subscribed already: keep the Subscription of the first call"
             raise _core.refuse(manager, _SUBSCRIBED_TWICE, "", rule)
@@ -55,23 +62,19 @@ class Subscribers(OfOneProcess):
         self,
         manager: _core.Manager,
         subscriber: object,
+        make_cursor: Callable[[], EventCursor[Any]],
         *,
-        kinds: Iterable[EventKind | str] | None,
-        uids: Iterable[int] | None,
         batch: bool,
         on_gap: Callable[[int], object] | None,
-    ) -> Subscription:
-        callback: Callable[[Any], object]
+    ) -> _Reader:
         if callable(subscriber):
-            callback = subscriber
-            return CallbackSubscription(
-                manager, callback, kinds=kinds, uids=uids, batch=batch, on_gap=on_gap, forget=self._forget
-            )
+            require_callback(subscriber, on_gap)
+            return self._calling(manager, subscriber, make_cursor(), self._forget, batch=batch, on_gap=on_gap)
         if batch or on_gap is not None:
             raise TypeError("batch and on_gap are for a subscriber that is callable")
-        return Subscription(manager, subscriber, kinds=kinds, uids=uids, forget=self._forget)
+        return self._plain(manager, subscriber, make_cursor(), self._forget)
 
-    def _forget(self, subscription: Subscription) -> bool:
+    def _forget(self, subscription: Reader[Any]) -> bool:
         """Take a subscription off the list. Returns whether it was there, and no other one of an equal subscriber."""
         key = identity_of(subscription._subscriber)
         if self._by_subscriber.get(key) is not subscription:
@@ -91,7 +94,7 @@ class Subscribers(OfOneProcess):
         for subscription in list(self._by_subscriber.values()):
             self._follow(subscription)
 
-    def _follow(self, subscription: Subscription) -> None:
+    def _follow(self, subscription: Reader[Any]) -> None:
         """Let a subscription do what is right now, also if that changes meanwhile."""
         while True:
             is_running = bool(self.runners)

@@ -3,7 +3,7 @@
 import contextlib
 import operator
 from collections.abc import Callable, Iterable
-from typing import NamedTuple, Self
+from typing import Any, Generic, NamedTuple, Protocol, Self, SupportsIndex, TypeVar
 
 from grantwheel import _core
 from grantwheel._process import OfOneProcess
@@ -12,6 +12,61 @@ from grantwheel.types import Event, EventColumns, EventKind
 UNKNOWN_SUBSCRIBER = 980000502
 _MAX_UID = 2**32 - 2
 _ALL_KINDS = 2**32 - 1
+
+
+class Numbered(Protocol):
+    """An event: numbers and instants are all that is asked of it here."""
+
+    @property
+    def sequence(self) -> int:
+        """Its number."""
+        ...
+
+    @property
+    def time(self) -> int:
+        """Its instant."""
+        ...
+
+
+EventT = TypeVar("EventT", bound=Numbered)
+
+
+class EventCursor(Protocol[EventT]):
+    """Somebody's place in a row of events. All that it is asked names the manager, to which it does not refer."""
+
+    @property
+    def after(self) -> int:
+        """The last event that is behind it."""
+        ...
+
+    @property
+    def missed(self) -> int:
+        """How many events were lost, as far as reads have come upon it."""
+        ...
+
+    def read(self, manager: _core.Manager, limit: SupportsIndex | None, is_delivery: bool = True) -> list[EventT]:
+        """Return the next events; raise 9800004 when the manager is closed and there are none."""
+        ...
+
+    def pending(self, manager: _core.Manager) -> int:
+        """Return how many events have not been read."""
+        ...
+
+    def last(self, manager: _core.Manager) -> int:
+        """Return the last event there is."""
+        ...
+
+    def end(self, manager: _core.Manager) -> None:
+        """Let nothing be read that comes from now on."""
+        ...
+
+    def hand_over(self, manager: _core.Manager, event_time: int) -> None:
+        """Hear that an event of an instant is given to a callback."""
+        ...
+
+    def fileno(self, manager: _core.Manager) -> int:
+        """Return a descriptor that is readable while there are events."""
+        ...
 
 
 class Lateness(NamedTuple):
@@ -33,7 +88,8 @@ def _to_kinds(kinds: Iterable[EventKind | str] | None) -> int:
     return sum({1 << order.index(EventKind(kind)) for kind in ((kinds,) if isinstance(kinds, str) else kinds)})
 
 
-def _to_uids(uids: Iterable[int] | None) -> list[int] | None:
+def to_uids(uids: Iterable[int] | None) -> list[int] | None:
+    """Return uids that are wanted, ascending; None for all."""
     if uids is None:
         return None
     wanted = sorted({operator.index(uid) for uid in uids})
@@ -42,12 +98,18 @@ def _to_uids(uids: Iterable[int] | None) -> list[int] | None:
     return wanted
 
 
-class Subscription(OfOneProcess):
-    """A cursor on the events of a manager: every event from its start on, once and in order, at the reader's own pace.
+def cursor_of(
+    manager: _core.Manager, kinds: Iterable[EventKind | str] | None, uids: Iterable[int] | None
+) -> _core.Cursor:
+    """Return a place at the end of a manager's events, for those of some kinds and uids."""
+    return _core.Cursor(manager, _to_kinds(kinds), to_uids(uids))
 
-    Nobody waits for a reader. One that falls behind by more than the manager's ``event_capacity`` loses the oldest
-    events, which `missed` counts; `Manager.records` then gives the current state. Thread-safe. As a context manager it
-    is cancelled at the end of the block, if it was not before.
+
+class Reader(OfOneProcess, Generic[EventT]):
+    """A cursor on events: every one from its start on, once and in order, at the reader's own pace.
+
+    Nobody waits for a reader. One that falls too far behind loses the oldest events, which `missed` counts.
+    Thread-safe. As a context manager it is cancelled at the end of the block, if it was not before.
 
     What happened before the manager was closed is still there to be read; after that a closed manager refuses.
     """
@@ -56,17 +118,15 @@ class Subscription(OfOneProcess):
         self,
         manager: _core.Manager,
         subscriber: object,
-        *,
-        kinds: Iterable[EventKind | str] | None = None,
-        uids: Iterable[int] | None = None,
-        forget: "Callable[[Subscription], bool]" = lambda _subscription: True,
+        cursor: EventCursor[EventT],
+        forget: "Callable[[Reader[Any]], bool]" = lambda _subscription: True,
     ) -> None:
         super().__init__()
         self._manager = manager
         self._subscriber = subscriber
         self._forget = forget  # takes it off the list of subscribers; says whether it was there
         self._is_cancelled = False
-        self._cursor = _core.Cursor(manager, _to_kinds(kinds), _to_uids(uids))
+        self._cursor = cursor
 
     def __repr__(self) -> str:
         state = ", cancelled" if self._is_cancelled else ""
@@ -102,12 +162,6 @@ class Subscription(OfOneProcess):
         """How many events have not been read yet, those of other kinds and uids and those overwritten included."""
         return self._cursor.pending(self._manager)
 
-    @property
-    def lateness(self) -> Lateness:
-        """How long after their instants the events were read. Not counted on a clock written in Python."""
-        self._require_here()
-        return Lateness(*self._cursor.lateness)
-
     def fileno(self) -> int:
         """Return a descriptor that is readable while events wait: for ``select``, ``epoll`` and event loops.
 
@@ -123,7 +177,7 @@ class Subscription(OfOneProcess):
         """
         return self._cursor.fileno(self._manager)
 
-    def drain(self, limit: int | None = None) -> list[Event]:
+    def drain(self, limit: int | None = None) -> list[EventT]:
         """Return the events that have not been read yet, oldest first, at most ``limit`` of them.
 
         Does not drive the manager: what is due becomes an event by a call that meets it or by `Manager.advance`. After
@@ -136,16 +190,6 @@ class Subscription(OfOneProcess):
             9800004: the manager is closed, and all was read.
         """
         return self._cursor.read(self._manager, limit)
-
-    def drain_columns(self, limit: int | None = None) -> EventColumns:
-        """Return the same as `drain`, as columns: for many events, without an object each.
-
-        Raises
-        ------
-        BusinessError
-            9800004: the manager is closed, and all was read.
-        """
-        return self._cursor.read_columns(self._manager, limit)
 
     def cancel(self) -> None:
         """End the subscription.
@@ -184,3 +228,32 @@ class Subscription(OfOneProcess):
     def _join_delivery(self, give_up: float | None) -> bool:  # noqa: ARG002
         """Wait until all is delivered that is to be, or until an instant of ``time.monotonic()``. Whether it is."""
         return True
+
+
+class Subscription(Reader[Event]):
+    """A cursor on the events of a manager: every event from its start on, once and in order, at the reader's own pace.
+
+    Nobody waits for a reader. One that falls behind by more than the manager's ``event_capacity`` loses the oldest
+    events, which `missed` counts; `Manager.records` then gives the current state. Thread-safe. As a context manager it
+    is cancelled at the end of the block, if it was not before.
+
+    What happened before the manager was closed is still there to be read; after that a closed manager refuses.
+    """
+
+    _cursor: _core.Cursor
+
+    @property
+    def lateness(self) -> Lateness:
+        """How long after their instants the events were read. Not counted on a clock written in Python."""
+        self._require_here()
+        return Lateness(*self._cursor.lateness)
+
+    def drain_columns(self, limit: int | None = None) -> EventColumns:
+        """Return the same as `drain`, as columns: for many events, without an object each.
+
+        Raises
+        ------
+        BusinessError
+            9800004: the manager is closed, and all was read.
+        """
+        return self._cursor.read_columns(self._manager, limit)

@@ -5,6 +5,7 @@
 
 import logging
 import weakref
+from typing import Any
 
 from grantwheel import _core
 from grantwheel._process import OfOneProcess, end_at_exit
@@ -56,8 +57,8 @@ def _settle(manager: _core.Manager) -> None:
 class Running:
     """By whom a manager is run: by one runner at a time, with which its subscribers have their events."""
 
-    def __init__(self, subscribers: Subscribers) -> None:
-        self._subscribers = subscribers
+    def __init__(self, subscribers: Subscribers[Any]) -> None:
+        self._followers = [weakref.ref(subscribers)]
         # Each with the call that brought it. The first one runs the manager; a second one is about to be refused.
         self._runners: dict[Runner, object] = {}
         subscribers.runners = self._runners  # one record of it: two would differ when somebody comes in between
@@ -75,7 +76,7 @@ class Running:
         call = object()
         if self._runners.setdefault(runner, call) is call:
             if self.runner in (runner, None):  # None: it has been ended already
-                self._subscribers.follow()
+                self._follow()
                 return
             self.end(runner)
         raise RuntimeError("the manager is running already: one runner at a time")
@@ -83,11 +84,24 @@ class Running:
     def end(self, runner: "Runner") -> None:
         """Take the manager from its runner; what has happened by now is still delivered."""
         self._runners.pop(runner, None)
-        self._subscribers.follow()
+        self._follow()
 
     def join(self, give_up: float | None = None) -> bool:
         """Wait until it is delivered, or until an instant of ``time.monotonic()``. Returns whether it is."""
-        return self._subscribers.join_delivery(give_up)
+        return all(subscribers.join_delivery(give_up) for subscribers in self._all())
+
+    def add(self, subscribers: Subscribers[Any]) -> None:
+        """Let other callbacks have their events at the same times, as long as somebody has them."""
+        subscribers.runners = self._runners
+        self._followers = [one for one in self._followers if one() is not None] + [weakref.ref(subscribers)]
+        subscribers.follow()
+
+    def _all(self) -> list[Subscribers[Any]]:
+        return [subscribers for one in self._followers if (subscribers := one()) is not None]
+
+    def _follow(self) -> None:
+        for subscribers in self._all():
+            subscribers.follow()
 
 
 class Runner(OfOneProcess):
