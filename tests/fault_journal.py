@@ -8,26 +8,18 @@ import argparse
 import collections
 import contextlib
 import copy
-import ctypes
 import errno
-import itertools
 import shutil
 import sqlite3
-import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from grantwheel.journal import NotAppended, sqlite
-from grantwheel.journal._database import PAGE_SIZE
-from grantwheel.journal._wal import FRAME_HEADER_SIZE, HEADER_SIZE
+from faulty_files import KINDS, copy_disk, each_in_turn, keep_logs_short, library
+from grantwheel.journal import NotAppended
 from grantwheel.journal.sqlite import SqliteJournal
 
-KINDS = ("open", "read", "write", "sync", "truncate", "rename", "unlink")
 SNAPSHOT = b"what %d groups have led to "
-FEW_PAGES = 20  # so that the log comes to its end in a short run, and begins anew
-
-library = ctypes.CDLL(None)
 
 
 class GivenUp(Exception):
@@ -57,7 +49,7 @@ class Run:
                         self.flushed = len(self.groups)
                         self.go_on(journal)
                     finally:
-                        self.copy_disk()
+                        copy_disk(self.path.parent, self.path.parent.with_name("disk"))
 
     def go_on(self, journal: SqliteJournal) -> None:
         for number in range(12):
@@ -150,17 +142,6 @@ class Run:
         assert [position for position, _ in found] == list(range(covered + 1, len(self.groups) + 1))
         assert [group for _, group in found] == self.groups[covered:]
 
-    def copy_disk(self) -> None:
-        """What the power leaves when it goes now: of each file what is on the disk, and of SQLite's index nothing."""
-        library.faults_pause(1)
-        disk = self.path.parent.with_name("disk")
-        shutil.rmtree(disk, ignore_errors=True)
-        disk.mkdir()
-        for file in self.path.parent.iterdir():
-            if file.is_file() and not file.name.endswith("-shm"):
-                library.faults_disk(bytes(file), bytes(disk / file.name)) or shutil.copyfile(file, disk / file.name)
-        library.faults_pause(0)
-
     def check(self, path: Path) -> None:
         """Open what is there, without faults: what was acknowledged is there, and it goes on."""
         with SqliteJournal(path) as journal:
@@ -202,20 +183,17 @@ def main() -> None:
     parser.add_argument("--first", type=int, default=1)
     parser.add_argument("--step", type=int, default=1)
     options = parser.parse_args()
-    sqlite._WAL_PAGES = FEW_PAGES
-    sqlite._WAL_BYTES = HEADER_SIZE + FEW_PAGES * 5 // 4 * (FRAME_HEADER_SIZE + PAGE_SIZE)
+    keep_logs_short()
     raised: collections.Counter[str] = collections.Counter()
+
+    def is_met(number: int, place: Path) -> bool:
+        has_come, errors = run_once(number, options, place)
+        raised.update(errors)
+        return has_come
+
     with tempfile.TemporaryDirectory() as folder:
-        for number in itertools.count(options.first, options.step):
-            try:
-                is_met, errors = run_once(number, options, Path(folder).resolve())
-            except BaseException:
-                print(f"call {number} of {sys.argv[1:]}", flush=True)
-                raise
-            raised += errors
-            if not is_met:
-                print(number, dict(raised))
-                return
+        place = Path(folder).resolve()
+        print(each_in_turn(options.first, options.step, lambda number: is_met(number, place)), dict(raised))
 
 
 if __name__ == "__main__":

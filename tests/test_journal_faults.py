@@ -1,54 +1,27 @@
 """Reads, writes, syncs and the like that fail under a journal, one after the other: see fault_journal.py."""
 
 import itertools
-import os
-import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from fault_journal import KINDS
+from faulty_files import KINDS, NEEDS, compile_library, run_under
 from grantwheel.journal import _recovery
 from grantwheel.journal.sqlite import SqliteJournal
 
-TESTS = Path(__file__).resolve().parent
-COMPILER = next(filter(None, map(shutil.which, filter(None, (os.environ.get("CC"), "cc", "gcc", "clang")))), None)
 STEPS = {"open": 23, "read": 83, "write": 311, "sync": 31, "truncate": 5, "rename": 4, "unlink": 17}  # for a brief look
 
-pytestmark = [
-    pytest.mark.skipif(sys.platform != "linux", reason="the library that stands between is for Linux"),
-    pytest.mark.skipif(COMPILER is None, reason="there is no C compiler"),
-    pytest.mark.skipif("LD_PRELOAD" in os.environ, reason="somebody else stands before the calls"),
-]
+pytestmark = NEEDS
 
 
 @pytest.fixture(scope="module")
 def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The library that stands between a journal and its files."""
-    made = tmp_path_factory.mktemp("faults") / "faults.so"
-    warnings = ["-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Wshadow", "-Werror"]
-    options = ["-std=c11", "-D_GNU_SOURCE", "-O1", "-fPIC", "-shared", *warnings]
-    command = [str(COMPILER), *options, str(TESTS / "faults" / "faults.c"), "-o", str(made)]
-    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
-    assert done.returncode == 0, done.stdout
-    return made
+    return compile_library(tmp_path_factory.mktemp("faults"))
 
 
 def run(library: Path, *arguments: str) -> None:
-    done = subprocess.run(
-        [sys.executable, "-X", "faulthandler", TESTS / "fault_journal.py", *arguments],
-        env={**os.environ, "LD_PRELOAD": str(library)},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        check=False,
-        timeout=1800,
-    )
-    assert done.returncode == 0, done.stdout
-    assert int(done.stdout.split()[0]) > 5  # or nothing has stood between
+    run_under(library, "fault_journal.py", *arguments)
 
 
 @pytest.mark.parametrize("kind", KINDS)
