@@ -2,10 +2,13 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
-ON_DEMAND = ("aio", "metrics", "processes", "testing")
+import grantwheel
+
+ON_DEMAND = ("aio", "backgroundTaskManager", "journal", "metrics", "processes", "recovery", "testing")
 
 
 def run(code: str) -> str:
@@ -45,3 +48,36 @@ print(hasattr(grantwheel, "metrics"))
     said, there = run(code).splitlines()
     assert "pip install 'grantwheel[prometheus]'" in said
     assert there == "False"
+
+
+def test_the_manager_is_left_until_it_is_asked_for() -> None:
+    code = """
+import sys, grantwheel
+print(*(name for name in ("logging", "threading", "grantwheel.manager") if name in sys.modules))
+print(len(grantwheel.__all__), [name for name in grantwheel.__all__ if name not in dir(grantwheel)])
+print([name for name in grantwheel.__all__ if getattr(grantwheel, name, None) is None])
+print(grantwheel.open.__module__, grantwheel.recovery.open is grantwheel.open, "open" in vars(grantwheel))
+"""
+    assert run(code).splitlines() == [
+        "",
+        f"{len(grantwheel.__all__)} []",
+        "[]",
+        "grantwheel.recovery.opening True True",
+    ]
+
+
+def test_all_of_it_may_be_imported_at_once() -> None:
+    code = "from grantwheel import *; print(Manager.__name__, open.__name__, backgroundTaskManager.__name__)"
+    assert run(code) == "Manager open_manager grantwheel.backgroundTaskManager\n"
+
+
+def test_what_programs_do_at_exit_is_on_record(tmp_path: Path) -> None:
+    code = f"""
+import atexit
+import grantwheel
+atexit.register(lambda: manager.apply(1000, 42, 32, persist=True))
+manager = grantwheel.open({str(tmp_path / "grants.db")!r}, durability="batch")
+"""
+    assert run(code) == ""
+    with grantwheel.open(tmp_path / "grants.db") as manager:
+        assert manager.app_mask(1000) == 32

@@ -1,20 +1,18 @@
 """grantwheel keeps time-bounded grants of typed resources: who may use what, until when.
 
-`grantwheel.aio`, `grantwheel.journal`, `grantwheel.processes`, `grantwheel.metrics` and `grantwheel.testing` are
-imported when they are first asked for.
+Modules and classes that not everybody needs are imported when they are first asked for, so that a program which
+only wants the words of the package is there at once.
 """
 
 import importlib as _importlib
 from os import PathLike as _PathLike
-from pathlib import Path as _Path
-from types import ModuleType as _ModuleType
 from typing import TYPE_CHECKING as _TYPE_CHECKING
 
 from . import _core, caller, ops, types
 
 _core.use_vocabulary(types, caller, ops)
 
-from . import backgroundTaskManager  # noqa: E402 - the module needs its vocabulary first
+from . import _process  # noqa: E402, F401 - so that what it does at exit comes after what programs do then
 from ._core import (  # noqa: E402
     BootClock,
     BusinessError,
@@ -38,13 +36,6 @@ from ._core import (  # noqa: E402
 )
 from ._log_errors import Conflict, NotAppended  # noqa: E402
 from .caller import Caller  # noqa: E402
-from .events.subscription import Lateness, Subscription  # noqa: E402
-from .follower import Follower, replay  # noqa: E402
-from .hold import Hold  # noqa: E402
-from .manager import Manager  # noqa: E402
-from .policy import OverTimeoutMax, Policy, Quota  # noqa: E402
-from .recovery import DurableManager, open  # noqa: A004, E402 - grantwheel.open, as it reads
-from .run.runner import Runner, ThreadRunner  # noqa: E402
 from .types import (  # noqa: E402
     AppendTimes,
     BackgroundMode,
@@ -70,7 +61,15 @@ from .types import (  # noqa: E402
     Stats,
 )
 
-if _TYPE_CHECKING:
+if _TYPE_CHECKING:  # the same as _LATER, for whoever reads without running
+    from . import backgroundTaskManager
+    from .events.subscription import Lateness, Subscription
+    from .follower import Follower, replay
+    from .hold import Hold
+    from .manager import Manager
+    from .policy import OverTimeoutMax, Policy, Quota
+    from .recovery import DurableManager, open  # noqa: A004 - grantwheel.open, as it reads
+    from .run.runner import Runner, ThreadRunner
     from .service.client import Client as _Client
 
 __all__ = [
@@ -137,13 +136,36 @@ __all__ = [
     "replay",
 ]
 
-# They lie where the compiled module does, which an editable install keeps apart from this file.
-_INSTALLED = _Path(_core.__file__).resolve().parent
+# Where the names are that are imported when they are first asked for.
+_LATER = {
+    "DurableManager": "recovery",
+    "Follower": "follower",
+    "Hold": "hold",
+    "Lateness": "events.subscription",
+    "Manager": "manager",
+    "OverTimeoutMax": "policy",
+    "Policy": "policy",
+    "Quota": "policy",
+    "Runner": "run.runner",
+    "Subscription": "events.subscription",
+    "ThreadRunner": "run.runner",
+    "open": "recovery",
+    "replay": "follower",
+}
+# The modules of which that is so. Some need a package that not everybody has.
+_ON_DEMAND = frozenset({"aio", "backgroundTaskManager", "journal", "metrics", "processes", "recovery", "testing"})
+
+
+def _installed(*names: str) -> str:
+    """Return the name of a folder beside the compiled module, which an editable install keeps apart from this file."""
+    from pathlib import Path
+
+    return str(Path(_core.__file__).resolve().parent.joinpath(*names))
 
 
 def get_include() -> str:
     """Return the folder with the C and C++ headers: ``#include <grantwheel/grantwheel.h>`` is found from there."""
-    return str(_INSTALLED / "include")
+    return _installed("include")
 
 
 def get_cmake_dir() -> str:
@@ -152,11 +174,7 @@ def get_cmake_dir() -> str:
     Its targets are ``grantwheel::core`` (the static C++ library) and ``grantwheel::grantwheel`` (the shared library for
     C).
     """
-    return str(_INSTALLED / "lib" / "cmake" / "grantwheel")
-
-
-# What not everybody needs, or what needs a package that not everybody has.
-_ON_DEMAND = frozenset({"aio", "journal", "metrics", "processes", "testing"})
+    return _installed("lib", "cmake", "grantwheel")
 
 
 def connect(path: str | _PathLike[str] | None = None, *, timeout_ms: int | None = 30_000) -> "_Client":
@@ -181,14 +199,18 @@ def connect(path: str | _PathLike[str] | None = None, *, timeout_ms: int | None 
     return Client(path, timeout_ms=timeout_ms)
 
 
-def __getattr__(name: str) -> _ModuleType:
-    if name not in _ON_DEMAND:
+def __getattr__(name: str) -> object:
+    module = name if name in _ON_DEMAND else _LATER.get(name)
+    if module is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     try:
-        return _importlib.import_module(f"{__name__}.{name}")
+        found: object = _importlib.import_module(f"{__name__}.{module}")
     except ImportError as error:  # hasattr() and the like expect no other error
         raise AttributeError(f"module {__name__!r} cannot import {name!r}: {error}") from error
+    if name in _LATER:
+        found = globals()[name] = getattr(found, name)
+    return found
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_ON_DEMAND})
+    return sorted({*globals(), *_ON_DEMAND, *_LATER})

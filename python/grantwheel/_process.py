@@ -4,7 +4,6 @@ Private. The live layer (subscriptions, runners, holds, watches) takes its rules
 """
 
 import atexit
-import logging
 import os
 import time
 import weakref
@@ -13,7 +12,6 @@ from typing import NoReturn, Protocol
 from grantwheel import _core
 from grantwheel._text import shown
 
-_log = logging.getLogger("grantwheel")
 _NOT_CONNECTED = 980000402
 _EXIT_S = 5.0  # so long an exiting interpreter waits, for everything together
 
@@ -80,4 +78,7 @@ def _end_all() -> None:
     give_up = time.monotonic() + _EXIT_S
     for one in list(_ends):
         if one._is_here and not one._end_at_exit(give_up):
-            _log.warning("%s has not ended within %g s; the interpreter exits all the same", shown(one), _EXIT_S)
+            import logging  # which takes longer to import than all else here, and whatever runs has it
+
+            words = "%s has not ended within %g s; the interpreter exits all the same"
+            logging.getLogger("grantwheel").warning(words, shown(one), _EXIT_S)

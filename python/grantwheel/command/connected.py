@@ -2,7 +2,6 @@
 
 import argparse
 import contextlib
-import json
 import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
@@ -86,4 +85,6 @@ def say(options: argparse.Namespace, what: str) -> None:
 
 def put(fields: dict[str, object], *, at_once: bool = False) -> None:
     """Write an object of JSON on a line of its own."""
+    import json  # which the help does not need
+
     print(json.dumps(fields), flush=at_once)  # which escapes all but printable ASCII
