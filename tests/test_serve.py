@@ -32,6 +32,28 @@ def test_a_folder_that_others_may_write_to_is_refused(folder: Path, mode: int) -
     assert list(folder.iterdir()) == []
 
 
+def test_state_and_policy_may_not_be_where_others_may_write(folder: Path) -> None:
+    shared = folder / "shared"
+    own = shared / "own"
+    own.mkdir(parents=True)
+    policy = own / "policy.toml"
+    policy.write_text("")
+    with serving(folder / "s", "--state", own / "state", "--policy", policy) as service:
+        policy.chmod(0o666)
+        service.process.send_signal(signal.SIGHUP)
+        assert f"others may write to the policy file, {policy} (mode 0666)" in service.until(
+            "the policy stays as it was"
+        )
+    assert f"others may write to the policy file, {policy} (mode 0666)" in refused(folder / "s", "--policy", policy)
+    policy.chmod(0o644)
+    shared.chmod(0o777)
+    for option, file, name in (("--state", own / "state", "folder of the state"), ("--policy", policy, "policy file")):
+        assert f"others may write to a folder above the {name}, {shared} (mode 0777)" in refused(
+            folder / "s", option, file
+        )
+    assert "above the folder of the socket" in refused(own / "s")
+
+
 def test_another_service_is_refused_and_a_stale_socket_removed(folder: Path) -> None:
     path = folder / "s"
     with serving(path) as first:

@@ -296,8 +296,12 @@ def test_who_holds_nothing_is_watched_until_its_last_connection_ends() -> None:
             it.deaths.leave(7, process.pid)
             assert process.pid not in it.deaths
             it.deaths.leave(7, process.pid)
+            it.connect(7, process.pid)
             end(process)
-            assert it.gone.empty()
+            assert await it.gone.get() == process.pid
+            for _ in range(5):
+                await asyncio.sleep(0)
+            assert it.looks == 0  # there is nothing that its end could change
 
     on_loop(run)
 

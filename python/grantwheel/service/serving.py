@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, Literal
 from grantwheel import recovery
 from grantwheel.manager import Manager
 
-from . import policy_file, systemd
+from . import places, policy_file, systemd
 from .deaths import Deaths
 from .limits import Limits
 from .peers import Peer, from_kernel
@@ -66,15 +66,15 @@ def serve(setting: Setting) -> None:
 
     Raises
     ------
-    SocketRefusedError
-        It cannot be where it should.
+    SocketRefusedError, places.PlaceRefusedError
+        It, its state or its policy cannot be where they should.
     policy_file.PolicyFileError
         The policy file is not right.
     OSError, ValueError, BusinessError
         What it needs cannot be had: as of `grantwheel.open`.
     """
     files = _raise_file_limit(setting.limits)
-    registry = policy_file.default() if setting.policy is None else policy_file.read(setting.policy)
+    registry = policy_file.default() if setting.policy is None else _read_policy(setting.policy)
     with (
         _listeners(setting) as listeners,
         contextlib.closing(_manager(setting, registry)) as manager,
@@ -92,9 +92,15 @@ def _fast_loop() -> "Callable[[], asyncio.AbstractEventLoop] | None":
     return uvloop.new_event_loop
 
 
+def _read_policy(path: Path) -> Registry:
+    places.check(path, "the policy file")  # whoever may write to it may do anything
+    return policy_file.read(path)
+
+
 def _manager(setting: Setting, registry: Registry) -> Manager:
     if setting.state is None:
         return Manager(policy=registry.policy)
+    places.check(setting.state.parent, "the folder of the state")
     return recovery.open(setting.state, durability=setting.durability, owners="processes", policy=registry.policy)
 
 
@@ -169,7 +175,7 @@ class _Service:
         """Read the policy file again, and let it count for all; one that is not right changes nothing."""
         if self._setting.policy is None:
             raise ValueError("there is no policy file")
-        registry = policy_file.read(self._setting.policy)
+        registry = _read_policy(self._setting.policy)
         self._manager.set_policy(registry.policy)
         self._registry = registry
         for connection in self._server.connections:

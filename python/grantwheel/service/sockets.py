@@ -10,8 +10,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+from . import places
+
 _MOST_BYTES: Final = 107  # of the address of a Unix socket
-_OTHERS: Final = stat.S_IWGRP | stat.S_IWOTH
 
 
 class SocketRefusedError(Exception):
@@ -34,13 +35,15 @@ def listening(path: Path, *, mode: int, group: int | None) -> Iterator[socket.so
     Raises
     ------
     SocketRefusedError
-        Others may write to the folder, another service is there, or something that is no socket.
+        Another service is there, or something that is no socket.
+    places.PlaceRefusedError
+        Others could put another one in its place.
     OSError
         It cannot be made.
     """
     if len(os.fsencode(path)) > _MOST_BYTES:
         raise SocketRefusedError(f"the path of a socket may have at most {_MOST_BYTES} bytes: {path}")
-    _check_folder(path.parent)
+    places.check(path.parent, "the folder of the socket")
     with _locked(path), socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK) as listener:
         _remove_stale(path)
         before = os.umask(0o177)  # nobody else connects before the file is as it should be
@@ -58,18 +61,6 @@ def listening(path: Path, *, mode: int, group: int | None) -> Iterator[socket.so
             with contextlib.suppress(FileNotFoundError):
                 if os.path.samestat(path.lstat(), made):
                     path.unlink()
-
-
-def _check_folder(folder: Path) -> None:
-    """Refuse a folder in which somebody else could put another socket in the place of this one."""
-    found = folder.stat()
-    if found.st_mode & _OTHERS:
-        raise SocketRefusedError(
-            f"others may write to the folder of the socket, {folder} (mode {stat.S_IMODE(found.st_mode):04o}): "
-            "it must be writable by its owner alone"
-        )
-    if found.st_uid not in (0, os.geteuid()):
-        raise SocketRefusedError(f"the folder of the socket, {folder}, belongs to uid {found.st_uid}")
 
 
 @contextlib.contextmanager
