@@ -168,7 +168,7 @@ def test_the_files_of_processes_are_not_taken_from_those_who_come_later(path: Pa
         assert served + len(told) == 100
         assert served >= 40
         assert told
-        assert all(one.startswith("-MEMORY 9800001 ") and "RLIMIT_NOFILE" in one for one in told)
+        assert all(one.startswith("-CONNECTIONS 9800001 ") and "RLIMIT_NOFILE" in one for one in told)
         service.terminate()
         assert "accept" not in service.communicate(timeout=WAIT_S)[1]
         assert service.returncode == 0

@@ -133,7 +133,7 @@ def test_rates_forget_who_asks_no_more() -> None:
     rates = Rates(1000)
     for uid in range(10_000):
         assert rates.take(uid, float(uid))
-    assert len(rates._full_at) < 5000
+    assert len(rates) < 5000
 
 
 # systemd. ---------------------------------------------------------------------------------------------------------

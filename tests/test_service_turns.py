@@ -82,11 +82,13 @@ def serve(
     manager: Manager | None = None,
     identify: Callable[[socket.socket], Peer] = lambda _: PEER,
     watcher: Watcher | None = None,
+    **others: Any,
 ) -> None:
     """Run a server and some work beside it on one loop."""
 
     async def run() -> None:
-        server = Server(manager or Manager(clock=ManualClock()), identify=identify, watcher=watcher, drives=False)
+        of = manager or Manager(clock=ManualClock())
+        server = Server(of, identify=identify, watcher=watcher, drives=False, **others)
         listener = socket.socket(socket.AF_UNIX)
         listener.bind(str(path))
         await server.start(listener)

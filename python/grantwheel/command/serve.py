@@ -8,6 +8,7 @@ from pathlib import Path
 
 from grantwheel import BusinessError
 from grantwheel._text import printable
+from grantwheel.service.limits import Limits, described
 
 from .connected import add_socket
 from .failure import CommandError
@@ -49,21 +50,14 @@ def fill(command: argparse.ArgumentParser) -> None:
     )
     command.add_argument("--group", type=_group, metavar="NAME", help="group of the socket")
     limits = command.add_argument_group("limits")
-    for name, default, what in (
-        ("connections", 10_000, "connections at once"),
-        ("connections-per-uid", 1_000, "of one user"),
-        ("watched", 20_000, "processes that are connected or hold something"),
-        ("watched-per-uid", 2_000, "of one user"),
-        ("request-bytes", 8 << 20, "bytes of a request"),
-        ("calls-per-second", 0, "calls a second of one user; 0: any number"),
-    ):
-        limits.add_argument(f"--{name}", type=int, default=default, metavar="N", help=f"{what} (default: {default})")
+    for name, default, _, what in described():
+        option = f"--{name.replace('_', '-')}"
+        limits.add_argument(option, type=int, default=default, metavar="N", help=f"{what} (default: {default})")
 
 
 def _run(options: argparse.Namespace) -> int:
     try:
         from grantwheel.service.client_link import path_of
-        from grantwheel.service.limits import Limits
         from grantwheel.service.serving import Setting, serve
         from grantwheel.service.sockets import SocketRefusedError
     except ImportError as error:
@@ -79,14 +73,7 @@ def _run(options: argparse.Namespace) -> int:
             policy=options.policy,
             mode=options.mode,
             group=options.group,
-            limits=Limits(
-                connections=options.connections,
-                connections_per_uid=options.connections_per_uid,
-                watched=options.watched,
-                watched_per_uid=options.watched_per_uid,
-                request_bytes=options.request_bytes,
-                calls_per_second=options.calls_per_second,
-            ),
+            limits=Limits(**{name: getattr(options, name) for name, *_ in described()}),
         )
         serve(setting)
     except (SocketRefusedError, BusinessError, OSError, ValueError) as error:

@@ -12,10 +12,11 @@ from grantwheel import BusinessError, Pipeline
 from . import calls
 from .commands import COMMANDS, Command, How
 from .context import Service, Wanted
+from .limits import Bucket
 from .peers import Peer, PeerRefused
 from .sessions import Simple
-from .wire import OK, ProtocolError, Push, RequestReader, encode, error, integer
-from .words import denied, failed, limited, wrong
+from .wire import OK, ProtocolError, Push, RequestReader, TooLargeError, encode, error, integer
+from .words import denied, failed, out_of_memory, wrong
 
 if TYPE_CHECKING:
     import array
@@ -29,6 +30,7 @@ _PAGES = 4  # before others have their turn
 _TURN_CALLS: Final = 1024  # of one connection in one turn
 _TURN_BYTES: Final = 1 << 20
 _MOST_WAITING: Final = 4096  # requests, before no more are read
+_SMALL: Final = 1 << 16  # what each connection may have waiting, whatever others of its uid have
 
 # The words of an APPLY that says little.
 _APPLY_WORDS: Final = frozenset((b"APPLY", b"apply"))
@@ -64,10 +66,15 @@ class Connection(asyncio.Protocol):
         self.is_known = False
         self._transport: asyncio.Transport | None = None
         self._reader = RequestReader(server.limits.request_bytes)
-        self._requests: deque[list[bytes] | ProtocolError] = deque()
+        self._requests: deque[list[bytes] | Exception] = deque()
+        self._begun = 0  # bytes of a request that is not whole yet
         self._is_slow = False  # it does not read what it is answered
         self._is_ending = False
         self._is_full = False
+        self._is_paused = False  # nothing is read from it
+        limits = server.limits
+        self.bucket = Bucket(limits.connection_calls_per_second) if limits.connection_calls_per_second else None
+        self._is_counted = bool(limits.calls_per_second or limits.connection_calls_per_second)
         self._awaited: asyncio.Future[Any] | None = None
         self._acted_for: set[tuple[int, int]] = set()
         self._last_acted_for = (b"", b"")
@@ -84,6 +91,7 @@ class Connection(asyncio.Protocol):
         """Learn who has connected, or refuse it."""
         transport = cast("asyncio.Transport", transport)  # that of uvloop is no subclass
         self._transport = transport
+        transport.set_write_buffer_limits(0)  # it is slow as soon as the kernel takes no more for it
         try:
             socket = transport.get_extra_info("socket")
             self.peer = self.server.identify(socket)
@@ -104,15 +112,25 @@ class Connection(asyncio.Protocol):
         if not self.is_known or self._is_ending:
             return
         requests = self._reader.feed(data)
-        if not requests:
-            return
         self._requests.extend(requests)
-        if type(requests[-1]) is ProtocolError:
+        if requests and isinstance(requests[-1], ProtocolError):
             self._stop_reading()
-        if len(self._requests) > _MOST_WAITING and not self._is_full and not self._is_ending:
+        elif self._reader.begun_bytes != self._begun:
+            self._hold(self._reader.begun_bytes)
+        if not self._requests:
+            return
+        if len(self._requests) > _MOST_WAITING:
             self._is_full = True
-            self._pause()
+            self._read_or_pause()
         self.server.ready(self)
+
+    def _hold(self, begun: int) -> None:
+        """Count what has come of a request that is not whole; end the connection if that is too much."""
+        size, self._begun = begun - self._begun, begun
+        problem = self.server.hold(self, size)
+        if problem is not None and begun > _SMALL:
+            self._requests.append(problem)
+            self._stop_reading()
 
     def eof_received(self) -> bool:
         """Answer what has come, and then end."""
@@ -124,6 +142,8 @@ class Connection(asyncio.Protocol):
         self.following = None
         self._is_ending = True
         self._requests.clear()
+        if self._begun:
+            self._hold(0)
         if self._awaited is not None:
             self._awaited.cancel()
         self.server.forget(self)
@@ -132,10 +152,14 @@ class Connection(asyncio.Protocol):
     def pause_writing(self) -> None:
         """Hear that it reads slower than it is answered."""
         self._is_slow = True
+        self._read_or_pause()
+        self.server.slow(self)
 
     def resume_writing(self) -> None:
         """Go on answering."""
         self._is_slow = False
+        self._read_or_pause()
+        self.server.slow(self)
         self.server.ready(self)
         self.push()
 
@@ -194,6 +218,11 @@ class Connection(asyncio.Protocol):
         if self._transport is not None:
             self._transport.abort()
 
+    @property
+    def unread_bytes(self) -> int:
+        """How much waits to be read, beside what the kernel has taken."""
+        return 0 if self._transport is None else self._transport.get_write_buffer_size()
+
     # Turns. ----------------------------------------------------------------------------------------------------------
 
     def gather(self, pipe: Pipeline) -> list[bytes | None]:
@@ -210,7 +239,7 @@ class Connection(asyncio.Protocol):
             self._end_when_answered()
         has_change = False
         size = 0
-        may_be_plain = self.peer.caller is None and not self.server.limits.calls_per_second
+        may_be_plain = self.peer.caller is None and not self._is_counted
         if may_be_plain and _FEW < len(requests) <= _TURN_CALLS and self._queue_all_plain(pipe):
             parts = [None] * len(requests)
             requests.clear()
@@ -237,8 +266,7 @@ class Connection(asyncio.Protocol):
         self.server.answered += len(parts)
         if self._is_full and len(requests) < _MOST_WAITING // 2:
             self._is_full = False
-            if self._transport is not None and not self._is_ending:
-                self._transport.resume_reading()
+            self._read_or_pause()
         return parts
 
     def _queue_plain(self, pipe: Pipeline) -> int:
@@ -251,7 +279,7 @@ class Connection(asyncio.Protocol):
         queued = 0
         while requests and queued < _TURN_CALLS:
             words = requests[0]
-            if isinstance(words, ProtocolError) or len(words) != 3:
+            if isinstance(words, Exception) or len(words) != 3:
                 break
             name, types, timeout_ms = words
             if name not in _APPLY_WORDS or types not in _TYPES:
@@ -284,9 +312,13 @@ class Connection(asyncio.Protocol):
             return error(_told(problem))
         return None
 
-    def _command(self, words: list[bytes] | ProtocolError) -> Command | Exception:
-        if isinstance(words, ProtocolError):
-            return wrong(str(words))
+    def _command(self, words: list[bytes] | Exception) -> Command | Exception:
+        if isinstance(words, Exception):
+            if isinstance(words, TooLargeError):
+                return self.server.over("request_bytes", self, str(words))
+            return wrong(str(words)) if isinstance(words, ProtocolError) else words
+        if self._is_counted and (problem := self.server.check_rate(self)):
+            return problem
         try:
             command = _LOOKUP.get(words[0]) or _LOOKUP[words[0].upper()]
         except (IndexError, KeyError, TypeError, AttributeError):
@@ -297,7 +329,7 @@ class Connection(asyncio.Protocol):
             return wrong(f"wrong number of arguments for {words[0].decode().upper()}: {command.usage or 'none'}")
         if command.is_admin and not self.peer.is_admin:
             return denied(f"{words[0].decode().upper()} is for administrators")
-        return self.server.check_rate(self.peer.uid) or command
+        return command
 
     def _answer(self, command: Command, words: Any) -> bytes:
         try:
@@ -310,7 +342,15 @@ class Connection(asyncio.Protocol):
             self._awaited = asyncio.ensure_future(value)
             self._awaited.add_done_callback(self._came)
             return b""
-        return encode(value, self.version)
+        return self._encoded(value)
+
+    def _encoded(self, value: Any) -> bytes:
+        """Return an answer, or the error of one that is too long."""
+        answer, most = encode(value, self.version), self.server.limits.output_bytes
+        if len(answer) <= most:
+            return answer
+        rule = f"an answer must have at most {most} bytes, and this one has {len(answer)}: ask for less at once"
+        return error(self.server.over("output_bytes", self, rule))
 
     def _came(self, awaited: "asyncio.Future[Any]") -> None:
         """Answer what had to be waited for, and go on."""
@@ -319,7 +359,7 @@ class Connection(asyncio.Protocol):
             return
         problem = awaited.exception()
         value = awaited.result() if problem is None else _told(problem)
-        self._transport.write(encode(value, self.version))
+        self._transport.write(self._encoded(value))
         self.server.ready(self)
 
     def write(self, answers: bytes) -> None:
@@ -327,6 +367,9 @@ class Connection(asyncio.Protocol):
         if self._transport is None:
             return
         if answers:
+            if len(answers) > _SMALL and (problem := self.server.check_output(self, len(answers))):
+                answers = error(problem)
+                self.end_after_answers()
             self._transport.write(answers)
         if self._requests:
             self.server.ready(self)
@@ -351,13 +394,20 @@ class Connection(asyncio.Protocol):
                 return
         asyncio.get_running_loop().call_soon(self.push)
 
-    def _pause(self) -> None:
-        if self._transport is not None:
+    def _read_or_pause(self) -> None:
+        """Read from it, unless it is to end, or has to take or to be given answers first."""
+        is_paused = self._is_ending or self._is_full or self._is_slow
+        if is_paused == self._is_paused or self._transport is None or self._transport.is_closing():
+            return
+        self._is_paused = is_paused
+        if is_paused:
             self._transport.pause_reading()
+        else:
+            self._transport.resume_reading()
 
     def _stop_reading(self) -> None:
         self._is_ending = True
-        self._pause()
+        self._read_or_pause()
 
 
 def _told(problem: BaseException) -> Exception:
@@ -366,7 +416,7 @@ def _told(problem: BaseException) -> Exception:
         return problem
     if isinstance(problem, ValueError | TypeError | OverflowError | MemoryError):
         _log.debug("a request was refused: %s", problem)  # a peer may not fill the log
-        return limited(str(problem)) if isinstance(problem, MemoryError) else wrong(str(problem))
+        return out_of_memory(str(problem)) if isinstance(problem, MemoryError) else wrong(str(problem))
     _log.error("a request failed", exc_info=problem)
     return failed("the request failed: the log of the service says why")
 

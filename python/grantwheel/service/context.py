@@ -9,10 +9,12 @@ from grantwheel.types import EventKind
 from .peers import Peer
 
 if TYPE_CHECKING:
+    from collections import Counter
+
     from grantwheel import Pipeline
     from grantwheel.manager import Manager
 
-    from .limits import Limits
+    from .limits import Bucket, Limits
 
 Wanted = tuple[frozenset[EventKind] | None, frozenset[int] | None]
 
@@ -41,6 +43,7 @@ class Service(Protocol):
     answered: int
     refused: int
     turns: int
+    met: "Counter[str]"
     began: float
 
     @property
@@ -69,8 +72,20 @@ class Service(Protocol):
     def forgotten(self) -> int:
         """How often one of these has ended, or is watched no more."""
 
-    def check_rate(self, uid: int, /) -> Exception | None:
+    def check_rate(self, session: "Session", /) -> Exception | None:
         """Count a call; the error of one too many."""
+
+    def hold(self, session: "Session", size: int, /) -> Exception | None:
+        """Count bytes of a request that is not whole yet; the error of too many."""
+
+    def check_output(self, session: "Session", size: int, /) -> Exception | None:
+        """Look whether so much may wait to be read; the error of too much."""
+
+    def slow(self, session: "Session", /) -> None:
+        """Hear that something waits to be read, or that nothing does any more."""
+
+    def over(self, limit: str, session: "Session", rule: str, /) -> Exception:
+        """Count that a limit is met, and return its error."""
 
     def reload(self) -> None:
         """Read the policy file again."""
@@ -87,6 +102,11 @@ class Session(Protocol):
     number: int
     version: int
     name: str
+    bucket: "Bucket | None"
+
+    @property
+    def unread_bytes(self) -> int:
+        """How much waits to be read."""
 
     @property
     def manager(self) -> "Manager":

@@ -222,11 +222,11 @@ class Deaths:
         """Return the error of one process too many."""
         limits, of_uid = self._limits, self._pids.get(uid, ())
         if pid not in of_uid and len(of_uid) >= limits.watched_per_uid:
-            return limited(
-                f"uid {uid} may have at most {limits.watched_per_uid} processes that are connected or hold something"
-            )
+            rule = f"uid {uid} may have at most {limits.watched_per_uid} processes that are connected or hold something"
+            return limited("watched_per_uid", rule)
         if pid not in self._processes and len(self._processes) >= limits.watched:
-            return limited(f"there may be at most {limits.watched} processes that are connected or hold something")
+            rule = f"there may be at most {limits.watched} processes that are connected or hold something"
+            return limited("watched", rule)
         return None
 
     def _open(self, uid: int, pid: int) -> None:

@@ -1,19 +1,16 @@
 """What one connection, one uid and all together may ask for."""
 
 import operator
-from dataclasses import dataclass, fields
-from typing import Final
+from collections.abc import Hashable, Iterator
+from dataclasses import Field, dataclass, field, fields
+from typing import Any, Final
 
-_LEAST: Final = {"request_bytes": 1024, "calls_per_second": 0}  # 1 of all others
-_MOST: Final = {
-    "connections": 1_000_000,
-    "connections_per_uid": 1_000_000,
-    "watched": 1_000_000,
-    "watched_per_uid": 1_000_000,
-    "request_bytes": 1 << 28,
-    "calls_per_second": 1_000_000_000,
-}
 _MOST_BUCKETS: Final = 4096  # before those of uids that ask for little are let go
+
+
+def _limit(default: int, least: int, most: int, word: str, what: str) -> Any:
+    """Describe a limit: its bounds, how the error of meeting it begins, and what it is of, for people."""
+    return field(default=default, metadata={"least": least, "most": most, "word": word, "what": what})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,8 +29,18 @@ class Limits:
         How many one uid may have of these.
     request_bytes : int
         How long one request may be.
+    request_bytes_per_uid : int
+        How much of requests that are not whole yet a uid may have sent, over all its connections.
+    output_bytes : int
+        How long one answer may be.
+    output_bytes_per_uid : int
+        How much of answers may wait to be read, over all connections of a uid.
+    stall_ms : int
+        How long a connection for which something waits may read nothing of it.
     calls_per_second : int
         How many calls a uid may make, over all its connections; as many may come at once. 0: any number.
+    connection_calls_per_second : int
+        How many calls one connection may make. 0: any number.
 
     Raises
     ------
@@ -41,12 +48,23 @@ class Limits:
         A limit is no int, or not within its bounds; the message names it.
     """
 
-    connections: int = 10_000
-    connections_per_uid: int = 1_000
-    watched: int = 20_000
-    watched_per_uid: int = 2_000
-    request_bytes: int = 8 << 20
-    calls_per_second: int = 0
+    connections: int = _limit(10_000, 1, 1_000_000, "CONNECTIONS", "connections at once")
+    connections_per_uid: int = _limit(1_000, 1, 1_000_000, "UIDCONNECTIONS", "of one user")
+    watched: int = _limit(20_000, 1, 1_000_000, "WATCHED", "processes that are connected or hold something")
+    watched_per_uid: int = _limit(2_000, 1, 1_000_000, "UIDWATCHED", "of one user")
+    request_bytes: int = _limit(8 << 20, 1 << 16, 1 << 28, "REQUEST", "bytes of a request")
+    request_bytes_per_uid: int = _limit(
+        64 << 20, 1 << 16, 1 << 40, "UIDREQUESTS", "bytes of requests of one user that are not whole yet"
+    )
+    output_bytes: int = _limit(16 << 20, 1 << 16, 1 << 30, "OUTPUT", "bytes of an answer")
+    output_bytes_per_uid: int = _limit(
+        64 << 20, 1 << 16, 1 << 40, "UIDOUTPUT", "bytes of answers that one user does not read"
+    )
+    stall_ms: int = _limit(30_000, 10, 86_400_000, "STALL", "ms in which nothing of what waits is read")
+    calls_per_second: int = _limit(0, 0, 1_000_000_000, "UIDCALLS", "calls a second of one user; 0: any number")
+    connection_calls_per_second: int = _limit(
+        0, 0, 1_000_000_000, "CALLS", "calls a second of one connection; 0: any number"
+    )
 
     def __post_init__(self) -> None:
         """Check every limit."""
@@ -55,32 +73,74 @@ class Limits:
             if isinstance(value, bool) or not hasattr(value, "__index__"):
                 raise TypeError(f"{name} must be an int, not {type(value).__name__}")
             number = operator.index(value)
-            least, most = _LEAST.get(name, 1), _MOST[name]
+            least, most = one.metadata["least"], one.metadata["most"]
             if not least <= number <= most:
                 raise ValueError(f"{name} must be within {least}..{most}, not {number}")
             object.__setattr__(self, name, number)
 
 
-class Rates:
-    """How many calls each uid has left: a bucket of tokens for each, which fills with time.
+def described() -> "Iterator[tuple[str, int, str, str]]":
+    """Return each limit: its name, its default, how its error begins, and what it is of."""
+    one: Field[int]
+    for one in fields(Limits):
+        assert isinstance(one.default, int)
+        yield one.name, one.default, one.metadata["word"], one.metadata["what"]
+
+
+# How the error of each limit begins.
+LIMIT_WORDS: Final = {name: word for name, _, word, _ in described()}
+
+
+class Bucket:
+    """How many calls one has left: a bucket of tokens that fills with time.
 
     Parameters
     ----------
     calls_per_second : int
-        How fast a bucket fills, and how many calls it holds.
+        How fast it fills, and how many calls it holds.
+    """
+
+    __slots__ = ("_full_at", "_most")
+
+    def __init__(self, calls_per_second: int) -> None:
+        self._most = calls_per_second
+        self._full_at = 0.0  # a bucket is how long it still needs to be full
+
+    def take(self, now: float) -> bool:
+        """Count a call at an instant, in seconds; False: it is one too many, and is not counted."""
+        # The instant at which a bucket is full moves by one token with each call; the bucket is empty a second before.
+        full_at = max(self._full_at, now) + 1 / self._most
+        if full_at > now + 1 + 1e-9:
+            return False
+        self._full_at = full_at
+        return True
+
+    def is_full(self, now: float) -> bool:
+        """Whether it is as if nothing had ever been taken."""
+        return self._full_at <= now
+
+
+class Rates:
+    """How many calls each of many has left.
+
+    Parameters
+    ----------
+    calls_per_second : int
+        As of each `Bucket`.
     """
 
     def __init__(self, calls_per_second: int) -> None:
         self._most = calls_per_second
-        self._full_at: dict[int, float] = {}  # a bucket is how long it still needs to be full
+        self._buckets: dict[Hashable, Bucket] = {}
 
-    def take(self, uid: int, now: float) -> bool:
-        """Count a call of a uid at an instant, in seconds; False: it is one too many, and is not counted."""
-        # The instant at which a bucket is full moves by one token with each call; the bucket is empty a second before.
-        full_at = max(self._full_at.get(uid, now), now) + 1 / self._most
-        if full_at > now + 1 + 1e-9:
-            return False
-        if len(self._full_at) >= _MOST_BUCKETS and uid not in self._full_at:
-            self._full_at = {one: at for one, at in self._full_at.items() if at > now}
-        self._full_at[uid] = full_at
-        return True
+    def __len__(self) -> int:
+        return len(self._buckets)
+
+    def take(self, who: Hashable, now: float) -> bool:
+        """Count a call at an instant, in seconds; False: it is one too many, and is not counted."""
+        bucket = self._buckets.get(who)
+        if bucket is None:
+            if len(self._buckets) >= _MOST_BUCKETS:
+                self._buckets = {one: other for one, other in self._buckets.items() if not other.is_full(now)}
+            bucket = self._buckets[who] = Bucket(self._most)
+        return bucket.take(now)

@@ -14,7 +14,8 @@ from .connection import Connection, answers_of
 from .context import Session, Watcher
 from .limits import Limits, Rates
 from .peers import Peer
-from .words import limited
+from .unread import Unread
+from .words import LimitError, limited
 
 _log = logging.getLogger("grantwheel")
 BACKLOG = 1024
@@ -40,7 +41,7 @@ class Server:
     drives : bool
         Whether what is due becomes events by itself.
     clock : callable
-        Seconds, for the limits of calls a second.
+        Seconds, for the limits that are of time.
     """
 
     def __init__(
@@ -65,7 +66,12 @@ class Server:
         self._reload = reload
         self._runner = aio.running(manager) if drives else None
         self._clock = clock
+        self.met: Counter[str] = Counter()  # how often each limit was met
+        self._told = Rates(1)  # of these, how often one uid is logged
         self._rates = Rates(self.limits.calls_per_second) if self.limits.calls_per_second else None
+        self._unread: Unread[Session] = Unread(self.limits.output_bytes_per_uid, self.limits.stall_ms / 1000)
+        self._looking: asyncio.TimerHandle | None = None
+        self._begun: Counter[int] = Counter()  # bytes of requests that are not whole yet, by uid
         self._by_uid: Counter[int] = Counter()
         self._ready: dict[Session, None] = {}
         self._is_scheduled = False
@@ -100,6 +106,8 @@ class Server:
             connection.abort()
         if self._events is not None:
             self._events.cancel()
+        if self._looking is not None:
+            self._looking.cancel()
         await asyncio.sleep(0)
         if self._runner is not None and self._servers:
             await self._runner.__aexit__(None, None, None)
@@ -152,11 +160,16 @@ class Server:
         """
         uid, limits = connection.peer.uid, self.limits
         if len(self.connections) >= limits.connections:
-            raise limited(f"there may be at most {limits.connections} connections")
+            raise self.over("connections", connection, f"there may be at most {limits.connections} connections")
         if self._by_uid[uid] >= limits.connections_per_uid:
-            raise limited(f"uid {uid} may have at most {limits.connections_per_uid} connections")
+            rule = f"uid {uid} may have at most {limits.connections_per_uid} connections"
+            raise self.over("connections_per_uid", connection, rule)
         if self._watcher is not None:
-            self._watcher.enter(on)
+            try:
+                self._watcher.enter(on)
+            except LimitError as error:
+                self.met[error.limit] += 1
+                raise
         self._by_uid[uid] += 1
         self.connections.add(connection)
 
@@ -170,24 +183,89 @@ class Server:
                 del self._by_uid[uid]
             if self._watcher is not None:
                 self._watcher.leave(uid, connection.peer.pid)
+        self._unread.forget(connection)
         self._ready.pop(connection, None)
         self._followers.discard(connection)
 
     def watch(self, uid: int, pid: int) -> None:
         """Let the death of a process be noticed for which somebody acts."""
         if self._watcher is not None:
-            self._watcher.watch(uid, pid)
+            try:
+                self._watcher.watch(uid, pid)
+            except LimitError as error:
+                self.met[error.limit] += 1
+                raise
 
     @property
     def forgotten(self) -> int:
         """How often one of these has ended, or is watched no more."""
         return 0 if self._watcher is None else self._watcher.forgotten
 
-    def check_rate(self, uid: int) -> Exception | None:
+    # Limits. ---------------------------------------------------------------------------------------------------------
+
+    def over(self, limit: str, connection: Session, rule: str) -> LimitError:
+        """Count that a limit is met, and return its error. It is logged, not more than once a second for each uid."""
+        self.met[limit] += 1
+        uid = connection.peer.uid
+        if self._told.take((limit, uid), self._clock()):
+            _log.warning("uid %d, process %d: %s", uid, connection.peer.pid, rule)
+        return limited(limit, rule)
+
+    def check_rate(self, connection: Session) -> LimitError | None:
         """Count a call; the error of one too many."""
-        if self._rates is None or self._rates.take(uid, self._clock()):
+        limits = self.limits
+        if connection.bucket is not None and not connection.bucket.take(self._clock()):
+            rule = f"a connection may make at most {limits.connection_calls_per_second} calls a second"
+            return self.over("connection_calls_per_second", connection, rule)
+        uid = connection.peer.uid
+        if self._rates is not None and not self._rates.take(uid, self._clock()):
+            rule = f"uid {uid} may make at most {limits.calls_per_second} calls a second"
+            return self.over("calls_per_second", connection, rule)
+        return None
+
+    def hold(self, connection: Session, size: int) -> LimitError | None:
+        """Count bytes of a request that is not whole yet, or is now; the error of too many."""
+        uid, most = connection.peer.uid, self.limits.request_bytes_per_uid
+        self._begun[uid] += size
+        if not self._begun[uid]:
+            del self._begun[uid]
+        if size <= 0 or self._begun[uid] <= most:
             return None
-        return limited(f"uid {uid} may make at most {self.limits.calls_per_second} calls a second")
+        rule = f"uid {uid} may have at most {most} bytes of requests that are not whole yet"
+        return self.over("request_bytes_per_uid", connection, rule)
+
+    def check_output(self, connection: Session, size: int) -> LimitError | None:
+        """Look whether so much may wait to be read; the error of too much."""
+        uid, most = connection.peer.uid, self.limits.output_bytes_per_uid
+        if self._unread.has_room(uid, size):
+            return None
+        return self.over("output_bytes_per_uid", connection, f"uid {uid} may leave at most {most} bytes unread")
+
+    def slow(self, connection: Session) -> None:
+        """Hear that something waits to be read, or that nothing does any more."""
+        if not connection.unread_bytes:
+            self._unread.forget(connection)
+            return
+        self._unread.note(connection, connection.peer.uid, self._clock())
+        if self._looking is None:
+            self._look_later()
+
+    def _look_later(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._looking = loop.call_later(min(1.0, self.limits.stall_ms / 4000), self._look_again)
+
+    def _look_again(self) -> None:
+        self._looking = None
+        self.end_stalled()
+        if len(self._unread):
+            self._look_later()
+
+    def end_stalled(self) -> None:
+        """End the connections that have read nothing for too long: there is no room to tell them why."""
+        for connection, size in self._unread.stalled(self._clock()):
+            rule = f"a connection has read nothing of {size} bytes for {self.limits.stall_ms} ms, and is closed"
+            self.over("stall_ms", connection, rule)
+            connection.abort()
 
     def follow(self, connection: Session) -> None:
         """Push events to a connection."""

@@ -155,7 +155,8 @@ class _Service:
 
     def _identify(self, connection: socket.socket) -> Peer:
         if connection.fileno() >= self._files - _OTHER_FILES // 2:  # the lowest number that is free: so many are in use
-            raise limited(f"RLIMIT_NOFILE lets the service have {self._files} files, which are in use")
+            self._server.met["connections"] += 1
+            raise limited("connections", f"RLIMIT_NOFILE lets the service have {self._files} files, which are in use")
         return from_kernel(connection, self._registry)
 
     def _gone(self, pid: int) -> None:

@@ -9,6 +9,7 @@ from grantwheel import __version__
 
 from . import calls
 from .context import Session
+from .limits import LIMIT_WORDS
 from .words import denied, number, options, text, wrong
 
 Words = Sequence[bytes]
@@ -117,6 +118,8 @@ def info(on: Session, words: Words) -> str:
         f"total_commands_processed:{server.answered}",
         f"rejected_connections:{server.refused}",
         f"turns:{server.turns}",
+        "# Limits",
+        *(f"{name}_met:{server.met[name]}" for name in LIMIT_WORDS),
         "",
     ]
     return "\r\n".join(lines)

@@ -45,6 +45,10 @@ class ProtocolError(Exception):
     after = 0  # how many bytes of whole requests came before it
 
 
+class TooLargeError(ProtocolError):
+    """A request that is larger than is allowed."""
+
+
 class Push(list[Any]):
     """A message that answers nothing. RESP3 only."""
 
@@ -62,6 +66,7 @@ class RequestReader:
         self._request_bytes = request_bytes
         self._reader = hiredis.Reader(protocolError=ProtocolError, replyError=ProtocolError)
         self._begun = b""  # what has come since the last place that certainly is the end of a request
+        self.begun_bytes = 0  # how much that is
 
     def feed(self, data: bytes) -> list[list[bytes] | ProtocolError]:
         """Take what has come, and return the requests that are whole now.
@@ -96,8 +101,9 @@ class RequestReader:
     def _look_at(self, data: bytes) -> None:
         """Find the end of the last whole request, and keep what comes after it."""
         self._begun = data[_walk(data, self._request_bytes) :]
-        if len(self._begun) > self._request_bytes:
-            raise ProtocolError(f"a request must have at most {self._request_bytes} bytes")
+        self.begun_bytes = len(self._begun)
+        if self.begun_bytes > self._request_bytes:
+            raise TooLargeError(f"a request must have at most {self._request_bytes} bytes")
 
 
 def _walk(data: bytes, most_bytes: int) -> int:
@@ -107,7 +113,7 @@ def _walk(data: bytes, most_bytes: int) -> int:
         while at < len(data):
             count, at = _header(data, at, b"*", MOST_WORDS, "words")
             while count and at < len(data):
-                size, at = _header(data, at, b"$", most_bytes, "bytes in a word")
+                size, at = _header(data, at, b"$", most_bytes, "bytes in a word", TooLargeError)
                 at += size + 2
                 count -= 1
             if count or at > len(data):
@@ -119,7 +125,9 @@ def _walk(data: bytes, most_bytes: int) -> int:
     return whole
 
 
-def _header(data: bytes, at: int, kind: bytes, most: int, what: str) -> tuple[int, int]:
+def _header(
+    data: bytes, at: int, kind: bytes, most: int, what: str, problem: type[ProtocolError] = ProtocolError
+) -> tuple[int, int]:
     """Return the number in a header, and where it ends: beyond the data if it is not whole."""
     if data[at : at + 1] != kind:
         raise ProtocolError("a request must be an array of bulk strings")
@@ -128,7 +136,7 @@ def _header(data: bytes, at: int, kind: bytes, most: int, what: str) -> tuple[in
     if digits and not digits.isdigit():
         raise ProtocolError(f"the number of {what} must be in decimal digits")
     if digits and int(digits) > most:
-        raise ProtocolError(f"a request must have at most {most} {what}")
+        raise problem(f"a request must have at most {most} {what}")
     if end < 0:
         return 1, len(data) + 1
     return int(digits or b"0"), end + 2
@@ -180,7 +188,8 @@ def error(problem: Exception) -> bytes:
     What has no code of its own came of what was sent: 401.
     """
     if isinstance(problem, BusinessError):
-        text = f"{WORDS.get(problem.code, 'ERR')} {problem.code} {str(problem).partition('] ')[2]}"
+        word = getattr(problem, "word", None) or WORDS.get(problem.code, "ERR")  # a limit has a word of its own
+        text = f"{word} {problem.code} {str(problem).partition('] ')[2]}"
     else:
         text = f"ERR 401 {problem}"
     return b"-%b\r\n" % text.encode("utf-8", "backslashreplace").translate(_ONE_LINE)

@@ -3,9 +3,11 @@
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from grantwheel import BusinessError, ResourceType
+from grantwheel import BusinessError, MemoryOperationError, ResourceType
 from grantwheel._documented import refusal
 from grantwheel.types import EventKind
+
+from .limits import LIMIT_WORDS
 
 _DENIED, _WRONG, _OUT_OF_MEMORY, _NOT_READY = 201, 401, 980000101, 980000401
 _NAMES: Final = {one.name: int(one) for one in ResourceType if one.name}
@@ -97,9 +99,25 @@ def _listed(known: Mapping[bytes, int]) -> str:
     return ", ".join(name.decode() for name in known) if known else "none"
 
 
-def limited(rule: str) -> BusinessError:
-    """Return the error of a limit of the service: 9800001."""
+class LimitError(MemoryOperationError):
+    """A limit of the service is met: 9800001, with a word of its own."""
+
+    limit: str
+    word: str
+
+
+def out_of_memory(rule: str) -> BusinessError:
+    """Return the error of what there is not enough memory for: 9800001."""
     return refusal(_OUT_OF_MEMORY, "", rule)
+
+
+def limited(limit: str, rule: str) -> LimitError:
+    """Return the error of a limit of the service."""
+    told = out_of_memory(rule)
+    error = LimitError(str(told))
+    error.limit = limit
+    error.code, error.detail, error.message, error.word = told.code, told.detail, told.message, LIMIT_WORDS[limit]
+    return error
 
 
 def failed(rule: str) -> BusinessError:
