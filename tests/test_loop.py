@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -325,3 +326,36 @@ def test_a_forbidden_system_call_says_what_to_do(monkeypatch: pytest.MonkeyPatch
 def test_a_pid_that_is_no_int_is_named(pid: object) -> None:
     with pytest.raises(TypeError, match="pid must be an int"):
         processes.watch(Manager(), pid)  # type: ignore[arg-type]
+
+
+def is_kept_from_starting(monkeypatch: pytest.MonkeyPatch, act: Callable[[], object]) -> None:
+    """Do something that starts a thread, and have Ctrl-C come when the interpreter has noted it, and not begun it."""
+
+    def begin(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(threading, "_start_new_thread", begin)
+        with pytest.raises(KeyboardInterrupt):
+            act()
+
+
+@pytest.mark.parametrize("what", ["runner", "subscription"])
+def test_a_thread_that_an_interrupt_has_kept_from_starting_keeps_no_descriptor(
+    what: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    noted = set(threading._limbo)  # type: ignore[attr-defined]
+    before = open_files()
+    manager = Manager()
+    if what == "runner":
+        is_kept_from_starting(monkeypatch, manager.running().__enter__)
+    else:
+        with manager.running():
+            is_kept_from_starting(monkeypatch, partial(manager.subscribe, print))
+    manager.close()
+    del manager
+    gc.collect()
+    assert set(threading._limbo) - noted  # type: ignore[attr-defined]
+    assert open_files() == before
+    for one in set(threading._limbo) - noted:  # type: ignore[attr-defined]
+        del threading._limbo[one]  # type: ignore[attr-defined]

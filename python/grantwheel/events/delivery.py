@@ -35,18 +35,20 @@ def is_delivering() -> bool:
     return getattr(_here, "delivering", False)
 
 
-def _deliver(
-    reference: "weakref.ref[Delivering[Any]]",
-    claim: threading.Lock,
-    bells: dict[threading.Thread, _core.Bell],
-    bell: _core.Bell,
-    events: _core.Descriptor,
-) -> None:
+def _deliver(reference: "weakref.ref[Delivering[Any]]") -> None:
     """Deliver until the end: the work of the thread.
 
-    Between events it holds no reference, so that it keeps nothing alive. What tells of events is a duplicate of the
-    subscription's descriptor: it stays open, and becomes readable, when the subscription goes.
+    Between events it holds no reference, so that it keeps nothing alive; nor does one that an interrupt has kept from
+    starting, which stays known to the interpreter for ever. What tells of events is a duplicate of the subscription's
+    descriptor: it stays open, and becomes readable, when the subscription goes.
     """
+    if (subscription := reference()) is None:
+        return
+    claim, bells = subscription._claim, subscription._bells
+    if (ends := bells.get(threading.current_thread())) is None:
+        return
+    bell, events = ends
+    del subscription, ends
     _here.delivering = True
     poll = select.poll()
     poll.register(events.fileno(), select.POLLIN)
@@ -86,8 +88,9 @@ class Delivering(Reader[EventT], Generic[EventT]):
         self._is_batch = batch
         self._on_gap = on_gap
         self._claim = threading.Lock()  # held by the thread that delivers; nobody waits for it
-        # What wakes each thread that was started. Two at once are rare: one of them ends, as the other has the claim.
-        self._bells: dict[threading.Thread, _core.Bell] = {}
+        # What wakes each thread that was started: a bell, and events. Two at once are rare: one of them ends, as the
+        # other has the claim.
+        self._bells: dict[threading.Thread, tuple[_core.Bell, _core.Descriptor]] = {}
         self._stop_at = 0  # the last event that is to be delivered; 0 before the manager has ever run
         self._is_over = False  # the manager is closed, and all was delivered
         self._is_at_work = False  # from before a reading until what it gave was delivered
@@ -112,7 +115,7 @@ class Delivering(Reader[EventT], Generic[EventT]):
         self._ring()
 
     def _ring(self) -> None:
-        for bell in list(self._bells.values()):
+        for bell, _ in list(self._bells.values()):
             bell.ring()
 
     def _begin_delivery(self) -> None:
@@ -123,16 +126,9 @@ class Delivering(Reader[EventT], Generic[EventT]):
 
     def _start(self) -> None:
         name = getattr(self._subscriber, "__qualname__", type(self._subscriber).__qualname__)
-        bell = _core.Bell()
-        events = _core.Descriptor(self.fileno())
         # A daemon, because it has to go on while the threads that are none end. The exit waits for it.
-        thread = threading.Thread(
-            target=_deliver,
-            args=(weakref.ref(self), self._claim, self._bells, bell, events),
-            name=f"grantwheel {name}",
-            daemon=True,
-        )
-        self._bells[thread] = bell
+        thread = threading.Thread(target=_deliver, args=(weakref.ref(self),), name=f"grantwheel {name}", daemon=True)
+        self._bells[thread] = (_core.Bell(), _core.Descriptor(self.fileno()))
         try:
             thread.start()
         except Exception:  # an interrupt may come when it has started

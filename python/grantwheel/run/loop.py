@@ -13,6 +13,7 @@ import logging
 import select
 import threading
 import time
+import weakref
 from typing import Protocol
 
 from grantwheel import _core
@@ -63,6 +64,15 @@ class _Place:
         self.epoll.register(self.timer.fileno(), select.EPOLLIN)
 
 
+def _be(loop: "weakref.ref[Loop]") -> None:
+    """Be the thread of a loop, if it is still there.
+
+    A thread that an interrupt has kept from starting stays known to the interpreter for ever: it keeps no loop.
+    """
+    if (own := loop()) is not None:
+        own._run()
+
+
 class Loop(OfOneProcess):
     """Waits for sources in a thread of its own, and lets each deal with what it waited for, one at a time."""
 
@@ -94,7 +104,7 @@ class Loop(OfOneProcess):
             self._register(source, source.fileno())
             if not self._claim.locked():
                 # A second one that was started at the same time finds the claim taken, and ends.
-                threading.Thread(target=self._run, name="grantwheel", daemon=True).start()
+                threading.Thread(target=_be, args=(weakref.ref(self),), name="grantwheel", daemon=True).start()
         except BaseException:
             self.remove(source)
             raise
