@@ -303,31 +303,3 @@ def test_calls_a_second_are_limited(folder: Path) -> None:
         answers = [str(line.ask("MASK")) for _ in range(20)]
         assert "0" in answers
         assert any("at most 5 calls a second" in answer for answer in answers)
-
-
-# kill -9. ---------------------------------------------------------------------------------------------------------
-
-
-def test_what_was_answered_is_there_after_kill_9(folder: Path) -> None:
-    state, path = folder / "state", folder / "s"
-    answered = 0
-    with serving(path, "--state", state) as service:
-        lines = [Line(path) for _ in range(50)]
-        for round_number in range(20):
-            for index, line in enumerate(lines):
-                line.send("APPLY", 1, 600_000 + round_number * 1000 + index, "REASON", f"{round_number}")
-            if round_number == 15:
-                service.process.kill()
-            try:
-                for line in lines:
-                    assert line.read() == 1
-                answered = round_number
-            except (ConnectionError, BrokenPipeError):
-                break
-        for line in lines:
-            line.close()
-    with serving(path, "--state", state), Line(path) as line:
-        record = line.ask("FIND", os.geteuid())
-        assert isinstance(record, list)
-        (grant,) = record[6]
-        assert grant[2] >= 600_000 + answered * 1000
