@@ -9,7 +9,7 @@ import sys
 import textwrap
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
@@ -511,6 +511,28 @@ def test_a_journal_that_took_nothing_at_the_end_is_closed_all_the_same(
             manager.apply(2, 1, CPU, persist=True)
         with pytest.raises(BusinessError, match="9800003"):
             manager.close()
+    with grantwheel.open(path) as manager:
+        assert manager.app_mask(1) == CPU
+
+
+@pytest.mark.parametrize("durability", ["commit", "batch"])
+@pytest.mark.parametrize("error", [NotAppended("no room"), OSError("no answer")], ids=["refused", "uncertain"])
+def test_a_last_mark_that_is_not_taken_keeps_no_journal_open(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, durability: Literal["commit", "batch"], error: Exception
+) -> None:
+    path = tmp_path / "grants.db"
+    manager = grantwheel.open(path, durability=durability)
+    manager.apply(1, 1, CPU, persist=True)
+    manager.flush()
+
+    def fails(*_: object) -> int:
+        raise error
+
+    with monkeypatch.context() as patch:
+        patch.setattr(durable, "_SETTLE_MS", 100)
+        patch.setattr(SqliteJournal, "append", fails)
+        patch.setattr(SqliteJournal, "last", fails)
+        manager.close()
     with grantwheel.open(path) as manager:
         assert manager.app_mask(1) == CPU
 

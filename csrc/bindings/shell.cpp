@@ -246,7 +246,7 @@ void Shell::set_policy(std::unique_ptr<Policy> policy, py::object quota) {
     quota_ = quota.is_none() ? py::object() : std::move(quota);
 }
 
-void Shell::close(std::uint64_t timeout_ms) {
+bool Shell::close(std::uint64_t timeout_ms) {
     require_here();
     const bool is_settled = close_gate(timeout_ms);
     const std::uint64_t lost = is_settled && !is_closed_ ? count_lost() : 0;
@@ -275,6 +275,7 @@ void Shell::close(std::uint64_t timeout_ms) {
                       "The manager is closed, and its log has not taken the last " + std::to_string(lost) + " changes.",
                       failure);
     }
+    return is_settled;
 }
 
 Waker& Shell::waker() {

@@ -146,8 +146,8 @@ public:
     void set_policy(std::unique_ptr<Policy> policy, py::object quota);  // which may be None
     // Settles what is staged, within some seconds, and gives the memory back, but for the events that somebody has still to
     // read. Every later call is refused as not connected, but for this one and for reading those events. Refusal in the end
-    // when the log has not taken what was changed.
-    void close(std::uint64_t timeout_ms = close_ms);
+    // when the log has not taken what was changed. Returns whether the log is not called any more.
+    bool close(std::uint64_t timeout_ms = close_ms);
     // Waits until all that is staged now has settled, that long at most, without looking at signals. Returns whether it has.
     [[nodiscard]] bool settle(std::uint64_t timeout_ms);
     // Waits until all that has been changed is in the log. False when the time is up; Refusal when the log has failed.

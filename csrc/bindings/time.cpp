@@ -84,9 +84,10 @@ void bind_time(ManagerClass& bound, py::module_& module) {
     module.def("settle", &settle, py::arg("manager"), py::arg("timeout_ms"), py::pos_only(),
                "Wait until the log has answered for all that is staged now; return whether it has.");
     module.def(
-        "close_within", [](Shell& shell, std::uint64_t timeout_ms) { shell.close(timeout_ms); }, py::arg("manager"),
-        py::arg("timeout_ms"), py::pos_only(),
-        "Close the manager, with so long for its log to answer for what is staged.");
+        "close_within", [](Shell& shell, std::uint64_t timeout_ms) { return shell.close(timeout_ms); },
+        py::arg("manager"), py::arg("timeout_ms"), py::pos_only(),
+        "Close the manager, with so long for its log to answer for what is staged; return whether it is not called any\n"
+        "more.");
     module.def("has_lost_log", &has_lost_log, py::arg("manager"), py::pos_only(),
                "Return whether the log of the manager takes no changes any more.");
     module.def("is_behind", &is_behind, py::arg("manager"), py::pos_only(),

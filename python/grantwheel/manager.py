@@ -151,10 +151,10 @@ class Manager(_core.Manager):
         """
         self._close_within(_CLOSE_MS)
 
-    def _close_within(self, timeout_ms: int) -> None:
-        """Close, with so long for the log."""
+    def _close_within(self, timeout_ms: int) -> bool:
+        """Close, with so long for the log, and return whether that is not called any more."""
         try:
-            _core.close_within(self, timeout_ms)
+            return _core.close_within(self, timeout_ms)
         finally:
             self._watches.cancel_all()
 

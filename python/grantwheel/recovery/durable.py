@@ -115,9 +115,10 @@ class DurableManager(Manager):
         self._keeper._require_here()
         self._keeper.stop()
         give_up = time.monotonic() + _SETTLE_MS / 1000
-        is_over = self._settle_last(_SETTLE_MS)
+        self._settle_last(_SETTLE_MS)
+        is_over = False
         try:
-            self._close_within(int(max(give_up - time.monotonic(), 0.0) * 1000))
+            is_over = self._close_within(int(max(give_up - time.monotonic(), 0.0) * 1000))
         except BusinessError:  # what is lost is known to be: the log is not called any more
             is_over = True
             raise
