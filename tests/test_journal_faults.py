@@ -1,12 +1,15 @@
 """Reads, writes, syncs and the like that fail under a journal, one after the other: see fault_journal.py."""
 
 import itertools
+import sqlite3
 from pathlib import Path
+from typing import cast
 
 import pytest
 
+from failing_connections import Failing, failed
 from faulty_files import KINDS, NEEDS, compile_library, run_under
-from grantwheel.journal import _recovery
+from grantwheel.journal import _database, _recovery
 from grantwheel.journal.sqlite import SqliteJournal
 
 STEPS = {"open": 23, "read": 83, "write": 311, "sync": 31, "truncate": 5, "rename": 4, "unlink": 17}  # for a brief look
@@ -44,6 +47,65 @@ def test_what_cannot_be_read_again_is_not_left_out(tmp_path: Path, monkeypatch: 
                 journal.last()
         assert journal.last() == 3
         assert list(journal.read(0)) == [(1, b"0"), (2, b"1"), (3, b"2")]
+
+
+def make_journal(path: Path) -> None:
+    with SqliteJournal(path) as journal:
+        for position in range(3):
+            journal.append(position, b"%d" % (position + 1))
+
+
+def test_an_error_of_reading_is_no_damage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """SQLite's check says of a page that can't be read that it is not as it should be."""
+    make_journal(tmp_path / "grants.db")
+    verdicts = ["Tree 2 page 3: unable to get the page. error code=266"]
+    real = _database.find_fault
+    monkeypatch.setattr(_recovery, "find_fault", lambda *given: (verdicts.pop(), 1) if verdicts else real(*given))
+    with SqliteJournal(tmp_path / "grants.db") as journal:
+        assert journal.reports == ()
+        assert list(journal.read(0)) == [(1, b"1"), (2, b"2"), (3, b"3")]
+
+
+def test_what_cannot_be_read_is_not_left_out_of_a_repair(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "grants.db"
+    make_journal(path)
+    path.with_name("grants.db-snapshot").write_bytes(b"damaged")
+    real = _database.connect
+
+    def connect(file: Path) -> sqlite3.Connection:
+        made = real(file)
+        error = failed(sqlite3.SQLITE_IOERR_READ)
+        return cast(sqlite3.Connection, Failing(made, "SELECT crc", error)) if file.parent.name == "with" else made
+
+    with monkeypatch.context() as patch:
+        patch.setattr(_database, "connect", connect)
+        with pytest.raises(sqlite3.OperationalError, match="disk I/O error"):
+            SqliteJournal(path)
+    with SqliteJournal(path) as journal:
+        assert [report.kind for report in journal.reports] == ["damaged"]
+        assert list(journal.read(0)) == [(1, b"1"), (2, b"2"), (3, b"3")]
+
+
+def test_a_repair_that_is_tried_again_and_again_sets_aside_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "grants.db"
+    make_journal(path)
+    for content in (b"damaged", b"damaged too"):
+        path.with_name("grants.db-snapshot").write_bytes(content)
+        with monkeypatch.context() as patch:
+            patch.setattr(_recovery, "build", no_room)
+            for _ in range(3):
+                with pytest.raises(OSError, match="no room"):
+                    SqliteJournal(path)
+        with SqliteJournal(path) as journal:
+            assert [report.kind for report in journal.reports] == ["damaged"]
+    asides = sorted(tmp_path.glob("grants.db-damaged-*"))
+    assert [(aside / "grants.db-snapshot").read_bytes() for aside in asides] == [b"damaged", b"damaged too"]
+
+
+def no_room(*_: object) -> None:
+    raise OSError("no room")
 
 
 @pytest.mark.long

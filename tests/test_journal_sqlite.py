@@ -11,10 +11,10 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import cast
 
 import pytest
 
+from failing_connections import failed, let_fail
 from forking import in_child
 from grantwheel.journal import Conflict, FormatError, InUseError, NotAppended
 from grantwheel.journal.sqlite import SqliteJournal
@@ -36,38 +36,6 @@ for position in range(journal.last(), 1_000_000):
 def start_writer(path: Path, durability: str) -> subprocess.Popen[str]:
     command = [sys.executable, "-c", WRITER, str(path), durability]
     return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-
-
-class Failing:
-    """A connection of which one statement fails, before it is carried out or after that."""
-
-    def __init__(self, inner: sqlite3.Connection, statement: str, error: BaseException, *, after: bool = False) -> None:
-        self._inner = inner
-        self._statement = statement
-        self._error: BaseException | None = error
-        self._after = after
-
-    def execute(self, statement: str, *arguments: object) -> object:
-        if self._error is None or not statement.startswith(self._statement):
-            return self._inner.execute(statement, *arguments)  # type: ignore[arg-type]
-        error, self._error = self._error, None
-        if self._after:
-            self._inner.execute(statement, *arguments)  # type: ignore[arg-type]
-        raise error
-
-    def __getattr__(self, name: str) -> object:
-        return getattr(self._inner, name)
-
-
-def let_fail(journal: SqliteJournal, statement: str, error: BaseException, *, after: bool = False) -> None:
-    assert journal._writing is not None
-    journal._writing = cast(sqlite3.Connection, Failing(journal._writing, statement, error, after=after))
-
-
-def failed(code: int) -> sqlite3.OperationalError:
-    error = sqlite3.OperationalError("disk I/O error")
-    error.sqlite_errorcode = code
-    return error
 
 
 @pytest.fixture

@@ -296,12 +296,22 @@ def sound_groups(path: Path, work: Path, wal_end: int, after: int) -> Iterator[t
             log = beside(path, WAL)
             if with_wal and wal_end and log.exists():
                 copy(log, place / log.name, wal_end)
-            with contextlib.suppress(sqlite3.DatabaseError):
+            with _where_damaged():
                 connections.append(stack.enter_context(contextlib.closing(connect(place / path.name))))
         position = after + 1
         while (group := _first(connections, position)) is not None:
             yield position, group
             position += 1
+
+
+@contextlib.contextmanager
+def _where_damaged() -> Iterator[None]:
+    """Pass over what is damaged. What can't be read now is not: it would be left out for good."""
+    try:
+        yield
+    except sqlite3.DatabaseError as error:
+        if not is_damage(error):
+            raise
 
 
 def _put_first_page(path: Path, template: Path) -> None:
@@ -317,7 +327,7 @@ def _put_first_page(path: Path, template: Path) -> None:
 
 def _first(connections: list[sqlite3.Connection], position: int) -> bytes | None:
     for connection in connections:
-        with contextlib.suppress(sqlite3.DatabaseError):
+        with _where_damaged():
             row = connection.execute("SELECT crc, bytes FROM groups WHERE sequence = ?", (position,)).fetchone()
             if row is not None and isinstance(row[1], bytes) and crc_of(position, row[1]) == row[0]:
                 return row[1]

@@ -83,24 +83,38 @@ def copy(source: Path, target: Path, length: int | None = None) -> None:
         os.fsync(writing.fileno())
 
 
+def is_same(one: Path, other: Path) -> bool:
+    """Return whether two files have the same bytes."""
+    with one.open("rb") as ours, other.open("rb") as theirs:
+        while (data := ours.read(_PIECE)) == theirs.read(_PIECE):
+            if not data:
+                return True
+    return False
+
+
 def set_aside(path: Path, endings: tuple[str, ...]) -> Path:
     """Copy the files of a journal as they are into a new directory beside them, and return it.
 
-    It has its name when all of it is on the disk.
+    It has its name when all of it is on the disk. One that has them already is used again, so that somebody who tries
+    the same again and again, on a disk that is full for example, does not fill it.
 
     Raises
     ------
     OSError
         There is no room, for example. The files have not been touched.
     """
+    sources = [source for ending in endings if (source := beside(path, ending)).exists()]
     number = 1
     while (aside := beside(path, f"-damaged-{number}")).exists():
+        if {source.name for source in sources} == {file.name for file in aside.iterdir()} and all(
+            is_same(source, aside / source.name) for source in sources
+        ):
+            sync_directory(path.parent)
+            return aside
         number += 1
     with scratch(beside(path, ASIDE)) as building:
-        for ending in endings:
-            source = beside(path, ending)
-            if source.exists():
-                copy(source, building / source.name)
+        for source in sources:
+            copy(source, building / source.name)
         sync_directory(building)
         building.rename(aside)
     sync_directory(path.parent)

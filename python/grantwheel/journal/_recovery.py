@@ -163,12 +163,20 @@ def _look_at_snapshot(snapshot: Path) -> tuple[int, _Fault | None]:
 
 
 def _look_at_database(path: Path, covered: int, kept: KeptGroups) -> tuple[_Fault | None, Path | None, int]:
-    """Have SQLite read the file. It is set aside before it is closed, since SQLite then brings its log into it."""
-    with contextlib.closing(connect(path)) as connection:
-        what, last = find_fault(connection, covered, kept)
-        if what is None:
-            return None, None, last
-        return _Fault(path, None, what), set_aside(path, _ALL), last
+    """Have SQLite read the file. It is set aside before it is closed, since SQLite then brings its log into it.
+
+    SQLite takes some errors of reading for damage, which is still there at a second look.
+    """
+    fault = None
+    with contextlib.ExitStack() as opened:
+        for _ in range(2):
+            connection = opened.enter_context(contextlib.closing(connect(path)))
+            kept.forget()
+            what, last = find_fault(connection, covered, kept)
+            if what is None:
+                return None, None, last
+            fault = _Fault(path, None, what)
+        return fault, set_aside(path, _ALL), last
 
 
 def _repair(path: Path, covered: int, chain: Chain, fault: _Fault, aside: Path) -> Sound:
