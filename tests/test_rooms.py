@@ -176,6 +176,7 @@ PACKAGE_MAY_USE = {
     "aio": FOUNDATION | VALUES | words("events run manager service"),
     "processes": words("manager run"),
     "recovery": FOUNDATION | VALUES | words("follower journal linux manager"),
+    "suspend": (FOUNDATION - {"_core"}) | VALUES | words("_documented linux manager run"),
     "service": (FOUNDATION - {"_core"}) | VALUES | words("_documented aio linux listing manager recovery"),
     "backgroundTaskManager": words("_core manager recovery service types"),
     "metrics": words("_core manager types"),
@@ -187,11 +188,14 @@ ALIVE = {
         aio hold run.renewals service.calls service.client_aio service.client_aio_hold service.connection service.deaths
         service.server service.serving
     """),
-    "select": {"demo.stop", "events.delivery", "linux.pidfd", "run.loop", "service.client_hold", "service.client_link"},
+    "select": words("""
+        demo.stop events.delivery linux.pidfd run.loop service.client_hold service.client_link suspend.listening
+    """),
     "sqlite3": words("journal._database journal.reading journal.sqlite"),
     "threading": words("""
         backgroundTaskManager events.delivery journal._lock journal.memory journal.sqlite recovery.keeping run.loop
-        run.watches service.client service.client_events service.client_hold testing.journal_suite
+        run.watches service.client service.client_events service.client_hold suspend.listening suspend.work
+        testing.journal_suite
     """),
 }
 # Third-party packages that a function may import when it is asked for what they do; never at import time.

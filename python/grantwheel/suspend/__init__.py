@@ -1,0 +1,33 @@
+"""What a grant does for an app in the background: who is suspended, when, and why not."""
+
+from grantwheel.linux.freezers import FreezeError, Freezer, FreezeRefusedError, HierarchyError
+
+from .listening import SuspensionSubscription
+from .suspension import Suspension
+from .values import (
+    AppState,
+    Keeper,
+    SuspensionCause,
+    SuspensionEvent,
+    SuspensionKind,
+    SuspensionStats,
+    TaskKind,
+    Why,
+)
+
+__all__ = [
+    "AppState",
+    "FreezeError",
+    "FreezeRefusedError",
+    "Freezer",
+    "HierarchyError",
+    "Keeper",
+    "Suspension",
+    "SuspensionCause",
+    "SuspensionEvent",
+    "SuspensionKind",
+    "SuspensionStats",
+    "SuspensionSubscription",
+    "TaskKind",
+    "Why",
+]
