@@ -6,10 +6,10 @@ Each mutant of `mutant_list.py` is built with the tests in C++, which run beside
 the two fails; beside those of `mutant_list_host.py`, in the gate and what stands around it, runs a storm of threads.
 Those of `mutant_list_behind.py` belong to one or the other.
 What neither notices is put to the tests in Python that go through the whole package. Each mutant of
-`mutant_list_python.py`, in the bindings, `mutant_list_package.py`, `mutant_list_journal.py` and `mutant_list_service.py`
-is put to those tests in Python that are named with it. A hang is a failure: each of these has 60 s, or ten times as long as it took without
-any mutant. It prints what caught each mutant, and fails when one survived. ``--only`` takes the mutants whose file or
-description contains the text. With ``--folder`` the copy and its build are kept there, for the next time.
+`mutant_list_python.py`, in the bindings, and of the lists for the package, the journal and the service is put to those
+tests in Python that are named with it. A hang is a failure: each of these has 60 s, or ten times as long as it took
+without any mutant. It prints what caught each mutant, and fails when one survived. ``--only`` takes the mutants whose
+file or description contains the text. With ``--folder`` the copy and its build are kept there, for the next time.
 
 Needs what all tests need, pybind11 included; an editable install of the package would stand before the copy. It takes
 about 10 s for each mutant on two cores.
