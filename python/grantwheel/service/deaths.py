@@ -163,9 +163,7 @@ class Deaths:
         if not self._new and not self._crowded:
             self._loop.call_soon(self._settle)
         if refusal := self._has_no_room(uid, pid):
-            self._crowded.add(
-                uid
-            )  # after this turn there may be room: who is about to hold something does not show yet
+            self._crowded.add(uid)  # after this turn there may be room: who is about to be a holder does not show yet
             raise refusal
         self._new.add((uid, pid))
         self._open(uid, pid)
