@@ -2,6 +2,7 @@
 
 import random
 import re
+import time
 from pathlib import Path
 
 import pytest
@@ -83,6 +84,7 @@ HOSTILE = {
     b"%1000000000\r\n": "an array of bulk strings",
     b"*-1\r\n": "must be",
     b"*1\r\n$-1\r\n": "in decimal digits",
+    b"*" + b"0" * 30: "less than 24 digits",
     b"PING\r\n": "type byte",
     b"+OK\r\n": "an array of bulk strings",
     b":1\r\n": "an array of bulk strings",
@@ -109,6 +111,31 @@ def test_a_request_that_grows_too_large_is_refused() -> None:
         assert reader.feed(word) == []
     (problem,) = reader.feed(word)
     assert "at most 65536 bytes" in str(problem)
+
+
+def test_large_requests_come_whole_however_they_are_cut() -> None:
+    seed = random.SystemRandom().randrange(1 << 32)
+    print("seed", seed)
+    chance = random.Random(seed)
+    for _ in range(20):
+        requests = [[b"ECHO", chance.randbytes(chance.choice((3, 1_000_000, 1_500_000)))] for _ in range(3)]
+        data = b"".join(written(*request) for request in requests)
+        reader = RequestReader(1 << 21)
+        found: list[object] = []
+        for start in range(0, len(data), 1 << 16):
+            found += reader.feed(data[start : start + (1 << 16)])
+            whole = sum(len(written(*request)) for request in requests[: len(found)])
+            assert reader.begun_bytes == min(start + (1 << 16), len(data)) - whole
+        assert found == requests
+
+
+def test_a_request_that_comes_byte_by_byte_costs_no_more_for_being_large() -> None:
+    reader = RequestReader(1 << 23)
+    reader.feed(b"*2\r\n$4\r\nECHO\r\n$8000000\r\n" + bytes(7_900_000))
+    start = time.perf_counter()
+    for _ in range(10_000):
+        assert reader.feed(b"x") == []
+    assert time.perf_counter() - start < 5  # generous: it took minutes when all of it was looked at again
 
 
 def test_garbage_is_refused_or_waited_for() -> None:

@@ -65,8 +65,11 @@ class RequestReader:
     def __init__(self, request_bytes: int) -> None:
         self._request_bytes = request_bytes
         self._reader = hiredis.Reader(protocolError=ProtocolError, replyError=ProtocolError)
-        self._begun = b""  # what has come since the last place that certainly is the end of a request
-        self.begun_bytes = 0  # how much that is
+        # Where what has come ends, within a request that is not whole:
+        self.begun_bytes = 0  # of it that have come
+        self._header = b""  # of these, a header that is not whole
+        self._missing = 0  # bytes that the word is short of
+        self._words = 0  # that come after that
 
     def feed(self, data: bytes) -> list[list[bytes] | ProtocolError]:
         """Take what has come, and return the requests that are whole now.
@@ -75,12 +78,13 @@ class RequestReader:
         may be fed then.
         """
         requests: list[list[bytes] | ProtocolError] = []
-        begun = self._begun
+        is_doubtful = bool(self.begun_bytes) or len(data) > self._request_bytes
+        is_doubtful = is_doubtful or _LARGE.search(b"\n" + data) is not None
         try:
-            if begun or _LARGE.search(b"\n" + data) is not None:
-                self._look_at(begun + data)
+            if is_doubtful:
+                self._look_at(data)
         except ProtocolError as problem:
-            data = data[: max(problem.after - len(begun), 0)]
+            data = data[: problem.after]
             requests.append(problem)
         reader = self._reader
         parsed: list[list[bytes] | ProtocolError] = []
@@ -92,43 +96,48 @@ class RequestReader:
                     raise ProtocolError("a request must be an array of bulk strings")
                 parsed.append(request)
                 lines += 1 + 2 * len(request)
-            if not begun and not requests and (data.count(b"\n") != lines or data[-1:] != b"\n"):
+            if not is_doubtful and (data.count(b"\n") != lines or data[-1:] != b"\n"):
                 self._look_at(data)  # the last request has only begun, or it may be so
         except ProtocolError as problem:
             requests = [problem]
         return parsed + requests if requests else parsed
 
     def _look_at(self, data: bytes) -> None:
-        """Find the end of the last whole request, and keep what comes after it."""
-        self._begun = data[_walk(data, self._request_bytes) :]
-        self.begun_bytes = len(self._begun)
-        if self.begun_bytes > self._request_bytes:
-            raise TooLargeError(f"a request must have at most {self._request_bytes} bytes")
-
-
-def _walk(data: bytes, most_bytes: int) -> int:
-    """Return where the last request ends that is whole, having looked at all headers."""
-    at = whole = 0
-    try:
-        while at < len(data):
-            count, at = _header(data, at, b"*", MOST_WORDS, "words")
-            while count and at < len(data):
-                size, at = _header(data, at, b"$", most_bytes, "bytes in a word", TooLargeError)
-                at += size + 2
-                count -= 1
-            if count or at > len(data):
-                break
-            whole = at
-    except ProtocolError as problem:
-        problem.after = whole
-        raise
-    return whole
+        """Look at all headers in what has come, and note where it ends. What has come before is not looked at again."""
+        known = len(self._header)
+        data = self._header + data
+        begin = known - self.begun_bytes  # of the request: negative, if that was before these data
+        at, words, end = self._missing, self._words, len(data)
+        most = self._request_bytes
+        try:
+            while True:
+                if at - begin > most:
+                    raise TooLargeError(f"a request must have at most {most} bytes")
+                if not words and begin < at <= end:
+                    begin = at  # it is whole
+                if at >= end:
+                    break
+                if at == begin:
+                    header = _header(data, at, b"*", MOST_WORDS, "words")
+                else:
+                    header = _header(data, at, b"$", most, "bytes in a word", TooLargeError)
+                if header is None:
+                    break
+                number, after = header
+                words, at = (number, after) if at == begin else (words - 1, after + number + 2)
+        except ProtocolError as problem:
+            problem.after = max(begin - known, 0)
+            raise
+        self.begun_bytes = end - begin
+        self._header = data[at:]
+        self._missing = max(at - end, 0)
+        self._words = words
 
 
 def _header(
     data: bytes, at: int, kind: bytes, most: int, what: str, problem: type[ProtocolError] = ProtocolError
-) -> tuple[int, int]:
-    """Return the number in a header, and where it ends: beyond the data if it is not whole."""
+) -> tuple[int, int] | None:
+    """Return the number in a header, and where it ends; None if it is not whole."""
     if data[at : at + 1] != kind:
         raise ProtocolError("a request must be an array of bulk strings")
     end = data.find(b"\r\n", at, at + _LONGEST_HEADER)
@@ -137,9 +146,11 @@ def _header(
         raise ProtocolError(f"the number of {what} must be in decimal digits")
     if digits and int(digits) > most:
         raise problem(f"a request must have at most {most} {what}")
-    if end < 0:
-        return 1, len(data) + 1
-    return int(digits or b"0"), end + 2
+    if end >= 0:
+        return int(digits or b"0"), end + 2
+    if len(data) - at >= _LONGEST_HEADER:
+        raise ProtocolError(f"the number of {what} must have less than {_LONGEST_HEADER} digits")
+    return None
 
 
 def encode(value: Any, version: int) -> bytes:
