@@ -1,7 +1,9 @@
 // The workloads, each one definition for all contenders.
 //
 // Contender  apply(uid, timeout_ms), release(uid), holds(uid), count(), pass_time(ms), end_due(); and, if it likes to
-//            know the next owners beforehand, for_each(uids, work).
+//            know the next owners beforehand, for_each(uids, work); or, if it takes them all at once, apply_many(uids,
+//            timeouts), release_many(uids) and held_of(uids).
+// Meter      A function that carries out the work that it is given, and returns what that has cost.
 #pragma once
 
 #include <cstddef>
@@ -47,33 +49,56 @@ inline void expect(const char* contender, const char* what, std::size_t found, s
 template <typename Contender>
 void apply_all(Contender& contender, const std::vector<std::uint32_t>& uids,
                const std::vector<std::uint32_t>& timeouts) {
-    for_each_owner(contender, uids, [&](std::uint32_t uid, std::size_t i) { contender.apply(uid, timeouts[i]); });
+    if constexpr (requires { contender.apply_many(uids, timeouts); }) {
+        contender.apply_many(uids, timeouts);
+    } else {
+        for_each_owner(contender, uids, [&](std::uint32_t uid, std::size_t i) { contender.apply(uid, timeouts[i]); });
+    }
 }
 
-// The nanoseconds of the work alone, for all owners.
 template <typename Contender>
-double run(Workload workload, Contender& contender, const Plan& plan) {
+void release_all(Contender& contender, const std::vector<std::uint32_t>& uids) {
+    if constexpr (requires { contender.release_many(uids); }) {
+        contender.release_many(uids);
+    } else {
+        for_each_owner(contender, uids, [&](std::uint32_t uid, std::size_t) { contender.release(uid); });
+    }
+}
+
+// How many of the owners hold anything.
+template <typename Contender>
+std::size_t held_of(Contender& contender, const std::vector<std::uint32_t>& uids) {
+    if constexpr (requires { contender.held_of(uids); }) {
+        return contender.held_of(uids);
+    } else {
+        std::size_t held = 0;
+        for_each_owner(contender, uids,
+                       [&](std::uint32_t uid, std::size_t) { held += std::size_t{contender.holds(uid)}; });
+        return held;
+    }
+}
+
+// What the work alone costs by that meter, for all owners; checks what it has left.
+template <typename Contender, typename Meter>
+double run(Workload workload, Contender& contender, const Plan& plan, Meter&& meter) {
     const std::size_t owners = plan.uids.size();
     if (workload != Workload::new_) apply_all(contender, plan.uids, plan.timeouts);
-    switch (workload) {
-        case Workload::new_: return time_ns([&] { apply_all(contender, plan.uids, plan.timeouts); });
-        case Workload::renew: return time_ns([&] { apply_all(contender, plan.again, plan.longer); });
-        case Workload::release:
-            return time_ns([&] {
-                for_each_owner(contender, plan.again, [&](std::uint32_t uid, std::size_t) { contender.release(uid); });
-            });
-        case Workload::query: {
-            std::size_t held = 0;
-            const double ns = time_ns([&] {
-                for_each_owner(contender, plan.again,
-                               [&](std::uint32_t uid, std::size_t) { held += std::size_t{contender.holds(uid)}; });
-            });
-            expect(Contender::name, "owners found", held, owners);
-            return ns;
+    if (workload == Workload::expire) contender.pass_time(longest_ms);
+    std::size_t held = owners;
+    const double cost = [&] {
+        switch (workload) {
+            case Workload::new_: return meter([&] { apply_all(contender, plan.uids, plan.timeouts); });
+            case Workload::renew: return meter([&] { apply_all(contender, plan.again, plan.longer); });
+            case Workload::release: return meter([&] { release_all(contender, plan.again); });
+            case Workload::query: return meter([&] { held = held_of(contender, plan.again); });
+            case Workload::expire: return meter([&] { contender.end_due(); });
         }
-        case Workload::expire: contender.pass_time(longest_ms); return time_ns([&] { contender.end_due(); });
-    }
-    return 0;
+        return 0.0;
+    }();
+    const bool is_empty = workload == Workload::release || workload == Workload::expire;
+    expect(Contender::name, "owners found", held, owners);
+    expect(Contender::name, "owners held", contender.count(), is_empty ? 0 : owners);
+    return cost;
 }
 
 // One sample: nanoseconds per owner, in fresh state and without the loop.
@@ -86,9 +111,7 @@ double sample(Workload workload, const Plan& plan) {
             if (workload == Workload::new_ || workload == Workload::renew) keep(plan.longer[i]);
         }
     });
-    const double all = run(workload, contender, plan);
-    const bool is_empty = workload == Workload::release || workload == Workload::expire;
-    expect(Contender::name, "owners held", contender.count(), is_empty ? 0 : plan.uids.size());
+    const double all = run(workload, contender, plan, [](auto&& work) { return time_ns(work); });
     const double work = workload == Workload::expire ? all : all - loop;
     return work / static_cast<double>(plan.uids.size());
 }

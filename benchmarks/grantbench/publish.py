@@ -8,7 +8,7 @@ BEGIN = "<!-- results:begin -->"
 END = "<!-- results:end -->"
 
 
-def replaced(page: str, report: str) -> str:
+def replaced(page: str, report: str, marks: tuple[str, str] = (BEGIN, END)) -> str:
     """Return the page with the report between the marks.
 
     Raises
@@ -16,11 +16,12 @@ def replaced(page: str, report: str) -> str:
     ValueError
         The marks are not there, once each and in order.
     """
-    before, begin, rest = page.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end or BEGIN in rest or END in after:
-        raise ValueError(f"the page must have {BEGIN} and then {END}, once each")
-    return f"{before}{BEGIN}\n\n{report.strip()}\n\n{END}{after}"
+    first, last = marks
+    before, begin, rest = page.partition(first)
+    _, end, after = rest.partition(last)
+    if not begin or not end or first in rest or last in after:
+        raise ValueError(f"the page must have {first} and then {last}, once each")
+    return f"{before}{first}\n\n{report.strip()}\n\n{last}{after}"
 
 
 def publish(page: Path, report: str, plots: Sequence[Path], folder: Path) -> None:
