@@ -227,7 +227,11 @@ class Storm:
         gc.collect()
         runner = self.manager.runner
         assert runner is None, runner
-        wait_for(lambda: not own_threads())
+        try:
+            wait_for(lambda: not own_threads())
+        except AssertionError:
+            faulthandler.dump_traceback()
+            raise
         with contextlib.suppress(BusinessError):  # closed
             left = [record for record in self.manager.records() if self.is_of_a_hold(record)]
             assert left == []
