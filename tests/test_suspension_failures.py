@@ -160,8 +160,10 @@ def test_an_event_for_whom_it_cannot_be_thawed_is_not_delivered() -> None:
 
 
 def test_back_in_the_background_before_it_could_be_thawed() -> None:
-    stage = Stage(grace_ms=50)
+    stage = Stage(grace_ms=50, thaw_ms=1)
+    stage.manager.apply(APP, PID, GPS, 600_000)
     stage.suspension.background(APP)
+    assert stage.suspension.deliver(APP, GPS)  # which is not why it comes up later
     stage.go_to(50)
     stage.events()
     stage.freezer.answers = [BROKEN]

@@ -57,7 +57,7 @@ def look_at_processes(proc: Path) -> Look:
     try:
         with os.scandir(proc) as entries:
             pids = [int(entry.name) for entry in entries if entry.name.isdecimal()]
-        hides = _is_of_others(proc) or 1 not in pids or _hides_by_option(proc)
+        hides = 1 not in pids or hides_processes(proc)
     except OSError:
         return Look(processes, hides=True)
     for pid in pids:
@@ -93,8 +93,19 @@ def read_running(proc: Path, pid: int) -> Running | None:
     return None
 
 
-def _is_of_others(proc: Path) -> bool:
-    """Whether ``/proc`` belongs to an outer pid namespace, in which pids are other ones (``unshare --pid``)."""
+def hides_processes(proc: Path) -> bool:
+    """Return whether there may be processes that this one cannot see, or under other numbers only.
+
+    Raises
+    ------
+    OSError
+        Nothing can be read.
+    """
+    return is_of_others(proc) or _hides_by_option(proc)
+
+
+def is_of_others(proc: Path) -> bool:
+    """Return whether ``/proc`` belongs to an outer pid namespace, in which pids are other ones (``unshare --pid``)."""
     return os.readlink(proc / "self") != str(os.getpid())  # noqa: PTH115 - a name is wanted, and no path
 
 

@@ -1,6 +1,8 @@
 """What a grant does for an app in the background: who is suspended, when, and why not."""
 
 from grantwheel.linux.freezers import FreezeError, Freezer, FreezeRefusedError, HierarchyError
+from grantwheel.linux.freezers_signal import SignalFreezer
+from grantwheel.linux.freezers_thaw import Thawed, thaw_left
 
 from .listening import SuspensionSubscription
 from .suspension import Suspension
@@ -22,6 +24,7 @@ __all__ = [
     "Freezer",
     "HierarchyError",
     "Keeper",
+    "SignalFreezer",
     "Suspension",
     "SuspensionCause",
     "SuspensionEvent",
@@ -29,5 +32,7 @@ __all__ = [
     "SuspensionStats",
     "SuspensionSubscription",
     "TaskKind",
+    "Thawed",
     "Why",
+    "thaw_left",
 ]

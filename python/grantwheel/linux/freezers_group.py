@@ -1,0 +1,193 @@
+"""Cgroups of version 2: which there are, where a process is, and freezing one. Private."""
+
+import contextlib
+import errno
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+from typing import NamedTuple, Self
+
+from grantwheel.linux.freezers import FreezeError, HierarchyError
+from grantwheel.linux.freezers_notes import Group
+
+_OTHERWISE = "or freeze by signals (SignalFreezer)"
+_BOOT = "boot with systemd.unified_cgroup_hierarchy=1"
+
+
+class Hierarchy(NamedTuple):
+    """Where cgroups of version 2 are mounted, and which one of them is seen there."""
+
+    mount: Path
+    root: PurePosixPath
+
+    def path_of(self, name: str) -> Path | None:
+        """Return where a cgroup is that ``/proc/PID/cgroup`` calls by this name; None if it is not mounted."""
+        try:
+            return self.mount / PurePosixPath(name).relative_to(self.root)
+        except ValueError:
+            return None
+
+
+class _Mount(NamedTuple):
+    point: Path
+    root: PurePosixPath
+    type: str
+
+
+def find_hierarchy(proc: Path, root: Path | None) -> Hierarchy:
+    """Return where cgroups of version 2 are mounted: the only place there is, or the one of which a folder is a part.
+
+    Raises
+    ------
+    HierarchyError
+        There is none, or ``root`` is no part of one, or it is one beside version 1, which is to be named: says what to
+        do.
+    """
+    mounts = [mount for mount in _mounts(proc) if mount.type in ("cgroup", "cgroup2")]
+    second = [mount for mount in mounts if mount.type == "cgroup2"]
+    if root is not None:
+        for mount in sorted(second, key=lambda mount: len(mount.point.parts), reverse=True):
+            if root.is_relative_to(mount.point):
+                return Hierarchy(mount.point, mount.root)
+        raise HierarchyError(errno.ENODEV, f"{root} is no part of a file system of type cgroup2")
+    if not mounts:
+        raise HierarchyError(errno.ENODEV, f"no cgroups are mounted here: mount cgroup2, {_OTHERWISE}")
+    if not second:
+        why = f"there are cgroups of version 1 only, which freeze otherwise: {_BOOT}, {_OTHERWISE}"
+        raise HierarchyError(errno.ENODEV, why)
+    if len(second) < len(mounts):
+        why = f"cgroups are mounted in both versions (hybrid), and apps may be in version 1 only: {_BOOT}, {_OTHERWISE}"
+        named = f"or, if your apps are in version 2, name it: root={str(second[0].point)!r}"
+        raise HierarchyError(errno.ENODEV, f"{why}, {named}")
+    return Hierarchy(second[0].point, second[0].root)
+
+
+def name_of(proc: Path, pid: int) -> str | None:
+    """Return what ``/proc`` calls the cgroup (version 2) of a process; None when it has gone or has none."""
+    try:
+        text = (proc / str(pid) / "cgroup").read_text(encoding="utf-8", errors="surrogateescape")
+    except OSError:
+        return None
+    for line in text.splitlines():
+        if line.startswith("0::"):
+            return line.removeprefix("0::").removesuffix(" (deleted)")
+    return None
+
+
+def processes_in(path: Path) -> Iterator[int]:
+    """Return the processes of a cgroup and of all below it."""
+    for folder, _, _ in os.walk(path):
+        try:
+            text = (Path(folder) / "cgroup.procs").read_text(encoding="ascii")
+        except OSError as error:
+            if error.errno in (errno.ENOENT, errno.ENODEV, errno.EOPNOTSUPP):  # gone; or threaded, and told above it
+                continue
+            raise
+        yield from map(int, text.split())
+
+
+class OpenGroup:
+    """A cgroup that is the same one as long as it is open, whatever becomes of its path. A context manager."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self._folder)
+
+    @property
+    def group(self) -> Group:
+        """What names it for good."""
+        return Group(str(self._path), os.fstat(self._folder).st_ino)
+
+    def is_told_to_freeze(self) -> bool:
+        """Return what its ``cgroup.freeze`` says."""
+        return self._read("cgroup.freeze").strip() == "1"
+
+    def is_frozen(self) -> bool:
+        """Return whether all of it is frozen now."""
+        return "frozen 1" in self._read("cgroup.events").splitlines()
+
+    def freeze(self, on: bool) -> None:
+        """Write its ``cgroup.freeze``."""
+        file = self._open("cgroup.freeze", os.O_WRONLY)
+        try:
+            os.write(file, b"1" if on else b"0")
+        finally:
+            os.close(file)
+
+    def _read(self, name: str) -> str:
+        file = self._open(name, os.O_RDONLY)
+        try:
+            return os.read(file, 4096).decode("ascii")
+        finally:
+            os.close(file)
+
+    def _open(self, name: str, flags: int) -> int:
+        return os.open(name, flags | os.O_CLOEXEC | os.O_NOFOLLOW, dir_fd=self._folder)
+
+
+@contextlib.contextmanager
+def told(what: str) -> Iterator[None]:
+    """Say of what the system refuses about a cgroup what it is about, and what to do.
+
+    Raises
+    ------
+    FreezeError
+        In place of an OSError of the block.
+    """
+    try:
+        yield
+    except FreezeError:
+        raise
+    except OSError as error:
+        why = error.strerror
+        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+            why = f"{why}: that takes root, or a cgroup that was delegated to this user (systemd: Delegate=yes)"
+        elif error.errno in (errno.ENOENT, errno.ENODEV, errno.ENOTDIR):
+            why = f"there is no such cgroup (any more), or Linux is older than 5.2 ({why})"
+        raise FreezeError(error.errno, f"{what}: {why}") from error
+
+
+def thaw_group(proc: Path, group: Group) -> bool:
+    """Let a cgroup go on. Returns False when it is not there any more.
+
+    Raises
+    ------
+    FreezeError
+        It cannot be done.
+    """
+    path = Path(group.path)
+    find_hierarchy(proc, path)
+    with told(f"{path} could not be thawed"):
+        try:
+            with OpenGroup(path) as there:
+                if there.group != group:
+                    return False
+                there.freeze(False)
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        except OSError as error:
+            if error.errno == errno.ENODEV:  # it went in between
+                return False
+            raise
+    return True
+
+
+def _mounts(proc: Path) -> Iterator[_Mount]:
+    text = (proc / "self" / "mountinfo").read_text(encoding="utf-8", errors="surrogateescape")
+    for line in text.splitlines():
+        before, _, after = line.partition(" - ")
+        fields, kind = before.split(" "), after.split(" ")
+        if len(fields) >= 5 and kind[0]:
+            yield _Mount(Path(_plain(fields[4])), PurePosixPath(_plain(fields[3])), kind[0])
+
+
+def _plain(text: str) -> str:
+    """Return a path of ``mountinfo``, in which blanks and backslashes are octal."""
+    return re.sub(r"\\([0-7]{3})", lambda found: chr(int(found[1], 8)), text)

@@ -1,0 +1,140 @@
+"""Real processes to be frozen: what they are, whether they run, and who they belong to."""
+
+import contextlib
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Final
+
+from grantwheel.suspend import Freezer
+from waiting import wait_for
+
+PROC: Final = Path("/proc")
+APP: Final = 700  # a uid that nobody here has: which processes it stands for, a function says
+
+BUSY: Final = "while True: pass"
+SLEEPY: Final = "import time\nwhile True: time.sleep(0.01)"
+# Has children all the time, which end soon and have children themselves; besides those that stay.
+FORKING: Final = """
+import os, sys, time
+for _ in range(int(sys.argv[1])):
+    if os.fork() == 0:
+        while True:
+            time.sleep(0.05)
+        os._exit(0)
+os.write(1, b".")
+while True:
+    child = os.fork()
+    if child == 0:
+        grandchild = os.fork()
+        if grandchild == 0:
+            os._exit(0)
+        os.waitpid(grandchild, 0)
+        os._exit(0)
+    os.waitpid(child, 0)
+"""
+
+
+class Apps:
+    """Starts apps: each a session of its own, whose processes are all that are in it."""
+
+    def __init__(self) -> None:
+        self._started: list[subprocess.Popen[bytes]] = []
+
+    def start(self, script: str, *arguments: str, user: int | None = None) -> int:
+        """Start one, and return the pid of its first process once that runs its own code."""
+        # It becomes that user only when it runs: others may not get to this interpreter.
+        change = "" if user is None else f"os.setgroups([]); os.setgid({user}); os.setuid({user})\n"
+        child = subprocess.Popen(
+            [sys.executable, "-I", "-S", "-c", f"import os\n{change}os.write(1, b'!')\n{script}", *arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            start_new_session=True,
+        )
+        self._started.append(child)
+        assert child.stdout is not None
+        assert child.stdout.read(1) == b"!"
+        return child.pid
+
+    def wait_for_output(self, pid: int) -> None:
+        (child,) = (child for child in self._started if child.pid == pid)
+        assert child.stdout is not None
+        assert child.stdout.read(1) == b"."
+
+    def kill(self, pid: int) -> None:
+        for one in session(pid):
+            kill_quietly(one)
+        for child in self._started:
+            if child.pid == pid:
+                child.wait()
+
+    def end(self) -> None:
+        for child in self._started:
+            for _ in range(100):  # those that are born meanwhile, too
+                found = session(child.pid)
+                for pid in found:
+                    kill_quietly(pid)
+                if child.poll() is not None and not found:
+                    break
+                time.sleep(0.01)
+            child.wait()
+            assert child.stdout is not None
+            child.stdout.close()
+
+
+def kill_quietly(pid: int) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, 9)
+
+
+def stat(pid: int) -> list[bytes]:
+    """The fields behind the name: state, parent, group, session and so on. Empty when it has gone."""
+    try:
+        text = (PROC / str(pid) / "stat").read_bytes()
+    except (FileNotFoundError, ProcessLookupError):
+        return []
+    return text[text.rfind(b")") + 1 :].split()
+
+
+def session(leader: int) -> list[int]:
+    """The processes of a session that have not ended."""
+    pids = [int(path.name) for path in PROC.iterdir() if path.name.isdecimal()]
+    return [pid for pid in pids if (fields := stat(pid)) and int(fields[3]) == leader and fields[0] not in b"ZX"]
+
+
+def of_sessions(*leaders: int) -> Callable[[int], Iterable[int]]:
+    """Processes for a freezer: those of sessions, whatever the uid."""
+    return lambda _uid: [pid for leader in leaders for pid in session(leader)]
+
+
+def state(pid: int) -> str:
+    fields = stat(pid)
+    return fields[0].decode() if fields else ""
+
+
+def ticks(pids: Iterable[int]) -> int:
+    """The CPU time that processes have had, in ticks of 10 ms."""
+    return sum(int(fields[11]) + int(fields[12]) for pid in pids if (fields := stat(pid)))
+
+
+def runs(pid: int) -> bool:
+    """Whether a busy process gets CPU time."""
+    before = ticks([pid])
+    wait_for(lambda: ticks([pid]) > before + 1)
+    return True
+
+
+def rests(pids: Iterable[int], seconds: float = 0.2) -> bool:
+    """Whether processes get no CPU time, for some time: there is no other way to see that nothing happens."""
+    known = list(pids)
+    before = ticks(known)
+    time.sleep(seconds)
+    return ticks(known) == before
+
+
+def freeze(freezer: Freezer, uid: int = APP) -> None:
+    """Freeze until all is frozen, as a decider has it done."""
+    wait_for(lambda: freezer.freeze(uid))

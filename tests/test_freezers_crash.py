@@ -1,0 +1,165 @@
+"""Crashes of whoever freezes: at every step that it makes, and as a whole. Nobody stays frozen after the next start."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from freezing import APP, BUSY, SLEEPY, Apps, freeze, runs, state
+from grantwheel.linux.freezers_signal import SignalFreezer
+from grantwheel.linux.freezers_thaw import thaw_left
+from waiting import wait_for
+
+# All that makes a step last beyond the process.
+STEPS = (
+    *((os, name) for name in ("open", "mkdir", "write", "fsync", "ftruncate", "unlink", "close")),
+    (signal, "pidfd_send_signal"),
+)
+
+
+@pytest.fixture
+def apps() -> Iterator[Apps]:
+    made = Apps()
+    yield made
+    made.end()
+
+
+def die_at(step: int) -> None:
+    """Let this process be killed just before it makes a step."""
+    made = []
+
+    def watched(real: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*args: Any, **kwargs: Any) -> Any:
+            made.append(real)
+            if len(made) == step:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return real(*args, **kwargs)
+
+        return call
+
+    for module, name in STEPS:
+        setattr(module, name, watched(getattr(module, name)))
+
+
+def run_until(step: int, act: Callable[[], None]) -> bool:
+    """Act in a child that dies at a step. Returns whether it got to its end before."""
+    child = os.fork()
+    if child == 0:
+        code = 1
+        try:
+            die_at(step)
+            act()
+            code = 0
+        finally:
+            os._exit(code)
+    _, status = os.waitpid(child, 0)
+    assert os.waitstatus_to_exitcode(status) in (0, -signal.SIGKILL)
+    return status == 0
+
+
+def test_a_crash_at_every_step(apps: Apps, tmp_path: Path) -> None:
+    pids = [apps.start(SLEEPY) for _ in range(3)]
+    stopped = apps.start(SLEEPY)
+    os.kill(stopped, signal.SIGSTOP)
+    wait_for(lambda: state(stopped) == "T")
+    notes = tmp_path / "notes"
+    late = pids[1:]
+
+    def act() -> None:
+        mine = [pids[0], stopped]
+        with SignalFreezer(notes, processes=lambda _: mine) as freezer:
+            freeze(freezer)
+            mine.extend(late)
+            freeze(freezer)
+            freezer.thaw(APP)
+            freeze(freezer)
+
+    step, frozen = 1, 0
+    while not run_until(step, act):
+        frozen += any(state(pid) == "T" for pid in pids)
+        left = thaw_left(notes)
+        assert (left.failures, left.damage, left.in_use) == ((), (), 0), step
+        wait_for(lambda: all(state(pid) != "T" for pid in pids))
+        assert state(stopped) == "T", step
+        assert not notes.exists() or list(notes.iterdir()) == [], step
+        step += 1
+    assert step > 25  # so many steps there were
+    assert frozen > 10  # at so many somebody was frozen
+
+
+MANAGER = """
+import os, sys, time
+from grantwheel import Manager
+from grantwheel.linux.freezers_signal import SignalFreezer
+from grantwheel.suspend import Suspension
+notes, *pids = sys.argv[1:]
+freezer = SignalFreezer(notes, processes=lambda uid: [int(pids[uid])])
+print("began", *freezer.recovered.uids, flush=True)
+with Suspension(Manager(), freezer, grace_ms=10) as suspension:
+    for uid in range(len(pids)):
+        suspension.background(uid)
+    while suspension.stats().suspended < len(pids):
+        time.sleep(0.01)
+    print("suspended", flush=True)
+    sys.stdin.read()
+print("ended", flush=True)
+"""
+
+
+def start_manager(notes: Path, pids: list[int]) -> "subprocess.Popen[str]":
+    return subprocess.Popen(
+        [sys.executable, "-c", MANAGER, str(notes), *map(str, pids)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+
+
+def said(manager: "subprocess.Popen[str]") -> str:
+    assert manager.stdout is not None
+    return manager.stdout.readline().strip()
+
+
+def test_the_next_start_after_kill_9_thaws_everybody(apps: Apps, tmp_path: Path) -> None:
+    pids = [apps.start(BUSY) for _ in range(3)]
+    with start_manager(tmp_path / "notes", pids) as manager:
+        assert (said(manager), said(manager)) == ("began", "suspended")
+        assert [state(pid) for pid in pids] == ["T"] * 3
+        manager.kill()
+        manager.wait()
+    assert [state(pid) for pid in pids] == ["T"] * 3
+    with start_manager(tmp_path / "notes", []) as manager:
+        assert (said(manager), said(manager)) == ("began 0 1 2", "suspended")
+        for pid in pids:
+            assert runs(pid)
+
+
+def test_the_end_of_its_process_thaws_everybody(apps: Apps, tmp_path: Path) -> None:
+    pids = [apps.start(BUSY) for _ in range(2)]
+    with start_manager(tmp_path / "notes", pids) as manager:
+        assert (said(manager), said(manager)) == ("began", "suspended")
+        manager.communicate()
+    for pid in pids:
+        assert runs(pid)
+    assert list((tmp_path / "notes").iterdir()) == []
+
+
+def test_ctrl_c_thaws_everybody(apps: Apps, tmp_path: Path) -> None:
+    pid = apps.start(BUSY)
+    manager = subprocess.Popen(
+        [sys.executable, "-c", MANAGER, str(tmp_path / "notes"), str(pid)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    with manager:
+        assert (said(manager), said(manager)) == ("began", "suspended")
+        manager.send_signal(signal.SIGINT)
+        manager.communicate()
+    assert runs(pid)
