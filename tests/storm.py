@@ -227,6 +227,9 @@ class Storm:
         gc.collect()
         runner = self.manager.runner
         assert runner is None, runner
+        for one in gc.get_objects():
+            if isinstance(one, processes.Watch):  # Ctrl-C has come between its beginning and its end
+                one.cancel()
         try:
             wait_for(lambda: not own_threads())
         except AssertionError:
