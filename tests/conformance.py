@@ -12,18 +12,20 @@ import argparse
 import json
 import random
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
+from conformance_compare import require, require_fields, require_rows, rows_by_key, same, shown
 from conformance_durable import DurableFace, RestartingFace
-from conformance_face import IDENTITY_REFUSED, ROW_FIELDS, Answer, Face, Json, PythonFace, Row, StepFailed
+from conformance_face import IDENTITY_REFUSED, ROW_FIELDS, Answer, Face, PythonFace, Row, StepFailed
+from conformance_task_steps import TaskSteps
 
 EVENT_FIELDS: Final = ("type", "uid", "pid", "mask", "bundle", "cpu_level")
 FACES: Final = ("python", "capi", "durable", "service")
-# How the names of steps begin that need what this version does not have, and what that is.
-NOT_YET: Final = {"t_": "transient tasks", "c_": "continuous tasks"}
+# How the names of steps begin that need what not every face has, and what that is.
+OF_TASKS: Final = {"t_": "transient tasks", "c_": "continuous tasks"}
 
 
 class ScenarioError(ValueError):
@@ -42,69 +44,13 @@ class Outcome:
         return self.failure is None
 
 
-def shown(value: Json) -> str:
-    """Write a value on one line of ASCII."""
-    return json.dumps(value, default=str)
-
-
-def same(expected: Json, got: Any) -> bool:
-    """Tell whether two JSON values are equal; unlike in Python, a bool is no number."""
-    if isinstance(expected, bool) or isinstance(got, bool):
-        return isinstance(expected, bool) and isinstance(got, bool) and expected == got
-    if isinstance(expected, list):
-        return isinstance(got, list) and len(expected) == len(got) and all(map(same, expected, got))
-    return bool(expected == got)
-
-
 def reason_of(error: Exception) -> str:
     """Say on one line of ASCII what an exception means."""
     text = str(error) if isinstance(error, StepFailed) else f"raised {type(error).__name__}: {error}"
     return text.encode("ascii", "backslashreplace").decode("ascii").replace("\n", "\\n")
 
 
-def require(what: str, expected: Json, got: Any) -> None:
-    if not same(expected, got):
-        raise StepFailed(f"{what}: expected {shown(expected)}, got {shown(got)}")
-
-
-def require_fields(what: str, expected: Mapping[str, Json], got: Mapping[str, Any]) -> None:
-    """Compare the fields that `expected` names; null stands for a field that is absent."""
-    for name, value in expected.items():
-        require(f"{what}.{name}", value, got.get(name))
-
-
-def named_rows(rows: Sequence[Json], fields: Sequence[str]) -> list[Row]:
-    """Give rows names: a row is an object already, or the list of the first of `fields`."""
-    return [row if isinstance(row, dict) else dict(zip(fields, row, strict=False)) for row in rows]
-
-
-def rows_by_key(rows: Json, key: str) -> list[Row]:
-    """Put the rows of one kind of owner in the order of their keys; an object names them by key."""
-    if isinstance(rows, dict):
-        rows = [{key: int(name), **row} for name, row in rows.items()]
-    named = named_rows(rows, ROW_FIELDS)
-    return sorted(named, key=lambda row: row[key]) if all(key in row for row in named) else named
-
-
-def require_rows(what: str, expected: Json, got: Sequence[Row], fields: Sequence[str]) -> None:
-    """Compare complete lists in order. A row names the fields to compare, or lists them from the first of `fields`."""
-    named = named_rows(expected, fields)
-    if len(named) != len(got):
-        brief = [{name: row.get(name) for name in fields} for row in got]
-        raise StepFailed(f"{what}: expected {len(named)} rows {shown(expected)}, got {len(got)}: {shown(brief)}")
-    for index, (row, other) in enumerate(zip(named, got, strict=True)):
-        require_fields(f"{what}[{index}]", row, other)
-
-
-def absence(step: Json) -> str:
-    """Say why there is no step of this name."""
-    for start, what in NOT_YET.items():
-        if isinstance(step, str) and step.startswith(start):
-            return f"{step} needs {what}, which this version does not have"
-    return f"there is no step {step!r}"
-
-
-class Runner:
+class Runner(TaskSteps):
     """Interprets the steps of one scenario, through a face."""
 
     def __init__(self, face: Face) -> None:
@@ -114,15 +60,22 @@ class Runner:
         """Run the steps in order; answer what went wrong at the first that failed, or None."""
         for number, step in enumerate(steps, 1):
             try:
-                action = getattr(self, f"_do_{step.get('op')}", None)
-                if action is None:
-                    raise StepFailed(absence(step.get("op")))
-                action(step)
+                self._do(step)
                 self._face.check()
             except Exception as error:  # whatever goes wrong fails this scenario, and the next one runs
                 text = shown(step)
                 return f"step {number} {text if len(text) <= 500 else text[:500] + '...'}: {reason_of(error)}"
         return None
+
+    def _do(self, step: Row) -> None:
+        op = step.get("op")
+        action = getattr(self, f"_do_{op}", None)
+        if action is None:
+            raise StepFailed(f"there is no step {op!r}")
+        for start, what in OF_TASKS.items():
+            if str(op).startswith(start) and self._face.tasks is None:
+                raise StepFailed(f"{op} needs {what}, which this face does not have")
+        action(step)
 
     def _expect(self, step: Row, answer: Answer) -> None:
         """Compare the codes. A step without them has to succeed."""

@@ -5,7 +5,7 @@ is asked by the library, and everything else is a call of the C ABI.
 """
 
 from capi_manager import CapiManager
-from conformance_face import PythonFace
+from conformance_face import PythonFace, Row
 
 
 class CapiFace(PythonFace):
@@ -13,3 +13,6 @@ class CapiFace(PythonFace):
 
     def _make_manager(self) -> CapiManager:
         return CapiManager(clock=self._clock, policy=self._policy)
+
+    def _make_tasks(self, policy: Row) -> None:
+        """The C ABI has none."""

@@ -55,11 +55,16 @@ class RestartingFace(PythonFace):
         for subscriber in self._subscriptions:
             self._fetch(subscriber)
         last = 0 if corrupt else self._manager.last_sequence
+        if self.tasks is not None:
+            self.tasks.fetch()
         self._manager.close()
         if corrupt:
             self._spoil()
         self._clock.advance(down_ms)
         self._manager = self._open(owners=owners, running=running)
+        if self.tasks is not None:
+            runs = None if owners == "any" else lambda uid, pid: [uid, pid] in map(list, running)
+            self.tasks.begin(self._manager, runs=runs, is_corrupt=corrupt)
         missed = self._manager.read(last)[0]
         for subscriber in list(self._subscriptions):
             self._subscriptions[subscriber] = self._manager.subscribe(subscriber)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final, Protocol
 
 import grantwheel
+from conformance_tasks import TaskFace
 
 IDENTITY_REFUSED: Final = 18700001
 HIGHEST_LEVEL: Final = 2
@@ -34,6 +35,8 @@ class Answer:
 
 class Face(Protocol):
     """A way into the engine. Rows and events are dicts with the field names of the scenario files."""
+
+    tasks: TaskFace | None  # None: this way has none
 
     def apply(self, caller: Row, args: Sequence[Json]) -> Answer: ...
     def apply_typed(self, caller: Row, request: Row) -> Answer: ...
@@ -86,6 +89,7 @@ def caller_of(caller: Row) -> grantwheel.Caller:
         system_app=caller.get("system_app", True),
         service_extension=caller.get("service_extension", False),
         native=caller.get("native", False),
+        keep_background_running=caller.get("keep_background_running", True),
     )
 
 
@@ -115,6 +119,12 @@ class PythonFace:
         self._manager.ready = policy.get("ready", True)
         self._subscriptions: dict[str, grantwheel.Subscription] = {}
         self._undelivered: dict[str, list[Row]] = {}
+        self.tasks = self._make_tasks(policy)
+
+    def _make_tasks(self, policy: Row) -> TaskFace | None:
+        tasks = TaskFace(policy)
+        tasks.begin(self._manager)
+        return tasks
 
     def _make_manager(self) -> Any:
         return grantwheel.Manager(clock=self._clock, policy=self._policy)
@@ -214,10 +224,14 @@ class PythonFace:
     def move_to(self, now: int) -> None:
         self._clock.set(now)
         self._manager.advance()
+        if self.tasks is not None:
+            self.tasks.tasks.advance()
 
     def next_deadline(self) -> int | None:
-        deadline: int | None = self._manager.next_deadline()
-        return deadline
+        deadlines = [self._manager.next_deadline()]
+        if self.tasks is not None:
+            deadlines.append(self.tasks.tasks.next_deadline())
+        return min((at for at in deadlines if at is not None), default=None)
 
     def record(self, kind: str, key: int) -> Row | None:
         app = kind == "app"

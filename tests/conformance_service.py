@@ -30,6 +30,9 @@ class ServiceFace(RestartingFace):
         super().__init__(policy)
         self._server = self._serve()
 
+    def _make_tasks(self, policy: Row) -> None:
+        """The service has none."""
+
     def _serve(self) -> ServiceThread:
         return ServiceThread(self._manager, self._path, identify=lambda _socket: self._peer)
 

@@ -78,6 +78,10 @@ class Storm:
             if error.code not in {201, 9800001, 9800004, 9800005, 18700004}:
                 raise
         except RuntimeError as error:
+            if isinstance(
+                error.__context__, KeyboardInterrupt
+            ):  # which came in the middle of a wait of the interpreter's
+                raise KeyboardInterrupt from error
             if "running already" not in str(error) and "mood" not in str(error):
                 raise
 

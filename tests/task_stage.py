@@ -15,13 +15,19 @@ class Stubborn(MemoryStore):
     def __init__(self) -> None:
         super().__init__()
         self.refuses = False
+        self.interrupts: str = ""  # "before" or "after" the next write, a Ctrl-C comes
         self.writes: list[dict[str, bytes | None]] = []
 
     def write(self, changes: Mapping[str, bytes | None], /) -> None:
         if self.refuses:
             raise OSError("no space left")
+        when, self.interrupts = self.interrupts, ""
+        if when == "before":
+            raise KeyboardInterrupt
         self.writes.append(dict(changes))
         super().write(changes)
+        if when == "after":
+            raise KeyboardInterrupt
 
 
 def brief_transient(event: TaskEvent) -> tuple[Any, ...]:

@@ -172,7 +172,7 @@ PACKAGE_MAY_USE = {
     "follower": FOUNDATION | {"types"},
     "ops": {"_core", "types"},
     "hold": FOUNDATION | VALUES | {"run"},
-    "manager": FOUNDATION | VALUES | words("events hold listing run"),
+    "manager": FOUNDATION | VALUES | words("_deaths events hold listing run"),
     "aio": FOUNDATION | VALUES | words("events run manager service"),
     "processes": words("manager run"),
     "recovery": FOUNDATION | VALUES | words("follower journal linux manager"),
@@ -180,8 +180,15 @@ PACKAGE_MAY_USE = {
     "service": (FOUNDATION - {"_core"}) | VALUES | words("_documented aio linux listing manager recovery"),
     "backgroundTaskManager": words("_core manager recovery service types"),
     "metrics": words("_core manager types"),
-    "tasks": words("_core _task_errors caller types"),
+    "_deaths": {"_core"},
+    "tasks": FOUNDATION | VALUES | words("_task_errors events manager run"),
 }
+# The rules of tasks: what they may import of the package. All else in their room ties them to a manager.
+TASK_RULES = words("""
+    tasks.agenda tasks.arguments tasks.callers tasks.continuous tasks.policy tasks.reading tasks.store tasks.transient
+    tasks.transient_state tasks.values
+""")
+FOR_TASK_RULES = TASK_RULES | words("_core _task_errors caller types")
 # The modules that know of threads, of loops, of waiting and of databases; the others leave that alone.
 ALIVE = {
     "asyncio": words("""
@@ -194,7 +201,7 @@ ALIVE = {
     "sqlite3": words("journal._database journal.reading journal.sqlite"),
     "threading": words("""
         backgroundTaskManager events.delivery journal._lock journal.memory journal.sqlite recovery.keeping run.loop
-        run.watches service.client service.client_events service.client_hold suspend.listening suspend.work
+        run.watches service.client service.client_events service.client_hold suspend.listening suspend.work tasks.tied
         testing.journal_suite
     """),
 }
@@ -411,6 +418,13 @@ def test_rooms_of_the_package(path: Path) -> None:
     assert own in PACKAGE_MAY_USE, "a file without a place in the table"
     for name in own_imports(path):
         assert room_of(name) in PACKAGE_MAY_USE[own] | {own}, name
+
+
+@pytest.mark.parametrize("name", sorted(TASK_RULES))
+def test_rules_of_tasks_know_no_clock_and_no_thread(name: str) -> None:
+    path = PACKAGE / f"{name.replace('.', '/')}.py"
+    assert own_imports(path) <= FOR_TASK_RULES
+    assert not {module for module, _ in imports(path)} & {"time", "datetime", "threading", "os", "asyncio", "select"}
 
 
 def test_no_circle_of_modules() -> None:

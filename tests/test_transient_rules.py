@@ -597,6 +597,20 @@ def test_reads_and_refusals_go_on_without_the_store(stage: Stage) -> None:
     ]
 
 
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_an_interrupt_leaves_what_the_store_has(stage: Stage, when: str) -> None:
+    stage.request(0)
+    stage.store.interrupts = when
+    with pytest.raises(KeyboardInterrupt):
+        stage.request(10, "b")
+    assert stage.tasks.next_deadline() == 174_000
+    number = 2 if when == "before" else 3
+    assert stage.tasks.request(20, MAIL, "", "c").requestId == number
+    assert stage.tasks.dump() == dict(stage.store.items()) == stage.again(20).dump()
+    assert len(stage.tasks.info(20, MAIL).transientTasks) == number
+    assert stage.tasks.next_deadline() == 174_000
+
+
 def test_an_instant_before_the_last_one_is_no_instant(stage: Stage) -> None:
     stage.request(10)
     with pytest.raises(ValueError, match="10 ms"):

@@ -63,6 +63,14 @@ from .types import (  # noqa: E402
 
 if _TYPE_CHECKING:  # the same as _LATER, for whoever reads without running
     from . import backgroundTaskManager
+    from ._task_errors import (
+        TaskNotificationError,
+        TaskStorageError,
+        TransientCallerError,
+        TransientParcelError,
+        TransientServiceError,
+        TransientTaskError,
+    )
     from .events.subscription import Lateness, Subscription
     from .follower import Follower, replay
     from .hold import Hold
@@ -71,8 +79,21 @@ if _TYPE_CHECKING:  # the same as _LATER, for whoever reads without running
     from .recovery import DurableManager, open  # noqa: A004 - grantwheel.open, as it reads
     from .run.runner import Runner, ThreadRunner
     from .service.client import Client as _Client
+    from .tasks.policy import TaskPolicy
+    from .tasks.tasks import Tasks
+    from .tasks.tied import TaskSubscription
+    from .tasks.values import (
+        Ability,
+        ContinuousTask,
+        DelaySuspendInfo,
+        TaskEvent,
+        TaskEventKind,
+        TransientFigures,
+        TransientTaskInfo,
+    )
 
 __all__ = [
+    "Ability",
     "AppendTimes",
     "BackgroundMode",
     "BootClock",
@@ -82,8 +103,10 @@ __all__ = [
     "Cause",
     "Clock",
     "Conflict",
+    "ContinuousTask",
     "ContinuousTaskError",
     "CpuLevel",
+    "DelaySuspendInfo",
     "DurableManager",
     "EfficiencyResourcesCpuLevel",
     "EfficiencyResourcesInfo",
@@ -125,8 +148,21 @@ __all__ = [
     "SnapshotStats",
     "Stats",
     "Subscription",
+    "TaskEvent",
+    "TaskEventKind",
+    "TaskNotificationError",
+    "TaskPolicy",
+    "TaskStorageError",
+    "TaskSubscription",
+    "Tasks",
     "ThreadRunner",
     "TransactionError",
+    "TransientCallerError",
+    "TransientFigures",
+    "TransientParcelError",
+    "TransientServiceError",
+    "TransientTaskError",
+    "TransientTaskInfo",
     "__version__",
     "backgroundTaskManager",
     "connect",
@@ -138,6 +174,9 @@ __all__ = [
 
 # Where the names are that are imported when they are first asked for.
 _LATER = {
+    "Ability": "tasks.values",
+    "ContinuousTask": "tasks.values",
+    "DelaySuspendInfo": "tasks.values",
     "DurableManager": "recovery",
     "Follower": "follower",
     "Hold": "hold",
@@ -148,7 +187,20 @@ _LATER = {
     "Quota": "policy",
     "Runner": "run.runner",
     "Subscription": "events.subscription",
+    "TaskEvent": "tasks.values",
+    "TaskEventKind": "tasks.values",
+    "TaskNotificationError": "_task_errors",
+    "TaskPolicy": "tasks.policy",
+    "TaskStorageError": "_task_errors",
+    "TaskSubscription": "tasks.tied",
+    "Tasks": "tasks.tasks",
     "ThreadRunner": "run.runner",
+    "TransientCallerError": "_task_errors",
+    "TransientFigures": "tasks.values",
+    "TransientParcelError": "_task_errors",
+    "TransientServiceError": "_task_errors",
+    "TransientTaskError": "_task_errors",
+    "TransientTaskInfo": "tasks.values",
     "open": "recovery",
     "replay": "follower",
 }

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Literal, Self
 
 from . import _core
+from ._deaths import TellsDeaths
 from ._process import OfOneProcess, end_at_exit, refuse_to_pickle
 from .caller import Caller
 from .events.delivery import CallbackSubscription
@@ -43,7 +44,7 @@ class _Staged(OfOneProcess):
         return manager is None or _core.settle(manager, left_ms)
 
 
-class Manager(_core.Manager):
+class Manager(TellsDeaths):
     """Keeps grants: who may use which types of resources, until when. Thread-safe. As a context manager it is closed.
 
     Time comes from the clock and from nowhere else; all times are milliseconds. What is due is gone for every reader at
@@ -157,6 +158,8 @@ class Manager(_core.Manager):
             return _core.close_within(self, timeout_ms)
         finally:
             self._watches.cancel_all()
+            if (tasks := self._tasks()) is not None:
+                tasks._closed()
 
     def stats(self) -> Stats:
         """Return the numbers of the manager: what lives now, and what was counted since it was made. Advances first.

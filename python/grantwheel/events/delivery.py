@@ -131,8 +131,9 @@ class Delivering(Reader[EventT], Generic[EventT]):
         self._bells[thread] = (_core.Bell(), _core.Descriptor(self.fileno()))
         try:
             thread.start()
-        except Exception:  # an interrupt may come when it has started
-            self._bells.pop(thread, None)
+        except Exception:
+            if thread.ident is None:  # an interrupt may come when it has started, and become another error on its way
+                self._bells.pop(thread, None)
             raise
 
     def _finish_delivery(self) -> None:

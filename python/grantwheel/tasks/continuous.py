@@ -109,9 +109,6 @@ class ContinuousTasks(Machine):
 
     def __init__(self, *, store: Store, emit: Callable[[TaskEvent], object], max_records: int = 10_000) -> None:
         super().__init__(store, emit, max_records + 1)
-        self._ids: dict[Key, int] = {}
-        self._of_uid: dict[int, set[int]] = {}
-        self._records[self._NAME] = Counter(1)
         self._load()
 
     def start(
@@ -263,6 +260,7 @@ class ContinuousTasks(Machine):
 
     def tasks(self, uid: int | None = None) -> list[ContinuousTask]:
         """Return the tasks that run, those of one uid or all, by ascending id."""
+        self._mend()
         return [task.value for task in self._all(uid)]
 
     # How it is done.
@@ -312,6 +310,12 @@ class ContinuousTasks(Machine):
     def _tell(self, draft: Draft, now: int, kind: TaskEventKind, task: Task) -> None:
         value = task.value
         draft.events.append(TaskEvent(0, now, kind, task.uid, task.pid, task.bundle, task.id, value.modes))
+
+    def _clear(self) -> None:
+        super()._clear()
+        self._ids: dict[Key, int] = {}
+        self._of_uid: dict[int, set[int]] = {}
+        self._records[self._NAME] = Counter(1)
 
     def _key(self, task_id: int) -> str:
         return f"{self._NAME}/{task_id}"

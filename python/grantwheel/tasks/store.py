@@ -27,22 +27,21 @@ class Store(Protocol):
 
 
 class MemoryStore:
-    """A store in memory: a dict, and all at once by being one."""
+    """A store in memory. Nothing can come in between the changes of one write: it is one operation of a dict."""
 
     def __init__(self) -> None:
-        self._values: dict[str, bytes] = {}
+        self._values: dict[str, bytes | None] = {}
 
     def items(self) -> list[tuple[str, bytes]]:
         """Return everything, in the order in which the keys came."""
-        return list(self._values.items())
+        return [(key, value) for key, value in self._values.items() if value is not None]
 
     def write(self, changes: Mapping[str, bytes | None], /) -> None:
         """Change values."""
+        self._values.update(changes)
         for key, value in changes.items():
             if value is None:
                 self._values.pop(key, None)
-            else:
-                self._values[key] = value
 
 
 def _fields_of(record: Any) -> dict[str, Any]:
@@ -124,12 +123,18 @@ class Machine:
         self._max_records = max_records
         self._now = 0
         self._records: dict[str, Any] = {}
+        self._is_torn = False  # from before a change is written until it is in force
 
     def _load(self) -> None:
-        """Take over what is in the store."""
+        """Take over what is in the store, and nothing else."""
+        self._clear()
         for key, value in self._store.items():
             if key == self._NAME or key.startswith(f"{self._NAME}/"):
                 self._replace(key, self._read_record(key, value))
+
+    def _clear(self) -> None:
+        """Be as without anything in the store."""
+        self._records = {}
 
     def _read_record(self, key: str, value: bytes) -> Any:
         try:
@@ -151,14 +156,22 @@ class Machine:
         else:
             self._records[key] = record
 
+    def _mend(self) -> None:
+        """Go on after a signal handler has raised in the middle of a change: the store knows how far that went."""
+        if self._is_torn:
+            self._load()
+            self._is_torn = False
+
     def dump(self) -> dict[str, bytes]:
         """Return every record as the store has it: a machine that begins with these goes on as this one."""
+        self._mend()
         return {key: encode(self._records[key]) for key in sorted(self._records)}
 
     def _draft(self, now: int) -> Draft:
         """Begin an operation at an instant."""
         if now < self._now:
             raise ValueError(f"now must not be before an instant that the tasks have seen, {self._now} ms, as {now} is")
+        self._mend()
         self._now = now
         return Draft(self._records, self._max_records)
 
@@ -190,12 +203,15 @@ class Machine:
         changes = {key: record for key, record in draft.changes.items() if record != self._records.get(key)}
         if changes:
             values = {key: None if record is None else encode(record) for key, record in changes.items()}
+            self._is_torn = True
             try:
                 self._store.write(values)
             except Exception as error:
+                self._is_torn = False
                 raise task_refusal(self._NOT_STORED, "", "the tasks could not be put on record") from error
             for key, record in changes.items():
                 self._replace(key, record)
+            self._is_torn = False
         for event in draft.events:
             self._emit(event)
 

@@ -56,10 +56,7 @@ class TransientTasks(Machine):
     ) -> None:
         super().__init__(store, emit, max_records + 1)
         self._figures = TransientFigures() if figures is None else figures
-        self._agenda: Agenda[int] = Agenda()
-        self._uids: dict[int, int] = {}  # those of open requests, by id
-        self._callbacks: dict[str, int] = {}  # the ids of open requests by callback
-        self._records[self._NAME] = Device(1, now, is_screen_on=True, is_battery_low=False)
+        self._begun_at = now
         self._load()
 
     # What apps ask.
@@ -272,10 +269,12 @@ class TransientTasks(Machine):
 
     def next_deadline(self) -> int | None:
         """Return when something happens next (ms), if nothing else happens before."""
+        self._mend()
         return self._agenda.next()
 
     def is_open(self, now: int, uid: int) -> bool:
         """Whether a uid has open requests at an instant. Changes nothing."""
+        self._mend()
         owner: Owner | None = self._records.get(self._key(uid))
         ends = () if owner is None else (owner.end_of(request, self._figures) for request in owner.requests)
         return any(end is None or end > now for end in ends)
@@ -396,6 +395,13 @@ class TransientTasks(Machine):
         draft.events.append(TaskEvent(0, at, kind, owner.uid, pid, app.bundle, number, ()))
 
     # Records.
+
+    def _clear(self) -> None:
+        super()._clear()
+        self._agenda: Agenda[int] = Agenda()
+        self._uids: dict[int, int] = {}  # those of open requests, by id
+        self._callbacks: dict[str, int] = {}  # the ids of open requests by callback
+        self._records[self._NAME] = Device(1, self._begun_at, is_screen_on=True, is_battery_low=False)
 
     def _key(self, uid: int) -> str:
         return f"{self._NAME}/{uid}"

@@ -1,0 +1,95 @@
+"""Deaths that a manager hears of, and those who hear of them from it. Private."""
+
+import operator
+import weakref
+from collections.abc import Callable
+from typing import Protocol, SupportsIndex
+
+from . import _core
+
+
+class Mourner(Protocol):
+    """What hears of deaths, and of the end of the manager."""
+
+    def _process_died(self, uid: int, pid: int) -> None: ...
+    def _app_stopped(self, uid: int) -> None: ...
+    def _package_removed(self, uid: int) -> None: ...
+    def _closed(self) -> None: ...
+
+
+def _nobody() -> None:
+    """Stand for the tasks of a manager that has none."""
+
+
+class TellsDeaths(_core.Manager):
+    """The compiled manager, which tells deaths to the tasks that are tied to it. It does not keep them alive."""
+
+    _tasks: Callable[[], Mourner | None] = staticmethod(_nobody)
+
+    def _begin_tasks(self, tasks: Mourner) -> None:
+        """Let tasks hear of deaths and of the end."""
+        if self._tasks() is not None:
+            raise ValueError("the manager has tasks already")
+        self._tasks = weakref.ref(tasks)
+
+    def process_died(self, uid: SupportsIndex, pid: SupportsIndex) -> int:
+        """Drop the process record of a process that has died. A record of another uid stays: its pid was reused.
+
+        If the manager has `Tasks`, the transient ones of the process end.
+
+        Returns
+        -------
+        int
+            The types that were removed; 0 when it held nothing, which is fine.
+
+        Raises
+        ------
+        BusinessError
+            18700001: uid or pid out of range. 9800003: not in the log, or the tasks are not on record: telling it again
+            is fine. 9800004: closed.
+        ValueError
+            The clock has run backwards or out of range.
+        """
+        removed = super().process_died(uid, pid)
+        if (tasks := self._tasks()) is not None:
+            tasks._process_died(operator.index(uid), operator.index(pid))
+        return removed
+
+    def app_stopped(self, uid: SupportsIndex) -> int:
+        """Release everything of an application but the retained types, with all its processes.
+
+        Retained types (WORK_SCHEDULER, TIMER) go on and still expire. If the manager has `Tasks`, all those of the uid
+        end.
+
+        Returns
+        -------
+        int
+            The types that were removed, over all records.
+
+        Raises
+        ------
+        BusinessError, ValueError
+            As `process_died`; 9800007 for continuous tasks that are not on record.
+        """
+        removed = super().app_stopped(uid)
+        if (tasks := self._tasks()) is not None:
+            tasks._app_stopped(operator.index(uid))
+        return removed
+
+    def package_removed(self, uid: SupportsIndex) -> int:
+        """Release everything of an application, with all its processes, and end all its `Tasks`.
+
+        Returns
+        -------
+        int
+            The types that were removed, over all records.
+
+        Raises
+        ------
+        BusinessError, ValueError
+            As `app_stopped`.
+        """
+        removed = super().package_removed(uid)
+        if (tasks := self._tasks()) is not None:
+            tasks._package_removed(operator.index(uid))
+        return removed

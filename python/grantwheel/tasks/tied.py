@@ -1,0 +1,249 @@
+"""What ties the rules of tasks to a manager: its clock, its thread, their callbacks and who hears of them."""
+
+import logging
+import os
+import threading
+from collections import deque
+from collections.abc import Callable, Hashable, Iterable
+from typing import Final, NamedTuple, TypeVar
+
+from grantwheel import _core
+from grantwheel._callback import identity_of, refuse_coroutine
+from grantwheel._process import OfOneProcess, refuse_to_pickle
+from grantwheel._telling import tell
+from grantwheel.caller import Caller
+from grantwheel.events.delivery import Delivering
+from grantwheel.events.subscribers import Subscribers, require_subscriber
+from grantwheel.events.subscription import Reader
+from grantwheel.manager import Manager
+
+from .continuous import ContinuousTasks
+from .deadline import Deadline
+from .queue import EventQueues
+from .store import MemoryStore, Store
+from .transient import TransientTasks
+from .values import TaskEvent, TaskEventKind, TransientFigures
+
+_MAX_RECORDS: Final = 2**31 - 1
+_Answer = TypeVar("_Answer")
+
+
+class TaskSubscription(Reader[TaskEvent]):
+    """The events of tasks: every one from its start on, once and in order, at the reader's own pace.
+
+    Nobody waits for a reader. One that falls behind by more than ``event_capacity`` loses the oldest events, which
+    `missed` counts. Thread-safe. As a context manager it is cancelled at the end of the block, if it was not before.
+    """
+
+
+class CallbackTaskSubscription(Delivering[TaskEvent], TaskSubscription):
+    """The same with a callback, which gets them while the manager runs."""
+
+
+class Asked(NamedTuple):
+    """A callback: by what it is told apart, what stands for it on record, and itself."""
+
+    identity: Hashable
+    name: str
+    call: Callable[[], object]
+
+
+class TiedTasks(OfOneProcess):
+    """What `Tasks` are without their calls."""
+
+    def __init__(
+        self,
+        manager: Manager,
+        figures: TransientFigures | None,
+        store: Store | None,
+        max_records: int,
+        event_capacity: int,
+    ) -> None:
+        super().__init__()
+        if not isinstance(manager, Manager):
+            raise TypeError(f"manager must be a Manager, not {type(manager).__name__}")
+        if not 1 <= max_records <= _MAX_RECORDS:
+            raise ValueError(f"max_records must be within 1..2^31-1, not {max_records}")
+        self._manager = manager
+        self._lock = threading.RLock()
+        self._is_busy = False
+        self._queues = EventQueues(event_capacity)
+        self._own = self._queues.make(None, None)
+        self._subscribers = Subscribers(TaskSubscription, CallbackTaskSubscription)
+        self._asked: dict[int, Asked] = {}  # the callbacks of open requests, by id
+        self._names: dict[Hashable, str] = {}  # what stands for them
+        self._expired: dict[int, Callable[[], object]] = {}  # those to be called, by id
+        kept = MemoryStore() if store is None else store
+        self._told: deque[TaskEvent] = deque()  # what the rules have told in the call that goes on
+        _ = manager.last_sequence
+        now, emit = manager.clock.now(), self._told.append
+        self._transient = TransientTasks(now, store=kept, emit=emit, figures=figures, max_records=max_records)
+        self._continuous = ContinuousTasks(store=kept, emit=emit, max_records=max_records)
+        is_by_hand = isinstance(manager.clock, _core.ManualClock)
+        self._deadline = None if is_by_hand else Deadline(self, manager._loop)
+        manager._begin_tasks(self)
+        manager._running.add(self._subscribers)
+        self._arm(now)
+
+    __reduce_ex__ = refuse_to_pickle
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} of {self._manager!r}>"
+
+    @property
+    def manager(self) -> Manager:
+        """The manager that they are of."""
+        return self._manager
+
+    def advance(self) -> None:
+        """Have what is due happen, and call the callbacks of requests that are nearly over.
+
+        It happens by itself but with a `ManualClock`.
+
+        Raises
+        ------
+        BusinessError
+            9800003: it could not be put on record, and is due still. 9800004: the manager is closed.
+        """
+        self._do(self._transient.advance)
+        for request_id in list(self._expired):
+            call = self._expired.pop(request_id, None)
+            if call is not None:
+                _call(call)
+
+    def next_deadline(self) -> int | None:
+        """Return when something happens next (ms of the clock), if nothing else happens before; None: never."""
+        return self._do(lambda _now: self._transient.next_deadline())
+
+    def dump(self) -> dict[str, bytes]:
+        """Return the whole state, as a store has it."""
+        return self._do(lambda _now: {**self._transient.dump(), **self._continuous.dump()})
+
+    def subscribe(
+        self,
+        subscriber: object,
+        *,
+        kinds: Iterable[TaskEventKind | str] | None = None,
+        uids: Iterable[int] | None = None,
+        batch: bool = False,
+        on_gap: Callable[[int], object] | None = None,
+        caller: Caller | None = None,
+    ) -> TaskSubscription:
+        """Start a subscription: every event of tasks from now on, once and in order; see `Manager.subscribe`.
+
+        Raises
+        ------
+        BusinessError
+            401: the subscriber is None. 201: the caller is not native. 9800005: it is subscribed already. 9800004: the
+            manager is closed.
+        ValueError
+            A kind is none, or a uid is out of range.
+        TypeError
+            ``batch`` or ``on_gap`` is given for what is not callable, or the subscriber is a coroutine function.
+        """
+        self._require_here()
+        require_subscriber(self._manager, subscriber)
+        self._manager.require_native(caller=caller)
+        return self._subscribers.add(
+            self._manager, subscriber, lambda: self._queues.make(kinds, uids), batch=batch, on_gap=on_gap
+        )
+
+    def unsubscribe(self, subscriber: object) -> None:
+        """End the subscription of a subscriber; see `Manager.unsubscribe`."""
+        self._require_here()
+        require_subscriber(self._manager, subscriber)
+        self._subscribers.cancel(self._manager, subscriber)
+
+    def drain(self, limit: int | None = None) -> list[TaskEvent]:
+        """Return the events since the last drain, or since the tasks were made: their own subscription."""
+        return self._own.read(self._manager, limit)
+
+    @property
+    def missed(self) -> int:
+        """How many events of the tasks' own subscription were lost before they were drained."""
+        return self._own.missed
+
+    # How it is done.
+
+    def _do(self, work: Callable[[int], _Answer]) -> _Answer:
+        """Do something at the instant that it is, alone; then see when something is due next."""
+        self._require_here()
+        # What is left of a call that was interrupted while it ended counts for nothing: it does not own the lock.
+        if self._is_busy and self._lock._is_owned():  # type: ignore[attr-defined]  # as threading.Condition asks it
+            raise RuntimeError("tasks were called from within a call of theirs: by their store, or a signal handler")
+        with self._lock:
+            try:
+                self._is_busy = True
+                _ = self._manager.last_sequence  # refused when it is closed
+                now = self._manager.clock.now()
+                try:
+                    return work(now)
+                finally:
+                    while self._told:
+                        self._take(self._told.popleft())
+                    self._arm(now)
+            finally:
+                self._is_busy = False
+
+    def _arm(self, now: int) -> None:
+        """Be driven when something is due next, and at once when a callback is to be called."""
+        if self._deadline is None:
+            return
+        due = now if self._expired else self._transient.next_deadline()
+        self._deadline.set(None if due is None else due - now)
+
+    # What the manager tells.
+
+    def _process_died(self, uid: int, pid: int) -> None:
+        self._do(lambda now: self._transient.process_died(now, uid, pid))
+
+    def _app_stopped(self, uid: int) -> None:
+        def stop(now: int) -> None:
+            self._transient.app_stopped(now, uid)
+            self._continuous.app_stopped(now, uid)
+
+        self._do(stop)
+
+    def _package_removed(self, uid: int) -> None:
+        def remove(now: int) -> None:
+            self._transient.package_removed(now, uid)
+            self._continuous.app_stopped(now, uid)
+
+        self._do(remove)
+
+    def _closed(self) -> None:
+        """Hear that the manager is closed."""
+        if self._is_here:
+            self._queues.close()
+            if self._deadline is not None:
+                self._deadline.set(None)
+
+    def _take(self, event: TaskEvent) -> None:
+        """Take an event of the rules."""
+        asked = self._asked.get(event.id)
+        if event.kind is TaskEventKind.EXPIRED_CALLBACK and asked is not None:
+            self._expired[event.id] = asked.call
+        elif event.kind is TaskEventKind.TASK_END and asked is not None:
+            del self._asked[event.id]
+            self._names.pop(asked.identity, None)
+        self._queues.put(event)
+
+    def _open(self, request_id: int, asked: Asked) -> None:
+        """Hear that a request was granted, in the call that has granted it."""
+        self._asked[request_id] = asked
+        self._names[asked.identity] = asked.name
+
+    def _asked_with(self, function: Callable[[], object], name: str | None) -> Asked:
+        """Return what stands for a callback: the same while it is that of an open request."""
+        if name is not None:
+            return Asked((TiedTasks, name), f"name {name}", function)
+        identity = identity_of(function)
+        return Asked(identity, self._names.get(identity) or os.urandom(12).hex(), function)
+
+
+def _call(function: Callable[[], object]) -> None:
+    """Call a callback; what it raises is logged."""
+    try:
+        refuse_coroutine(function(), "the callback")
+    except Exception as error:  # noqa: BLE001 - the others have to be called
+        tell(logging.ERROR, "%r, the callback of a transient task, raised", function, error=error)
