@@ -41,6 +41,20 @@ JOURNAL_MUTANTS: Final = (
         "test_journal_faults sets_aside_once",
     ),
     PythonMutant(
+        "python/grantwheel/journal/_database.py",
+        "    if has_small_blocks and",
+        "    if False and",
+        "no room for the index of the log is an error and no signal",
+        "test_durable_full error_and_no_signal",
+    ),
+    PythonMutant(
+        "python/grantwheel/journal/sqlite.py",
+        '        with cut_if_it_fails(self.path):\n            connection.execute(\n                "INSERT',
+        '        with contextlib.nullcontext():\n            connection.execute(\n                "INSERT',
+        "a start for which there is no room does not look like damage",
+        "test_durable_full start_on_a_full_disk",
+    ),
+    PythonMutant(
         "python/grantwheel/recovery/durable.py",
         "            is_over = self._close_within",
         "            self._close_within",
@@ -133,8 +147,8 @@ JOURNAL_MUTANTS: Final = (
     ),
     PythonMutant(
         "python/grantwheel/journal/sqlite.py",
-        "                cut_log(beside(self.path, WAL))\n            raise NotAppended",
-        "                pass\n            raise NotAppended",
+        "            cut_log(self.path)\n            raise NotAppended",
+        "            pass\n            raise NotAppended",
         "a failed commit does not look like damage",
         "test_journal_sqlite look_like_damage",
     ),

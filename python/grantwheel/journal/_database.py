@@ -7,9 +7,11 @@ begin with; and a table ``writer`` with the one who writes.
 
 import binascii
 import contextlib
+import errno
 import os
 import shutil
 import sqlite3
+import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
@@ -17,6 +19,7 @@ from typing import Any, Literal, TypeAlias
 from ._errors import FormatError
 from ._files import ASIDE, beside, copy, create, scratch, sync_directory, sync_file
 from ._kept import KeptGroups
+from ._wal import FRAME_HEADER_SIZE, HEADER_SIZE
 
 APPLICATION_ID = 0x47574A4C  # "GWJL"
 FORMAT = 1
@@ -24,7 +27,7 @@ PAGE_SIZE = 4096
 WAL = "-wal"
 SNAPSHOT = "-snapshot"
 REPAIR = "-repair"
-_SHM = "-shm"
+INDEX = "-shm"
 _BUILDING = "-building"
 _REPAIRED = "-repaired"
 # How each of these files begins: the name, the size of a page, WAL for writing and reading, and constants of SQLite.
@@ -37,6 +40,9 @@ _SCHEMA = {
     ),
 }
 Row: TypeAlias = tuple[int, int, Any]  # sequence, crc, and the bytes, unless it is damaged
+_INDEX_SIZE = 48  # of its head, which is there twice
+_INDEX_BYTES = 32768  # at first
+_INDEX_BLOCK = 4096
 _SLICE_BYTES = 1 << 20  # what one look at the file reads, about
 _SLICE_ROWS = 1024
 _DROPPED_ROWS = 64  # at most so many at once
@@ -49,7 +55,14 @@ def crc_of(sequence: int, data: bytes | memoryview) -> int:
 
 
 def connect(path: Path, timeout_s: float = 1.0, *, mode: Literal["rw", "ro"] = "rw") -> sqlite3.Connection:
-    """Open a file that is there, for whichever thread has the turn."""
+    """Open a file that is there, for whichever thread has the turn.
+
+    Raises
+    ------
+    OSError, sqlite3.Error
+        It can't be opened, or there is no room for what SQLite has beside it.
+    """
+    _require_room_for_index(path)
     uri = f"{path.absolute().as_uri()}?mode={mode}"
     connection = sqlite3.connect(uri, uri=True, timeout=timeout_s, isolation_level=None, check_same_thread=False)
     try:
@@ -66,6 +79,18 @@ def connect(path: Path, timeout_s: float = 1.0, *, mode: Literal["rw", "ro"] = "
         connection.close()
         raise
     return connection
+
+
+def _require_room_for_index(path: Path) -> None:
+    """Refuse what would end the process.
+
+    SQLite has the index of its log written through memory, where a block that can't be had is a signal. It makes sure
+    of one byte in each 4096 before: that is enough unless the blocks are smaller.
+    """
+    disk = os.statvfs(path.parent)
+    has_small_blocks = disk.f_blocks > 0 and disk.f_frsize < _INDEX_BLOCK  # some file systems say nothing of themselves
+    if has_small_blocks and disk.f_bavail * disk.f_frsize < 2 * _INDEX_BYTES:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
 
 
 def identify(path: Path, *, was_one: bool = False) -> None:
@@ -131,7 +156,7 @@ def build(path: Path, groups: Iterable[tuple[int, bytes]]) -> None:
 
 def clear(path: Path) -> None:
     """Remove what a process that ended in the middle has left half made."""
-    for ending in ("", "-journal", WAL, _SHM):
+    for ending in ("", "-journal", WAL, INDEX):
         beside(path, _BUILDING + ending).unlink(missing_ok=True)
     for directory in (REPAIR, ASIDE):
         shutil.rmtree(beside(path, directory), ignore_errors=True)
@@ -145,7 +170,7 @@ def finish(path: Path) -> None:
     repaired = beside(path, _REPAIRED)
     if not repaired.exists():
         return
-    for ending in (WAL, _SHM):
+    for ending in (WAL, INDEX):
         beside(path, ending).unlink(missing_ok=True)
     sync_directory(path.parent)
     repaired.rename(path)
@@ -204,6 +229,33 @@ def roll_back(connection: sqlite3.Connection) -> bool:
     except sqlite3.Error:
         return False
     return not connection.in_transaction
+
+
+def cut_log(path: Path) -> None:
+    """Cut off what a failed commit has left in SQLite's log, if that is possible: it would look torn later.
+
+    SQLite's index of the log knows how many frames are committed, https://sqlite.org/walformat.html. To follow the log
+    itself would take as long as a start does, for each commit on a disk that is full.
+    """
+    with contextlib.suppress(OSError):
+        with beside(path, INDEX).open("rb") as file:
+            head, copy_of_it = file.read(_INDEX_SIZE), file.read(_INDEX_SIZE)
+        if len(head) < _INDEX_SIZE or head != copy_of_it:  # it is being changed
+            return
+        frames = int.from_bytes(head[16:20], sys.byteorder)
+        end = HEADER_SIZE + frames * (FRAME_HEADER_SIZE + PAGE_SIZE)
+        if frames and end < beside(path, WAL).stat().st_size:
+            os.truncate(beside(path, WAL), end)
+
+
+@contextlib.contextmanager
+def cut_if_it_fails(path: Path) -> Iterator[None]:
+    """Have no more in SQLite's log than before where a commit fails that nobody asks for afterwards."""
+    try:
+        yield
+    except sqlite3.Error:
+        cut_log(path)
+        raise
 
 
 def read_some(connection: sqlite3.Connection, after: int) -> list[Row]:

@@ -6,7 +6,6 @@ https://sqlite.org/fileformat.html: a header of 32 bytes, then frames of 24 byte
 frame continues that of the one before.
 """
 
-import os
 import struct
 from pathlib import Path
 from typing import BinaryIO, Literal, NamedTuple
@@ -107,19 +106,6 @@ def _follow(file: BinaryIO, order: str, page_size: int, salts: _Pair, chain: _Pa
             end, frames, "torn", offset, what=f"frame {sound + 1} does not fit its checksum, and nothing is behind it"
         )
     return Chain(end, frames, "sound")  # what a round before this one has left
-
-
-def cut_log(path: Path) -> None:
-    """Cut off what a failed commit has left, which would look like damage if the process ended now.
-
-    Raises
-    ------
-    OSError
-        The file can't be read or cut.
-    """
-    chain = read_chain(path)
-    if chain.kind != "damaged" and chain.end:
-        os.truncate(path, chain.end)
 
 
 def _count(file: BinaryIO, size: int, salts: _Pair) -> int:

@@ -18,6 +18,8 @@ from ._database import (
     code_of,
     connect,
     crc_of,
+    cut_if_it_fails,
+    cut_log,
     drop_some,
     is_damage,
     new_token,
@@ -28,7 +30,7 @@ from ._errors import Conflict, DamageError, NotAppended
 from ._files import beside, identity, lay_out
 from ._lock import WriterLock
 from ._recovery import LOCK, cut_back, make_sound, was_journal
-from ._wal import FRAME_HEADER_SIZE, HEADER_SIZE, cut_log
+from ._wal import FRAME_HEADER_SIZE, HEADER_SIZE
 from ._words import Buffer, Report
 
 _WAL_PAGES = 1000  # so many, and they are brought into the file; the log then begins anew in the same place
@@ -300,7 +302,7 @@ class SqliteJournal:
             if not self._closed:
                 self._closed = True
                 if self._doubt is None and self._writing is not None:
-                    with contextlib.suppress(sqlite3.Error):
+                    with contextlib.suppress(sqlite3.Error), cut_if_it_fails(self.path):
                         self._note_last(self._writing)
                 self._disconnect()
                 self._lock.release()
@@ -314,10 +316,11 @@ class SqliteJournal:
         connection.execute(f"PRAGMA journal_size_limit={_WAL_BYTES}")
         connection.execute("PRAGMA synchronous=FULL")
         self._token = new_token()
-        connection.execute(
-            "INSERT OR REPLACE INTO writer(id, token, pid, host, flushed) VALUES (1, ?, ?, ?, ?)",
-            (self._token, self._pid, socket.gethostname(), sound.last),
-        )
+        with cut_if_it_fails(self.path):
+            connection.execute(
+                "INSERT OR REPLACE INTO writer(id, token, pid, host, flushed) VALUES (1, ?, ?, ?, ?)",
+                (self._token, self._pid, socket.gethostname(), sound.last),
+            )
         if self.durability == "batch":
             connection.execute("PRAGMA synchronous=NORMAL")
         lay_out(beside(self.path, WAL), _WAL_BYTES)
@@ -377,8 +380,7 @@ class SqliteJournal:
             if code_of(error) != sqlite3.SQLITE_FULL or not roll_back(connection):
                 raise
             self._doubt = None
-            with contextlib.suppress(OSError):
-                cut_log(beside(self.path, WAL))
+            cut_log(self.path)
             raise NotAppended(f"{self.path}: {error}") from error
         self._doubt = None
 
