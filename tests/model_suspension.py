@@ -195,7 +195,7 @@ class SuspensionModel:
         for name in after:
             if name not in before:
                 app.reason = name
-        if before and not after:
+        if any(name not in after for name in before):
             app.quiet = min(ago, app.quiet)
         if after and before != after:
             app.no_thaw_for = 0

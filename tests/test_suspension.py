@@ -166,13 +166,42 @@ def test_the_grace_counts_from_the_deadline_of_a_grant_however_late_it_is_told()
     assert stage.suspension.state(APP) is SUSPENDED
 
 
+def test_the_grace_counts_from_the_last_of_all_that_kept_it_up_whatever_is_told_last() -> None:
+    stage = Stage()
+    stage.manager.apply(APP, PID, CPU, 500)
+    stage.suspension.task(APP, "transient", True)
+    stage.suspension.background(APP)
+    stage.clock.set(1_000)
+    stage.suspension.task(APP, "transient", False)  # nobody has told that CPU has ended
+    stage.clock.set(1_100)
+    stage.manager.advance()
+    stage.go_to(1_000 + GRACE - 1)
+    assert stage.suspension.state(APP) is BACKGROUND
+    stage.go_to(1_000 + GRACE)
+    assert stage.suspension.state(APP) is SUSPENDED
+
+
+def test_the_grace_is_whole_though_what_ended_before_is_told_after() -> None:
+    stage = Stage()
+    stage.manager.apply(APP, PID, CPU, 500)
+    stage.suspension.playing(APP, True)
+    stage.clock.set(1_000)
+    stage.suspension.background(APP)
+    stage.clock.set(1_100)
+    stage.manager.advance()
+    stage.go_to(1_000 + GRACE - 1)
+    assert stage.suspension.state(APP) is BACKGROUND
+    stage.go_to(1_000 + GRACE)
+    assert stage.suspension.state(APP) is SUSPENDED
+
+
 def test_what_is_due_keeps_nobody_up_though_nobody_drives_the_manager() -> None:
     stage = Stage()
     stage.manager.apply(APP, PID, CPU, 20_000)
     stage.manager.apply(APP, PID, CPU, 20_000, process=True)
     stage.suspension.background(APP)
-    stage.clock.set(20_000)
-    assert stage.suspension.why(APP).kept_by == (Keeper.GRACE,)
+    stage.clock.set(20_010)
+    assert stage.suspension.why(APP)[3:5] == ((Keeper.GRACE,), 20_000 + GRACE)
 
 
 def test_a_grant_that_came_and_went_unseen_gives_the_grace_again() -> None:
@@ -234,6 +263,18 @@ def test_a_second_event_gets_its_whole_time_too() -> None:
     stage.go(1)
     assert stage.suspension.state(APP) is SUSPENDED
     assert stage.freezer.taken() == [("thaw", APP), ("freeze", APP)]
+
+
+def test_the_time_for_an_event_ends_with_the_foreground() -> None:
+    stage = Stage()
+    stage.manager.apply(APP, PID, TIMER, LONG)
+    stage.suspend()
+    assert stage.suspension.deliver(APP, TIMER)
+    stage.suspension.playing(APP, True)  # so that it stays known
+    stage.suspension.foreground(APP)
+    stage.suspension.background(APP)
+    stage.go(GRACE)
+    assert stage.suspension.state(APP) is SUSPENDED
 
 
 def test_whoever_is_up_may_have_any_event_and_no_time_for_it() -> None:

@@ -23,10 +23,10 @@ class Hierarchy(NamedTuple):
 
     def path_of(self, name: str) -> Path | None:
         """Return where a cgroup is that ``/proc/PID/cgroup`` calls by this name; None if it is not mounted."""
-        try:
-            return self.mount / PurePosixPath(name).relative_to(self.root)
-        except ValueError:
+        path = PurePosixPath(name)
+        if ".." in path.parts or not path.is_relative_to(self.root):
             return None
+        return self.mount / path.relative_to(self.root)
 
 
 class _Mount(NamedTuple):
@@ -169,7 +169,8 @@ def thaw_group(proc: Path, group: Group) -> bool:
             with OpenGroup(path) as there:
                 if there.group != group:
                     return False
-                there.freeze(False)
+                if there.is_told_to_freeze():  # else nobody needs the right to write there
+                    there.freeze(False)
         except (FileNotFoundError, NotADirectoryError):
             return False
         except OSError as error:

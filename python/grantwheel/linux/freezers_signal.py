@@ -4,10 +4,8 @@ import os
 import signal
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Self
 
-from grantwheel.linux.freezers import FreezeError
-from grantwheel.linux.freezers_notes import Notes
+from grantwheel.linux.freezers_noting import NotingFreezer
 from grantwheel.linux.freezers_process import (
     Process,
     Seen,
@@ -19,13 +17,12 @@ from grantwheel.linux.freezers_process import (
     see,
     send,
 )
-from grantwheel.linux.freezers_thaw import Thawed, thaw, thaw_left
 from grantwheel.linux.pidfd import PROC
 
 _PASSES = 4  # of one call: mostly the second one finds nobody new, and all stopped
 
 
-class SignalFreezer:
+class SignalFreezer(NotingFreezer):
     """Stops the processes of apps: for machines without cgroups of version 2.
 
     An app is frozen when all its processes have stopped, those too that were born meanwhile: it looks again until it
@@ -60,25 +57,8 @@ class SignalFreezer:
         processes: Callable[[int], Iterable[int]] | None = None,
         proc: Path = PROC,
     ) -> None:
-        folder = Path(notes)
-        self._proc = proc
+        super().__init__(notes, proc)
         self._processes = processes
-        self._recovered = thaw_left(folder, proc)
-        self._notes = Notes(folder, proc)
-
-    def __repr__(self) -> str:
-        return f"<{type(self).__name__} with notes in {str(self._notes.path.parent)!r}>"
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    @property
-    def recovered(self) -> Thawed:
-        """What was thawed when this was made, as others had left it frozen."""
-        return self._recovered
 
     def freeze(self, uid: int) -> bool:
         """Stop all processes of an app; see `Freezer.freeze`.
@@ -94,42 +74,6 @@ class SignalFreezer:
             It could not be noted.
         """
         return any(self._pass(uid) for _ in range(_PASSES))
-
-    def thaw(self, uid: int) -> None:
-        """Let those processes of an app go on that this has stopped; see `Freezer.thaw`.
-
-        Raises
-        ------
-        FreezeError
-            One may not be signalled; the others go on.
-        """
-        failure = None
-        for one in self._notes.of(uid):
-            try:
-                thaw(self._proc, one)
-            except FreezeError as error:
-                failure = error
-        if failure is not None:
-            raise failure
-        self._notes.drop(uid)
-
-    def close(self) -> None:
-        """Thaw everybody; what could not be thawed stays in the notes. It is fine if it has been closed.
-
-        Raises
-        ------
-        FreezeError
-            Somebody could not be thawed.
-        """
-        failure = None
-        for uid in self._notes.uids():
-            try:
-                self.thaw(uid)
-            except FreezeError as error:
-                failure = error
-        self._notes.close()
-        if failure is not None:
-            raise failure
 
     def _pass(self, uid: int) -> bool:
         """Look once at all processes, and stop who does not rest. Returns whether all rested before this looked."""

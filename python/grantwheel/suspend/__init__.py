@@ -1,6 +1,7 @@
 """What a grant does for an app in the background: who is suspended, when, and why not."""
 
 from grantwheel.linux.freezers import FreezeError, Freezer, FreezeRefusedError, HierarchyError
+from grantwheel.linux.freezers_cgroup import CgroupFreezer
 from grantwheel.linux.freezers_signal import SignalFreezer
 from grantwheel.linux.freezers_thaw import Thawed, thaw_left
 
@@ -19,6 +20,7 @@ from .values import (
 
 __all__ = [
     "AppState",
+    "CgroupFreezer",
     "FreezeError",
     "FreezeRefusedError",
     "Freezer",

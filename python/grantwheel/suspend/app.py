@@ -39,7 +39,7 @@ class App:
     audio: bool = False
     plays: bool = False
     tasks: set[TaskKind] = field(default_factory=set)
-    idle_since_ms: int = 0  # nothing has kept it up since then; of no meaning while something does
+    idle_since_ms: int = 0  # when the last thing that kept it up went, or it went to the background itself
     window_ms: int = 0  # the end of the time for an event
     reason: SuspensionCause = SuspensionCause.HOST  # what came last of all that keeps apps up
     # What the freezer has done to it. `touched`: it may have frozen something of it. `frozen`: it has said that all is.
@@ -83,7 +83,7 @@ class App:
         for keeper in now:
             if keeper not in before:
                 self.reason = _CAUSES[keeper]
-        if before and not now:
+        if not set(before) <= set(now):  # also when others are left: it may turn out that they went before
             self.idle_since_ms = max(self.idle_since_ms, at_ms)
 
     def rest_ms(self, timing: Timing) -> int | None:

@@ -59,9 +59,16 @@ class Grants:
 
     def look(self, uid: int) -> Held:
         """Return what an app that is followed holds now: what is due has gone, whoever has driven the manager."""
-        mask = self._masks[uid] = self._manager.app_mask(uid)
+        self._masks[uid], has_cpu = self._ask(uid)
+        return Held(uid, self._manager.clock.now(), self._masks[uid], has_cpu)
+
+    def is_told(self, uid: int) -> bool:
+        """Return whether events have told all that has ended of what an app that is followed holds."""
+        return self._ask(uid) == (self._masks[uid], bool(self._pids[uid]))
+
+    def _ask(self, uid: int) -> tuple[int, bool]:
         has_cpu = any(self._manager.process_mask(pid) & _CPU for pid in self._pids[uid])
-        return Held(uid, self._manager.clock.now(), mask, has_cpu)
+        return self._manager.app_mask(uid), has_cpu
 
     def changes(self, followed: Container[int]) -> Iterator[Held]:
         """Return what has changed about those who are followed, in its order, each with its instant.

@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
-from grantwheel import ManualClock, ServiceOperationError
+from grantwheel import ManualClock, ServiceOperationError, TransactionError
 from grantwheel._documented import refusal
 from grantwheel._process import OfOneProcess, end_at_exit
 from grantwheel._telling import tell
@@ -177,8 +177,7 @@ class Work(OfOneProcess):
         self.require_open()
         self._is_busy = True
         try:
-            for held in self._grants.changes(self.decider):
-                self._hear(held)
+            self._listen()
             result = work()
             while self._later:
                 self._tell(self._later.popleft())
@@ -213,13 +212,23 @@ class Work(OfOneProcess):
         self._settle(uid)
         return self.decider.reached(uid, kind)
 
+    def _listen(self) -> None:
+        """Hear what the events of the manager tell."""
+        for held in self._grants.changes(self.decider):
+            self._hear(held)
+
     def _hear(self, held: Held) -> None:
         self.decider.held(held.uid, held.mask, held.process_cpu, held.at_ms, self._clock.now())
 
     def _look(self, uid: int) -> None:
         """Hear what an app holds now: what is due has gone, whoever drives the manager."""
-        if uid in self.decider:
-            self._hear(self._grants.look(uid))
+        if uid not in self.decider:
+            return
+        if not self._grants.is_told(uid):
+            with contextlib.suppress(TransactionError):  # then it is not told when it ended
+                self._manager.advance()
+            self._listen()
+        self._hear(self._grants.look(uid))
 
     def _settle(self, uid: int | None = None, limit: int | None = None) -> None:
         """Do what is due with an app, or with any: at most so much."""
