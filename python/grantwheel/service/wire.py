@@ -18,6 +18,7 @@ MOST_WORDS: Final = 99
 # and what has begun is bounded.
 _LARGE = re.compile(rb"\n[*%~>|]\d{3}")
 _LONGEST_HEADER = 24
+_NO_REQUEST = "a request must be an array of bulk strings"
 
 OK: Final = b"+OK\r\n"
 _NOTHING: Final = {2: b"$-1\r\n", 3: b"_\r\n"}
@@ -93,11 +94,14 @@ class RequestReader:
             reader.feed(data)
             while (request := reader.gets()) is not False:
                 if type(request) is not list:
-                    raise ProtocolError("a request must be an array of bulk strings")
+                    raise ProtocolError(_NO_REQUEST)
+                b"".join(request)  # TypeError for a word that is something else
                 parsed.append(request)
                 lines += 1 + 2 * len(request)
             if not is_doubtful and (data.count(b"\n") != lines or data[-1:] != b"\n"):
                 self._look_at(data)  # the last request has only begun, or it may be so
+        except TypeError:
+            requests = [ProtocolError(_NO_REQUEST)]
         except ProtocolError as problem:
             requests = [problem]
         return parsed + requests if requests else parsed
@@ -139,7 +143,7 @@ def _header(
 ) -> tuple[int, int] | None:
     """Return the number in a header, and where it ends; None if it is not whole."""
     if data[at : at + 1] != kind:
-        raise ProtocolError("a request must be an array of bulk strings")
+        raise ProtocolError(_NO_REQUEST)
     end = data.find(b"\r\n", at, at + _LONGEST_HEADER)
     digits = data[at + 1 : at + _LONGEST_HEADER if end < 0 else end].rstrip(b"\r")
     if digits and not digits.isdigit():
