@@ -74,8 +74,8 @@ def print_lines(tree: trees.Tree, call: str) -> None:
     annotate = shutil.which("callgrind_annotate")
     if annotate is None:
         raise CountingError("there is no callgrind_annotate")
-    built = build_tree(tree, with_lines=True)
-    out, _ = count(built, [call.partition(".")[0]], ["--dump-line=yes"])
+    layer = call.partition(".")[0]
+    out, _ = count(build_tree(tree, [layer], with_lines=True), [layer], ["--dump-line=yes"])
     for file, name, _ in parts(out):
         if name == call:
             for inclusive in ("yes", "no"):
@@ -112,7 +112,7 @@ def run(options: argparse.Namespace) -> int:
     if options.lines is not None:
         print_lines(every[0], options.lines)
         return 0
-    figures = count_all([build_tree(tree) for tree in every], options.only, with_rivals=len(every) == 1)
+    figures = count_all([build_tree(tree, options.only) for tree in every], options.only, with_rivals=len(every) == 1)
     before = figures[1] if len(figures) > 1 else {}
     print(table(["a call of", "instructions", "D1 misses", "LL misses"], rows(figures[0], before)))
     if options.publish:

@@ -59,8 +59,8 @@ class Built(NamedTuple):
         return [*named, *PYTHON_LAYERS]
 
 
-def build_tree(tree: Tree, *, with_lines: bool = False) -> Built:
-    """Build a tree with the drivers of this one; where they do not fit, with its own.
+def build_tree(tree: Tree, only: Sequence[str] = (), *, with_lines: bool = False) -> Built:
+    """Build what layers, or all, need of a tree, with the drivers of this one; where they do not fit, with its own.
 
     Raises
     ------
@@ -79,12 +79,14 @@ def build_tree(tree: Tree, *, with_lines: bool = False) -> Built:
         f"-DPython_EXECUTABLE={sys.executable}",
         f"-DCMAKE_CXX_FLAGS={'-g' if with_lines else ''}",
     ]
+    needs_python = not only or not set(only).isdisjoint(PYTHON_LAYERS)
+    targets = ["grantwheel_counted", *["grantwheel_marks", "grantwheel_python"] * needs_python]
     said = ""
     for drivers in (ROOT / "benchmarks", tree.source / "benchmarks"):
         if not (drivers / "cpp" / "counted.cpp").is_file():
             continue
         try:
-            build(drivers / "cpp", folder, options, ("grantwheel_counted", "grantwheel_marks", "grantwheel_python"))
+            build(drivers / "cpp", folder, options, targets)
         except BuildError as error:
             said += f"with {drivers}: {error}\n"
             shutil.rmtree(folder, ignore_errors=True)  # it is that of one project
