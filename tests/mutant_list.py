@@ -29,7 +29,7 @@ MUTANTS: Final = (
     ),
     Mutant("engine_apply.cpp", "grant.timeout_ms = command.timeout_ms;", "", "merge: the timeout of an extension"),
     Mutant("engine_apply.cpp", "if (command.is_persist) record", "record", "merge: timed is not persistent"),
-    Mutant("engine_apply.cpp", ".uid() != command.uid;", ".uid() > command.uid;", "a reused pid"),
+    Mutant("engine_apply.cpp", ".uid != command.uid;", ".uid > command.uid;", "a reused pid"),
     Mutant(
         "engine_apply.cpp",
         "(fresh & rules.levelled) != 0 ||",
@@ -48,7 +48,7 @@ MUTANTS: Final = (
     ),
     Mutant(
         "engine_apply.cpp",
-        "process != no_row && table.record(process).uid() == command.uid)",
+        "process != no_row && table.record(process).uid == command.uid)",
         "process != no_row)",
         "a renewal of another uid's process",
     ),
@@ -122,7 +122,7 @@ MUTANTS: Final = (
     ),
     Mutant(
         "engine_release.cpp",
-        "table.record(process).uid() != uid) return 0;",
+        "table.record(process).uid != uid) return 0;",
         "uid == 0) return 0;",
         "death of another's pid",
     ),
@@ -172,7 +172,7 @@ MUTANTS: Final = (
     ),
     Mutant("table.cpp", "if (next != no_row) links_[next].previous = previous;", "", "links after a removal"),
     Mutant("table.cpp", "--free_count_;", "", "number of free rows"),
-    Mutant("table.cpp", "free_ = records_[row].key;", "", "a free row is taken once"),
+    Mutant("table.cpp", "free_ = records_[row].uid;", "", "a free row is taken once"),
     Mutant("table.cpp", "++free_count_;", "", "number of rows that were freed"),
     Mutant("table.cpp", "uids_.replace(place, row);", "", "an app is found before its processes"),
     Mutant("table.cpp", "links_[first].previous = row;\n", "\n", "link from the first process to a new app"),
@@ -204,11 +204,12 @@ MUTANTS: Final = (
     ),
     Mutant(
         "row_index.hpp",
-        "if (is_longest(wanted) && distance(",
-        "if (false && distance(",
+        "if (!is_longest(entry) || distance(",
+        "if (!is_longest(entry) || false && distance(",
         "order of entries of long distances",
     ),
     Mutant("row_index.hpp", "i) < distance(hash, i))", "i) <= distance(hash, i))", "stopping past long distances"),
+    Mutant("row_index.hpp", "if (is_longest(wanted)) return locate_far", "if (false) return locate_far", "long look-ups"),
     Mutant("row_index.hpp", "moved = farther(moved);", "", "distance of an entry that makes way"),
     Mutant(
         "row_index.hpp", "is_longest(entry) ? entry : entry + one()", "entry + one()", "the longest distance stays so"

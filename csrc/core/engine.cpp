@@ -137,7 +137,7 @@ StoredEvent& Engine::Parts::add_event(TextId bundle) noexcept {
 void Engine::Parts::tell_apply(const Record& record, Mask fresh, std::uint32_t pid, TextId bundle) noexcept {
     const EventKind kind = record.kind == OwnerKind::app ? EventKind::app_apply : EventKind::process_apply;
     add_event(bundle) = {now,
-                         record.uid(),
+                         record.uid,
                          pid,
                          bundle,
                          static_cast<std::uint16_t>(fresh),
@@ -151,13 +151,13 @@ void Engine::Parts::remove_types(Row row, Mask mask, Cause cause, Instant time) 
     const bool is_app = record.kind == OwnerKind::app;
     const EventKind kind = is_app ? EventKind::app_reset : EventKind::process_reset;
     add_event(record.bundle) = {time,
-                                record.uid(),
-                                record.pid(),
+                                record.uid,
+                                record.pid,
                                 record.bundle,
                                 static_cast<std::uint16_t>(mask),
                                 StoredEvent::pack(kind, cause),
                                 record.cpu_level};
-    if (is_app && tracks_cpu_ended && (mask & rules.levelled) != 0) cpu_ended.push(record.key);
+    if (is_app && tracks_cpu_ended && (mask & rules.levelled) != 0) cpu_ended.push(record.uid);
     take_types(row, mask, cause);
 }
 

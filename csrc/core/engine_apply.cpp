@@ -23,7 +23,7 @@ Result Engine::Parts::renew(const Command& command, Texts& texts) noexcept {
     settle_pair(process, app);
     Command held = command;
     held.mask = app == no_row ? 0 : app_mask & table.mask(app);
-    if (process != no_row && table.record(process).uid() == command.uid)
+    if (process != no_row && table.record(process).uid == command.uid)
         held.mask |= process_mask & table.mask(process);
     return held.mask == 0 ? Result{} : apply(held, texts);
 }
@@ -39,7 +39,7 @@ Result Engine::Parts::apply(const Command& command, Texts& texts) noexcept {
     settle_pair(process, app);
 
     // A process record of another uid is that of a dead process whose pid was reused. Its row is as good as free.
-    const bool reused = process != no_row && table.record(process).uid() != command.uid;
+    const bool reused = process != no_row && table.record(process).uid != command.uid;
     const bool adds_process = process_mask != 0 && (process == no_row || reused);
     const bool adds_app = app_mask != 0 && app == no_row;
     const bool adds = adds_process || adds_app;

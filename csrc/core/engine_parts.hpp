@@ -120,7 +120,7 @@ struct Engine::Parts {
     [[nodiscard]] std::uint64_t sort_key(Row row) const noexcept {
         const Record& record = table.record(row);
         const std::uint64_t apps_last = record.kind == OwnerKind::app ? std::uint64_t{1} << 31 : 0;
-        return (apps_last + record.key) << row_bits | row;
+        return (apps_last + record.key()) << row_bits | row;
     }
     // The row of such a key, and its owner.
     [[nodiscard]] static Owner owner_of(std::uint64_t key) noexcept {

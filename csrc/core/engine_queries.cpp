@@ -64,8 +64,8 @@ Status Engine::find(Owner owner, Instant now, RecordView& view) const noexcept {
     const Record& record = table.record(row);
     view.mask = parts_->mask_at(row, now);
     if (view.mask == 0) return Status::ok;
-    view.uid = record.uid();
-    view.pid = record.pid();
+    view.uid = record.uid;
+    view.pid = record.pid;
     view.cpu_level = (view.mask & rules.levelled) != 0 ? record.cpu_level : static_cast<std::int8_t>(default_level);
     view.bundle = parts_->strings.text(record.bundle);
     if (record.kind == OwnerKind::process) view.applied = table.applied(row);

@@ -12,7 +12,7 @@ Mask Engine::Parts::release(const Command& command) noexcept {
     if (process_mask == 0) return release_app(command.uid, app_mask, Cause::release);
 
     Row process = table.find_process(command.pid);
-    if (process != no_row && table.record(process).uid() != command.uid) process = no_row;
+    if (process != no_row && table.record(process).uid != command.uid) process = no_row;
     Row app = app_mask != 0 ? table.find_app(command.uid) : no_row;
     settle_pair(process, app);
     const Mask removed = release_one(process, process_mask, Cause::release);
@@ -61,7 +61,7 @@ Mask Engine::Parts::release_one(Row row, Mask mask, Cause cause) noexcept {
 
 Mask Engine::Parts::process_died(std::uint32_t uid, std::uint32_t pid) noexcept {
     const Row process = table.find_process(pid);
-    if (process == no_row || table.record(process).uid() != uid) return 0;
+    if (process == no_row || table.record(process).uid != uid) return 0;
     return release_one(process, rules.mortal(), Cause::process_died);
 }
 

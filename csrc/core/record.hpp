@@ -21,8 +21,8 @@ inline constexpr std::uint16_t no_slot = UINT16_MAX;
 
 struct alignas(32) Record {
     Instant armed = no_deadline;  // when the timer fires; no_deadline: never, and it is not in the wheel
-    std::uint32_t key = 0;        // uid of an app, pid of a process; of a free row the next free one
-    std::uint32_t other = 0;      // the key's counterpart: the first applicant's pid of an app, the uid of a process
+    std::uint32_t uid = 0;        // of a free row the next free one
+    std::uint32_t pid = 0;        // of an app that of its first applicant
     TextId bundle = 0;
     std::uint32_t place = 0;         // in the slot
     std::uint16_t slot = no_slot;    // of the wheel; no_slot when it is not in it
@@ -31,8 +31,7 @@ struct alignas(32) Record {
     OwnerKind kind = OwnerKind::app;
     std::int8_t cpu_level = default_level;
 
-    [[nodiscard]] std::uint32_t uid() const noexcept { return kind == OwnerKind::app ? key : other; }
-    [[nodiscard]] std::uint32_t pid() const noexcept { return kind == OwnerKind::app ? other : key; }
+    [[nodiscard]] std::uint32_t key() const noexcept { return kind == OwnerKind::app ? uid : pid; }
     [[nodiscard]] bool is_timed() const noexcept { return mask != persist_mask; }
 };
 static_assert(sizeof(Record) == 32);

@@ -52,23 +52,22 @@ public:
 
     // Where the entry of a key is, or would go; until the next change.
     struct Place {
-        Row row;  // no_row when it is not there
-        std::size_t entry;
+        Row row;                // no_row when it is not there
         std::uint32_t pattern;  // tag and distance as the entry has them or would have them
+        std::size_t entry;
     };
 
-    // The place of the entry with this hash that `matches(row)`.
+    // The place of the entry with this hash that `matches(row)`. Both functions are copied, so that those of a caller stay
+    // in registers.
     template <typename Matches, typename HashOf>
-    [[nodiscard]] Place locate(std::uint32_t hash, Matches&& matches, HashOf&& hash_of) const noexcept {
+    [[nodiscard]] Place locate(std::uint32_t hash, Matches matches, HashOf hash_of) const noexcept {
         if (entries_.size() == 0) return {no_row, 0, 0};
         Entry wanted = tag(hash) | one();
-        for (std::size_t i = home(hash);; i = next(i)) {
+        for (std::size_t i = home(hash);; i = next(i), wanted += one()) {
             const Entry entry = entries_[i];
-            if ((entry ^ wanted) <= row_mask_ && matches(entry & row_mask_)) return {entry & row_mask_, i, wanted};
-            if ((entry & longest_) < (wanted & longest_)) return {no_row, i, wanted};
-            if (is_longest(wanted) && distance(hash_of(entry & row_mask_), i) < distance(hash, i))
-                return {no_row, i, wanted};
-            wanted = farther(wanted);
+            if ((entry ^ wanted) <= row_mask_ && matches(entry & row_mask_)) return {entry & row_mask_, wanted, i};
+            if ((entry & longest_) < (wanted & longest_)) return {no_row, wanted, i};
+            if (is_longest(wanted)) return locate_far(hash, i, wanted, matches, hash_of);
         }
     }
 
@@ -108,10 +107,11 @@ public:
     // Lets an entry lead to another row, of the same key.
     void replace(const Place& place, Row row) noexcept { entries_[place.entry] = place.pattern | row; }
 
-    // Takes an entry away.
+    // Takes the entry of a row away. Pre: there is one, of a key with this hash.
     template <typename HashOf>
-    void erase(const Place& place, HashOf&& hash_of) noexcept {
-        std::size_t hole = place.entry;
+    void erase(std::uint32_t hash, Row row, HashOf&& hash_of) noexcept {
+        std::size_t hole = home(hash);
+        while ((entries_[hole] & row_mask_) != row) hole = next(hole);  // no entry before it is unused
         for (std::size_t i = next(hole);; hole = i, i = next(i)) {
             const Entry entry = entries_[i];
             if (entry == unused) break;
@@ -155,30 +155,40 @@ private:
     // Takes the memory for so many entries, a power of two, and divides their bits for rows up to this one.
     [[nodiscard]] bool open(std::size_t size, std::size_t last_row) noexcept {
         if (!entries_.resize(size, unused)) return false;
-        home_shift_ = 32 - std::countr_zero(size);
+        home_bits_ = std::countr_zero(size);
         row_bits_ = std::clamp(static_cast<int>(std::bit_width(std::max(last_row, limit()))), 15, 31);
         row_mask_ = (Entry{1} << row_bits_) - 1;
         longest_ = ((Entry{1} << std::min(5, 32 - row_bits_)) - 1) << row_bits_;
+        tag_mask_ = ~(longest_ | row_mask_);
         return true;
     }
+    // Goes on with a look-up whose distance is the longest that is saved: only hashes tell how far entries have come.
+    template <typename Matches, typename HashOf>
+    [[nodiscard, gnu::noinline]] Place locate_far(std::uint32_t hash, std::size_t i, Entry wanted, Matches matches,
+                                                  HashOf hash_of) const noexcept {
+        for (;; i = next(i)) {
+            const Entry entry = entries_[i];
+            if ((entry ^ wanted) <= row_mask_ && matches(entry & row_mask_)) return {entry & row_mask_, wanted, i};
+            if (!is_longest(entry) || distance(hash_of(entry & row_mask_), i) < distance(hash, i))
+                return {no_row, wanted, i};
+        }
+    }
     [[nodiscard]] std::size_t limit() const noexcept { return entries_.size() / 16 * 13; }
-    [[nodiscard]] std::size_t home(std::uint32_t hash) const noexcept { return std::size_t{hash} >> home_shift_; }
+    // The home of a hash is in the upper half, and the bits behind it, which the tag is taken of, in the lower one.
+    [[nodiscard]] std::uint64_t divided(std::uint32_t hash) const noexcept { return std::uint64_t{hash} << home_bits_; }
+    [[nodiscard]] std::size_t home(std::uint32_t hash) const noexcept { return divided(hash) >> 32; }
+    [[nodiscard]] Entry tag(std::uint32_t hash) const noexcept { return static_cast<Entry>(divided(hash)) & tag_mask_; }
     // How far an entry lies from the home of a hash.
     [[nodiscard]] std::size_t distance(std::uint32_t hash, std::size_t entry) const noexcept {
         return (entry - home(hash)) & (entries_.size() - 1);
     }
     [[nodiscard]] std::size_t next(std::size_t i) const noexcept { return (i + 1) & (entries_.size() - 1); }
-    [[nodiscard]] Entry tag(std::uint32_t hash) const noexcept {
-        return static_cast<Entry>(std::uint64_t{hash} << (32 - home_shift_)) & tag_mask();
-    }
-    [[nodiscard]] Entry tag_mask() const noexcept { return ~(longest_ | row_mask_); }
     // How many bits of a hash its home and its tag tell, and these bits of that of an entry, with zeros behind them.
-    [[nodiscard]] int hash_bits() const noexcept { return 32 - home_shift_ + std::popcount(tag_mask()); }
+    [[nodiscard]] int hash_bits() const noexcept { return home_bits_ + std::popcount(tag_mask_); }
     [[nodiscard]] std::uint32_t known_hash(std::size_t i) const noexcept {
         const Entry entry = entries_[i];
         const std::size_t home = (i - steps(entry)) & (entries_.size() - 1);
-        return static_cast<std::uint32_t>(home << home_shift_ |
-                                          std::uint64_t{entry & tag_mask()} >> (32 - home_shift_));
+        return static_cast<std::uint32_t>((std::uint64_t{home} << 32 | (entry & tag_mask_)) >> home_bits_);
     }
     // One step of distance, in its place; what an entry at home has.
     [[nodiscard]] Entry one() const noexcept { return row_mask_ + 1; }
@@ -193,10 +203,11 @@ private:
     Array<Entry> entries_;
     std::size_t count_ = 0;
     // How the bits of an entry and of a hash are divided.
-    int home_shift_ = 32;
+    int home_bits_ = 0;
     int row_bits_ = 0;
     Entry row_mask_ = 0;
-    Entry longest_ = 0;  // the longest distance, in its place
+    Entry longest_ = 0;   // the longest distance, in its place
+    Entry tag_mask_ = 0;  // what is left for the tag
 };
 
 }  // namespace grantwheel

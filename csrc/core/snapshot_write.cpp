@@ -147,8 +147,8 @@ void SnapshotWriter::Parts::write_records(Writer& writer) noexcept {
 void SnapshotWriter::Parts::write_record(Writer& writer, Row at) noexcept {
     const Record& record = engine.table.record(at);
     writer.byte(record_head(record.kind, record.cpu_level));
-    writer.number(record.key);
-    writer.number(record.other);
+    writer.number(record.key());
+    writer.number(record.kind == OwnerKind::app ? record.pid : record.uid);
     if (record.kind == OwnerKind::process) writer.number(engine.table.applied(at));
     write_text(writer, record.bundle);
     writer.number(record.mask);

@@ -73,11 +73,12 @@ void Table::prefetch_app_at_once(std::uint32_t uid, Mask mask) const noexcept {
 
 // Inline, as GCC would let most look-ups call it, and that costs them a fourth more.
 inline RowIndex::Place Table::place_of_uid(std::uint32_t wanted) const noexcept {
-    return uids_.locate(hash_(wanted), [&](Row row) { return records_[row].uid() == wanted; }, hash_of_uid());
+    return uids_.locate(
+        hash_(wanted), [this, wanted](Row row) { return records_[row].uid == wanted; }, hash_of_uid());
 }
 
 inline RowIndex::Place Table::place_of_pid(std::uint32_t wanted) const noexcept {
-    return pids_.locate(hash_(wanted), [&](Row row) { return records_[row].key == wanted; }, hash_of_pid());
+    return pids_.locate(hash_(wanted), [this, wanted](Row row) { return records_[row].pid == wanted; }, hash_of_pid());
 }
 
 Row Table::first_of(std::uint32_t uid) const noexcept { return place_of_uid(uid).row; }
@@ -102,8 +103,8 @@ Row Table::add(OwnerKind kind, std::uint32_t uid, std::uint32_t pid, TextId bund
     const bool app = kind == OwnerKind::app;
     const Row row = take_row();
     Record& record = records_[row];
-    record.key = app ? uid : pid;
-    record.other = app ? pid : uid;
+    record.uid = uid;
+    record.pid = pid;
     record.bundle = bundle;
     record.kind = kind;
     record.cpu_level = default_level;
@@ -126,7 +127,7 @@ Row Table::take_row() noexcept {
         masks_.extend() = 0;
         return end() - 1;
     }
-    free_ = records_[row].key;
+    free_ = records_[row].uid;
     --free_count_;
     if (free_ != no_row) prefetch_row(free_, 0);  // for the next record
     return row;
@@ -161,16 +162,16 @@ void Table::unlink(Row row, std::uint32_t uid) noexcept {
     } else if (next != no_row) {
         uids_.replace(place_of_uid(uid), next);
     } else {
-        uids_.erase(place_of_uid(uid), hash_of_uid());
+        uids_.erase(hash_(uid), row, hash_of_uid());
     }
 }
 
 void Table::remove(Row row) noexcept {
     Record& record = records_[row];
-    unlink(row, record.uid());
-    if (!is_app(row)) pids_.erase(place_of_pid(record.key), hash_of_pid());
+    unlink(row, record.uid);
+    if (!is_app(row)) pids_.erase(hash_(record.pid), row, hash_of_pid());
     --record_count_[at(record.kind)];
-    record.key = free_;
+    record.uid = free_;
     free_ = row;
     ++free_count_;
 }
@@ -198,13 +199,13 @@ const char* Table::first_broken_record(Row row) const noexcept {
     const Row next = next_of_uid(row);
     const Row previous = previous_of_uid(row);
     if (previous == no_row) {
-        if (first_of(records_[row].uid()) != row) return "table: first record of a uid";
+        if (first_of(records_[row].uid) != row) return "table: first record of a uid";
     } else if (is_app(row)) {
         return "table: app that is not the first record of its uid";
     } else if (next_of_uid(previous) != row) {
         return "table: link of the records of a uid";
     }
-    if (next != no_row && (is_app(next) || records_[next].uid() != records_[row].uid())) {
+    if (next != no_row && (is_app(next) || records_[next].uid != records_[row].uid)) {
         return "table: record in the list of another uid";
     }
     if (!is_app(row) && (mask & ~rules.per_process) != 0) return "table: process record with more than CPU";
@@ -240,7 +241,7 @@ bool Table::validate(const char** reason) const noexcept {
         }
     }
     std::size_t free = 0;
-    for (Row row = free_; row != no_row && free <= end(); row = records_[row].key) {
+    for (Row row = free_; row != no_row && free <= end(); row = records_[row].uid) {
         if (masks_[row] != 0) return broken("table: free row that holds something");
         ++free;
     }

@@ -79,7 +79,7 @@ public:
     // The neighbours of a row among the records of its uid. Pre: room has been made for a process at least once.
     [[nodiscard]] Links& links(Row row) noexcept { return links_[row]; }
 
-    [[nodiscard]] Owner owner(Row row) const noexcept { return {records_[row].kind, records_[row].key}; }
+    [[nodiscard]] Owner owner(Row row) const noexcept { return {records_[row].kind, records_[row].key()}; }
 
     // Calls `visit(row)` for each row that holds any type of the mask (at most ALL), ascending. Reads two bytes per row.
     template <typename Visit>
@@ -112,10 +112,10 @@ private:
     [[nodiscard]] RowIndex::Place place_of_uid(std::uint32_t uid) const noexcept;
     [[nodiscard]] RowIndex::Place place_of_pid(std::uint32_t pid) const noexcept;
     [[nodiscard]] auto hash_of_uid() const noexcept {
-        return [this](Row row) { return hash_(records_[row].uid()); };
+        return [this](Row row) { return hash_(records_[row].uid); };
     }
     [[nodiscard]] auto hash_of_pid() const noexcept {
-        return [this](Row row) { return hash_(records_[row].key); };
+        return [this](Row row) { return hash_(records_[row].pid); };
     }
     [[nodiscard]] bool reserve_rows(std::size_t rows, Mask mask, bool linked) noexcept;
     [[nodiscard]] bool reserve_index(std::size_t uids, std::size_t pids, std::size_t rows) noexcept;

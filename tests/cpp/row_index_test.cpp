@@ -53,7 +53,7 @@ public:
         rows_[key] = row;
     }
     void erase(std::uint32_t key) {
-        index_.erase(place_of(key), hash_of());
+        index_.erase(hash_(key), rows_.at(key), hash_of());
         keys_.erase(rows_.at(key));
         rows_.erase(key);
     }

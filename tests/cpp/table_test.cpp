@@ -21,8 +21,8 @@ struct Known {
 std::set<std::uint32_t> processes_of(const Table& table, std::uint32_t uid) {
     std::set<std::uint32_t> pids;
     for (Row row = table.first_process(uid); row != no_row; row = table.next_of_uid(row)) {
-        REQUIRE_EQUAL_QUIETLY(table.record(row).uid(), uid);
-        REQUIRE_QUIETLY(pids.insert(table.record(row).pid()).second);
+        REQUIRE_EQUAL_QUIETLY(table.record(row).uid, uid);
+        REQUIRE_QUIETLY(pids.insert(table.record(row).pid).second);
     }
     return pids;
 }
@@ -56,8 +56,8 @@ public:
         for (const auto& [owner, known] : known_) {
             REQUIRE_EQUAL_QUIETLY(table_.find(owner), known.row);
             REQUIRE_EQUAL_QUIETLY(table_.owner(known.row), owner);
-            REQUIRE_EQUAL_QUIETLY(table_.record(known.row).uid(), known.uid);
-            REQUIRE_EQUAL_QUIETLY(table_.record(known.row).pid(), known.pid);
+            REQUIRE_EQUAL_QUIETLY(table_.record(known.row).uid, known.uid);
+            REQUIRE_EQUAL_QUIETLY(table_.record(known.row).pid, known.pid);
             REQUIRE_EQUAL_QUIETLY(table_.mask(known.row), known.mask);
             REQUIRE_EQUAL_QUIETLY(table_.record(known.row).bundle, known.bundle);
             const auto kind = static_cast<std::size_t>(owner.kind);
@@ -361,7 +361,7 @@ BOOST_AUTO_TEST_CASE(validate_names_what_is_broken) {
                       "table: cpu level without CPU");
     BOOST_CHECK_EQUAL(reason_after([](Small& small) { small.table.set_mask(small.ten, CPU | GPS); }),
                       "table: process record with more than CPU");
-    BOOST_CHECK_EQUAL(reason_after([](Small& small) { small.table.record(small.app).key = 3; }),
+    BOOST_CHECK_EQUAL(reason_after([](Small& small) { small.table.record(small.app).uid = 3; }),
                       "table: record not in the index");
     BOOST_CHECK_EQUAL(reason_after([](Small& small) { small.table.links(small.ten).previous = small.twenty; }),
                       "table: link of the records of a uid");
