@@ -209,7 +209,9 @@ MUTANTS: Final = (
         "order of entries of long distances",
     ),
     Mutant("row_index.hpp", "i) < distance(hash, i))", "i) <= distance(hash, i))", "stopping past long distances"),
-    Mutant("row_index.hpp", "if (is_longest(wanted)) return locate_far", "if (false) return locate_far", "long look-ups"),
+    Mutant(
+        "row_index.hpp", "if (is_longest(wanted)) return locate_far", "if (false) return locate_far", "long look-ups"
+    ),
     Mutant("row_index.hpp", "moved = farther(moved);", "", "distance of an entry that makes way"),
     Mutant(
         "row_index.hpp", "is_longest(entry) ? entry : entry + one()", "entry + one()", "the longest distance stays so"

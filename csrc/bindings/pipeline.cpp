@@ -122,9 +122,8 @@ PyObject* apply_each(PyObject* self, PyObject* const* arguments, Py_ssize_t coun
             return read;
         };
         Pipeline& pipeline = pipeline_of(self);
-        const TypedCall call{.application = {.uid = to_int64(uid, "uid"),
-                                             .pid = to_int64(pid, "pid"),
-                                             .request = {.is_apply = true}}};
+        const TypedCall call{
+            .application = {.uid = to_int64(uid, "uid"), .pid = to_int64(pid, "pid"), .request = {.is_apply = true}}};
         return counted(pipeline.shell(), [&] {
             pipeline.add_each(call, tuple(masks), tuple(timeouts));
             return Py_NewRef(Py_None);
