@@ -34,7 +34,10 @@ nitpick_ignore_regex = [
     (r"py:.*", r"(collections\.abc|datetime|enum|os|pathlib|sqlite3|sys|types|typing)\..*"),
     (r"py:class", r"Any|Callable|Hashable|Iterable|Mapping|ReadableBuffer|SupportsIndex"),
     (r"py:class", r"[a-z ]+|int to Caller|Path|UUID|_Client"),
-    (r"py:class", r"prometheus_client\..*|grantwheel\._core\.(Manager|Ops)|_Arguments|grantwheel\.hold\._Result"),
+    (
+        r"py:class",
+        r"prometheus_client\..*|grantwheel\._core\.(Manager|Ops)|_Arguments|grantwheel\.hold\._Result|.*\.EventT",
+    ),
     (r"py:exc", r"the driver's own"),
     (r"py:obj", r"drain|max_records|persist|process"),
 ]

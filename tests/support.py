@@ -32,6 +32,15 @@ PUBLIC: dict[int, tuple[type[BusinessError], str]] = {
     18700002: (grantwheel.QueryParcelError, "Parcel operation failed."),
     18700004: (grantwheel.QueryServiceError, "System service operation failed."),
 }
+# Those that tasks have beside these.
+PUBLIC_OF_TASKS: dict[int, tuple[type[BusinessError], str]] = {
+    9800006: (grantwheel.TaskNotificationError, "Notification verification failed for a continuous task."),
+    9800007: (grantwheel.TaskStorageError, "Continuous task storage failed."),
+    9900001: (grantwheel.TransientCallerError, "Caller information verification failed for a transient task."),
+    9900002: (grantwheel.TransientTaskError, "Transient task verification failed."),
+    9900003: (grantwheel.TransientParcelError, "Parcel operation failed."),
+    9900004: (grantwheel.TransientServiceError, "System service operation failed."),
+}
 
 
 REQUEST_DETAIL = {
@@ -92,7 +101,7 @@ def refusal(call: Callable[[], object]) -> BusinessError:
 
 def check_error(error: BusinessError, code: int, detail: int) -> None:
     """Check code, detail, class and message of an error against the documented table."""
-    public_class, message = PUBLIC[code]
+    public_class, message = (PUBLIC | PUBLIC_OF_TASKS)[code]
     assert (error.code, error.detail) == (code, detail)
     assert type(error) is public_class
     if code == 401:

@@ -18,7 +18,7 @@ from typing import NamedTuple
 import pytest
 
 import grantwheel
-from grantwheel import _core, backgroundTaskManager, journal, testing
+from grantwheel import _core, _task_errors, backgroundTaskManager, journal, testing
 
 ROOT = Path(__file__).resolve().parent.parent
 README = ROOT / "README.md"
@@ -224,6 +224,10 @@ def test_the_api_page_has_every_public_name() -> None:
     assert names - documented == {"Manager.require_native", "Manager.validate"}
 
 
+STATUSES = [*_core.STATUSES, *_task_errors.STATUSES]
+PUBLIC_CODES = sorted([*_core.PUBLIC_CODES, *_task_errors.PUBLIC_CODES])
+
+
 # Sections of errors.md: what is said of each status, by its name.
 def sections() -> dict[str, str]:
     page = (DOCS / "errors.md").read_text(encoding="utf-8")
@@ -231,16 +235,16 @@ def sections() -> dict[str, str]:
 
 
 def test_every_status_has_a_section() -> None:
-    assert set(sections()) == {name for name, *_ in _core.STATUSES}
-    for name, inner, _, _ in _core.STATUSES:
+    assert set(sections()) == {name for name, *_ in STATUSES}
+    for name, inner, _, _ in STATUSES:
         assert sections()[name].startswith(f"({inner})\n")
 
 
-@pytest.mark.parametrize("status", _core.STATUSES, ids=lambda status: status[0])
+@pytest.mark.parametrize("status", STATUSES, ids=lambda status: status[0])
 def test_the_section_of_a_status_provokes_it(status: tuple[str, int, int, str]) -> None:
     name, inner, public, text = status
     outputs = [block.output for block in blocks(DOCS / "errors.md", "python") if block.heading.startswith(f"`{name}`")]
-    classes = {code: class_name for code, class_name, _ in _core.PUBLIC_CODES}
+    classes = {code: class_name for code, class_name, _ in PUBLIC_CODES}
     if public > 0:
         assert outputs == [f"{public} {inner} {classes[public]}\n"]
     elif name == "time_backwards":
@@ -256,4 +260,4 @@ def test_the_section_of_a_status_provokes_it(status: tuple[str, int, int, str]) 
 def test_the_table_of_public_codes_is_that_of_the_package() -> None:
     page = (DOCS / "errors.md").read_text(encoding="utf-8")
     rows = re.findall(r"^\| (\d+) \| `(\w+)` \| (.*) \|$", page, re.MULTILINE)
-    assert [(int(code), name, message) for code, name, message in rows] == list(_core.PUBLIC_CODES)
+    assert [(int(code), name, message) for code, name, message in rows] == PUBLIC_CODES

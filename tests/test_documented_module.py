@@ -7,13 +7,23 @@ from pathlib import Path
 
 import pytest
 
-from grantwheel import BusinessError, CpuLevel, EfficiencyResourcesInfo, ResourceType, backgroundTaskManager
+from grantwheel import (
+    BusinessError,
+    CpuLevel,
+    EfficiencyResourcesInfo,
+    Manager,
+    ManualClock,
+    ResourceType,
+    Tasks,
+    TransientFigures,
+    backgroundTaskManager,
+)
 from support import check_error, refusal, request
 
 
 @pytest.fixture(autouse=True)
 def fresh_manager(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(backgroundTaskManager, "_manager", None)
+    monkeypatch.setattr(backgroundTaskManager._default, "_manager", None)
 
 
 def test_the_documented_snippet(capsys: pytest.CaptureFixture[str]) -> None:
@@ -144,3 +154,94 @@ def test_the_documented_numbers() -> None:
 def test_every_public_name_is_there() -> None:
     for name in backgroundTaskManager.__all__:
         assert hasattr(backgroundTaskManager, name)
+
+
+# Transient and continuous tasks.
+
+
+def test_the_documented_snippet_of_a_transient_task() -> None:
+    calls: list[str] = []
+    delay_info = backgroundTaskManager.requestSuspendDelay("test", lambda: calls.append("expired"))
+    assert delay_info == (delay_info.requestId, delay_info.actualDelayTime) == (1, 180_000)
+    assert 0 < backgroundTaskManager.getRemainingDelayTime(delay_info.requestId) <= 180_000
+    info = backgroundTaskManager.getTransientTaskInfo()
+    assert 590_000 < info.remainingQuota <= 600_000
+    assert [task.requestId for task in info.transientTasks] == [1]
+    assert backgroundTaskManager.cancelSuspendDelay(delay_info.requestId) is None  # type: ignore[func-returns-value]
+    assert backgroundTaskManager.getTransientTaskInfo().transientTasks == []
+    assert calls == []
+
+
+def test_the_documented_snippet_of_a_continuous_task() -> None:
+    modes = backgroundTaskManager.BackgroundMode
+    assert backgroundTaskManager.startBackgroundRunning("EntryAbility", modes.AUDIO_RECORDING, "agent") == 1
+    assert backgroundTaskManager.startBackgroundRunning(
+        backgroundTaskManager.Ability("EntryAbility", 1), [modes.LOCATION, modes.DATA_TRANSFER], "agent"
+    ) == 2  # fmt: skip
+    backgroundTaskManager.updateBackgroundRunning("EntryAbility", [modes.LOCATION])
+    tasks = backgroundTaskManager.default_tasks()
+    assert [(task.id, task.uid, task.pid, task.modes) for task in tasks.continuous_tasks()] == [
+        (1, os.getuid(), os.getpid(), (4,)),
+        (2, os.getuid(), os.getpid(), (1, 4)),
+    ]
+    backgroundTaskManager.stopBackgroundRunning("EntryAbility")
+    backgroundTaskManager.default_manager().app_stopped(os.getuid())
+    assert tasks.continuous_tasks() == []
+
+
+CALLS: dict[str, tuple[Callable[..., object], int]] = {
+    "requestSuspendDelay": (backgroundTaskManager.requestSuspendDelay, 2),
+    "cancelSuspendDelay": (backgroundTaskManager.cancelSuspendDelay, 1),
+    "getRemainingDelayTime": (backgroundTaskManager.getRemainingDelayTime, 1),
+    "getTransientTaskInfo": (backgroundTaskManager.getTransientTaskInfo, 0),
+    "startBackgroundRunning": (backgroundTaskManager.startBackgroundRunning, 3),
+    "updateBackgroundRunning": (backgroundTaskManager.updateBackgroundRunning, 2),
+    "stopBackgroundRunning": (backgroundTaskManager.stopBackgroundRunning, 1),
+}
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_the_calls_of_tasks_count_their_arguments_and_name_their_source(name: str) -> None:
+    call, count = CALLS[name]
+    for wrong in {count - 1, count + 1} - {-1}:
+        check_error(refusal(lambda: call(*["x"] * wrong)), 401, 9800401)  # noqa: B023
+    assert f"(documented API: ``backgroundTaskManager.{name}``)" in (call.__doc__ or "")
+
+
+def test_errors_of_tasks_are_those_of_the_documentation() -> None:
+    module = backgroundTaskManager
+    check_error(refusal(lambda: module.requestSuspendDelay("r", None)), 401, 9800403)
+    check_error(refusal(lambda: module.cancelSuspendDelay(0)), 401, 9800405)
+    check_error(refusal(lambda: module.cancelSuspendDelay(7)), 9900001, 990000103)
+    check_error(refusal(lambda: module.startBackgroundRunning("a", 10, True)), 401, 9800411)
+    check_error(refusal(lambda: module.startBackgroundRunning("a", 1, None)), 9800006, 980000603)
+    check_error(refusal(lambda: module.updateBackgroundRunning("a", 1)), 9800005, 980000502)
+    check_error(refusal(lambda: module.stopBackgroundRunning("")), 401, 9800406)
+    module.default_manager().close()
+    check_error(refusal(lambda: module.requestSuspendDelay("r", print)), 9800004, 980000402)
+    check_error(refusal(lambda: module.stopBackgroundRunning("a")), 9800004, 980000402)
+    check_error(refusal(module.getTransientTaskInfo), 9900004, 990000402)
+
+
+def test_the_tasks_of_a_manager_that_is_put_in_place_are_used() -> None:
+    manager = Manager(clock=ManualClock())
+    mine = Tasks(manager, figures=TransientFigures(request_ms=7_000))
+    before = backgroundTaskManager.set_default_manager(manager)
+    try:
+        assert backgroundTaskManager.default_tasks() is mine
+        assert backgroundTaskManager.requestSuspendDelay("r", print).actualDelayTime == 7_000
+    finally:
+        backgroundTaskManager.set_default_manager(before)
+
+
+def test_a_manager_keeps_the_tasks_that_the_module_has_made_for_it() -> None:
+    manager = Manager(clock=ManualClock())
+    before = backgroundTaskManager.set_default_manager(manager)
+    try:
+        backgroundTaskManager.requestSuspendDelay("r", print)
+        backgroundTaskManager.set_default_manager(None)
+        backgroundTaskManager.requestSuspendDelay("r", print)
+        backgroundTaskManager.set_default_manager(manager)
+        assert backgroundTaskManager.getRemainingDelayTime(1) == 180_000
+    finally:
+        backgroundTaskManager.set_default_manager(before)

@@ -178,7 +178,7 @@ PACKAGE_MAY_USE = {
     "recovery": FOUNDATION | VALUES | words("follower journal linux manager"),
     "suspend": (FOUNDATION - {"_core"}) | VALUES | words("_documented linux manager run"),
     "service": (FOUNDATION - {"_core"}) | VALUES | words("_documented aio linux listing manager recovery"),
-    "backgroundTaskManager": words("_core manager recovery service types"),
+    "backgroundTaskManager": words("_core _task_errors manager recovery service tasks types"),
     "metrics": words("_core manager types"),
     "_deaths": {"_core"},
     "tasks": FOUNDATION | VALUES | words("_task_errors events manager run"),
@@ -200,9 +200,9 @@ ALIVE = {
     """),
     "sqlite3": words("journal._database journal.reading journal.sqlite"),
     "threading": words("""
-        backgroundTaskManager events.delivery journal._lock journal.memory journal.sqlite recovery.keeping run.loop
-        run.watches service.client service.client_events service.client_hold suspend.listening suspend.work tasks.tied
-        testing.journal_suite
+        backgroundTaskManager._default events.delivery journal._lock journal.memory journal.sqlite recovery.keeping
+        run.loop run.watches service.client service.client_events service.client_hold suspend.listening suspend.work
+        tasks.tied testing.journal_suite
     """),
 }
 # Third-party packages that a function may import when it is asked for what they do; never at import time.

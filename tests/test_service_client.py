@@ -311,7 +311,7 @@ def test_the_place_of_the_service(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_documented_module_speaks_to_the_service(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GRANTWHEEL_SOCKET", str(stage.path))
-    monkeypatch.setattr(backgroundTaskManager, "_manager", None)
+    monkeypatch.setattr(backgroundTaskManager._default, "_manager", None)
     backgroundTaskManager.applyEfficiencyResources(request(33))
     assert stage.manager.app_mask(UID) == 33
     assert [row.resourceTypes for row in backgroundTaskManager.getAllEfficiencyResources()] == [1, 32]
@@ -321,6 +321,10 @@ def test_the_documented_module_speaks_to_the_service(stage: Stage, monkeypatch: 
     check(refusal(lambda: backgroundTaskManager.applyEfficiencyResources(request(isApply=1))), 401, 9800414)
     check(refusal(lambda: backgroundTaskManager.applyEfficiencyResources(request(1))), 9800004, 980000402)
     check(refusal(backgroundTaskManager.getAllEfficiencyResources), 18700004, 1870000402)
+    error = refusal(lambda: backgroundTaskManager.requestSuspendDelay("", print))
+    check(error, 9800004, 980000402)
+    assert "the service keeps no transient" in str(error)
+    assert refusal(backgroundTaskManager.getTransientTaskInfo).detail == 990000402
     client: Any = stage.client()
     before = backgroundTaskManager.set_default_manager(client)
     assert backgroundTaskManager.set_default_manager(None) is client

@@ -99,6 +99,18 @@ def test_advance_renews_holds_on_its_way(
     assert grantwheel_advance(1_000) == []
 
 
+def test_advance_drives_tasks_on_its_way(
+    grantwheel_advance: testing.Advance, grantwheel_clock: ManualClock, grantwheel_default_manager: Manager
+) -> None:
+    calls: list[int] = []
+    backgroundTaskManager.requestSuspendDelay("sync", lambda: calls.append(grantwheel_clock.now()))
+    assert grantwheel_advance(173_999) == []
+    assert calls == []
+    assert grantwheel_advance(500_000) == []
+    assert calls == [174_000]
+    assert backgroundTaskManager.getTransientTaskInfo() == (420_000, [])
+
+
 def test_advance_takes_a_timedelta(
     grantwheel_advance: testing.Advance, grantwheel_clock: ManualClock, grantwheel_manager: Manager
 ) -> None:

@@ -25,6 +25,7 @@ class TellsDeaths(_core.Manager):
     """The compiled manager, which tells deaths to the tasks that are tied to it. It does not keep them alive."""
 
     _tasks: Callable[[], Mourner | None] = staticmethod(_nobody)
+    _kept_tasks: Mourner | None = None  # those that nobody else keeps: of the documented module
 
     def _begin_tasks(self, tasks: Mourner) -> None:
         """Let tasks hear of deaths and of the end."""

@@ -20,6 +20,7 @@ import pytest
 
 from grantwheel import Event, Manager, ManualClock, Policy, ServiceOperationError, backgroundTaskManager
 from grantwheel._times import to_ms
+from grantwheel.tasks.tasks import tasks_of
 
 __all__ = [
     "Advance",
@@ -127,10 +128,10 @@ def grantwheel_default_manager(grantwheel_manager: Manager) -> Iterator[Manager]
 def grantwheel_advance(grantwheel_manager: Manager, grantwheel_clock: ManualClock) -> Advance:
     """Return a function that moves the clock on, by milliseconds or a timedelta, and returns the events of that span.
 
-    The clock goes from one instant at which something happens to the next, the deadline of a grant or the renewal of
-    a hold, so that holds live on as on a real clock. The events are those of what became due after the old instant and
-    up to the new one, oldest first. The manager's own subscription has them to drain too, the newest of them if they
-    are many. The test fails if so many come at one instant that the oldest are lost.
+    The clock goes from one instant at which something happens to the next, the deadline of a grant, the renewal of a
+    hold or what is due of a task, so that all live on as on a real clock. The events are those of what became due after
+    the old instant and up to the new one, oldest first. The manager's own subscription has them to drain too, the
+    newest of them if they are many. The test fails if so many come at one instant that the oldest are lost.
 
     Examples
     --------
@@ -163,9 +164,11 @@ def grantwheel_advance(grantwheel_manager: Manager, grantwheel_clock: ManualCloc
 
 
 def _go_to_next(manager: Manager, clock: ManualClock, end: int) -> None:
-    """Set the clock to the next instant at which a grant ends or a hold is renewed, or to the end; let it happen."""
-    now = clock.now()
-    happenings = (manager.renew_holds(), manager.next_deadline())
+    """Set the clock to the next instant at which something happens, or to the end; let it happen."""
+    now, tasks = clock.now(), tasks_of(manager)
+    happenings = (manager.renew_holds(), manager.next_deadline(), None if tasks is None else tasks.next_deadline())
     clock.set(min((at for at in happenings if at is not None and now < at < end), default=end))
     manager.renew_holds()
     manager.advance()
+    if tasks is not None:
+        tasks.advance()

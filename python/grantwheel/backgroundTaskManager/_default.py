@@ -1,44 +1,19 @@
-"""The documented module ``backgroundTaskManager`` (system API), for this process.
-
-Its calls act on one default manager with the default policy and the boot clock, made at the first call; the caller is
-this process. `set_default_manager` puts another one in its place. A service that judges other callers makes a
-`grantwheel.Manager` of its own.
-
-When ``GRANTWHEEL_STATE`` is set in the environment, it is the path of a journal, and the default manager is opened as
-by ``grantwheel.open(path, owners="processes")``: what is held survives the end of the process, as far as that says.
-
-When ``GRANTWHEEL_SOCKET`` is set, it is the path of the service's socket, and the calls are the service's to answer:
-the default manager is then a client, as of ``grantwheel.connect(path)``. It goes before ``GRANTWHEEL_STATE``.
-"""
+"""The default manager that the documented calls act on, and its tasks. Private."""
 
 import os
 import sys
 import threading
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
-from ._core import BusinessError, EfficiencyResourcesRequest, business_error, read_request
-from .manager import Manager
-from .types import BackgroundMode, EfficiencyResourcesCpuLevel, EfficiencyResourcesInfo, ResourceType
+from grantwheel._core import BusinessError, business_error
+from grantwheel.manager import Manager
+from grantwheel.tasks.tasks import Tasks, tasks_of
 
 if TYPE_CHECKING:
-    from .service.client import Client
+    from grantwheel.service.client import Client
 
-__all__ = [
-    "BackgroundMode",
-    "EfficiencyResourcesCpuLevel",
-    "EfficiencyResourcesInfo",
-    "EfficiencyResourcesRequest",
-    "ResourceType",
-    "applyEfficiencyResources",
-    "default_manager",
-    "getAllEfficiencyResources",
-    "resetAllEfficiencyResources",
-    "set_default_manager",
-]
-
-_NOT_READY = 9800004
+NOT_READY = 9800004
 _NOT_CONNECTED = 980000402
-_QUERY_NOT_CONNECTED = 1870000402
 
 _manager: Manager | None = None
 _is_own = False  # whether it was made here
@@ -76,9 +51,14 @@ def default_manager() -> Manager:
     return manager
 
 
+def is_made() -> bool:
+    """Whether there is a default manager: making one may fail."""
+    return _manager is not None
+
+
 def _make() -> Manager:
     if os.environ.get("GRANTWHEEL_SOCKET"):
-        from .service.client import Client
+        from grantwheel.service.client import Client
 
         try:
             return cast("Manager", Client())  # it has the calls, and knows no callers but this process
@@ -87,7 +67,7 @@ def _make() -> Manager:
     path = os.environ.get("GRANTWHEEL_STATE")
     if not path:
         return Manager()
-    from . import recovery
+    from grantwheel import recovery
 
     try:
         return recovery.open(path, owners="processes")
@@ -129,44 +109,23 @@ def set_default_manager(manager: "Manager | Client | None") -> Manager | None:
     return before
 
 
-def applyEfficiencyResources(*args: Any) -> None:  # noqa: N802 - the documented name
-    """Apply for efficiency resources, or release them, as the request says.
+def default_tasks() -> Tasks:
+    """Return the tasks of the default manager, which the calls of this module act on; they are made at the first call.
 
-    Takes exactly one argument, a `grantwheel.EfficiencyResourcesRequest` or any mapping with its field names.
-
-    Raises
-    ------
-    BusinessError
-        With code 201, 202, 401, 9800001, 9800002, 9800003, 9800004 or 18700001; nothing has changed then.
-    """
-    if _manager is None:  # making one may fail: what is asked for is judged first, and makes nothing if it is wrong
-        read_request(*args)
-    default_manager().apply_request(*args)
-
-
-def resetAllEfficiencyResources() -> None:  # noqa: N802 - the documented name
-    """Release all efficiency resources of this application that its bundle is allowed to hold.
+    To have some with a policy, figures or a store of your own, make them first: ``Tasks(default_manager(), ...)``.
 
     Raises
     ------
     BusinessError
-        With code 201, 202, 9800002, 9800003, 9800004 or 18700001; nothing has changed then.
+        9800004: as `default_manager`; or the default manager is a client, as the service keeps no tasks.
     """
-    default_manager().reset_all_request()
-
-
-def getAllEfficiencyResources() -> list[EfficiencyResourcesInfo]:  # noqa: N802 - the documented name
-    """Return a row for each grant of this application and its processes.
-
-    Raises
-    ------
-    BusinessError
-        With code 202, 18700001, 18700002 or 18700004.
-    """
-    try:
-        manager = default_manager()
-    except BusinessError as error:
-        if error.code != _NOT_READY:
-            raise
-        raise business_error(_QUERY_NOT_CONNECTED, str(error)) from error.__cause__
-    return manager.get_all()
+    manager = default_manager()
+    if not isinstance(manager, Manager):
+        raise business_error(_NOT_CONNECTED, "", "the service keeps no transient and no continuous tasks")
+    tasks = tasks_of(manager)
+    if tasks is None:
+        with _making:
+            tasks = tasks_of(manager)
+            if tasks is None:
+                tasks = manager._kept_tasks = Tasks(manager)
+    return tasks
