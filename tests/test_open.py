@@ -537,5 +537,24 @@ def test_a_last_mark_that_is_not_taken_keeps_no_journal_open(
         assert manager.app_mask(1) == CPU
 
 
+def test_what_a_close_has_told_is_lost_is_not_waited_for_at_the_exit(tmp_path: Path) -> None:
+    code = """
+        import sys, grantwheel
+        from grantwheel.journal.sqlite import SqliteJournal
+        from grantwheel.recovery import durable
+        durable._SETTLE_MS = 100
+        manager = grantwheel.open(sys.argv[1], durability="batch")
+        def refuse(*_):
+            raise grantwheel.NotAppended("no room")
+        SqliteJournal.append = refuse
+        manager.apply(1, 1, 32, persist=True)
+        try:
+            manager.close()
+        except grantwheel.TransactionError as error:
+            print(error.code)
+    """
+    assert run(code, str(tmp_path / "grants.db")) == "9800003\n"
+
+
 def refuse(*_: object) -> int:
     raise NotAppended("no room")

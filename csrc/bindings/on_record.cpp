@@ -6,6 +6,7 @@
 #include <mutex>
 #include <optional>
 #include <stdexcept>
+#include <utility>
 
 #include "bindings/shell.hpp"
 
@@ -104,11 +105,12 @@ bool Shell::settle(std::uint64_t timeout_ms) {
         const Instant until = monotonic_now() + timeout_ms;
         for (Instant now = monotonic_now();; now = monotonic_now()) {
             if (gate_->flush(now < until ? until - now : 0)) return true;
-            const auto is_broken = [this] {
+            const auto [is_broken, is_told] = [this] {
                 const std::lock_guard lock(*gate_);
-                return gate_->log_figures().state == LogState::broken;
-            };
-            if (now >= until || is_broken()) return false;
+                return std::pair(gate_->log_figures().state == LogState::broken, is_closed_);
+            }();
+            if (is_broken) return is_told;  // what is lost was told to whoever closed it
+            if (now >= until) return false;
             ::usleep(10'000);  // it has failed: it is tried again
         }
     });
