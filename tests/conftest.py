@@ -31,6 +31,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--journal-fault-step", type=int, default=0, metavar="N", help="one call in how many fails; 1: each"
     )
     parser.addoption(
+        "--durable-fault-step", type=int, default=0, metavar="N", help="the same under a whole manager; 1: each"
+    )
+    parser.addoption(
         "--journal-places", type=int, default=200, metavar="N", help="bytes of a log that are damaged in turn; 0: all"
     )
     parser.addoption(

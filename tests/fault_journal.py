@@ -11,11 +11,10 @@ import copy
 import errno
 import shutil
 import sqlite3
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from faulty_files import KINDS, copy_disk, each_in_turn, keep_logs_short, library
+from faulty_files import KINDS, copy_disk, each_in_turn, keep_logs_short, library, quick_folder
 from grantwheel.journal import NotAppended
 from grantwheel.journal.sqlite import SqliteJournal
 
@@ -191,8 +190,7 @@ def main() -> None:
         raised.update(errors)
         return has_come
 
-    with tempfile.TemporaryDirectory() as folder:
-        place = Path(folder).resolve()
+    with quick_folder() as place:
         print(each_in_turn(options.first, options.step, lambda number: is_met(number, place)), dict(raised))
 
 

@@ -1,12 +1,14 @@
 """Files whose calls fail when a test says so: the library of tests/faults, for those who start a process under it."""
 
+import contextlib
 import ctypes
 import itertools
 import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -41,19 +43,26 @@ def compile_library(folder: Path) -> Path:
 
 
 def run_under(made: Path, program: str, *arguments: str) -> None:
-    """Run a program of the tests under the library; it says first up to which call it has come."""
+    """Run a program of the tests under the library; it says up to which call it has come."""
     done = subprocess.run(
         [sys.executable, "-X", "faulthandler", TESTS / program, *arguments],
         env={**os.environ, "LD_PRELOAD": str(made)},
         stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
+        capture_output=True,
         text=True,
         check=False,
-        timeout=3600,
+        timeout=7200,
     )
-    assert done.returncode == 0, done.stdout
+    assert done.returncode == 0, done.stdout + done.stderr
     assert int(done.stdout.split()[0]) > 5  # or nothing has stood between
+
+
+@contextlib.contextmanager
+def quick_folder() -> Iterator[Path]:
+    """Have a folder where a sync takes no time, if there is one: what it brings is for the library to say."""
+    memory = Path("/dev/shm")
+    with tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else None) as folder:
+        yield Path(folder).resolve()
 
 
 def keep_logs_short() -> None:
@@ -76,12 +85,18 @@ def each_in_turn(first: int, step: int, run_once: Callable[[int], bool]) -> int:
     raise AssertionError
 
 
-def copy_disk(folder: Path, disk: Path) -> None:
-    """Copy what the power leaves when it goes now: of each file what is on the disk, and of SQLite's index nothing."""
+def copy_disk(folder: Path, disk: Path, *, power_fails: bool = True) -> None:
+    """Copy what is there when it ends now: of each file what is on the disk, and of SQLite's index nothing.
+
+    Without that failure of the power it is the files as they are, as after a kill.
+    """
     library.faults_pause(1)
     shutil.rmtree(disk, ignore_errors=True)
     disk.mkdir()
-    for file in folder.iterdir():
-        if file.is_file() and not file.name.endswith("-shm"):
-            library.faults_disk(bytes(file), bytes(disk / file.name)) or shutil.copyfile(file, disk / file.name)
+    for file in sorted(folder.rglob("*")):
+        target = disk / file.relative_to(folder)
+        if file.is_dir():
+            target.mkdir()
+        elif not file.name.endswith("-shm") and not (power_fails and library.faults_disk(bytes(file), bytes(target))):
+            shutil.copyfile(file, target)
     library.faults_pause(0)

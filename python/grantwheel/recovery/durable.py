@@ -105,7 +105,8 @@ class DurableManager(Manager):
     def close(self) -> None:
         """Close the manager, and the journal if it was opened by its path. All that was changed is in there.
 
-        As `Manager.close`; a last mark says when that was. A journal that does not answer in time is left open.
+        As `Manager.close`; a last mark says when that was. A journal that does not answer in time is left open;
+        another `close` closes it when it has.
 
         Raises
         ------
