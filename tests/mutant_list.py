@@ -32,11 +32,11 @@ MUTANTS: Final = (
     Mutant("engine_apply.cpp", ".uid != command.uid;", ".uid > command.uid;", "a reused pid"),
     Mutant(
         "engine_apply.cpp",
-        "(fresh & rules.levelled) != 0 ||",
-        "(mask & rules.levelled) != 0 ||",
+        "is_levelled && ((fresh & rules.levelled) != 0 ||",
+        "is_levelled && (true ||",
         "level kept by a renewal",
     ),
-    Mutant("engine_apply.cpp", "command.only_held ? renew", "false ? renew", "a renewal grants nothing anew"),
+    Mutant("engine_apply.cpp", "command.only_held    ? renew", "false ? renew", "a renewal grants nothing anew"),
     Mutant(
         "engine_apply.cpp",
         "    settle_pair(process, app);\n    Command held",
@@ -66,7 +66,7 @@ MUTANTS: Final = (
         "",
         "a timeout for each type",
     ),
-    Mutant("engine_apply.cpp", "merge(row, mask & ~command.capped,", "merge(row, mask,", "the others are not cut"),
+    Mutant("engine_apply.cpp", "types = mask & ~command.capped;", "types = mask;", "the others are not cut"),
     # limits
     Mutant("engine_apply.cpp", "more > limits.max_records", "more >= limits.max_records", "limit of records"),
     Mutant("engine_apply.cpp", "> limits.max_strings", ">= limits.max_strings", "limit of texts"),
@@ -129,7 +129,7 @@ MUTANTS: Final = (
     Mutant(
         "engine_release.cpp", "std::rotate(scratch.begin(), first_app, scratch.end());", "", "apps before processes"
     ),
-    Mutant("engine.cpp", "rules.mortal(), Cause::app", "rules.all, Cause::app", "retained types survive"),
+    Mutant("engine_release.cpp", "rules.mortal(), Cause::app", "rules.all, Cause::app", "retained types survive"),
     # taking types away, and events
     Mutant("engine.cpp", "record.cpu_level = default_level;", "", "level without CPU"),
     Mutant("engine.cpp", "timed -= std::size_t{was_timed} - std::size_t{record.is_timed()};", "", "timed records"),
@@ -138,7 +138,7 @@ MUTANTS: Final = (
     Mutant("engine.cpp", "strings.unpin(event.bundle);", "", "texts of overwritten events"),
     Mutant("engine.cpp", "strings.drop(record.bundle);", "", "bundle of a record that goes"),
     Mutant("engine.cpp", "add_event(record.bundle) = {time,", "add_event(record.bundle) = {now,", "time of an ending"),
-    Mutant("engine.cpp", " pid,\n", " record.pid(),\n", "pid of an apply"),
+    Mutant("engine.cpp", "  pid,\n", "  record.pid,\n", "pid of an apply"),
     Mutant("events.cpp", "ring_.push({});", "ring_.push({.bundle = 1});", "which text was overwritten"),
     Mutant("events.cpp", "++next_ == capacity_", "++next_ + 1 == capacity_", "the last place of the ring"),
     Mutant(
@@ -163,7 +163,7 @@ MUTANTS: Final = (
         "wheel.cpp", "(63 - std::countl_zero(difference))", "(62 - std::countl_zero(difference))", "level of a timer"
     ),
     # table and indexes
-    Mutant("table.cpp", "masks_[row] = record.mask;", "", "the mask for scans"),
+    Mutant("table.hpp", "masks_[row] = record.mask;", "", "the mask for scans"),
     Mutant(
         "table.cpp",
         "own = {links_[first].next, first};",
@@ -365,8 +365,8 @@ MUTANTS: Final = (
     Mutant("engine_recovery.cpp", "!apps.ascend_to(max_uid) || ", "", "uids that do not ascend"),
     Mutant(
         "engine_apply.cpp",
-        "if (record.kind == OwnerKind::process) table",
-        "if (fresh != 0 && record.kind == OwnerKind::process) table",
+        "if constexpr (kind == OwnerKind::process) table.applied",
+        "if (fresh != 0 && kind == OwnerKind::process) table.applied",
         "the last apply is a renewal",
     ),
     Mutant(

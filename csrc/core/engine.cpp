@@ -28,24 +28,9 @@ std::unique_ptr<Engine> Engine::create(const Limits& limits, const HashKey& key)
 
 Result Engine::execute(const Command& command, Instant now) noexcept {
     if (const Status status = parts_->begin(now); status != Status::ok) return {status, 0};
-    Parts& parts = *parts_;
-    switch (command.kind) {
-        case CommandKind::apply: return parts.apply(command);
-        case CommandKind::release: return {Status::ok, parts.release(command)};
-        case CommandKind::reset_all:
-            return {Status::ok, parts.release_app(command.uid, command.mask, Cause::reset_all)};
-        case CommandKind::process_died: return {Status::ok, parts.process_died(command.uid, command.pid)};
-        case CommandKind::app_stopped:
-            return {Status::ok, parts.release_app(command.uid, rules.mortal(), Cause::app_stopped)};
-        case CommandKind::package_removed:
-            return {Status::ok, parts.release_app(command.uid, rules.all, Cause::package_removed)};
-        case CommandKind::admin_reset_all: return {Status::ok, parts.admin_reset_all()};
-        case CommandKind::admin_reset_app:
-            return {Status::ok, parts.release_one(parts.table.find_app(command.uid), command.mask, Cause::admin)};
-        case CommandKind::admin_reset_process:
-            return {Status::ok, parts.release_one(parts.table.find_process(command.pid), command.mask, Cause::admin)};
-    }
-    return {Status::request_invalid, 0};
+    if (command.kind == CommandKind::apply) return parts_->apply(command);
+    if (command.kind == CommandKind::release) return parts_->release(command);
+    return parts_->end(command);
 }
 
 AdvanceResult Engine::advance(Instant now, std::size_t budget) noexcept {
@@ -134,8 +119,9 @@ StoredEvent& Engine::Parts::add_event(TextId bundle) noexcept {
     return event;
 }
 
-void Engine::Parts::tell_apply(const Record& record, Mask fresh, std::uint32_t pid, TextId bundle) noexcept {
-    const EventKind kind = record.kind == OwnerKind::app ? EventKind::app_apply : EventKind::process_apply;
+void Engine::Parts::tell_apply(OwnerKind owner, const Record& record, Mask fresh, std::uint32_t pid,
+                               TextId bundle) noexcept {
+    const EventKind kind = owner == OwnerKind::app ? EventKind::app_apply : EventKind::process_apply;
     add_event(bundle) = {now,
                          record.uid,
                          pid,
@@ -147,7 +133,7 @@ void Engine::Parts::tell_apply(const Record& record, Mask fresh, std::uint32_t p
 
 // Takes types that are held from a record and says so in one event. The record goes with its last type.
 void Engine::Parts::remove_types(Row row, Mask mask, Cause cause, Instant time) noexcept {
-    const Record& record = table.record(row);
+    Record& record = table.record(row);
     const bool is_app = record.kind == OwnerKind::app;
     const EventKind kind = is_app ? EventKind::app_reset : EventKind::process_reset;
     add_event(record.bundle) = {time,
@@ -158,20 +144,23 @@ void Engine::Parts::remove_types(Row row, Mask mask, Cause cause, Instant time) 
                                 StoredEvent::pack(kind, cause),
                                 record.cpu_level};
     if (is_app && tracks_cpu_ended && (mask & rules.levelled) != 0) cpu_ended.push(record.uid);
-    take_types(row, mask, cause);
+    take_types(row, record, mask, cause);
 }
 
-void Engine::Parts::take_types(Row row, Mask mask, Cause cause) noexcept {
-    Record& record = table.record(row);
+void Engine::Parts::drop_types(Row row, Mask mask, Cause cause) noexcept {
+    take_types(row, table.record(row), mask, cause);
+}
+
+inline void Engine::Parts::take_types(Row row, Record& record, Mask mask, Cause cause) noexcept {
     for_each_type(mask, [&](int type) {
         ++ended[static_cast<std::size_t>(cause)];
         strings.drop(table.grant(row, type).reason);
     });
     if ((mask & rules.levelled) != 0) record.cpu_level = default_level;
-    const Mask left = table.mask(row) & ~mask;
+    const Mask left = record.mask & ~mask;
     const bool was_timed = record.is_timed();
     record.persist_mask &= static_cast<std::uint16_t>(left);
-    table.set_mask(row, left);
+    table.set_mask(row, record, left);
     timed -= std::size_t{was_timed} - std::size_t{record.is_timed()};
     if (left == 0) {
         strings.drop(record.bundle);

@@ -8,7 +8,9 @@ Result Engine::Parts::apply(const Command& command) noexcept {
     Texts texts{strings.find(command.reason), strings.find(command.bundle)};
     if (texts.reason != no_text) strings.use(texts.reason);
     if (texts.bundle != no_text) strings.pin(texts.bundle);
-    const Result result = command.only_held ? renew(command, texts) : apply(command, texts);
+    const Result result = command.only_held    ? renew(command, texts)
+                          : command.is_process ? apply_with_process(command, texts)
+                                               : apply<false>(command, texts);
     if (texts.reason != no_text) strings.drop(texts.reason);
     if (texts.bundle != no_text) strings.unpin(texts.bundle);
     return result;
@@ -23,20 +25,29 @@ Result Engine::Parts::renew(const Command& command, Texts& texts) noexcept {
     settle_pair(process, app);
     Command held = command;
     held.mask = app == no_row ? 0 : app_mask & table.mask(app);
-    if (process != no_row && table.record(process).uid == command.uid)
-        held.mask |= process_mask & table.mask(process);
-    return held.mask == 0 ? Result{} : apply(held, texts);
+    if (process != no_row && table.record(process).uid == command.uid) held.mask |= process_mask & table.mask(process);
+    return held.mask == 0 ? Result{} : apply_with_process(held, texts);
+}
+
+Result Engine::Parts::apply_with_process(const Command& command, Texts& texts) noexcept {
+    return apply<true>(command, texts);
 }
 
 // Settles the records that the request goes to, makes sure that nothing can fail any more, then grants: CPU of a
-// process request to the process record, the rest to the app record.
-Result Engine::Parts::apply(const Command& command, Texts& texts) noexcept {
+// process request to the process record, the rest to the app record. What is not a process request, as nearly all are, has
+// the steps for these left out.
+template <bool may_have_process>
+inline Result Engine::Parts::apply(const Command& command, Texts& texts) noexcept {
     constexpr Result refused{Status::out_of_memory, 0};
-    const Mask process_mask = process_mask_of(command);
+    const Mask process_mask = may_have_process ? process_mask_of(command) : 0;
     const Mask app_mask = command.mask & ~process_mask;
     Row process = process_mask != 0 ? table.find_process(command.pid) : no_row;
     Row app = app_mask != 0 ? table.find_app(command.uid) : no_row;
-    settle_pair(process, app);
+    if constexpr (may_have_process) {
+        settle_pair(process, app);
+    } else if (fires(app) && !settle(app)) {
+        app = no_row;
+    }
 
     // A process record of another uid is that of a dead process whose pid was reused. Its row is as good as free.
     const bool reused = process != no_row && table.record(process).uid != command.uid;
@@ -47,13 +58,19 @@ Result Engine::Parts::apply(const Command& command, Texts& texts) noexcept {
     if (needs_room && !make_room(command, adds_app, adds_process, reused)) return refused;
 
     const bool tells = adds || (app != no_row && (app_mask & ~table.mask(app)) != 0);
-    if (!take_texts(command, tells, adds, texts)) return refused;
+    // The empty text is always there.
+    const bool has_texts = texts.reason != Strings::empty || (tells && texts.bundle != Strings::empty);
+    if (has_texts && !take_texts(command, tells, adds, texts)) return refused;
 
     if (reused) remove_types(process, table.mask(process), Cause::pid_reused, now);
     if (process_mask != 0) {
-        grant(adds_process ? add(OwnerKind::process, command, texts) : process, process_mask, command, texts);
+        if (adds_process) process = add(OwnerKind::process, command, texts);
+        grant<OwnerKind::process>(process, process_mask, command, texts);
     }
-    if (app_mask != 0) grant(adds_app ? add(OwnerKind::app, command, texts) : app, app_mask, command, texts);
+    if (app_mask != 0) {
+        if (adds_app) app = add(OwnerKind::app, command, texts);
+        grant<OwnerKind::app>(app, app_mask, command, texts);
+    }
     return {Status::ok, command.mask};
 }
 
@@ -97,22 +114,26 @@ Row Engine::Parts::add(OwnerKind kind, const Command& command, Texts texts) noex
 }
 
 // Merges the types into what the record holds, and tells which of them are new.
-void Engine::Parts::grant(Row row, Mask mask, const Command& command, Texts texts) noexcept {
+template <OwnerKind kind>
+inline void Engine::Parts::grant(Row row, Mask mask, const Command& command, Texts texts) noexcept {
     Record& record = table.record(row);
     const Mask fresh = mask & ~Mask{record.mask};
-    if ((fresh & rules.levelled) != 0 || ((mask & rules.levelled) != 0 && command.cpu_level != default_level)) {
+    const bool is_levelled = (mask & rules.levelled) != 0;
+    if (is_levelled && ((fresh & rules.levelled) != 0 || command.cpu_level != default_level)) {
         record.cpu_level = command.cpu_level;
     }
-    if (record.kind == OwnerKind::process) table.applied(row) = now;
-    merge(row, mask, command, texts.reason);
-    if (fresh != 0) tell_apply(record, fresh, command.pid, texts.bundle);
+    if constexpr (kind == OwnerKind::process) table.applied(row) = now;
+    if ((mask & command.capped) != 0) {
+        merge_capped(row, record, mask, command, texts.reason);
+    } else {
+        merge(row, record, mask, command, texts.reason);
+    }
+    if (fresh != 0) tell_apply(kind, record, fresh, command.pid, texts.bundle);
 }
 
 // Sets reason, deadline and timeout of each type. "Never" is the latest deadline of all, so that becoming
 // persistent is one more way to extend.
-void Engine::Parts::merge(Row row, Mask mask, const Command& command, TextId reason) noexcept {
-    if ((mask & command.capped) != 0) return merge_capped(row, mask, command, reason);
-    Record& record = table.record(row);
+inline void Engine::Parts::merge(Row row, Record& record, Mask mask, const Command& command, TextId reason) noexcept {
     const Mask held = record.mask;
     const bool was_timed = record.is_timed();
     const Instant deadline = command.is_persist ? no_deadline : now + command.timeout_ms;
@@ -134,22 +155,24 @@ void Engine::Parts::merge(Row row, Mask mask, const Command& command, TextId rea
         ++(is_held ? renewed : granted);
     });
     if (command.is_persist) record.persist_mask |= static_cast<std::uint16_t>(extended);
-    table.set_mask(row, held | mask);
+    if ((mask & ~held) != 0) table.set_mask(row, record, held | mask);
     timed += std::size_t{record.is_timed()} - std::size_t{was_timed};
     // A new record may have come to a timer of the past.
     if (extended != 0 && (deadline < record.armed || record.armed <= now)) wheel.arm(table.records(), row, deadline);
 }
 
 // The same where types have timeouts of their own: the others first, then each of these.
-void Engine::Parts::merge_capped(Row row, Mask mask, const Command& command, TextId reason) noexcept {
+void Engine::Parts::merge_capped(Row row, Record& record, Mask mask, const Command& command, TextId reason) noexcept {
     Command part = command;
-    part.capped = 0;
-    merge(row, mask & ~command.capped, part, reason);
-    part.is_persist = false;
-    for_each_type(mask & command.capped, [&](int type) {
+    Mask types = mask & ~command.capped;
+    for (Mask capped = mask & command.capped;; capped &= capped - 1) {
+        merge(row, record, types, part, reason);
+        if (capped == 0) return;
+        const int type = std::countr_zero(capped);
+        types = type_bit(type);
+        part.is_persist = false;
         part.timeout_ms = command.caps_ms[static_cast<std::size_t>(type)];
-        merge(row, type_bit(type), part, reason);
-    });
+    }
 }
 
 }  // namespace grantwheel

@@ -53,12 +53,18 @@ struct Engine::Parts {
     [[nodiscard]] Status begin(Instant at) noexcept;
 
     // engine_apply.cpp
-    Result apply(const Command& command) noexcept;
+    [[gnu::noinline]] Result apply(const Command& command) noexcept;
 
-    // engine_release.cpp
-    Mask release(const Command& command) noexcept;
+    // engine_release.cpp. `release_one` settles one record and takes the types that it holds; no_row holds none.
+    [[gnu::noinline]] Result release(const Command& command) noexcept;
+    [[gnu::noinline]] Result end(const Command& command) noexcept;  // all kinds but these two
     Mask release_app(std::uint32_t uid, Mask mask, Cause cause) noexcept;
-    Mask release_one(Row row, Mask mask, Cause cause) noexcept;
+    Mask release_one(Row row, Mask mask, Cause cause) noexcept {
+        if (row == no_row || (fires(row) && !settle(row))) return 0;
+        const Mask held = table.mask(row) & mask;
+        if (held != 0) remove_types(row, held, cause, now);
+        return held;
+    }
     Mask process_died(std::uint32_t uid, std::uint32_t pid) noexcept;
     Mask admin_reset_all() noexcept;
 
@@ -96,7 +102,11 @@ struct Engine::Parts {
     }
 
     // engine_queries.cpp. What of a record is not due at an instant.
-    [[nodiscard]] Mask mask_at(Row row, Instant at) const noexcept;
+    [[nodiscard]] Mask mask_at(Row row, Instant at) const noexcept {
+        const Record& record = table.record(row);
+        return record.armed > at ? Mask{record.mask} : mask_looked_at(row, at);
+    }
+    [[nodiscard, gnu::noinline]] Mask mask_looked_at(Row row, Instant at) const noexcept;
 
     // The types of a request that go to the process record.
     [[nodiscard]] static Mask process_mask_of(const Command& command) noexcept {
@@ -111,9 +121,9 @@ struct Engine::Parts {
     [[nodiscard]] bool has_places() const noexcept { return places >= table.capacity(); }
 
     // The two ways in which a mask changes, with their events; and the second without.
-    void tell_apply(const Record& record, Mask fresh, std::uint32_t pid, TextId bundle) noexcept;
-    void remove_types(Row row, Mask mask, Cause cause, Instant time) noexcept;
-    void take_types(Row row, Mask mask, Cause cause) noexcept;
+    void tell_apply(OwnerKind owner, const Record& record, Mask fresh, std::uint32_t pid, TextId bundle) noexcept;
+    [[gnu::noinline]] void remove_types(Row row, Mask mask, Cause cause, Instant time) noexcept;
+    void drop_types(Row row, Mask mask, Cause cause) noexcept;
 
     // Orders rows by kind, processes first, then key. Leaves 31 bits for the row, which the limit of records respects.
     static constexpr int row_bits = 31;
@@ -137,6 +147,8 @@ private:
     [[nodiscard]] StoredEvent& add_event(TextId bundle) noexcept;
     void keep_events_in(Events& others) noexcept;
     void settle_fired_pair(Row& process, Row& app) noexcept;
+    [[gnu::always_inline]] void take_types(Row row, Record& record, Mask mask, Cause cause) noexcept;
+    [[nodiscard, gnu::noinline]] Mask release_cascading(Row app, std::uint32_t uid, Mask mask, Cause cause) noexcept;
     [[nodiscard]] std::size_t gather_processes(std::uint32_t uid) noexcept;
     void prefetch_all(Row row) const noexcept { table.prefetch_row(row, table.mask(row)); }
     void pop_rows(const Wheel::Slot& slot, std::size_t& budget) noexcept;
@@ -151,14 +163,20 @@ private:
         TextId reason;
         TextId bundle;
     };
+    template <bool may_have_process>
     Result apply(const Command& command, Texts& texts) noexcept;
-    Result renew(const Command& command, Texts& texts) noexcept;
+    [[gnu::noinline]] Result apply_with_process(const Command& command, Texts& texts) noexcept;
+    [[gnu::noinline]] Result renew(const Command& command, Texts& texts) noexcept;
     [[nodiscard]] bool make_room(const Command& command, bool adds_app, bool adds_process, bool reused) noexcept;
     [[nodiscard]] bool take_texts(const Command& command, bool tells, bool adds, Texts& texts) noexcept;
     Row add(OwnerKind kind, const Command& command, Texts texts) noexcept;
-    void grant(Row row, Mask mask, const Command& command, Texts texts) noexcept;
-    void merge(Row row, Mask mask, const Command& command, TextId reason) noexcept;
-    void merge_capped(Row row, Mask mask, const Command& command, TextId reason) noexcept;
+    // Inline, as most of the time a call goes straight through all of them.
+    template <OwnerKind kind>
+    [[gnu::always_inline]] void grant(Row row, Mask mask, const Command& command, Texts texts) noexcept;
+    [[gnu::always_inline]] void merge(Row row, Record& record, Mask mask, const Command& command,
+                                      TextId reason) noexcept;
+    [[gnu::noinline]] void merge_capped(Row row, Record& record, Mask mask, const Command& command,
+                                        TextId reason) noexcept;
 };
 
 }  // namespace grantwheel

@@ -33,9 +33,8 @@ private:
 
 }  // namespace
 
-Mask Engine::Parts::mask_at(Row row, Instant at) const noexcept {
+Mask Engine::Parts::mask_looked_at(Row row, Instant at) const noexcept {
     Mask mask = table.mask(row);
-    if (table.record(row).armed > at) return mask;
     for_each_type(mask, [&](int type) {
         if (table.grant(row, type).deadline <= at) mask &= ~type_bit(type);
     });

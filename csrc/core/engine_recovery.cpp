@@ -71,7 +71,7 @@ void Engine::Parts::keep_events_in(Events& others) noexcept {
 // not due then gets a timer.
 void Engine::Parts::drop_silently(Row row, Mask mask) noexcept {
     const bool stays = mask != table.mask(row);
-    take_types(row, mask, Cause::recovered);
+    drop_types(row, mask, Cause::recovered);
     if (stays && is_popped(row) && earliest(row) != ending) wheel.arm(table.records(), row, earliest(row));
 }
 

@@ -6,10 +6,10 @@ namespace grantwheel {
 
 // CPU of a process request goes from the caller's own process record, the rest from the app record and, by the cascade,
 // from the processes of the uid.
-Mask Engine::Parts::release(const Command& command) noexcept {
+Result Engine::Parts::release(const Command& command) noexcept {
     const Mask process_mask = process_mask_of(command);
     const Mask app_mask = command.mask & ~process_mask;
-    if (process_mask == 0) return release_app(command.uid, app_mask, Cause::release);
+    if (process_mask == 0) return {Status::ok, release_app(command.uid, app_mask, Cause::release)};
 
     Row process = table.find_process(command.pid);
     if (process != no_row && table.record(process).uid != command.uid) process = no_row;
@@ -17,14 +17,37 @@ Mask Engine::Parts::release(const Command& command) noexcept {
     settle_pair(process, app);
     const Mask removed = release_one(process, process_mask, Cause::release);
     // No process record holds anything but CPU, so this part cannot cascade.
-    return removed | release_one(app, app_mask, Cause::release);
+    return {Status::ok, removed | release_one(app, app_mask, Cause::release)};
 }
 
-// Takes the types from the app record, then from every process record of the uid that holds any of them, by ascending
-// pid. All of these records are settled first, as one.
-Mask Engine::Parts::release_app(std::uint32_t uid, Mask mask, Cause cause) noexcept {
-    Row app = table.find_app(uid);
-    const std::size_t count = (mask & rules.per_process) != 0 ? gather_processes(uid) : 0;
+Result Engine::Parts::end(const Command& command) noexcept {
+    switch (command.kind) {
+        case CommandKind::apply:
+        case CommandKind::release: break;
+        case CommandKind::reset_all: return {Status::ok, release_app(command.uid, command.mask, Cause::reset_all)};
+        case CommandKind::process_died: return {Status::ok, process_died(command.uid, command.pid)};
+        case CommandKind::app_stopped:
+            return {Status::ok, release_app(command.uid, rules.mortal(), Cause::app_stopped)};
+        case CommandKind::package_removed:
+            return {Status::ok, release_app(command.uid, rules.all, Cause::package_removed)};
+        case CommandKind::admin_reset_all: return {Status::ok, admin_reset_all()};
+        case CommandKind::admin_reset_app:
+            return {Status::ok, release_one(table.find_app(command.uid), command.mask, Cause::admin)};
+        case CommandKind::admin_reset_process:
+            return {Status::ok, release_one(table.find_process(command.pid), command.mask, Cause::admin)};
+    }
+    return {Status::request_invalid, 0};
+}
+
+// Takes the types from the app record, then from every process record of the uid that holds any of them.
+inline Mask Engine::Parts::release_app(std::uint32_t uid, Mask mask, Cause cause) noexcept {
+    const Row app = table.find_app(uid);
+    return (mask & rules.per_process) != 0 ? release_cascading(app, uid, mask, cause) : release_one(app, mask, cause);
+}
+
+// The processes by ascending pid. All of these records are settled first, as one.
+Mask Engine::Parts::release_cascading(Row app, std::uint32_t uid, Mask mask, Cause cause) noexcept {
+    const std::size_t count = gather_processes(uid);
     if (count == 0) return release_one(app, mask, cause);
 
     std::uint64_t* const first = scratch.data();
@@ -49,14 +72,6 @@ Mask Engine::Parts::release_app(std::uint32_t uid, Mask mask, Cause cause) noexc
     Mask removed = release_one(app, mask, cause);
     for (const std::uint64_t* key = rest; key != last; ++key) removed |= release_one(row_of(*key), mask, cause);
     return removed;
-}
-
-// Settles one record and takes the types that it holds; no_row holds none.
-Mask Engine::Parts::release_one(Row row, Mask mask, Cause cause) noexcept {
-    if (row == no_row || !settle(row)) return 0;
-    const Mask held = table.mask(row) & mask;
-    if (held != 0) remove_types(row, held, cause, now);
-    return held;
 }
 
 Mask Engine::Parts::process_died(std::uint32_t uid, std::uint32_t pid) noexcept {

@@ -60,7 +60,7 @@ public:
     // The place of the entry with this hash that `matches(row)`. Both functions are copied, so that those of a caller stay
     // in registers.
     template <typename Matches, typename HashOf>
-    [[nodiscard]] Place locate(std::uint32_t hash, Matches matches, HashOf hash_of) const noexcept {
+    [[nodiscard, gnu::always_inline]] Place locate(std::uint32_t hash, Matches matches, HashOf hash_of) const noexcept {
         if (entries_.size() == 0) return {no_row, 0, 0};
         Entry wanted = tag(hash) | one();
         for (std::size_t i = home(hash);; i = next(i), wanted += one()) {

@@ -71,22 +71,7 @@ void Table::prefetch_app_at_once(std::uint32_t uid, Mask mask) const noexcept {
     prefetch(&masks_[row]);
 }
 
-// Inline, as GCC would let most look-ups call it, and that costs them a fourth more.
-inline RowIndex::Place Table::place_of_uid(std::uint32_t wanted) const noexcept {
-    return uids_.locate(
-        hash_(wanted), [this, wanted](Row row) { return records_[row].uid == wanted; }, hash_of_uid());
-}
-
-inline RowIndex::Place Table::place_of_pid(std::uint32_t wanted) const noexcept {
-    return pids_.locate(hash_(wanted), [this, wanted](Row row) { return records_[row].pid == wanted; }, hash_of_pid());
-}
-
 Row Table::first_of(std::uint32_t uid) const noexcept { return place_of_uid(uid).row; }
-
-Row Table::find_app(std::uint32_t uid) const noexcept {
-    const Row first = first_of(uid);
-    return first != no_row && is_app(first) ? first : no_row;
-}
 
 Row Table::find_process(std::uint32_t pid) const noexcept { return place_of_pid(pid).row; }
 
@@ -174,17 +159,6 @@ void Table::remove(Row row) noexcept {
     record.uid = free_;
     free_ = row;
     ++free_count_;
-}
-
-void Table::set_mask(Row row, Mask mask) noexcept {
-    Record& record = records_[row];
-    const Mask old = record.mask;
-    if (mask == old) return;
-    auto& counts = grant_count_[at(record.kind)];
-    for_each_type(mask & ~old, [&](int type) { ++counts[type]; });
-    for_each_type(old & ~mask, [&](int type) { --counts[type]; });
-    record.mask = static_cast<std::uint16_t>(mask);
-    masks_[row] = record.mask;
 }
 
 // What is wrong with one live record, seen from its row; null when nothing is.
