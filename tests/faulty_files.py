@@ -85,10 +85,11 @@ def each_in_turn(first: int, step: int, run_once: Callable[[int], bool]) -> int:
     raise AssertionError
 
 
-def copy_disk(folder: Path, disk: Path, *, power_fails: bool = True) -> None:
+def copy_disk(folder: Path, disk: Path, *, power_fails: bool = True, seed: int = 0) -> None:
     """Copy what is there when it ends now: of each file what is on the disk, and of SQLite's index nothing.
 
-    Without that failure of the power it is the files as they are, as after a kill.
+    Without that failure of the power it is the files as they are, as after a kill. A seed that is not 0 tells by chance
+    which of the pages that wait for a sync are there as well.
     """
     library.faults_pause(1)
     shutil.rmtree(disk, ignore_errors=True)
@@ -97,6 +98,8 @@ def copy_disk(folder: Path, disk: Path, *, power_fails: bool = True) -> None:
         target = disk / file.relative_to(folder)
         if file.is_dir():
             target.mkdir()
-        elif not file.name.endswith("-shm") and not (power_fails and library.faults_disk(bytes(file), bytes(target))):
+        elif not file.name.endswith("-shm") and not (
+            power_fails and library.faults_disk(bytes(file), bytes(target), seed)
+        ):
             shutil.copyfile(file, target)
     library.faults_pause(0)

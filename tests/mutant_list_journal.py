@@ -13,11 +13,11 @@ JOURNAL_MUTANTS: Final = (
         "test_journal_faults failed_flush",
     ),
     PythonMutant(
-        "python/grantwheel/journal/_recovery.py",
-        "    if after < last:\n",
-        "    if False:\n",
-        "what can't be read a second time is not left out",
-        "test_journal_faults cannot_be_read_again",
+        "python/grantwheel/journal/sqlite.py",
+        "            keep_log(self._reading)\n",
+        "",
+        "a file that is in doubt does not get its log when it is closed",
+        "test_journal_sqlite not_closed or closing_failed",
     ),
     PythonMutant(
         "python/grantwheel/journal/_recovery.py",
@@ -49,8 +49,8 @@ JOURNAL_MUTANTS: Final = (
     ),
     PythonMutant(
         "python/grantwheel/journal/sqlite.py",
-        '        with cut_if_it_fails(self.path):\n            connection.execute(\n                "INSERT',
-        '        with contextlib.nullcontext():\n            connection.execute(\n                "INSERT',
+        "        with cut_if_it_fails(self.path):\n            connection.execute(take,",
+        "        with contextlib.nullcontext():\n            connection.execute(take,",
         "a start for which there is no room does not look like damage",
         "test_durable_full start_on_a_full_disk",
     ),
@@ -98,10 +98,10 @@ JOURNAL_MUTANTS: Final = (
     ),
     PythonMutant(
         "python/grantwheel/journal/sqlite.py",
-        "                self._open(rebuild=True)\n",
-        "                self._open(rebuild=False)\n",
+        "        sound = make_sound(self.path, was_one=self._was_one, for_writing=True)\n",
+        "        sound = make_sound(self.path, was_one=self._was_one, for_writing=False)\n",
         "after a failed sync a new file is written",
-        "test_journal_sqlite sync or commit_that_failed",
+        "test_journal_sqlite sync or commit_that_failed or not_closed",
     ),
     PythonMutant(
         "python/grantwheel/journal/sqlite.py",

@@ -36,17 +36,11 @@ def test_a_failed_flush_takes_away_what_it_was_to_bring(library: Path) -> None:
     run(library, "sync", "--durability", "batch", "--at-once", "--first", "6", "--step", "11")
 
 
-def test_what_cannot_be_read_again_is_not_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with SqliteJournal(tmp_path / "grants.db") as journal:
-        for position in range(3):
-            journal.append(position, b"%d" % position)
-        journal._doubt = "a sync has failed"
-        with monkeypatch.context() as patch:
-            patch.setattr(_recovery, "sound_groups", lambda *_: iter([(1, b"0")]))
-            with pytest.raises(OSError, match="group 2 can't be read again"):
-                journal.last()
-        assert journal.last() == 3
-        assert list(journal.read(0)) == [(1, b"0"), (2, b"1"), (3, b"2")]
+@pytest.mark.parametrize("durability", ["commit", "batch"])
+def test_what_was_left_after_a_failed_sync_is_not_believed(library: Path, durability: str) -> None:
+    """The process ends, the next one opens what is there, and the power goes while that one goes on."""
+    few = ("--first", "16", "--step", "18", "--cut-first", "38", "--cut-step", "37")
+    run(library, "sync", "--durability", durability, "--killed", *few)
 
 
 def make_journal(path: Path) -> None:
@@ -123,3 +117,17 @@ def test_each_call_fails(library: Path, kind: str, durability: str, request: pyt
         run(library, kind, "--step", step, "--durability", durability, "--error", error, *more)
         if kind == "write":
             run(library, kind, "--step", step, "--durability", durability, "--error", "EIO", *more)
+    run(library, kind, "--step", step, "--durability", durability, "--killed")
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("durability", ["commit", "batch"])
+@pytest.mark.parametrize("killed", [False, True])
+def test_the_power_goes_at_any_change_after_a_failed_sync(
+    library: Path, durability: str, killed: bool, request: pytest.FixtureRequest
+) -> None:
+    step = request.config.getoption("--journal-fault-step")
+    if not step:
+        pytest.skip("only with --journal-fault-step")
+    more = ("--killed",) if killed else ()
+    run(library, "sync", "--durability", durability, "--step", str(step), "--cut-step", str(7 * step), *more)

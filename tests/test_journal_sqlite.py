@@ -11,12 +11,14 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
 from failing_connections import failed, let_fail
 from forking import in_child
-from grantwheel.journal import Conflict, FormatError, InUseError, NotAppended
+from grantwheel.journal import Conflict, FormatError, InUseError, NotAppended, _recovery, _snapshot
+from grantwheel.journal._files import identity
 from grantwheel.journal.sqlite import SqliteJournal
 from small_disks import fill, small_disk
 
@@ -306,6 +308,64 @@ def test_a_failed_commit_does_not_look_like_damage(disk: Path, tmp_path: Path) -
         assert (journal.last(), journal.reports) == (2, ())
 
 
+@pytest.mark.parametrize("durability", ["commit", "batch"])
+def test_a_file_that_was_not_closed_is_written_anew(tmp_path: Path, durability: Literal["commit", "batch"]) -> None:
+    path = tmp_path / "grants.db"
+    log = tmp_path / "grants.db-wal"
+    with SqliteJournal(path, durability=durability) as journal:
+        for position in range(5):
+            journal.append(position, b"%d" % position)
+        journal.save(3, [b"three"])
+        before = path.read_bytes(), identity(path)
+        journal._doubt = "a sync has failed"  # so that the log stays, though nobody has read anything
+    assert log.exists()
+    assert (path.read_bytes(), identity(path)) == before
+    with SqliteJournal(path, durability=durability) as journal:
+        assert identity(path) != before[1]
+        assert (journal.last(), journal.reports) == (5, ())
+        assert list(journal.read(3)) == [(4, b"3"), (5, b"4")]
+        before = path.read_bytes(), identity(path)
+    assert not log.exists()
+    with SqliteJournal(path, durability=durability) as journal:  # and one that was closed is not
+        assert identity(path) == before[1]
+        assert journal.last() == 5
+
+
+def test_the_name_of_a_snapshot_is_on_the_disk_before_groups_are_dropped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_: Path) -> None:
+        raise OSError("no sync today")
+
+    with SqliteJournal(tmp_path / "grants.db") as journal:
+        for position in range(3):
+            journal.append(position, b"group")
+        with monkeypatch.context() as patch:
+            patch.setattr(_snapshot, "sync_directory", fail)
+            with pytest.raises(OSError, match="no sync today"):
+                journal.save(3, [b"three"])
+        journal.append(3, b"group")
+        assert journal._dropped == 0
+    with monkeypatch.context() as patch:
+        patch.setattr(_recovery, "sync_directory", fail)
+        with pytest.raises(OSError, match="no sync today"):
+            SqliteJournal(tmp_path / "grants.db")
+    with SqliteJournal(tmp_path / "grants.db") as journal:
+        assert (journal.last(), journal.snapshot() is not None) == (4, True)
+        journal.append(4, b"group")
+        assert journal._dropped == 3
+
+
+def test_a_file_whose_closing_failed_keeps_its_log(tmp_path: Path) -> None:
+    path = tmp_path / "grants.db"
+    with SqliteJournal(path) as journal:
+        journal.append(0, b"one")
+        let_fail(journal, "UPDATE writer", failed(sqlite3.SQLITE_IOERR_FSYNC))
+    assert path.with_name("grants.db-wal").exists()
+    with SqliteJournal(path) as journal:
+        assert (journal.last(), journal.reports) == (1, ())
+
+
 def test_a_limit_of_file_sizes(tmp_path: Path) -> None:
     def work(say: Callable[[str], object]) -> None:
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
@@ -317,8 +377,10 @@ def test_a_limit_of_file_sizes(tmp_path: Path) -> None:
                 journal.append(1, b"g" * 100_000)
             except (NotAppended, sqlite3.OperationalError):
                 say("refused")
-            say(str(journal.last()))
+            with pytest.raises(OSError, match="too large"):  # of the copy of what was being written
+                journal.last()
             resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+            say(str(journal.last()))
             say(str(journal.append(1, b"g" * 100_000)))
 
     assert in_child(work) == ["refused", "1", "2"]

@@ -2,8 +2,9 @@
  *
  * It also knows what of each file is on the disk: what was there when it was first opened, and what each sync has brought.
  * A sync that fails brings nothing, and what it was to bring is never tried again, as with Linux: it is taken out of the
- * file at once, as if the memory had been needed, or only when the power goes. What the power leaves is for
- * `faults_disk`. Names of files are taken to be on the disk at once. */
+ * file at once, as if the memory had been needed, or only when the power goes. That may be at the n-th change after the
+ * failure: from there on nothing that would change anything is done. What the power leaves is for `faults_disk`. Names of
+ * files are taken to be on the disk at once. */
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -32,13 +33,16 @@ static pthread_mutex_t guard = PTHREAD_MUTEX_INITIALIZER;
 static struct disk disks[FILES];
 static char folder[PATH_MAX];
 static long calls[KINDS], failing;
-static int failing_kind = -1, failing_error, is_for_good, is_at_once, is_paused;
+static int failing_kind = -1, failing_error, is_for_good, is_at_once, is_paused, has_failed;
+static long changes, cut_at; /* since the failure; 0: the power stays */
 
 void faults_begin(const char* path, int at_once);
 void faults_arm(int kind, long number, int error, int for_good);
+void faults_cut(long number);
 void faults_pause(int paused);
 long faults_calls(int kind);
-int faults_disk(const char* path, const char* target);
+int faults_is_cut(void);
+int faults_disk(const char* path, const char* target, unsigned seed);
 
 static void forget(struct disk* disk) {
     if (disk->bytes) close(disk->file);
@@ -63,8 +67,14 @@ void faults_arm(int kind, long number, int error, int for_good) {
     pthread_mutex_lock(&guard);
     memset(calls, 0, sizeof calls);
     failing_kind = kind, failing = number, failing_error = error, is_for_good = for_good;
+    cut_at = changes = has_failed = 0;
     pthread_mutex_unlock(&guard);
 }
+
+/* Have the power go at a change, counted from 1 and from the failure. */
+void faults_cut(long number) { cut_at = number; }
+
+int faults_is_cut(void) { return cut_at && changes >= cut_at; }
 
 /* Neither count calls nor have them fail. */
 void faults_pause(int paused) { is_paused = paused; }
@@ -85,7 +95,13 @@ static int is_in_folder(int file) {
 static int fails(enum kind kind) {
     if (is_paused) return 0;
     const long number = ++calls[kind];
+    if (has_failed && kind != OPEN && kind != READ) ++changes;
+    if (kind != READ && faults_is_cut()) {
+        errno = EIO;
+        return 1;
+    }
     if (kind != (enum kind)failing_kind || (is_for_good ? number < failing : number != failing)) return 0;
+    has_failed = 1;
     errno = failing_error;
     return 1;
 }
@@ -145,11 +161,24 @@ static void settle(int file, int is_done) {
     if (!is_done && is_at_once && syscall(SYS_ftruncate, disk->file, disk->size)) abort();
 }
 
-/* Write what the disk has of a file to another one; 0: nothing is known of it, so that it has all of it. */
-int faults_disk(const char* path, const char* target) {
+/* Bring some of the pages that wait for a sync to the disk: the system may have done so at any time. */
+static void bring_some(struct disk* disk, off_t size, unsigned seed) {
+    for (off_t page = 0; page * PAGE < size; ++page) {
+        seed = seed * 1664525 + 1013904223;
+        if (!disk->is_waiting[page] || seed >> 31) continue;
+        const off_t rest = size - page * PAGE, length = rest < PAGE ? rest : PAGE;
+        if (syscall(SYS_pread64, disk->file, disk->bytes + page * PAGE, (size_t)length, page * PAGE) != length) abort();
+        if (disk->size < page * PAGE + length) disk->size = page * PAGE + length;
+    }
+}
+
+/* Write what the disk has of a file to another one; 0: nothing is known of it, so that it has all of it.
+ * A seed that is not 0 tells by chance which of the pages that wait for a sync are there as well. */
+int faults_disk(const char* path, const char* target, unsigned seed) {
     struct stat status;
     struct disk* disk = stat(path, &status) ? NULL : find(&status);
     if (!disk) return 0;
+    if (seed) bring_some(disk, status.st_size, seed);
     const int file = (int)syscall(SYS_openat, AT_FDCWD, target, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
     if (file < 0 || syscall(SYS_write, file, disk->bytes, (size_t)disk->size) != disk->size) abort();
     close(file);
@@ -184,7 +213,7 @@ static ssize_t write_file(int file, const void* data, size_t length, off_t at) {
     int is_failed = 0, error = 0;
     pthread_mutex_lock(&guard);
     if (is_in_folder(file)) {
-        if ((is_failed = fails(WRITE))) length = length > 512 ? length / 2 : 0, error = errno;
+        if ((is_failed = fails(WRITE))) length = length > 512 && !faults_is_cut() ? length / 2 : 0, error = errno;
         const off_t from = at < 0 ? lseek(file, 0, SEEK_CUR) : at;
         wait_for_sync(file, from, from + (off_t)length);
     }
@@ -202,7 +231,7 @@ static int sync_file(int file, long call) {
     } else {
         if (fails(SYNC)) done = -1;
         const int error = errno;
-        settle(file, !done); /* no power goes here, so nothing waits for a disk either */
+        if (!faults_is_cut()) settle(file, !done); /* without power nothing waits for a disk either */
         errno = error;
     }
     pthread_mutex_unlock(&guard);

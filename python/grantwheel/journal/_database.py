@@ -93,6 +93,24 @@ def _require_room_for_index(path: Path) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
 
 
+@contextlib.contextmanager
+def looking_into(path: Path) -> Iterator[sqlite3.Connection]:
+    """Have SQLite read a file for the time of a block, and leave it and its log as they are.
+
+    Whoever closes such a file last brings the log into it, unless that one may only read.
+    """
+    with contextlib.closing(connect(path, mode="ro")) as reader, contextlib.closing(connect(path)) as connection:
+        for one in (connection, reader):  # the first one makes the index of the log
+            keep_log(one)
+        yield connection
+
+
+def keep_log(reader: sqlite3.Connection) -> None:
+    """Have one that may only read be one of those who have the log open: so is who has read something."""
+    with contextlib.suppress(sqlite3.DatabaseError):  # which whoever wants to read something meets as well
+        reader.execute("SELECT name FROM sqlite_schema LIMIT 1").fetchone()
+
+
 def identify(path: Path, *, was_one: bool = False) -> None:
     """Check that a file is a journal, and of a version that is known; without SQLite, which would open anything.
 
@@ -130,13 +148,8 @@ def build(path: Path, groups: Iterable[tuple[int, bytes]]) -> None:
     OSError, sqlite3.Error
         It could not be made. What was there is there still.
     """
-    clear(path)
-    building = beside(path, _BUILDING)
-    create(building).close()
-    with contextlib.closing(connect(building)) as connection:
+    with _replacing(path) as connection:
         connection.execute(f"PRAGMA page_size={PAGE_SIZE}")
-        connection.execute("PRAGMA synchronous=OFF")  # it is synced as a whole
-        connection.execute("PRAGMA journal_mode=MEMORY")
         connection.execute("BEGIN")
         for statement in _SCHEMA.values():
             connection.execute(statement)
@@ -145,6 +158,30 @@ def build(path: Path, groups: Iterable[tuple[int, bytes]]) -> None:
         connection.execute(f"PRAGMA application_id={APPLICATION_ID}")
         connection.execute(f"PRAGMA user_version={FORMAT}")
         connection.execute("COMMIT")
+
+
+def write_anew(path: Path, connection: sqlite3.Connection) -> None:
+    """Put a new file with all that one reads in the place of the old one and its log.
+
+    Raises
+    ------
+    OSError, sqlite3.Error
+        It could not be made. What was there is there still.
+    """
+    with _replacing(path) as new:
+        connection.backup(new)
+
+
+@contextlib.contextmanager
+def _replacing(path: Path) -> Iterator[sqlite3.Connection]:
+    """Have an empty file, which is put in the place of another one when the block has filled it."""
+    clear(path)
+    building = beside(path, _BUILDING)
+    create(building).close()
+    with contextlib.closing(connect(building)) as connection:
+        connection.execute("PRAGMA synchronous=OFF")  # it is synced as a whole
+        connection.execute("PRAGMA journal_mode=MEMORY")
+        yield connection
         connection.execute("PRAGMA journal_mode=WAL")
     if beside(building, WAL).exists():
         raise OSError(f"{building} could not be closed: the log is still there")

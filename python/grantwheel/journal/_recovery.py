@@ -4,7 +4,6 @@ Nothing here is done to a file that is not sound before a copy of it is on the d
 """
 
 import contextlib
-import errno
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -16,12 +15,13 @@ from ._database import (
     WAL,
     build,
     clear,
-    connect,
     find_fault,
     finish,
     has_its_beginning,
     identify,
+    looking_into,
     sound_groups,
+    write_anew,
 )
 from ._errors import DamageError
 from ._files import beside, keep_to_owner, set_aside, sync_directory
@@ -63,7 +63,7 @@ def was_journal(path: Path) -> bool:
     return False
 
 
-def make_sound(path: Path, *, was_one: bool = False, rebuild: bool = False) -> Sound:
+def make_sound(path: Path, *, was_one: bool = False, for_writing: bool = False) -> Sound:
     """Make the files of a journal sound, and say where it stands.
 
     Parameters
@@ -72,9 +72,9 @@ def make_sound(path: Path, *, was_one: bool = False, rebuild: bool = False) -> S
         The file. If there is none, nor anything of one, a new journal is made.
     was_one : bool
         Whether it was a journal, so that anything else there now is damage.
-    rebuild : bool
-        Whether to write all that is there to a new file, as after a failed sync: what the kernel shows of the old one
-        need not be on the disk.
+    for_writing : bool
+        Whether more is to be written, so that what the kernel shows has to be on the disk. A file that was left with
+        its log was not closed, or not well: a sync may have failed, whoever was told of it. It is written anew.
 
     Raises
     ------
@@ -95,6 +95,8 @@ def make_sound(path: Path, *, was_one: bool = False, rebuild: bool = False) -> S
     for file in (path, log, snapshot):
         if file.exists():
             keep_to_owner(file)
+    if for_writing:
+        sync_directory(path.parent)  # whoever gave a snapshot its name may have ended before that
     covered, fault = _look_at_snapshot(snapshot)
     kept = KeptGroups(covered)
     chain = read_chain(log)
@@ -106,13 +108,12 @@ def make_sound(path: Path, *, was_one: bool = False, rebuild: bool = False) -> S
         fault = _Fault(path, 0, "the file does not begin as a journal does")
     aside = whole = None
     if fault is None:
+        is_left = log.exists() and log.stat().st_size > 0
         if chain.kind == "torn":  # what looks like it may be a flipped bit in the last group
             aside = set_aside(path, (WAL,))
-        fault, whole, last = _look_at_database(path, covered, kept)
+        fault, whole, last = _look_at_database(path, covered, kept, rebuild=for_writing and is_left)
     if fault is not None:
         return _repair(path, covered, chain, fault, whole or set_aside(path, _ALL))
-    if rebuild:
-        build(path, _all_of(sound_groups(path, beside(path, REPAIR), chain.end, covered), covered, last))
     reports = (Report("torn", log, chain.bad, chain.what, last, aside),) if chain.kind == "torn" else ()
     return Sound(covered, last, reports, kept)
 
@@ -146,15 +147,6 @@ def cut_back(path: Path, what: str, after: int, last: int, *, keep_snapshot: boo
     return Report("damaged", file, None, what, kept, aside)
 
 
-def _all_of(groups: Iterator[tuple[int, bytes]], after: int, last: int) -> Iterator[tuple[int, bytes]]:
-    """Pass groups on that have all been read before: one that can't be read now is not one that is not there."""
-    for position, group in groups:
-        after = position
-        yield position, group
-    if after < last:
-        raise OSError(errno.EIO, f"group {after + 1} can't be read again, and was there a moment ago")
-
-
 def _look_at_snapshot(snapshot: Path) -> tuple[int, _Fault | None]:
     try:
         return _snapshot.check(snapshot) or 0, None
@@ -162,18 +154,22 @@ def _look_at_snapshot(snapshot: Path) -> tuple[int, _Fault | None]:
         return 0, _Fault(snapshot, None, str(error))
 
 
-def _look_at_database(path: Path, covered: int, kept: KeptGroups) -> tuple[_Fault | None, Path | None, int]:
-    """Have SQLite read the file. It is set aside before it is closed, since SQLite then brings its log into it.
+def _look_at_database(
+    path: Path, covered: int, kept: KeptGroups, *, rebuild: bool
+) -> tuple[_Fault | None, Path | None, int]:
+    """Have SQLite read the file, and write what it reads to a new one if that is wanted.
 
     SQLite takes some errors of reading for damage, which is still there at a second look.
     """
     fault = None
     with contextlib.ExitStack() as opened:
         for _ in range(2):
-            connection = opened.enter_context(contextlib.closing(connect(path)))
+            connection = opened.enter_context(looking_into(path))
             kept.forget()
             what, last = find_fault(connection, covered, kept)
             if what is None:
+                if rebuild:
+                    write_anew(path, connection)
                 return None, None, last
             fault = _Fault(path, None, what)
         return fault, set_aside(path, _ALL), last

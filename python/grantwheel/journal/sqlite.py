@@ -22,6 +22,7 @@ from ._database import (
     cut_log,
     drop_some,
     is_damage,
+    keep_log,
     new_token,
     read_slice,
     roll_back,
@@ -97,7 +98,7 @@ class SqliteJournal:
         self._was_one = was_journal(self.path)
         self._lock = WriterLock(beside(self.path, LOCK))
         try:
-            self._open(rebuild=False)
+            self._open()
         except BaseException:
             self._disconnect()
             self._lock.release()
@@ -133,7 +134,7 @@ class SqliteJournal:
             self._require_open()
             if self._doubt is not None:
                 self._disconnect()
-                self._open(rebuild=True)
+                self._open()
             return self._last
 
     def append(self, after: int, group: Buffer, /) -> int:
@@ -287,7 +288,7 @@ class SqliteJournal:
             self._disconnect()
             self._doubt = "what is damaged is being set aside"
             report = cut_back(self.path, what, after, last, keep_snapshot=snapshot)
-            self._open(rebuild=False)
+            self._open()
             self.reports += (report,)
             return report
 
@@ -302,25 +303,26 @@ class SqliteJournal:
             if not self._closed:
                 self._closed = True
                 if self._doubt is None and self._writing is not None:
-                    with contextlib.suppress(sqlite3.Error), cut_if_it_fails(self.path):
-                        self._note_last(self._writing)
+                    try:
+                        with cut_if_it_fails(self.path):
+                            self._note_last(self._writing)
+                    except sqlite3.Error as error:
+                        self._doubt = f"the journal could not be closed: {error}"
                 self._disconnect()
                 self._lock.release()
 
-    def _open(self, *, rebuild: bool) -> None:
+    def _open(self) -> None:
         """Make the files sound and open them. Where this raises it is still not known where the journal stands."""
         self._doubt = self._doubt or "it is not open"
-        sound = make_sound(self.path, was_one=self._was_one, rebuild=rebuild)
+        sound = make_sound(self.path, was_one=self._was_one, for_writing=True)
         self.reports += sound.reports
         self._writing = connection = connect(self.path, self._busy_ms / 1000)
         connection.execute(f"PRAGMA journal_size_limit={_WAL_BYTES}")
         connection.execute("PRAGMA synchronous=FULL")
         self._token = new_token()
+        take = "INSERT OR REPLACE INTO writer(id, token, pid, host, flushed) VALUES (1, ?, ?, ?, ?)"
         with cut_if_it_fails(self.path):
-            connection.execute(
-                "INSERT OR REPLACE INTO writer(id, token, pid, host, flushed) VALUES (1, ?, ?, ?, ?)",
-                (self._token, self._pid, socket.gethostname(), sound.last),
-            )
+            connection.execute(take, (self._token, self._pid, socket.gethostname(), sound.last))
         if self.durability == "batch":
             connection.execute("PRAGMA synchronous=NORMAL")
         lay_out(beside(self.path, WAL), _WAL_BYTES)
@@ -328,6 +330,7 @@ class SqliteJournal:
         with self._reader:
             self._reading = connect(self.path, mode="ro")
             self._reading.execute("PRAGMA query_only=ON")
+            keep_log(self._reading)
         self._identity = identity(self.path)
         self._kept = sound.kept
         self._covered, self._last, self._flushed, self._pages = sound.covered, sound.last, sound.last, 0
@@ -350,10 +353,8 @@ class SqliteJournal:
         """Begin a transaction with a group, and with the end of some that are dropped; return the last of those."""
         try:
             connection.execute("BEGIN IMMEDIATE")
-            found = connection.execute(
-                "INSERT INTO groups(sequence, crc, bytes) SELECT ?, ?, ? FROM writer WHERE token = ?",
-                (position, crc_of(position, data), data, self._token),
-            ).rowcount
+            insert = "INSERT INTO groups(sequence, crc, bytes) SELECT ?, ?, ? FROM writer WHERE token = ?"
+            found = connection.execute(insert, (position, crc_of(position, data), data, self._token)).rowcount
             if found != 1 or identity(self.path) != self._identity:
                 raise Conflict(f"somebody else has taken {self.path}: {self._who(connection)}")
             # About twice what is written, so that it costs no append much.
