@@ -98,8 +98,8 @@ JOURNAL_MUTANTS: Final = (
     ),
     PythonMutant(
         "python/grantwheel/journal/sqlite.py",
-        "        sound = make_sound(self.path, was_one=self._was_one, for_writing=True)\n",
-        "        sound = make_sound(self.path, was_one=self._was_one, for_writing=False)\n",
+        "        sound = make_sound(self.path, was_one=self._was_one, for_writing=True, on_checked=on_checked)\n",
+        "        sound = make_sound(self.path, was_one=self._was_one, for_writing=False, on_checked=on_checked)\n",
         "after a failed sync a new file is written",
         "test_journal_sqlite sync or commit_that_failed or not_closed",
     ),

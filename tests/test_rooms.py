@@ -119,9 +119,10 @@ COMMANDS = {
     "command.hold": {"command.connected", "command.failure", "command.values"},
     "command.list": {"command.connected", "command.failure", "command.times", "command.values"},
     "command.events": {"command.connected", "command.values"},
-    "command.serve": {"command.connected", "command.failure"},
+    "command.progress": set(),
+    "command.serve": {"command.connected", "command.failure", "command.progress"},
     "command.journal": {"command.until"},  # the others by name, when they are asked for
-    "command.opened": {"command.failure"},
+    "command.opened": {"command.failure", "command.progress"},
     "command.times": set(),
     "command.until": set(),
     "command.history": {"command.failure", "command.opened", "command.times"},

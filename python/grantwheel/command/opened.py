@@ -1,5 +1,6 @@
 """A journal that the tools read, and the following of what is in it."""
 
+import argparse
 import contextlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +11,7 @@ from grantwheel.journal import FormatError
 from grantwheel.journal.reading import JournalView
 
 from .failure import CommandError
+from .progress import Progress
 
 DAMAGED = 1
 UNREADABLE = 2
@@ -18,29 +20,50 @@ _Item = TypeVar("_Item")
 
 
 @contextlib.contextmanager
-def opened(path: Path) -> Iterator[JournalView]:
-    """Have a journal for the time of a block.
+def opened(options: argparse.Namespace) -> Iterator["View"]:
+    """Have the journal of a command for the time of a block.
 
     Raises
     ------
     CommandError
         It can't be read.
     """
+    progress = Progress(options.title)
     try:
-        with _told():
-            view: JournalView = _View(path)
-    except FormatError as error:
-        raise CommandError(str(error), UNREADABLE) from error
-    with view:
-        yield view
+        try:
+            with _told():
+                view = View(options.file, progress)
+        except FormatError as error:
+            raise CommandError(str(error), UNREADABLE) from error
+        with view:
+            yield view
+    finally:
+        progress.hide()
 
 
-class _View(JournalView):
-    """A journal whose reads that fail end the command, and are not taken for writes of the output."""
+class View(JournalView):
+    """A journal whose reads that fail end the command, and are not taken for writes of the output.
+
+    Where that takes long, a terminal shows how far it has got. It is hidden when all is read; before anything is
+    written in between, `hide_progress` does that.
+    """
+
+    def __init__(self, path: Path, progress: Progress) -> None:
+        self._progress = progress
+        self.hide_progress = progress.hide
+        super().__init__(path, on_checked=lambda done, total: progress.at("checking", done, total))
 
     def read(self, after: int = 0, /) -> Iterator[tuple[int, bytes]]:
         """Return the groups behind a position."""
-        return _all_told(super().read(after))
+        return self._read_with_progress(after, _all_told(super().read(after)))
+
+    def _read_with_progress(self, after: int, groups: Iterator[tuple[int, bytes]]) -> Iterator[tuple[int, bytes]]:
+        try:
+            for position, group in groups:
+                yield position, group
+                self._progress.at("reading", position - after, self._last - after)
+        finally:
+            self._progress.hide()
 
     def snapshot(self) -> tuple[int, Iterator[bytes]] | None:
         """Return the snapshot and its position."""

@@ -31,7 +31,7 @@ def run(options: argparse.Namespace) -> int:
         if plot is not None:
             plot.add(span)
 
-    with opened(options.file) as view:
+    with opened(options) as view:
         history = History(view, take, _instant_of(view, options.at))
         rows = totals.rows()
         if plot is not None:

@@ -4,6 +4,7 @@ import argparse
 import grp
 import logging
 import sys
+import time
 from pathlib import Path
 
 from grantwheel import BusinessError
@@ -12,8 +13,11 @@ from grantwheel.service.limits import Limits, described
 
 from .connected import add_socket
 from .failure import CommandError
+from .progress import Progress
 
+_log = logging.getLogger("grantwheel")
 _DONE, _FAILED = 0, 1
+_LOG_PAUSE_S = 5.0  # between two lines that say how far it has got
 _ABOUT = """\
 Keeps one ledger of grants for the processes of this machine, on a Unix socket.
 Who calls is what the kernel says; what they may have is in the policy file.
@@ -65,6 +69,7 @@ def _run(options: argparse.Namespace) -> int:
             raise
         raise CommandError("hiredis is missing: pip install 'grantwheel[service]'", _FAILED) from None
     _log_to_standard_error()
+    opening = _Opening()
     try:
         setting = Setting(
             path=Path(path_of(options.socket or None)),
@@ -75,10 +80,31 @@ def _run(options: argparse.Namespace) -> int:
             group=options.group,
             limits=Limits(**{name: getattr(options, name) for name, *_ in described()}),
         )
-        serve(setting)
+        serve(setting, on_progress=opening.at)
     except (SocketRefusedError, BusinessError, OSError, ValueError) as error:
         raise CommandError(str(error), _FAILED) from error
+    finally:
+        opening.hide()
     return _DONE
+
+
+class _Opening:
+    """How far the opening of the state has got: a line on a terminal that goes again, or lines of the log."""
+
+    def __init__(self) -> None:
+        self._progress = Progress("serve")
+        self._next = 0.0
+        self.hide = self._progress.hide
+
+    def at(self, done: int, total: int) -> None:
+        """So many groups of so many have been read."""
+        if self._progress.is_wanted:
+            self._progress.at("opening the state", done, total)
+            if done == total:
+                self.hide()
+        elif (now := time.monotonic()) >= self._next or done == total:
+            self._next = now + _LOG_PAUSE_S
+            _log.info("opening the state: %d of %d groups", done, total)
 
 
 class _OneLine(logging.Formatter):

@@ -48,10 +48,11 @@ _WORDS = {
 
 def run(options: argparse.Namespace) -> int:
     """Run the command."""
-    with opened(options.file) as view:
+    with opened(options) as view:
         if is_damaged(view):
             print(f"grantwheel {options.title}: {printable(_damage(view))}", file=sys.stderr)
         for found in islice(_found(view, options), options.limit):
+            view.hide_progress()
             print(json.dumps(found) if options.json else _line(found))
         return DAMAGED if is_damaged(view) else 0
 

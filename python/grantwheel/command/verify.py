@@ -20,7 +20,7 @@ from .times import WallClock, calendar, duration
 def run(options: argparse.Namespace) -> int:
     """Run the command."""
     try:
-        with opened(options.file) as view:
+        with opened(options) as view:
             found = _look(view)
     except MemoryOperationError as error:
         raise CommandError(str(error), UNREADABLE) from error

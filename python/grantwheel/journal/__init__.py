@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from typing import Protocol
 
 from ._errors import Conflict, DamageError, FormatError, InUseError, NotAppended
-from ._words import Buffer, Report
+from ._words import Buffer, OnProgress, Report
 from .memory import MemoryJournal
 
 __all__ = [
@@ -20,6 +20,7 @@ __all__ = [
     "Journal",
     "MemoryJournal",
     "NotAppended",
+    "OnProgress",
     "Report",
 ]
 

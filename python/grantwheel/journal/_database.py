@@ -20,6 +20,7 @@ from ._errors import FormatError
 from ._files import ASIDE, beside, copy, create, scratch, sync_directory, sync_file
 from ._kept import KeptGroups
 from ._wal import FRAME_HEADER_SIZE, HEADER_SIZE
+from ._words import OnProgress
 
 APPLICATION_ID = 0x47574A4C  # "GWJL"
 FORMAT = 1
@@ -214,7 +215,9 @@ def finish(path: Path) -> None:
     sync_directory(path.parent)
 
 
-def find_fault(connection: sqlite3.Connection, after: int, kept: KeptGroups) -> tuple[str | None, int]:
+def find_fault(
+    connection: sqlite3.Connection, after: int, kept: KeptGroups, on_checked: OnProgress | None
+) -> tuple[str | None, int]:
     """Return what is wrong with a file, or None, and the position of the last group that is right.
 
     Every page is looked at, and every group behind a position; the groups are kept.
@@ -227,10 +230,13 @@ def find_fault(connection: sqlite3.Connection, after: int, kept: KeptGroups) -> 
         # A flipped bit here is all right for SQLite, and may hide every group.
         if dict(connection.execute("SELECT name, sql FROM sqlite_schema")) != _SCHEMA:
             return "the tables are not those of a journal", last
+        (end,) = connection.execute("SELECT max(sequence) FROM groups").fetchone()
         while True:
             groups, wrong = read_slice(connection, last)
             last += len(groups)
             kept.add(groups)
+            if groups and on_checked is not None:
+                on_checked(last - after, end - after)
             if wrong is not None:
                 if wrong[0] != last + 1:
                     return f"group {last + 1} is missing, and {wrong[0]} is there", last

@@ -27,7 +27,7 @@ from ._errors import DamageError
 from ._files import beside, keep_to_owner, set_aside, sync_directory
 from ._kept import KeptGroups
 from ._wal import Chain, read_chain
-from ._words import Report
+from ._words import OnProgress, Report
 
 LOCK = "-lock"
 _ALL = ("", WAL, SNAPSHOT)
@@ -63,7 +63,9 @@ def was_journal(path: Path) -> bool:
     return False
 
 
-def make_sound(path: Path, *, was_one: bool = False, for_writing: bool = False) -> Sound:
+def make_sound(
+    path: Path, *, was_one: bool = False, for_writing: bool = False, on_checked: OnProgress | None = None
+) -> Sound:
     """Make the files of a journal sound, and say where it stands.
 
     Parameters
@@ -75,6 +77,8 @@ def make_sound(path: Path, *, was_one: bool = False, for_writing: bool = False) 
     for_writing : bool
         Whether more is to be written, so that what the kernel shows has to be on the disk. A file that was left with
         its log was not closed, or not well: a sync may have failed, whoever was told of it. It is written anew.
+    on_checked : callable
+        Told of how many groups have been checked, and how many there are.
 
     Raises
     ------
@@ -111,7 +115,7 @@ def make_sound(path: Path, *, was_one: bool = False, for_writing: bool = False) 
         is_left = log.exists() and log.stat().st_size > 0
         if chain.kind == "torn":  # what looks like it may be a flipped bit in the last group
             aside = set_aside(path, (WAL,))
-        fault, whole, last = _look_at_database(path, covered, kept, rebuild=for_writing and is_left)
+        fault, whole, last = _look_at_database(path, covered, kept, on_checked, rebuild=for_writing and is_left)
     if fault is not None:
         return _repair(path, covered, chain, fault, whole or set_aside(path, _ALL))
     reports = (Report("torn", log, chain.bad, chain.what, last, aside),) if chain.kind == "torn" else ()
@@ -155,7 +159,7 @@ def _look_at_snapshot(snapshot: Path) -> tuple[int, _Fault | None]:
 
 
 def _look_at_database(
-    path: Path, covered: int, kept: KeptGroups, *, rebuild: bool
+    path: Path, covered: int, kept: KeptGroups, on_checked: OnProgress | None, *, rebuild: bool
 ) -> tuple[_Fault | None, Path | None, int]:
     """Have SQLite read the file, and write what it reads to a new one if that is wanted.
 
@@ -166,7 +170,7 @@ def _look_at_database(
         for _ in range(2):
             connection = opened.enter_context(looking_into(path))
             kept.forget()
-            what, last = find_fault(connection, covered, kept)
+            what, last = find_fault(connection, covered, kept, on_checked)
             if what is None:
                 if rebuild:
                     write_anew(path, connection)

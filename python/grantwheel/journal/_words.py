@@ -1,7 +1,11 @@
 """The words of the room: what it takes, and what it reports."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Literal, NamedTuple, TypeAlias
+
+#: Hears of how many groups, and how many there are.
+OnProgress: TypeAlias = Callable[[int, int], object]
 
 #: What groups and the chunks of snapshots may be.
 Buffer: TypeAlias = bytes | bytearray | memoryview

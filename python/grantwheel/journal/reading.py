@@ -20,7 +20,7 @@ from ._files import beside, identity
 from ._lock import holder
 from ._recovery import make_sound, was_journal
 from ._wal import HEADER_SIZE, Chain, read_chain
-from ._words import Report
+from ._words import OnProgress, Report
 
 _REPAIRED = "-repaired"  # what a crash in the middle of a repair leaves, to be put in the place of the file
 _TRIES = 50
@@ -39,6 +39,8 @@ class JournalView:
     ----------
     path : str or path
         The file of the journal.
+    on_checked : callable
+        Called with how many groups have been checked, and how many there are.
 
     Attributes
     ----------
@@ -71,14 +73,14 @@ class JournalView:
         It can't be read, or there is no room for the copy.
     """
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
+    def __init__(self, path: str | os.PathLike[str], *, on_checked: OnProgress | None = None) -> None:
         self.path = Path(path).resolve()
         self._connection: sqlite3.Connection | None = None
         self._folder = tempfile.TemporaryDirectory(prefix="grantwheel-")
         self._copy = Path(self._folder.name) / self.path.name
         try:
             with _as_os_error():
-                self._open()
+                self._open(on_checked)
         except BaseException:
             self.close()
             raise
@@ -119,12 +121,12 @@ class JournalView:
             self._connection = None
         self._folder.cleanup()
 
-    def _open(self) -> None:
+    def _open(self, on_checked: OnProgress | None) -> None:
         chain = self._take_copy()
         names = ("", WAL, SNAPSHOT)
         self.aside = tuple(sorted(self.path.parent.glob(f"{_escaped(self.path.name)}-damaged-*"), key=_number))
         found = [*self._look_at_snapshot(), *self._look_at_log(chain)]
-        sound = make_sound(self._copy, was_one=was_journal(self.path))
+        sound = make_sound(self._copy, was_one=was_journal(self.path), on_checked=on_checked)
         self.covered, self._last = sound.covered, sound.last
         found = [*(self._of_original(report) for report in sound.reports), *found]
         seen: dict[Path, Report] = {}

@@ -7,7 +7,6 @@ import sqlite3
 import threading
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from types import TracebackType
 from typing import Literal, Self
 
 from . import _snapshot
@@ -32,7 +31,7 @@ from ._files import beside, identity, lay_out
 from ._lock import WriterLock
 from ._recovery import LOCK, cut_back, make_sound, was_journal
 from ._wal import FRAME_HEADER_SIZE, HEADER_SIZE
-from ._words import Buffer, Report
+from ._words import Buffer, OnProgress, Report
 
 _WAL_PAGES = 1000  # so many, and they are brought into the file; the log then begins anew in the same place
 # What it is laid out for: some more, as that is an estimate. Whole frames, since the rest of one would look torn.
@@ -53,6 +52,8 @@ class SqliteJournal:
         is brought into the file; the end of the process takes nothing away, that of the machine what came since.
     busy_ms : int
         How long an append waits for another program that writes to the file, such as the shell of SQLite.
+    on_checked : callable
+        Called while it is opened, with how many groups have been checked and how many there are.
 
     Attributes
     ----------
@@ -79,6 +80,7 @@ class SqliteJournal:
         *,
         durability: Literal["commit", "batch"] = "commit",
         busy_ms: int = 1000,
+        on_checked: OnProgress | None = None,
     ) -> None:
         self._writing: sqlite3.Connection | None = None
         self._reading: sqlite3.Connection | None = None
@@ -98,7 +100,7 @@ class SqliteJournal:
         self._was_one = was_journal(self.path)
         self._lock = WriterLock(beside(self.path, LOCK))
         try:
-            self._open()
+            self._open(on_checked)
         except BaseException:
             self._disconnect()
             self._lock.release()
@@ -108,9 +110,7 @@ class SqliteJournal:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def __del__(self) -> None:
@@ -311,10 +311,10 @@ class SqliteJournal:
                 self._disconnect()
                 self._lock.release()
 
-    def _open(self) -> None:
+    def _open(self, on_checked: OnProgress | None = None) -> None:
         """Make the files sound and open them. Where this raises it is still not known where the journal stands."""
         self._doubt = self._doubt or "it is not open"
-        sound = make_sound(self.path, was_one=self._was_one, for_writing=True)
+        sound = make_sound(self.path, was_one=self._was_one, for_writing=True, on_checked=on_checked)
         self.reports += sound.reports
         self._writing = connection = connect(self.path, self._busy_ms / 1000)
         connection.execute(f"PRAGMA journal_size_limit={_WAL_BYTES}")

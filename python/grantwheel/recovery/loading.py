@@ -1,15 +1,12 @@
 """Reading a journal into a follower: the snapshot, then the groups behind it, up to the first that is damaged."""
 
 import time
-from collections.abc import Callable, Iterable, Iterator
-from typing import NamedTuple, Protocol, TypeAlias
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple, Protocol
 
 from grantwheel._core import BusinessError
 from grantwheel.follower import Follower
-from grantwheel.journal import DamageError, FormatError, Journal
-
-#: Hears how many groups have been read, and how many there are.
-OnProgress: TypeAlias = Callable[[int, int], object]
+from grantwheel.journal import DamageError, FormatError, Journal, OnProgress
 
 _UNREADABLE = 9800002
 _QUIET_S = 1.0  # what is over by then is not told of
@@ -50,26 +47,38 @@ class Progress(Protocol):
         ...
 
 
-class _Told:
-    """Tells of progress, if it takes long."""
+class Told:
+    """Tells of progress, if it takes long. Where a journal checks its groups first, that is half of the way."""
 
     def __init__(self, on_progress: OnProgress) -> None:
         self._on_progress = on_progress
         self._next = time.monotonic() + _QUIET_S
         self._told = False
+        self._has_checked = False
+
+    def checked(self, done: int, total: int) -> None:
+        """So many groups of so many have been checked."""
+        self._has_checked = True
+        self._tell(done // 2, total)
 
     def at(self, done: int, total: int) -> None:
-        if (now := time.monotonic()) >= self._next:
-            self._next = now + _TOLD_S
-            self._told = True
-            self._on_progress(done, max(done, total))
+        """So many groups of so many have been read."""
+        total = max(done, total)
+        self._tell((total + done) // 2 if self._has_checked else done, total)
 
     def end(self, done: int) -> None:
+        """All have been read."""
         if self._told:
             self._on_progress(done, done)
 
+    def _tell(self, done: int, total: int) -> None:
+        if (now := time.monotonic()) >= self._next:
+            self._next = now + _TOLD_S
+            self._told = True
+            self._on_progress(done, total)
 
-def load(journal: Journal, *, on_progress: OnProgress | None = None) -> Loaded:
+
+def load(journal: Journal, told: Progress | None = None) -> Loaded:
     """Read a journal as far as it is sound. What is damaged is set aside, with all that is behind it.
 
     Raises
@@ -83,7 +92,6 @@ def load(journal: Journal, *, on_progress: OnProgress | None = None) -> Loaded:
     Exception
         What the journal raises.
     """
-    told = None if on_progress is None else _Told(on_progress)
     for _ in range(_TRIES):
         try:
             return read(journal, told)

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from grantwheel import _core
-from grantwheel.journal import Conflict, Journal
+from grantwheel.journal import Conflict, Journal, OnProgress
 from grantwheel.policy import Policy
 from grantwheel.types import Cause, Clock
 
 from .durable import DurableManager, clocks_of
-from .loading import Loaded, OnProgress, load
+from .loading import Loaded, Told, load
 from .report import Report
 from .start import Start, require_int
 from .timeline import App, Lost, Mark, Moment, ProcessRecord, find_lost, place
@@ -58,8 +58,8 @@ def open_manager(
     start : Start
         The machine at this start, for tests. Default: as it is.
     on_progress : callable
-        Called with how many groups have been read and how many there are, some times a second, if it takes longer than
-        one.
+        Called some times a second, if it takes longer than one: with how many groups have been read and how many there
+        are. In a file they are checked before, which counts as half of it.
     snapshots : bool
         Whether snapshots are made by themselves, in a thread, when the log has grown. Without any it grows for ever.
 
@@ -98,10 +98,11 @@ def open_manager(
     _check(where, options)
     begun = time.monotonic()
     with ExitStack() as opened:
-        journal, owns = _journal_of(where)
+        told = None if on_progress is None else Told(on_progress)
+        journal, owns = _journal_of(where, told)
         if owns:
             opened.callback(journal.close)
-        opening = _Opening(journal, load(journal, on_progress=on_progress), options)
+        opening = _Opening(journal, load(journal, told), options)
         opening.put_on_record()
         manager = opening.make_manager(owns=owns)
         opened.pop_all()
@@ -261,10 +262,10 @@ def _check(where: object, options: Options) -> None:
                 raise TypeError(f"where must be a path or a Journal; a {type(where).__name__} has no method {name}()")
 
 
-def _journal_of(where: str | os.PathLike[str] | Journal) -> tuple[Journal, bool]:
+def _journal_of(where: str | os.PathLike[str] | Journal, told: Told | None) -> tuple[Journal, bool]:
     """Return the journal, and whether it was opened here."""
     if not isinstance(where, str | os.PathLike):
         return where, False
     from grantwheel.journal.sqlite import SqliteJournal  # SQLite is loaded by who uses it
 
-    return SqliteJournal(Path(where)), True
+    return SqliteJournal(Path(where), on_checked=None if told is None else told.checked), True

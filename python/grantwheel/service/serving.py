@@ -61,8 +61,15 @@ class Setting:
     limits: Limits = field(default_factory=Limits)
 
 
-def serve(setting: Setting) -> None:
+def serve(setting: Setting, *, on_progress: "Callable[[int, int], object] | None" = None) -> None:
     """Serve until a signal or an administrator ends it: SIGTERM, SIGINT or SHUTDOWN; SIGHUP reads the policy again.
+
+    Parameters
+    ----------
+    setting : Setting
+        What it is started with.
+    on_progress : callable
+        Told how far the opening of the journal has got, as of `grantwheel.open`.
 
     Raises
     ------
@@ -77,7 +84,7 @@ def serve(setting: Setting) -> None:
     registry = policy_file.default() if setting.policy is None else _read_policy(setting.policy)
     with (
         _listeners(setting) as listeners,
-        contextlib.closing(_manager(setting, registry)) as manager,
+        contextlib.closing(_manager(setting, registry, on_progress)) as manager,
         asyncio.Runner(loop_factory=_fast_loop()) as runner,
     ):
         runner.run(_Service(setting, manager, registry, files).run(listeners))
@@ -97,11 +104,17 @@ def _read_policy(path: Path) -> Registry:
     return policy_file.read(path)
 
 
-def _manager(setting: Setting, registry: Registry) -> Manager:
+def _manager(setting: Setting, registry: Registry, on_progress: "Callable[[int, int], object] | None") -> Manager:
     if setting.state is None:
         return Manager(policy=registry.policy)
     places.check(setting.state.parent, "the folder of the state")
-    return recovery.open(setting.state, durability=setting.durability, owners="processes", policy=registry.policy)
+    return recovery.open(
+        setting.state,
+        durability=setting.durability,
+        owners="processes",
+        policy=registry.policy,
+        on_progress=on_progress,
+    )
 
 
 @contextlib.contextmanager
