@@ -4,10 +4,13 @@ import contextlib
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Final
+
+import pytest
 
 from grantwheel.suspend import Freezer
 from waiting import wait_for
@@ -138,3 +141,15 @@ def rests(pids: Iterable[int], seconds: float = 0.2) -> bool:
 def freeze(freezer: Freezer, uid: int = APP) -> None:
     """Freeze until all is frozen, as a decider has it done."""
     wait_for(lambda: freezer.freeze(uid))
+
+
+def make_group() -> Path:
+    """Make a cgroup of version 2, or skip the test where that cannot be."""
+    lines = (PROC / "self/mountinfo").read_text(encoding="utf-8").splitlines()
+    mounts = [line.split()[4] for line in lines if " - cgroup2 " in line]
+    if not mounts:
+        pytest.skip("no cgroups of version 2 are mounted here")
+    try:
+        return Path(tempfile.mkdtemp(prefix="grantwheel-test-", dir=mounts[0]))
+    except OSError as error:
+        pytest.skip(f"it needs root, to make cgroups in {mounts[0]}: {error.strerror}")

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from crashing import run_until
-from freezing import APP, BUSY, FORKING, PROC, SLEEPY, Apps, freeze, rests, runs, session, state, ticks
+from freezing import APP, BUSY, FORKING, SLEEPY, Apps, freeze, make_group, rests, runs, session, state, ticks
 from grantwheel import Manager, ManualClock
 from grantwheel.linux.freezers_notes import ENDING
 from grantwheel.linux.freezers_thaw import thaw_left
@@ -299,14 +299,6 @@ def test_notes_write_nowhere_else(tree: Tree, notes: Path, tmp_path: Path) -> No
 # Real cgroups.
 
 
-def mount_of_second() -> Path | None:
-    for line in (PROC / "self/mountinfo").read_text(encoding="utf-8").splitlines():
-        before, _, after = line.partition(" - ")
-        if after.startswith("cgroup2 "):
-            return Path(before.split()[4])
-    return None
-
-
 class Real:
     """Real cgroups of version 2, and apps in them."""
 
@@ -343,14 +335,7 @@ class Real:
 
 @pytest.fixture
 def real() -> Iterator[Real]:
-    mount = mount_of_second()
-    if mount is None:
-        pytest.skip("no cgroups of version 2 are mounted here")
-    try:
-        root = Path(tempfile.mkdtemp(prefix="grantwheel-test-", dir=mount))
-    except OSError as error:
-        pytest.skip(f"it needs root, to make cgroups in {mount}: {error.strerror}")
-    made = Real(root)
+    made = Real(make_group())
     yield made
     made.end()
 

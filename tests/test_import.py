@@ -8,7 +8,7 @@ import pytest
 
 import grantwheel
 
-ON_DEMAND = ("aio", "backgroundTaskManager", "journal", "metrics", "processes", "recovery", "testing")
+ON_DEMAND = ("aio", "backgroundTaskManager", "journal", "metrics", "processes", "recovery", "suspend", "testing")
 
 
 def run(code: str) -> str:

@@ -116,7 +116,14 @@ COMMANDS = {
     "command.connected": {"command.failure"},
     "command.apply": {"command.connected", "command.failure", "command.values"},
     "command.release": {"command.apply", "command.connected", "command.failure", "command.values"},
-    "command.hold": {"command.connected", "command.failure", "command.values"},
+    "command.child": {"command.failure"},
+    "command.hold": words("command.child command.connected command.failure command.values"),
+    "command.mirror": set(),
+    "command.notes": {"command.failure"},
+    "command.suspend": words("""
+        command.child command.connected command.failure command.mirror command.notes command.values
+    """),
+    "command.thaw": words("command.connected command.failure command.notes"),
     "command.list": {"command.connected", "command.failure", "command.times", "command.values"},
     "command.events": {"command.connected", "command.values"},
     "command.progress": set(),
@@ -201,8 +208,8 @@ ALIVE = {
     """),
     "sqlite3": words("journal._database journal.reading journal.sqlite"),
     "threading": words("""
-        backgroundTaskManager._default events.delivery journal._lock journal.memory journal.sqlite recovery.keeping
-        run.loop run.watches service.client service.client_events service.client_hold suspend.listening suspend.work
+        backgroundTaskManager._default command.mirror events.delivery journal._lock journal.memory journal.sqlite
+        recovery.keeping run.loop run.watches service.client service.client_events service.client_hold suspend.listening suspend.work
         tasks.tied testing.journal_suite
     """),
 }

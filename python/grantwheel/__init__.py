@@ -205,7 +205,9 @@ _LATER = {
     "replay": "follower",
 }
 # The modules of which that is so. Some need a package that not everybody has.
-_ON_DEMAND = frozenset({"aio", "backgroundTaskManager", "journal", "metrics", "processes", "recovery", "testing"})
+_ON_DEMAND = frozenset(
+    {"aio", "backgroundTaskManager", "journal", "metrics", "processes", "recovery", "suspend", "testing"}
+)
 
 
 def _installed(*names: str) -> str:

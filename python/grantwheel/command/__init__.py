@@ -26,6 +26,8 @@ _DONE, _INTERRUPTED, _UNREAD = 0, 130, 141
 _COMMANDS = {
     "serve": "keep this machine's grants for its processes",
     "hold": "hold types while a command runs",
+    "suspend": "run a command that is suspended whenever nothing keeps it up",
+    "thaw": "continue what a crash has left frozen",
     "list": "who holds what, why, and for how much longer",
     "events": "what happens, as it happens",
     "apply": "get types for a time",

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from grantwheel import BusinessError, ServiceOperationError, TransactionError
+from grantwheel import BusinessError, QueryServiceError, ServiceOperationError, TransactionError
 from grantwheel._text import printable
 
 from .failure import CommandError
@@ -68,7 +68,7 @@ def told() -> Iterator[None]:
     """
     try:
         yield
-    except (ServiceOperationError, TransactionError) as error:
+    except (ServiceOperationError, TransactionError, QueryServiceError) as error:
         raise CommandError(str(error), UNREACHABLE) from error
     except BusinessError as error:
         raise CommandError(f"refused: {error}", REFUSED) from error

@@ -1,23 +1,16 @@
 """``grantwheel hold``: types are held while a command runs."""
 
 import argparse
-import contextlib
 import os
 import signal
-from collections.abc import Iterator
 from typing import Any
 
 from grantwheel._text import printable
 
 from . import values
+from .child import FAILED, blocked, ended, reported, started
 from .connected import add_socket, connected, say, told
-from .failure import CommandError, UsageError
-
-_FAILED, _NOT_EXECUTABLE, _NOT_FOUND = 125, 126, 127
-_PASSED_ON = {signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2}
-_BY_KERNEL = 0x80  # SI_KERNEL: a signal of the terminal, which the whole group has got
-# What Python ignores for itself, and no command expects to be ignored.
-_OWN_IGNORED = (signal.SIGPIPE, signal.SIGXFSZ)
+from .failure import UsageError
 
 _ABOUT = """\
 Gets types, runs a command, and gives them back when it ends. Meanwhile they are
@@ -43,7 +36,7 @@ def fill(command: argparse.ArgumentParser) -> None:
     """Give the command its arguments."""
     command.description, command.epilog = _ABOUT, _CODES
     command.usage = "grantwheel hold -r TYPES [-t TIME] [--reason WHY] [option ...] [--] COMMAND [argument ...]"
-    command.set_defaults(run=_run, title="hold", failed=_FAILED)
+    command.set_defaults(run=_run, title="hold", failed=FAILED)
     command.add_argument(
         "-r",
         "--resources",
@@ -75,7 +68,7 @@ def _run(options: argparse.Namespace) -> int:
         raise UsageError("there is no COMMAND to run")
     reason = os.path.basename(words[0]) if options.reason is None else options.reason  # noqa: PTH119
     # From before the first thread on, as each inherits what is blocked: signals are for the loop that waits.
-    with _blocked() as (waited, mask), _reported(), connected(options) as grants:
+    with blocked() as (waited, mask), reported(), connected(options) as grants:
         with told():
             held = grants.hold(
                 options.resources,
@@ -92,58 +85,9 @@ def _run(options: argparse.Namespace) -> int:
             early = signal.sigtimedwait(waited - {signal.SIGCHLD}, 0)
             if early is not None:  # it came before there was a command
                 return 128 + early.si_signo
-            return _ended(_started(words, mask), waited)
+            return ended(started(words, mask), waited)
         finally:
             held.__exit__(None, None, None)
-
-
-@contextlib.contextmanager
-def _blocked() -> Iterator[tuple[set[signal.Signals], set[int]]]:
-    """Keep signals for whoever waits for them, but those that are ignored; yield these, and what was blocked before."""
-    waited = {number for number in _PASSED_ON if signal.getsignal(number) is not signal.SIG_IGN} | {signal.SIGCHLD}
-    children = signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # where it is ignored there is no exit code
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, waited)
-    try:
-        yield waited, before
-    finally:
-        while signal.sigtimedwait(waited, 0) is not None:
-            pass  # what came too late for the command, and must not hide how it ended
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-        signal.signal(signal.SIGCHLD, children if children is not None else signal.SIG_DFL)
-
-
-@contextlib.contextmanager
-def _reported() -> Iterator[None]:
-    """Let all that keeps the command from being run have a code that commands seldom have themselves."""
-    try:
-        yield
-    except CommandError as failure:
-        code = failure.code if failure.code in (_NOT_EXECUTABLE, _NOT_FOUND) else _FAILED
-        raise CommandError(str(failure), code) from failure
-
-
-def _started(words: list[str], mask: set[int]) -> int:
-    """Start the command, with the signals as they were for this process, and return its pid."""
-    try:
-        return os.posix_spawnp(words[0], words, os.environ, setsigmask=mask, setsigdef=_OWN_IGNORED)
-    except FileNotFoundError as error:
-        raise CommandError(f"{words[0]}: not found", _NOT_FOUND) from error
-    except (OSError, ValueError) as error:
-        why = error.strerror if isinstance(error, OSError) else str(error)
-        raise CommandError(f"{words[0]}: {why}", _NOT_EXECUTABLE) from error
-
-
-def _ended(pid: int, waited: set[signal.Signals]) -> int:
-    """Pass signals on until the command has ended, and return its exit code."""
-    while True:
-        found = signal.sigwaitinfo(waited)
-        if found.si_signo == signal.SIGCHLD:
-            ended, status = os.waitpid(pid, os.WNOHANG)
-            if ended:
-                code = os.waitstatus_to_exitcode(status)
-                return code if code >= 0 else 128 - code
-        elif found.si_code != _BY_KERNEL:
-            os.kill(pid, found.si_signo)  # it has not been waited for, so the pid is still its own
 
 
 def _tell(options: argparse.Namespace, hold: Any) -> None:

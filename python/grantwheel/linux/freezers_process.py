@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from grantwheel import _core
 from grantwheel.linux.freezers import FreezeError, FreezeRefusedError
-from grantwheel.linux.pidfd import open_process
+from grantwheel.linux.pidfd import PROC, open_process
 from grantwheel.linux.procfs import read_uid
 from grantwheel.linux.running import hides_processes
 
@@ -133,6 +133,30 @@ def processes_of(proc: Path, uid: int) -> list[int]:
     except OSError as error:
         raise FreezeError(error.errno, f"{proc} cannot be read: {error.strerror}") from error
     return sorted(pid for pid in pids if read_uid(proc, pid) == uid)
+
+
+def descendants_of(pid: int, proc: Path = PROC) -> list[int]:
+    """Return the pids of the children of a process, of their children and so on: for `SignalFreezer`.
+
+    Raises
+    ------
+    FreezeError
+        They cannot be known.
+    """
+    parents = {}
+    for name in os.listdir(proc):  # noqa: PTH208 - plain strings, as elsewhere in this room
+        if name.isdecimal() and (seen := see(proc, int(name))) is not None:
+            parents[seen.process.pid] = seen.parent
+    children: dict[int, list[int]] = {}
+    for child, parent in parents.items():
+        children.setdefault(parent, []).append(child)
+    found = []
+    left = [pid]
+    while left:
+        below = children.pop(left.pop(), [])
+        found += below
+        left += below
+    return sorted(found)
 
 
 def require_all_seen(proc: Path) -> None:

@@ -2,6 +2,7 @@
 
 from grantwheel.linux.freezers import FreezeError, Freezer, FreezeRefusedError, HierarchyError
 from grantwheel.linux.freezers_cgroup import CgroupFreezer
+from grantwheel.linux.freezers_process import descendants_of
 from grantwheel.linux.freezers_signal import SignalFreezer
 from grantwheel.linux.freezers_thaw import Thawed, thaw_left
 
@@ -36,5 +37,6 @@ __all__ = [
     "TaskKind",
     "Thawed",
     "Why",
+    "descendants_of",
     "thaw_left",
 ]
