@@ -18,7 +18,7 @@ from typing import NamedTuple
 import pytest
 
 import grantwheel
-from grantwheel import _core, _task_errors, backgroundTaskManager, journal, testing
+from grantwheel import _core, _task_errors, backgroundTaskManager, journal, suspend, testing
 
 ROOT = Path(__file__).resolve().parent.parent
 README = ROOT / "README.md"
@@ -219,7 +219,14 @@ def test_the_api_page_has_every_public_name() -> None:
     page = (DOCS / "api.md").read_text(encoding="utf-8")
     documented = {name.removeprefix("grantwheel.") for name in re.findall(r":: ([\w.]+)", page)}
     manager = {f"Manager.{name}" for name, _ in inspect.getmembers(grantwheel.Manager) if not name.startswith("_")}
-    names = {*grantwheel.__all__, *backgroundTaskManager.__all__, *journal.__all__, *testing.__all__, *manager}
+    names = {
+        *grantwheel.__all__,
+        *backgroundTaskManager.__all__,
+        *journal.__all__,
+        *suspend.__all__,
+        *testing.__all__,
+        *manager,
+    }
     # Plumbing: what the package's own files and tests ask a manager.
     assert names - documented == {"Manager.require_native", "Manager.validate"}
 

@@ -209,8 +209,8 @@ ALIVE = {
     "sqlite3": words("journal._database journal.reading journal.sqlite"),
     "threading": words("""
         backgroundTaskManager._default command.mirror events.delivery journal._lock journal.memory journal.sqlite
-        recovery.keeping run.loop run.watches service.client service.client_events service.client_hold suspend.listening suspend.work
-        tasks.tied testing.journal_suite
+        recovery.keeping run.loop run.watches service.client service.client_events service.client_hold
+        suspend.listening suspend.work tasks.tied testing.journal_suite
     """),
 }
 # Third-party packages that a function may import when it is asked for what they do; never at import time.
