@@ -144,6 +144,8 @@ class Run:
                 self.change(manager, op)
             self.pass_time(35)
             self.change(manager, advance)
+            if number % 3 == 0:
+                self.attempt("mark", manager.maintain)
             if number % 3 == 1:
                 self.attempt("snapshot", manager.snapshot)
             if number % 3 == 2 and self.attempt("flush", manager.flush):
@@ -409,6 +411,7 @@ def main() -> None:
     grantwheel.journal.sqlite.SqliteJournal = Asked  # type: ignore[misc]
     if options.lasts == "closed":
         durable._SETTLE_MS = 200
+    keeping.MARK_MS = 30
     keeping.LEAST_BYTES, keeping.TIMES_SNAPSHOT, keeping._REST_S = 200, 0, 0.01
     raised: collections.Counter[str] = collections.Counter()
 

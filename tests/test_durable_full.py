@@ -199,6 +199,7 @@ def test_a_start_on_a_full_disk_loses_nothing(ledger: Ledger, monkeypatch: pytes
         try:
             manager = grantwheel.open(ledger.path, clock=ledger.clock)
         except (OSError, sqlite3.Error, NotAppended):
+            assert not list(ledger.path.parent.glob("*-building*"))
             continue
         with manager:
             assert manager.holders(GPS).apps[: ledger.safe] == ledger.uids[: ledger.safe]

@@ -17,8 +17,8 @@ import pytest
 
 from failing_connections import failed, let_fail
 from forking import in_child
-from grantwheel.journal import Conflict, FormatError, InUseError, NotAppended, _recovery, _snapshot
-from grantwheel.journal._files import identity
+from grantwheel.journal import Conflict, FormatError, InUseError, NotAppended, _database, _recovery, _snapshot
+from grantwheel.journal._files import beside, identity
 from grantwheel.journal.sqlite import SqliteJournal
 from small_disks import fill, small_disk
 
@@ -294,6 +294,31 @@ def test_a_full_disk_refuses_and_goes_on_when_there_is_room(disk: Path) -> None:
     with SqliteJournal(disk / "grants.db") as journal:
         assert journal.last() == last + 1
         assert journal.reports == ()
+
+
+def test_what_was_half_made_is_removed(journal: SqliteJournal, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By whoever could not make it, or by the next one: it takes the room that may be missing."""
+    names = {file.name for file in journal.path.parent.iterdir()}
+    let_fail(journal, "COMMIT", failed(sqlite3.SQLITE_IOERR_FSYNC))
+    with pytest.raises(sqlite3.OperationalError):
+        journal.append(1, b"two")
+
+    def no_room(path: Path) -> None:
+        raise OSError("no room")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(_database, "sync_file", no_room)
+        with pytest.raises(OSError, match="no room"):
+            journal.last()
+    assert {file.name for file in journal.path.parent.iterdir()} <= names
+    assert journal.last() == 1
+    journal.save(1, [b"snapshot"])
+    journal.close()
+    for ending in ("-snapshot-new", "-building", "-building-wal"):
+        beside(journal.path, ending).write_bytes(b"half made")
+    with SqliteJournal(journal.path) as again:
+        assert list(again.path.parent.glob("*new")) == list(again.path.parent.glob("*building*")) == []
+        assert again.snapshot() is not None
 
 
 def test_a_failed_commit_does_not_look_like_damage(disk: Path, tmp_path: Path) -> None:

@@ -178,15 +178,20 @@ def _replacing(path: Path) -> Iterator[sqlite3.Connection]:
     """Have an empty file, which is put in the place of another one when the block has filled it."""
     clear(path)
     building = beside(path, _BUILDING)
-    create(building).close()
-    with contextlib.closing(connect(building)) as connection:
-        connection.execute("PRAGMA synchronous=OFF")  # it is synced as a whole
-        connection.execute("PRAGMA journal_mode=MEMORY")
-        yield connection
-        connection.execute("PRAGMA journal_mode=WAL")
-    if beside(building, WAL).exists():
-        raise OSError(f"{building} could not be closed: the log is still there")
-    sync_file(building)
+    try:
+        create(building).close()
+        with contextlib.closing(connect(building)) as connection:
+            connection.execute("PRAGMA synchronous=OFF")  # it is synced as a whole
+            connection.execute("PRAGMA journal_mode=MEMORY")
+            yield connection
+            connection.execute("PRAGMA journal_mode=WAL")
+        if beside(building, WAL).exists():
+            raise OSError(f"{building} could not be closed: the log is still there")
+        sync_file(building)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            clear(path)  # what is half made takes the room that may be missing
+        raise
     building.rename(beside(path, _REPAIRED))
     sync_directory(path.parent)
     finish(path)

@@ -35,7 +35,7 @@ def write(path: Path, sequence: int, chunks: Iterable[Buffer]) -> None:
         What the chunks or the file system raise. The snapshot that was there is there still, or, when the directory
         could not be synced, one of the two.
     """
-    building = path.with_name(path.name + "-new")
+    building = _building(path)
     try:
         with create(building) as file:
             head = _HEAD.pack(_MAGIC, VERSION, sequence)
@@ -55,6 +55,15 @@ def write(path: Path, sequence: int, chunks: Iterable[Buffer]) -> None:
         building.unlink(missing_ok=True)
         raise
     sync_directory(path.parent)
+
+
+def clear(path: Path) -> None:
+    """Remove what a process that ended in the middle has left half made."""
+    _building(path).unlink(missing_ok=True)
+
+
+def _building(path: Path) -> Path:
+    return path.with_name(path.name + "-new")
 
 
 def read(path: Path) -> tuple[int, Iterator[bytes]] | None:

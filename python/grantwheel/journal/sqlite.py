@@ -100,6 +100,7 @@ class SqliteJournal:
         self._was_one = was_journal(self.path)
         self._lock = WriterLock(beside(self.path, LOCK))
         try:
+            _snapshot.clear(beside(self.path, SNAPSHOT))  # later one may be in the making
             self._open(on_checked)
         except BaseException:
             self._disconnect()
