@@ -6,10 +6,10 @@ Each mutant of `mutant_list.py` is built with the tests in C++, which run beside
 the two fails; beside those of `mutant_list_host.py`, in the gate and what stands around it, runs a storm of threads.
 Those of `mutant_list_behind.py` belong to one or the other.
 What neither notices is put to the tests in Python that go through the whole package. Each mutant of
-`mutant_list_python.py`, in the bindings, and of the lists for the package, the journal and the service is put to those
-tests in Python that are named with it. A hang is a failure: each of these has 60 s, or ten times as long as it took
-without any mutant. It prints what caught each mutant, and fails when one survived. ``--only`` takes the mutants whose
-file or description contains the text. With ``--folder`` the copy and its build are kept there, for the next time.
+`mutant_list_python.py`, in the bindings, and of the lists for the package, the journal, the service and tasks is put
+to those tests in Python that are named with it. A hang is a failure: each of these has 60 s, or ten times as long as it
+took without any mutant. It prints what caught each mutant, and fails when one survived. ``--only`` takes the mutants
+whose file or description contains the text. With ``--folder`` the copy and its build are kept there, for the next time.
 
 Needs what all tests need, pybind11 included; an editable install of the package would stand before the copy. It takes
 about 10 s for each mutant on two cores.
@@ -38,6 +38,7 @@ from mutant_list_journal import JOURNAL_MUTANTS
 from mutant_list_package import PACKAGE_MUTANTS
 from mutant_list_python import PYTHON_MUTANTS, PythonMutant
 from mutant_list_service import SERVICE_MUTANTS
+from mutant_list_tasks import TASK_MUTANTS
 
 ROOT = Path(__file__).resolve().parent.parent
 LIMIT = 60.0  # seconds for each kind of tests, at least
@@ -45,7 +46,14 @@ LIMIT_AT_FIRST = 600.0  # and while it is not known how long they take
 PATIENCE = 10  # times as long as without any mutant
 CORE = (*MUTANTS, *RECOVERY_MUTANTS)
 HOST = (*HOST_MUTANTS, *BEHIND_MUTANTS)
-AROUND = (*PYTHON_MUTANTS, *PACKAGE_MUTANTS, *JOURNAL_MUTANTS, *PIPELINE_MUTANTS, *SERVICE_MUTANTS)
+AROUND = (
+    *PYTHON_MUTANTS,
+    *PACKAGE_MUTANTS,
+    *JOURNAL_MUTANTS,
+    *TASK_MUTANTS,
+    *PIPELINE_MUTANTS,
+    *SERVICE_MUTANTS,
+)
 DIFFERENTIAL_OPS = "500000"
 PYTEST = (sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider")
 TESTS_IN_PYTHON = (

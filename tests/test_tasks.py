@@ -475,13 +475,26 @@ def test_what_the_store_refuses_is_tried_again(caplog: pytest.LogCaptureFixture)
         assert called.wait(30)
 
 
+class Clock:
+    """A clock that wakes nobody."""
+
+    now_ms = 0
+
+    def now(self) -> int:
+        return self.now_ms
+
+
+def test_a_callback_that_another_call_has_come_upon_is_called_though_nothing_else_is_due() -> None:
+    clock, called = Clock(), threading.Event()
+    with Manager(clock=clock) as manager:
+        tasks = Tasks(manager)
+        tasks.request_suspend_delay("", called.set)
+        clock.now_ms = 190_000
+        assert tasks.transient_task_info().transientTasks == []
+        assert called.wait(30)
+
+
 def test_a_clock_in_python_is_looked_at_again_and_again() -> None:
-    class Clock:
-        now_ms = 0
-
-        def now(self) -> int:
-            return self.now_ms
-
     clock, called = Clock(), threading.Event()
     with Manager(clock=clock) as manager:
         tasks = Tasks(manager)
@@ -722,6 +735,29 @@ def test_a_descriptor_is_readable_while_events_wait() -> None:
     reader.drain()
     assert not is_readable()
     assert descriptor == reader.fileno()
+
+
+def test_an_event_that_comes_while_a_descriptor_is_made_quiet_makes_it_readable(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    tasks, _, _ = make()
+    reader = tasks.subscribe("r")
+    descriptor = reader.fileno()
+    bell = tasks._queues._all()[-1]._bells[0]
+
+    class Meddling:
+        """The same bell, and something happens before it is quiet."""
+
+        ring = bell.ring
+
+        def clear(self) -> None:
+            tasks.stop_background_running("a", caller=MAIL)
+            bell.clear()
+
+    tasks.start_background_running("a", 1, True, caller=MAIL)
+    monkeypatch.setitem(tasks._queues._all()[-1]._bells, 0, Meddling())
+    assert kinds(reader.drain()) == ["continuous_start"]
+    assert select.select([descriptor], [], [], 0)[0]
 
 
 def test_callbacks_have_events_while_the_manager_runs() -> None:

@@ -3,6 +3,7 @@
 import copy
 import random
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -184,14 +185,14 @@ def test_a_callback_is_free_again_when_its_request_has_ended(stage: Stage) -> No
     assert stage.request(180_000) == 180_000
 
 
-def test_one_callback_goes_from_app_to_app_in_one_step() -> None:
-    """Two apps end and the first one's callback is taken by the other, all in one call."""
-    stage = Stage()
+@pytest.mark.parametrize(("taken", "by"), [("a", MAPS), ("b", MAIL)])
+def test_one_callback_goes_from_app_to_app_in_one_step(stage: Stage, taken: str, by: Caller) -> None:
+    """Two apps end, and the callback of one is taken by the other, all in one call."""
     stage.request(0, "a", MAIL)
     stage.request(0, "b", MAPS)
-    stage.request(180_000, "a", MAPS)
-    stage.refused(lambda: stage.request(180_000, "a", MAIL), 990000202, 9900002)
-    stage.request(180_000, "b", MAIL)
+    stage.request(180_000, taken, by)
+    for caller in (MAIL, MAPS):
+        stage.refused(partial(stage.request, 180_000, taken, caller), 990000202, 9900002)
 
 
 # The background.
