@@ -14,11 +14,12 @@ import hiredis
 from grantwheel import BusinessError
 
 MOST_WORDS: Final = 99
-# What may be the header of more than 99 elements, unless it lies in a word. For the bytes of a word the parser waits,
+# What needs a look before it is parsed, unless it lies in a word: what may be the header of more than 99 elements, and
+# what hiredis would read as a list or as bytes where something else is sent. For the bytes of a word the parser waits,
 # and what has begun is bounded.
-_LARGE = re.compile(rb"\n[*%~>|]\d{3}")
+_DOUBTFUL = re.compile(rb"\n(?:[*%]\d{3}|[~>|+=(])")
 _LONGEST_HEADER = 24
-_NO_REQUEST = "a request must be an array of bulk strings"
+_HEADER_BYTES: Final = [len(b"$%d\r\n" % number) for number in range(1024)]
 
 OK: Final = b"+OK\r\n"
 _NOTHING: Final = {2: b"$-1\r\n", 3: b"_\r\n"}
@@ -44,6 +45,7 @@ class ProtocolError(Exception):
     """What came is no request, or a larger one than is allowed: it is told, and the connection closed."""
 
     after = 0  # how many bytes of whole requests came before it
+    requests = 0  # how many requests these are
 
 
 class TooLargeError(ProtocolError):
@@ -79,38 +81,49 @@ class RequestReader:
         may be fed then.
         """
         requests: list[list[bytes] | ProtocolError] = []
+        wrong: ProtocolError | None = None
         is_doubtful = bool(self.begun_bytes) or len(data) > self._request_bytes
-        is_doubtful = is_doubtful or _LARGE.search(b"\n" + data) is not None
+        is_doubtful = is_doubtful or _DOUBTFUL.search(b"\n" + data) is not None
+        if is_doubtful:
+            wrong = self._look_at(data)
+            if wrong is not None:
+                data = data[: wrong.after]
         try:
-            if is_doubtful:
-                self._look_at(data)
+            self._parse(data, requests)
         except ProtocolError as problem:
-            data = data[: problem.after]
-            requests.append(problem)
-        reader = self._reader
-        parsed: list[list[bytes] | ProtocolError] = []
-        lines = 0  # one for each request and two for each word, if no word has a line of its own
-        try:
-            reader.feed(data)
-            while (request := reader.gets()) is not False:
-                if type(request) is not list:
-                    raise ProtocolError(_NO_REQUEST)
-                b"".join(request)  # TypeError for a word that is something else
-                parsed.append(request)
-                lines += 1 + 2 * len(request)
-            if not is_doubtful and (data.count(b"\n") != lines or data[-1:] != b"\n"):
-                self._look_at(data)  # the last request has only begun, or it may be so
-        except TypeError:
-            requests = [ProtocolError(_NO_REQUEST)]
-        except ProtocolError as problem:
-            requests = [problem]
-        return parsed + requests if requests else parsed
+            wrong = wrong or problem
+        if not is_doubtful and data and (wrong is not None or not _is_whole(data, requests)):
+            found = self._look_at(data)
+            if found is not None:
+                wrong = found
+                del requests[wrong.requests :]  # what hiredis has taken for some
+        if wrong is not None:
+            requests.append(wrong)
+        return requests
 
-    def _look_at(self, data: bytes) -> None:
-        """Look at all headers in what has come, and note where it ends. What has come before is not looked at again."""
+    def _parse(self, data: bytes, requests: list[Any]) -> None:
+        reader = self._reader
+        reader.feed(data)
+        while True:
+            try:
+                request = reader.gets()
+            except (TypeError, ValueError):  # of RESP3, for which Python has no value: a map with maps as keys
+                request = None
+            if request is False:
+                return
+            if type(request) is not list:
+                raise ProtocolError("a request must be an array of bulk strings")
+            requests.append(request)
+
+    def _look_at(self, data: bytes) -> ProtocolError | None:
+        """Look at all headers in what has come, and note where it ends. What has come before is not looked at again.
+
+        What is returned says what is wrong with it, and how much of it comes before that.
+        """
         known = len(self._header)
         data = self._header + data
         begin = known - self.begun_bytes  # of the request: negative, if that was before these data
+        requests = 0
         at, words, end = self._missing, self._words, len(data)
         most = self._request_bytes
         try:
@@ -119,6 +132,7 @@ class RequestReader:
                     raise TooLargeError(f"a request must have at most {most} bytes")
                 if not words and begin < at <= end:
                     begin = at  # it is whole
+                    requests += 1
                 if at >= end:
                     break
                 if at == begin:
@@ -130,12 +144,27 @@ class RequestReader:
                 number, after = header
                 words, at = (number, after) if at == begin else (words - 1, after + number + 2)
         except ProtocolError as problem:
-            problem.after = max(begin - known, 0)
-            raise
+            problem.after, problem.requests = max(begin - known, 0), requests
+            return problem
         self.begun_bytes = end - begin
         self._header = data[at:]
         self._missing = max(at - end, 0)
         self._words = words
+        return None
+
+
+def _is_whole(data: bytes, requests: list[Any]) -> bool:
+    """Tell whether that is all of these requests and no more, at once and for certain; False may be wrong.
+
+    What they take together is all there is, and all words are bytes.
+    """
+    words = list(chain.from_iterable(requests))
+    try:
+        size = len(b"".join(words))
+        size += sum(map(_HEADER_BYTES.__getitem__, map(len, chain(requests, words))))
+    except (TypeError, IndexError):
+        return False
+    return len(data) == size + 2 * len(words)
 
 
 def _header(
@@ -143,7 +172,7 @@ def _header(
 ) -> tuple[int, int] | None:
     """Return the number in a header, and where it ends; None if it is not whole."""
     if data[at : at + 1] != kind:
-        raise ProtocolError(_NO_REQUEST)
+        raise ProtocolError("a request must be an array of bulk strings")
     end = data.find(b"\r\n", at, at + _LONGEST_HEADER)
     digits = data[at + 1 : at + _LONGEST_HEADER if end < 0 else end].rstrip(b"\r")
     if digits and not digits.isdigit():
