@@ -12,6 +12,12 @@ from pathlib import Path
 WAIT_S = 60
 
 
+def resident(pid: int) -> int:
+    """How many bytes of memory a process has."""
+    lines = Path(f"/proc/{pid}/status").read_text(encoding="ascii").splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS:")) * 1024
+
+
 def answers(path: Path) -> bool:
     with socket.socket(socket.AF_UNIX) as probe:
         if probe.connect_ex(str(path)) != 0:

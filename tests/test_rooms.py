@@ -201,7 +201,7 @@ FOR_TASK_RULES = TASK_RULES | words("_core _task_errors caller types")
 ALIVE = {
     "asyncio": words("""
         aio hold run.renewals service.calls service.client_aio service.client_aio_hold service.connection service.deaths
-        service.server service.serving
+        service.pushing service.server service.serving
     """),
     "select": words("""
         demo.stop events.delivery linux.pidfd run.loop service.client_hold service.client_link suspend.listening
@@ -223,7 +223,9 @@ AT_IMPORT = {
     "testing": {"pytest"},
     "testing.journal_suite": {"pytest"},
     "demo.table": {"rich"},
-    **{name: set() for name in ("service.connection", "service.server", "service.serving")},  # which need it
+    **{
+        name: set() for name in words("service.connection service.pushing service.server service.serving")
+    },  # which need it
 }
 
 

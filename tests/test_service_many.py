@@ -1,6 +1,5 @@
 """Ten thousand connections at once, and a service that has files for fewer."""
 
-import re
 import resource
 import socket
 import subprocess
@@ -13,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from service_process import WAIT_S, started
+from service_process import WAIT_S, resident, started
 
 pytest.importorskip("hiredis", reason="the service needs it")
 
@@ -41,11 +40,6 @@ def files() -> Iterator[None]:
     resource.setrlimit(resource.RLIMIT_NOFILE, (MANY + OTHERS, hard))
     yield
     resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-
-
-def resident(pid: int) -> int:
-    """How many bytes of memory a process has."""
-    return int(re.search(r"VmRSS:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text())[1]) * 1024  # type: ignore[index]
 
 
 def connected(path: Path) -> socket.socket:

@@ -4,6 +4,7 @@ import asyncio
 import socket
 import tempfile
 from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,15 @@ pytest.importorskip("hiredis")
 import hiredis
 
 from grantwheel import Caller, Manager, ManualClock, MemoryLog, Policy
+from grantwheel.service import calls
 from grantwheel.service.client_commands import pack
-from grantwheel.service.context import Watcher
+from grantwheel.service.commands import COMMANDS
+from grantwheel.service.connection import _LOOKUP, Connection
+from grantwheel.service.context import Following, Watcher
 from grantwheel.service.deaths import NotWatchedError
 from grantwheel.service.limits import Limits
 from grantwheel.service.peers import Peer, PeerRefused
+from grantwheel.service.pushing import MadePages
 from grantwheel.service.server import Server
 
 UID, PID = 1000, 42
@@ -148,6 +153,17 @@ def test_more_than_a_pipeline_holds_is_carried_out_in_turns(path: Path) -> None:
     serve(path, work)
 
 
+def test_all_that_came_before_the_end_is_answered(path: Path) -> None:
+    async def work(server: Server, connect: Callable[[], Awaitable[Client]]) -> None:
+        client = await connect()
+        client.send(*(written("ECHO", number) for number in range(20_000)))
+        client.writer.write_eof()
+        assert await client.answers(20_000) == [str(number).encode() for number in range(20_000)]
+        assert await client.answers(1) == []
+
+    serve(path, work)
+
+
 def test_refusals_are_those_of_their_own_requests(path: Path) -> None:
     async def work(server: Server, connect: Callable[[], Awaitable[Client]]) -> None:
         client = await connect()
@@ -159,6 +175,57 @@ def test_refusals_are_those_of_their_own_requests(path: Path) -> None:
         assert "unknown command 'NONE'" in str(fourth)
         assert await client.ask("MASK") == 1
 
+    serve(path, work)
+
+
+REQUEST = ("REQUEST", "resourceTypes", 1, "isApply", "true", "timeOut", 1000, "reason", '"r"')
+
+
+@pytest.mark.parametrize(
+    ("words", "count", "most"),
+    [(("APPLY", 1, 60_000), 2000, 330), (("MASK",), 400, 21), (("COMMAND", "DOCS"), 10, 2), (REQUEST, 20, 1)],
+)
+def test_each_has_its_share_of_a_turn(path: Path, words: tuple[Any, ...], count: int, most: int) -> None:
+    """A hundred that ask for much, of which each has at most so many calls in a turn, and one that asks once."""
+
+    async def work(server: Server, connect: Callable[[], Awaitable[Client]]) -> None:
+        others = [await connect() for _ in range(100)]
+        good = await connect()
+        for other in others:
+            other.send(written(*words) * count)
+        while server.turns < 2:
+            await asyncio.sleep(0)
+        answered, turns = server.answered, server.turns
+        assert await good.ask("ECHO", "x") == b"x"
+        assert server.turns - turns <= 10  # that of its own, and those until it is written and read
+        assert server.answered - answered <= (server.turns - turns) * 100 * most + 1
+        for other in others:
+            assert len(await other.answers(count)) == count
+
+    serve(path, work)
+
+
+def test_a_mistake_in_a_call_ends_only_its_connection(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def mistaken(on: Any, words: Any, pipe: Any) -> None:
+        calls.apply(on, words, pipe)
+        raise SystemError("a mistake")
+
+    async def work(server: Server, connect: Callable[[], Awaitable[Client]]) -> None:
+        clients = [await connect() for _ in range(5)]
+        bad = clients[2]
+        bad.send(written("APPLY", 3, 1000), written("MISTAKE", 5, 1000))
+        for number, client in enumerate(clients):
+            if client is not bad:
+                client.send(written("APPLY", 1 << number, 1000, "REASON", "x"))
+        for number, client in enumerate(clients):
+            if client is not bad:
+                assert await client.answers(1) == [1 << number]
+        assert await bad.answers(1) == []
+        assert server.connected == 4
+        assert await clients[0].ask("APPLY", 64, 1000) == 64
+
+    monkeypatch.setattr(Connection, "_queue", lambda on, command, words, pipe: command.run(on, words, pipe))
+    monkeypatch.setitem(_LOOKUP, b"MISTAKE", replace(COMMANDS["APPLY"], run=mistaken))
     serve(path, work)
 
 
@@ -201,6 +268,46 @@ def test_events_are_pushed_with_resp3_and_read_in_pages_with_both(path: Path) ->
         assert push[3] == [[1, 0, b"app_apply", b"apply", UID, PID, 33, b"", -1]]
         assert await client.ask("EVENTS", "AFTER", 0) == [1, 0, push[3]]
         assert await follower.ask("EVENTS", "STOP") in ("OK", b"OK")
+
+    serve(path, work)
+
+
+def test_a_page_of_events_is_made_once_for_all_who_are_at_its_place() -> None:
+    manager = Manager(clock=ManualClock())
+    for uid in range(300):
+        manager.apply(uid + 1, 1, 1, 1000)
+    pages = MadePages(manager)
+    everything, one = (None, None), (None, frozenset({299}))
+    first = pages.next(Following(0, everything))
+    assert (first.after, first.has_more, len(pages)) == (256, True, 1)
+    assert pages.next(Following(0, everything)) is first
+    assert len(pages) == 1
+    assert pages.next(Following(0, one)) == (b"", 256, True)
+    last = pages.next(Following(256, one))
+    assert (last.after, last.has_more, len(pages)) == (300, False, 3)
+    assert last.message.startswith(b">4\r\n$6\r\nevents\r\n:300\r\n:0\r\n*1\r\n*9\r\n:299\r\n")
+
+
+def test_all_followers_get_all_events_in_turns(path: Path) -> None:
+    async def work(server: Server, connect: Callable[[], Awaitable[Client]]) -> None:
+        client = await connect()
+        client.send((written("APPLY", 1, 1000) + written("RELEASE", 1)) * 1500)
+        await client.answers(3000)
+        followers = [await connect() for _ in range(20)]
+        for number, follower in enumerate(followers):
+            await follower.ask("HELLO", 3)
+            follower.send(written("EVENTS", "FOLLOW", "AFTER", number * 7))
+        await client.ask("APPLY", 2, 1000)
+        for number, follower in enumerate(followers):
+            answers = await follower.answers(1)
+            after = answers.pop(0)
+            assert after == number * 7
+            while after < 3001:
+                for _, last, missed, events in answers:
+                    assert missed == 0
+                    assert [event[0] for event in events] == list(range(after + 1, last + 1))
+                    after = last
+                answers = await follower.answers(1) if after < 3001 else []
 
     serve(path, work)
 
@@ -307,7 +414,9 @@ def test_what_a_process_has_sent_is_not_carried_out_after_its_end(path: Path) ->
         client = await connect()
         assert await client.ask("PING") == b"PONG"
         (connection,) = server.connections
-        connection.data_received(written("APPLY", 1, 1000))  # type: ignore[attr-defined]
+        request = written("APPLY", 1, 1000)
+        server.buffer[: len(request)] = request
+        connection.buffer_updated(len(request))  # type: ignore[attr-defined]
         server.peer_gone(PID)
         assert await client.answers(1) == []
         assert server.manager.app_mask(UID) == 0

@@ -4,18 +4,16 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Awaitable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from grantwheel import BusinessError, Pipeline
 
-from . import calls
 from .commands import COMMANDS, Command, How
-from .context import Service, Wanted
+from .context import Following, Pages, Service, Wanted
 from .limits import Bucket
 from .peers import Peer, PeerRefused
 from .sessions import Simple
-from .wire import OK, ProtocolError, Push, RequestReader, TooLargeError, encode, error, integer
+from .wire import OK, ProtocolError, RequestReader, TooLargeError, encode, error, integer
 from .words import denied, failed, out_of_memory, wrong
 
 if TYPE_CHECKING:
@@ -25,11 +23,9 @@ if TYPE_CHECKING:
 
 
 _log = logging.getLogger("grantwheel")
-_PAGE = 256  # events in a push
-_PAGES = 4  # before others have their turn
-_TURN_CALLS: Final = 1024  # of one connection in one turn
-_TURN_BYTES: Final = 1 << 20
-_MOST_WAITING: Final = 4096  # requests, before no more are read
+_PIECE: Final = 1 << 12  # bytes that are parsed at once: requests as objects take ten times as much
+_READ_BYTES: Final = 512  # as which a read counts, beside its answer; a change that is committed alone is all of a turn
+_MOST_ACTED_FOR: Final = 4096
 _SMALL: Final = 1 << 16  # what each connection may have waiting, whatever others of its uid have
 
 # The words of an APPLY that says little.
@@ -39,20 +35,13 @@ _ANSWERS: Final[dict[Any, bytes]] = {types: integer(types) for types in range(51
 _MOST_DIGITS: Final = 10
 _FEW: Final = 3  # requests, for which columns do not pay
 
+_ALONE: Final = (How.ALONE, How.READ)
 _LOOKUP: Final = {
     spelling: command for name, command in COMMANDS.items() for spelling in (name.encode(), name.lower().encode())
 }
 
 
-@dataclass(slots=True)
-class Following:
-    """Which events are pushed, and after which one to go on."""
-
-    after: int
-    wanted: Wanted
-
-
-class Connection(asyncio.Protocol):
+class Connection(asyncio.BufferedProtocol):
     """One connection of a server."""
 
     peer: Peer
@@ -67,10 +56,12 @@ class Connection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._reader = RequestReader(server.limits.request_bytes)
         self._requests: deque[list[bytes] | Exception] = deque()
+        self._rest = b""  # what has come and is not parsed yet
         self._begun = 0  # bytes of a request that is not whole yet
         self._is_slow = False  # it does not read what it is answered
-        self._is_ending = False
-        self._is_full = False
+        self._is_ending = False  # as soon as all is answered
+        self._is_over = False  # what else has come is left alone
+        self._is_full = False  # more has come than there was a turn for
         self._is_paused = False  # nothing is read from it
         limits = server.limits
         self.bucket = Bucket(limits.connection_calls_per_second) if limits.connection_calls_per_second else None
@@ -107,22 +98,43 @@ class Connection(asyncio.Protocol):
         else:
             self.is_known = True
 
-    def data_received(self, data: bytes) -> None:
+    def get_buffer(self, _: int) -> memoryview:
+        """Lend the place for what has come: it is copied from there at once, so that all have the same."""
+        return self.server.buffer
+
+    def buffer_updated(self, count: int) -> None:
         """Take what has come."""
         if not self.is_known or self._is_ending:
             return
+        is_full = bool(self._requests or self._rest)
+        data = bytes(self.server.buffer[:count])
+        if is_full or count > _PIECE:
+            self._rest += data
+        else:
+            self._parse(data)
+        if is_full != self._is_full:
+            self._is_full = is_full
+            self._read_or_pause()
+        self.server.ready(self)
+
+    def _parse_some(self, most: int) -> None:
+        """Parse what has come, as far as there is a turn for it."""
+        rest = self._rest
+        at = 0
+        while at < len(rest) and len(self._requests) < most and not self._is_over:
+            end = rest.find(b"\r\n*", at + _PIECE) + 2  # between two requests, most likely
+            end = end if end > 1 else len(rest)
+            self._parse(rest[at:end])
+            at = end
+        self._rest = b"" if self._is_over else rest[at:]
+
+    def _parse(self, data: bytes) -> None:
         requests = self._reader.feed(data)
         self._requests.extend(requests)
         if requests and isinstance(requests[-1], ProtocolError):
             self._stop_reading()
         elif self._reader.begun_bytes != self._begun:
             self._hold(self._reader.begun_bytes)
-        if not self._requests:
-            return
-        if len(self._requests) > _MOST_WAITING:
-            self._is_full = True
-            self._read_or_pause()
-        self.server.ready(self)
 
     def _hold(self, begun: int) -> None:
         """Count what has come of a request that is not whole; end the connection if that is too much."""
@@ -142,6 +154,7 @@ class Connection(asyncio.Protocol):
         self.following = None
         self._is_ending = True
         self._requests.clear()
+        self._rest = b""
         if self._begun:
             self._hold(0)
         if self._awaited is not None:
@@ -161,7 +174,7 @@ class Connection(asyncio.Protocol):
         self._read_or_pause()
         self.server.slow(self)
         self.server.ready(self)
-        self.push()
+        self.server.wake(self)
 
     # What commands ask for. ------------------------------------------------------------------------------------------
 
@@ -176,7 +189,7 @@ class Connection(asyncio.Protocol):
         self._forget_who_is_watched_no_more()
         if (uid, pid) not in self._acted_for:
             self.server.watch(uid, pid)
-            if len(self._acted_for) < _MOST_WAITING:
+            if len(self._acted_for) < _MOST_ACTED_FOR:
                 self._acted_for.add((uid, pid))
 
     def acts_for_all(self, uids: bytes, pids: bytes, *columns: "array.array[int]") -> None:
@@ -207,6 +220,7 @@ class Connection(asyncio.Protocol):
         """Take no more requests."""
         self._stop_reading()
         self._requests.clear()
+        self._rest = b""
 
     def end(self) -> None:
         """End it when what has come is answered."""
@@ -225,51 +239,58 @@ class Connection(asyncio.Protocol):
 
     # Turns. ----------------------------------------------------------------------------------------------------------
 
-    def gather(self, pipe: Pipeline) -> list[bytes | None]:
-        """Carry out what has come, up to the first read after a change.
+    @property
+    def is_waiting(self) -> bool:
+        """Whether there is something to answer, or to end."""
+        if self._awaited is not None or self._is_slow:
+            return False
+        return bool(self._requests or self._rest) or self._is_ending
+
+    def gather(self, pipe: Pipeline, most: int, most_bytes: int) -> list[bytes | None]:
+        """Carry out what has come, up to the first read after a change, within so many calls and bytes of answers.
 
         Changes are queued: None stands for their answers.
         """
         parts: list[bytes | None] = []
         requests = self._requests
-        has_to_wait = self._is_slow or self._awaited is not None
-        if has_to_wait:
-            return parts
-        if not requests:
-            self._end_when_answered()
+        if self._rest:
+            self._parse_some(most)
         has_change = False
         size = 0
         may_be_plain = self.peer.caller is None and not self._is_counted
-        if may_be_plain and _FEW < len(requests) <= _TURN_CALLS and self._queue_all_plain(pipe):
+        if may_be_plain and _FEW < len(requests) <= most and self._queue_all_plain(pipe):
             parts = [None] * len(requests)
             requests.clear()
-        while requests and len(parts) < _TURN_CALLS and self._awaited is None and size <= _TURN_BYTES:
-            if may_be_plain and (queued := self._queue_plain(pipe)):
+        while requests and len(parts) < most and self._awaited is None and size < most_bytes:
+            if may_be_plain and (queued := self._queue_plain(pipe, most - len(parts))):
                 has_change = True
                 parts += [None] * queued
                 continue
             words = requests[0]
             command = self._command(words)
+            if has_change and isinstance(command, Command) and command.how in _ALONE:
+                break  # it is to find what the changes before it have done
+            if self._is_counted and (problem := self.server.check_rate(self)):
+                command = problem
             if isinstance(command, Exception):
                 part: bytes | None = error(command)
             elif command.how is How.TOGETHER:
                 part = self._queue(command, words, pipe)
                 has_change = has_change or part is None
-            elif has_change and command.how is not How.SESSION:
-                break  # it is to find what the changes before it have done
             else:
                 part = self._answer(command, words)
-                size += len(part)
+                size += most_bytes if command.how is How.ALONE else len(part) + _READ_BYTES
             if requests:  # an answer may have been the last
                 requests.popleft()
             parts.append(part)
         self.server.answered += len(parts)
-        if self._is_full and len(requests) < _MOST_WAITING // 2:
-            self._is_full = False
+        is_full = bool(requests or self._rest)
+        if is_full != self._is_full:
+            self._is_full = is_full
             self._read_or_pause()
         return parts
 
-    def _queue_plain(self, pipe: Pipeline) -> int:
+    def _queue_plain(self, pipe: Pipeline, most: int) -> int:
         """Queue each APPLY at the head that says only types and timeout, both in decimal digits; return how many.
 
         That is what comes most often, and it goes without the detours of all others.
@@ -277,7 +298,7 @@ class Connection(asyncio.Protocol):
         requests = self._requests
         uid, pid = self.peer.uid, self.peer.pid
         queued = 0
-        while requests and queued < _TURN_CALLS:
+        while requests and queued < most:
             words = requests[0]
             if isinstance(words, Exception) or len(words) != 3:
                 break
@@ -317,8 +338,6 @@ class Connection(asyncio.Protocol):
             if isinstance(words, TooLargeError):
                 return self.server.over("request_bytes", self, str(words))
             return wrong(str(words)) if isinstance(words, ProtocolError) else words
-        if self._is_counted and (problem := self.server.check_rate(self)):
-            return problem
         try:
             command = _LOOKUP.get(words[0]) or _LOOKUP[words[0].upper()]
         except (IndexError, KeyError, TypeError, AttributeError):
@@ -371,28 +390,18 @@ class Connection(asyncio.Protocol):
                 answers = error(problem)
                 self.end_after_answers()
             self._transport.write(answers)
-        if self._requests:
-            self.server.ready(self)
-        elif self._is_ending:
-            self._end_when_answered()
-
-    def _end_when_answered(self) -> None:
-        if self._is_ending and not self._requests and self._awaited is None and self._transport is not None:
+        if self._is_ending and not self._requests and not self._rest and self._awaited is None:
             self._transport.close()
 
-    def push(self) -> None:
-        """Send the events that it follows, as far as it reads them."""
-        for _ in range(_PAGES):
-            if self.following is None or self._is_slow or self._transport is None:
-                return
-            found, missed, after = self.manager.read(self.following.after, _PAGE)
-            self.following.after = after
-            rows = [calls.event(one) for one in found if calls.is_wanted(one, *self.following.wanted)]
-            if rows or missed:
-                self._transport.write(encode(Push(["events", after, missed, rows]), 3))
-            if len(found) < _PAGE:
-                return
-        asyncio.get_running_loop().call_soon(self.push)
+    def push(self, pages: Pages) -> bool:
+        """Send the next page of the events that it follows, if it reads; return whether there are more for it now."""
+        if self.following is None or self._is_slow or self._transport is None:
+            return False
+        page = pages.next(self.following)
+        self.following.after = page.after
+        if page.message:
+            self._transport.write(page.message)
+        return page.has_more
 
     def _read_or_pause(self) -> None:
         """Read from it, unless it is to end, or has to take or to be given answers first."""
@@ -406,7 +415,7 @@ class Connection(asyncio.Protocol):
             self._transport.resume_reading()
 
     def _stop_reading(self) -> None:
-        self._is_ending = True
+        self._is_ending = self._is_over = True
         self._read_or_pause()
 
 

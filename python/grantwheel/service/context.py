@@ -2,7 +2,8 @@
 
 import array
 import socket
-from typing import TYPE_CHECKING, Protocol
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from grantwheel.types import EventKind
 
@@ -34,6 +35,29 @@ class Watcher(Protocol):
         """Watch a process for which somebody acts."""
 
 
+@dataclass(slots=True)
+class Following:
+    """Which events are pushed, and after which one to go on."""
+
+    after: int
+    wanted: Wanted
+
+
+class Page(NamedTuple):
+    """Some events as a message: what is sent, if any is wanted, where to go on, and whether there are more."""
+
+    message: bytes
+    after: int
+    has_more: bool
+
+
+class Pages(Protocol):
+    """Pages of events."""
+
+    def next(self, following: Following, /) -> Page:
+        """Return the page that comes next."""
+
+
 class Service(Protocol):
     """A server, as its connections see it."""
 
@@ -44,6 +68,7 @@ class Service(Protocol):
     refused: int
     turns: int
     met: "Counter[str]"
+    buffer: memoryview
     began: float
 
     @property
@@ -64,6 +89,9 @@ class Service(Protocol):
 
     def follow(self, session: "Session", /) -> None:
         """Push events to a connection."""
+
+    def wake(self, session: "Session", /) -> None:
+        """Hear that it reads again what is pushed."""
 
     def watch(self, uid: int, pid: int, /) -> None:
         """Let the death of a process be noticed for which somebody acts."""
@@ -112,6 +140,10 @@ class Session(Protocol):
     def manager(self) -> "Manager":
         """Whose grants."""
 
+    @property
+    def is_waiting(self) -> bool:
+        """Whether there is something to answer, or to end."""
+
     def acts_for(self, uid: int, pid: int) -> None:
         """Hear for whom it acts besides its peer."""
 
@@ -127,14 +159,14 @@ class Session(Protocol):
     def follow_no_more(self) -> None:
         """Have none pushed."""
 
-    def push(self) -> None:
-        """Send the events that it follows, as far as it reads them."""
+    def push(self, pages: Pages, /) -> bool:
+        """Send the next page of the events that it follows; return whether there are more."""
 
     def end_after_answers(self) -> None:
         """Take no more requests."""
 
-    def gather(self, pipe: "Pipeline") -> list[bytes | None]:
-        """Carry out what has come; None stands for the answer of what is queued."""
+    def gather(self, pipe: "Pipeline", most: int, most_bytes: int) -> list[bytes | None]:
+        """Carry out some of what has come; None stands for the answer of what is queued."""
 
     def write(self, answers: bytes) -> None:
         """Send the answers of a turn."""

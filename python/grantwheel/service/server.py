@@ -14,12 +14,17 @@ from .connection import Connection, answers_of
 from .context import Session, Watcher
 from .limits import Limits, Rates
 from .peers import Peer
+from .pushing import Pushes
 from .unread import Unread
 from .words import LimitError, limited
 
 _log = logging.getLogger("grantwheel")
-BACKLOG = 1024
-_TURN_CALLS = 32_768  # of all connections; what one of them adds to that fits into a pipeline
+BACKLOG = 1024  # who may wait to be accepted
+_ACCEPTED = 16  # at once, before others have their turn
+_TURN_CALLS = 32_768  # of all connections that have something to ask; as many again fit into a pipeline
+_TURN_BYTES = 1 << 20  # of answers to reads, about
+_OWN_CALLS = 1024  # of one of them, at most
+_READ_BYTES = 1 << 16  # that are taken from one of them at once
 
 
 class Server:
@@ -61,6 +66,7 @@ class Server:
         self.connections: set[Session] = set()
         self.accepted = self.answered = self.refused = self.turns = 0
         self.began = time.monotonic()
+        self.buffer = memoryview(bytearray(_READ_BYTES))
         self.ended = asyncio.Event()
         self._watcher = watcher
         self._reload = reload
@@ -76,8 +82,7 @@ class Server:
         self._ready: dict[Session, None] = {}
         self._is_scheduled = False
         self._pipe = manager.pipeline()
-        self._followers: set[Session] = set()
-        self._events: asyncio.Task[None] | None = None
+        self._pushes = Pushes(manager)
         self._servers: list[asyncio.AbstractServer] = []
 
     async def start(self, listener: socket.socket) -> None:
@@ -91,7 +96,9 @@ class Server:
         loop = asyncio.get_running_loop()
         if self._runner is not None and not self._servers:
             await self._runner.__aenter__()
-        self._servers.append(await loop.create_unix_server(self._connection, sock=listener, backlog=BACKLOG))
+        # What asyncio calls the backlog is how many it accepts at once, too.
+        self._servers.append(await loop.create_unix_server(self._connection, sock=listener, backlog=_ACCEPTED))
+        listener.listen(BACKLOG)
 
     async def stop(self, patience_s: float = 5.0) -> None:
         """Take no more connections, answer what has come, wait until it is on record, and end all connections."""
@@ -104,8 +111,7 @@ class Server:
             await asyncio.sleep(0.005)
         for connection in list(self.connections):
             connection.abort()
-        if self._events is not None:
-            self._events.cancel()
+        self._pushes.close()
         if self._looking is not None:
             self._looking.cancel()
         await asyncio.sleep(0)
@@ -185,7 +191,7 @@ class Server:
                 self._watcher.leave(uid, connection.peer.pid)
         self._unread.forget(connection)
         self._ready.pop(connection, None)
-        self._followers.discard(connection)
+        self._pushes.discard(connection)
 
     def watch(self, uid: int, pid: int) -> None:
         """Let the death of a process be noticed for which somebody acts."""
@@ -269,16 +275,11 @@ class Server:
 
     def follow(self, connection: Session) -> None:
         """Push events to a connection."""
-        self._followers.add(connection)
-        loop = asyncio.get_running_loop()
-        if self._events is None:
-            self._events = loop.create_task(self._push())
-        loop.call_soon(connection.push)
+        self._pushes.add(connection)
 
-    async def _push(self) -> None:
-        async for _ in aio.events(self.manager, batch=True):
-            for connection in list(self._followers):
-                connection.push()
+    def wake(self, connection: Session) -> None:
+        """Hear that it reads again what is pushed."""
+        self._pushes.wake(connection)
 
     def ready(self, connection: Session) -> None:
         """Let a connection have its part of the next turn."""
@@ -288,25 +289,45 @@ class Server:
             asyncio.get_running_loop().call_soon(self._turn)
 
     def _turn(self) -> None:
-        """Carry out what has come on all connections, commit it once, and answer."""
+        """Carry out what has come on all connections, commit it once, and answer.
+
+        Each has its share of a turn, and one call at least, however much others ask for.
+        """
         self._is_scheduled = False
         ready, self._ready = self._ready, {}
+        if not ready:
+            return
         self.turns += 1
         pipe = self._pipe
+        most = max(1, min(_OWN_CALLS, _TURN_CALLS // len(ready)))
+        most_bytes = _TURN_BYTES // len(ready)
         gathered = []
-        most_queued = 0
         for connection in ready:
-            if most_queued > _TURN_CALLS:
+            queued = len(pipe)
+            if queued > _TURN_CALLS:
                 self.ready(connection)
-            elif parts := connection.gather(pipe):
-                most_queued += len(parts)
-                gathered.append((connection, parts))
+            elif connection.is_waiting:
+                try:
+                    parts = connection.gather(pipe, most, most_bytes)
+                except Exception:  # noqa: BLE001 - a mistake of this program: the answers of others may not suffer from it
+                    _log.exception("connection %d is closed", connection.number)
+                    connection.abort()
+                    parts = [None] * (len(pipe) - queued)
+                if None in parts:
+                    gathered.append((connection, parts))
+                else:  # answers that are long may not wait for those of others
+                    self._answer(connection, answers_of(parts, []))
         results = _executed(pipe) if len(pipe) else []
         at = 0
         for connection, parts in gathered:
             queued = parts.count(None)
-            connection.write(answers_of(parts, results[at : at + queued]))
+            self._answer(connection, answers_of(parts, results[at : at + queued]))
             at += queued
+
+    def _answer(self, connection: Session, answers: bytes) -> None:
+        connection.write(answers)
+        if connection.is_waiting:
+            self.ready(connection)
 
 
 def _executed(pipe: Pipeline) -> list[int | Exception]:
