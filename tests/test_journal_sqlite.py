@@ -184,6 +184,31 @@ def test_another_program_that_writes_is_waited_for_and_then_refused(tmp_path: Pa
         assert journal.append(0, b"one") == 1
 
 
+def test_it_is_the_same_instance_until_something_is_lost(tmp_path: Path) -> None:
+    path = tmp_path / "grants.db"
+    with SqliteJournal(path) as journal, SqliteJournal(tmp_path / "other.db") as other:
+        known = journal.instance
+        assert len(known) == len(other.instance) == 32
+        assert known != other.instance
+        journal.append(0, b"one")
+        journal.append(1, b"two")
+        journal._doubt = "as after a failed sync"
+        assert journal.last() == 2  # by a new file
+        assert journal.instance == known
+    with SqliteJournal(path) as journal:
+        assert journal.instance == known
+        journal.set_aside("it makes no sense", 1)
+        fresh = journal.instance
+        assert fresh != known
+        assert list(journal.read(0)) == [(1, b"one")]
+    with SqliteJournal(path) as journal:
+        assert journal.instance == fresh
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as host:  # one in C++ has a token of its own
+        host.execute("UPDATE writer SET token = x'00112233445566778899aabbccddeeff'")
+    with SqliteJournal(path) as journal:
+        assert journal.instance != fresh
+
+
 def test_a_writer_that_was_replaced_is_refused_for_good(journal: SqliteJournal) -> None:
     with contextlib.closing(sqlite3.connect(journal.path, isolation_level=None)) as other:
         other.execute("UPDATE writer SET token = x'00', pid = 4711, host = 'elsewhere'")

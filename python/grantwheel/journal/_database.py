@@ -10,6 +10,7 @@ import contextlib
 import errno
 import os
 import shutil
+import socket
 import sqlite3
 import sys
 from collections.abc import Iterable, Iterator
@@ -25,6 +26,7 @@ from ._words import OnProgress
 APPLICATION_ID = 0x47574A4C  # "GWJL"
 FORMAT = 1
 PAGE_SIZE = 4096
+OWN_NAME = 16  # bytes of a token that are the journal's own
 WAL = "-wal"
 SNAPSHOT = "-snapshot"
 REPAIR = "-repair"
@@ -434,6 +436,17 @@ def _first(connections: list[sqlite3.Connection], position: int) -> bytes | None
     return None
 
 
-def new_token() -> bytes:
-    """Return a name for one who writes that nobody else has."""
-    return os.urandom(16)
+def become_writer(connection: sqlite3.Connection, last: int, known: bytes) -> bytes:
+    """Be the one who writes, and return a name for that which nobody else has.
+
+    It begins with the journal's own name, which is that of who wrote before, or what is known of it; one that has none
+    gets one.
+    """
+    row = connection.execute("SELECT token FROM writer").fetchone()
+    is_named = row is not None and isinstance(row[0], bytes) and len(row[0]) == 2 * OWN_NAME
+    token: bytes = (row[0][:OWN_NAME] if is_named else known or os.urandom(OWN_NAME)) + os.urandom(OWN_NAME)
+    connection.execute(
+        "INSERT OR REPLACE INTO writer(id, token, pid, host, flushed) VALUES (1, ?, ?, ?, ?)",
+        (token, os.getpid(), socket.gethostname(), last),
+    )
+    return token

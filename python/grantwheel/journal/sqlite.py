@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import socket
 import sqlite3
 import threading
 from collections.abc import Iterable, Iterator
@@ -11,9 +10,11 @@ from typing import Literal, Self
 
 from . import _snapshot
 from ._database import (
+    OWN_NAME,
     PAGE_SIZE,
     SNAPSHOT,
     WAL,
+    become_writer,
     code_of,
     connect,
     crc_of,
@@ -22,7 +23,6 @@ from ._database import (
     drop_some,
     is_damage,
     keep_log,
-    new_token,
     read_slice,
     roll_back,
 )
@@ -63,6 +63,8 @@ class SqliteJournal:
         As given.
     reports : tuple of grantwheel.journal.Report
         What was found damaged or torn and dealt with, oldest first.
+    instance : str
+        What tells it from any other, and from itself before something of it was damaged.
 
     Raises
     ------
@@ -95,6 +97,7 @@ class SqliteJournal:
         self._saver = threading.Lock()  # taken before the next one, that before the one after
         self._writer = threading.Lock()
         self._reader = threading.Lock()
+        self._token = b""
         self._doubt: str | None = None  # why it is not known where the journal stands
         self._last = self._covered = self._dropped = self._flushed = self._pages = 0
         self._was_one = was_journal(self.path)
@@ -320,10 +323,10 @@ class SqliteJournal:
         self._writing = connection = connect(self.path, self._busy_ms / 1000)
         connection.execute(f"PRAGMA journal_size_limit={_WAL_BYTES}")
         connection.execute("PRAGMA synchronous=FULL")
-        self._token = new_token()
-        take = "INSERT OR REPLACE INTO writer(id, token, pid, host, flushed) VALUES (1, ?, ?, ?, ?)"
+        known = self._token[:OWN_NAME] if all(one.kind == "torn" for one in sound.reports) else b""
         with cut_if_it_fails(self.path):
-            connection.execute(take, (self._token, self._pid, socket.gethostname(), sound.last))
+            self._token = become_writer(connection, sound.last, known)
+        self.instance = self._token[:OWN_NAME].hex()
         if self.durability == "batch":
             connection.execute("PRAGMA synchronous=NORMAL")
         lay_out(beside(self.path, WAL), _WAL_BYTES)

@@ -196,6 +196,7 @@ class _Opening:
             lost_grants=self._lost_grants,
             kept_apps=tuple(lost.kept_apps),
             kept_processes=tuple(lost.kept_processes),
+            instance=getattr(self._journal, "instance", None),
         )
         return DurableManager(
             clock=self._clock,

@@ -36,6 +36,8 @@ class Report:
         How many grants were overdue and have ended, with events.
     seconds : float
         How long all of it took.
+    instance : str or None
+        What the journal says to be told from any other, and from itself before something of it was lost; if it does.
     """
 
     snapshot: int = 0
@@ -52,3 +54,4 @@ class Report:
     kept_processes: tuple[int, ...] = ()
     expired: int = 0
     seconds: float = 0.0
+    instance: str | None = None
