@@ -33,11 +33,12 @@ class Stage:
     def start(self, **limits: Any) -> None:
         """Start one anew, which remembers nothing."""
         self.manager = Manager(clock=self.clock, **limits)
+        self._instance = os.urandom(16).hex()
         self.resume()
 
     def resume(self) -> None:
         """Start one anew, with the manager that was there."""
-        self._server = ServiceThread(self.manager, self.path, identify=lambda _: self.peer)
+        self._server = ServiceThread(self.manager, self.path, identify=lambda _: self.peer, instance=self._instance)
 
     def stop(self) -> None:
         if self._server is not None:

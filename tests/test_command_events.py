@@ -98,6 +98,25 @@ def test_a_service_that_keeps_its_state_is_followed_over_its_restarts(
         assert follower.end() == (130, "")
 
 
+def test_a_service_that_has_kept_nothing_is_told_from_the_one_before(
+    folder: Path, follow: Callable[..., Follower]
+) -> None:
+    path = folder / "s"
+    with started(path):
+        followers = follow(path, "--after", "0", "--json"), follow(path, "--after", "0")
+        run(path, "apply", "-r", "GPS", "-t", "1h")
+        assert followers[0].events(1) == [("event", 1, "app_apply", ["GPS"])]
+        assert "got GPS" in followers[1].line()
+    with started(path):
+        run(path, "apply", "-r", "TIMER", "-t", "1h")
+        run(path, "apply", "-r", "AUDIO", "-t", "1h")  # the second one, as if the first had been seen
+        assert json.loads(followers[0].line()) == {"event": "gap", "missed": None}
+        assert followers[0].events(2) == [("event", 1, "app_apply", ["TIMER"]), ("event", 2, "app_apply", ["AUDIO"])]
+        assert "how many events are no longer there is not known" in followers[1].line()
+        assert "got TIMER" in followers[1].line()
+        assert followers[0].end()[0] == 130
+
+
 def test_what_happened_before_it_was_there_again_is_not_lost(folder: Path, follow: Callable[..., Follower]) -> None:
     path, options = folder / "s", ("--state", folder / "state")
     with started(path, *options):

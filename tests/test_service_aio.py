@@ -64,6 +64,27 @@ def run(work: Awaitable[Any]) -> Any:
     return asyncio.run(limited())
 
 
+def test_a_service_that_has_begun_anew_is_told_from_the_one_before(stage: Stage) -> None:
+    def change(count: int) -> None:
+        for uid in range(1, count + 1):
+            stage.manager.apply(uid, 1, 1, 50)
+
+    async def work() -> None:
+        gaps: list[int] = []
+        async with grantwheel.aio.connect(stage.path) as client:
+            change(2)
+            events = client.follow(0, on_gap=gaps.append)
+            assert [(await anext(events)).sequence for _ in range(2)] == [1, 2]
+            stage.stop()
+            stage.start()
+            change(5)
+            assert [(await anext(events)).sequence for _ in range(5)] == [1, 2, 3, 4, 5]
+            assert gaps == [0]
+            await events.aclose()  # type: ignore[attr-defined]
+
+    run(work())
+
+
 def told(error: BusinessError) -> tuple[Any, ...]:
     return type(error), error.code, error.detail, error.message
 

@@ -176,6 +176,57 @@ def test_a_service_that_has_kept_nothing_counts_anew(stage: Stage, caplog: pytes
     change(stage, 1)
     assert sequences(reader.drain()) == [1, 2]
     assert "counts its events anew" in caplog.text
+    assert (reader.restarts, reader.missed) == (1, 0)
+
+
+def test_events_of_a_service_that_has_begun_anew_are_not_taken_for_those_that_were_to_come(stage: Stage) -> None:
+    client = stage.client()
+    reader, ended = client.subscribe("reader"), client.subscribe("ended")
+    got: list[Event] = []
+    gaps: list[int] = []
+    told = client.subscribe(got.append, on_gap=gaps.append)
+    change(stage, 2)
+    follower_gaps: list[int] = []
+    follower = client.follow(0, on_gap=follower_gaps.append)
+    assert [next(follower).sequence for _ in range(4)] == [1, 2, 3, 4]
+    assert sequences(reader.drain(limit=3)) == [1, 2, 3]
+    wait_for(lambda: len(got) == 4)
+    ended.cancel()
+    stage.stop()
+    stage.start()
+    change(stage, 5)  # so many that the numbers alone would not tell
+    assert [next(follower).sequence for _ in range(10)] == list(range(1, 11))
+    assert follower_gaps == [0]
+    assert sequences(reader.drain()) == list(range(1, 11))
+    assert ended.drain() == ended.drain() == []
+    wait_for(lambda: len(got) == 14)
+    assert sequences(got) == [1, 2, 3, 4, *range(1, 11)]
+    assert (gaps, told.restarts, reader.restarts) == ([0], 1, 1)
+    change(stage, 1)
+    assert sequences(reader.drain()) == [11, 12]
+    assert reader.restarts == 1
+
+
+def test_what_happened_in_a_service_that_has_begun_anew_and_is_gone_is_counted(stage: Stage) -> None:
+    client = stage.client()
+    reader = client.subscribe("reader")
+    change(stage, 2)
+    assert len(reader.drain()) == 4
+    stage.stop()
+    stage.start(event_capacity=4)
+    change(stage, 5)
+    assert sequences(reader.drain()) == [7, 8, 9, 10]
+    assert (reader.restarts, reader.missed) == (1, 6)
+
+
+def test_a_number_that_there_is_not_yet_is_refused(stage: Stage) -> None:
+    client = stage.client()
+    change(stage, 1)
+    assert client.read(2) == ([], 0, 2)
+    for call in (lambda: client.read(3), lambda: next(client.follow(3))):
+        error = refusal(call)
+        assert error.code == 401
+        assert "AFTER must be within 0..2" in str(error)
 
 
 def test_a_follower_ends_with_its_client(stage: Stage) -> None:

@@ -288,6 +288,29 @@ def test_a_page_of_events_is_made_once_for_all_who_are_at_its_place() -> None:
     assert last.message.startswith(b">4\r\n$6\r\nevents\r\n:300\r\n:0\r\n*1\r\n*9\r\n:299\r\n")
 
 
+def test_events_are_of_one_instance_of_the_service(path: Path) -> None:
+    async def work(server: Server, connect: Callable[[], Awaitable[Client]]) -> None:
+        client = await connect()
+        hello = await client.ask("HELLO", 3)
+        own = hello[b"instance"].decode()
+        assert f"instance:{own}\r\n" in (await client.ask("INFO")).decode()
+        assert len(own) == 32
+        await client.ask("APPLY", 1, 1000)
+        other = own[::-1]
+        for words in (("AFTER", 0), ("AFTER", 0, "COUNT", 5), ("FOLLOW", "AFTER", 0)):
+            told = str(await client.ask("EVENTS", *words, "INSTANCE", other))
+            assert told.startswith(f"INSTANCE 401 Parameter error. (401: INSTANCE must be {own}: "), told
+        for words in (("AFTER", 2), ("FOLLOW", "AFTER", 2), ("AFTER", -1)):
+            told = str(await client.ask("EVENTS", *words, "INSTANCE", own))
+            assert told.startswith("INSTANCE 401 Parameter error. (401: AFTER must be within 0..1, "), told
+        assert (await client.ask("EVENTS", "AFTER", 0, "INSTANCE", own))[0] == 1
+        assert await client.ask("EVENTS", "FOLLOW", "AFTER", 1, "INSTANCE", own) == 1
+        assert server.instance == own
+
+    serve(path, work)
+    serve(path.with_name("t"), work)
+
+
 def test_all_followers_get_all_events_in_turns(path: Path) -> None:
     async def work(server: Server, connect: Callable[[], Awaitable[Client]]) -> None:
         client = await connect()

@@ -38,7 +38,9 @@ the objects of --json, one a line:
     types       list of the types that were gained or lost
     cpu_level   the record's level, -1 for none; of a reset, the one before it
   event       "gap"
-    missed      how many events are no longer there
+    missed      how many events are no longer there; null when nobody knows, as
+                the service was started anew and had kept nothing: the numbers
+                begin at 1 again then
 
 """
 
@@ -90,7 +92,12 @@ def _show(grants: "Client", options: argparse.Namespace) -> None:
 
 def _follow(grants: "Client", options: argparse.Namespace) -> None:
     def tell(missed: int) -> None:
-        _write_gap(missed, options)
+        if missed:
+            _write_gap(missed, options)
+        elif options.json:
+            put({"event": "gap", "missed": None}, at_once=True)
+        else:
+            print("the service has begun anew: how many events are no longer there is not known", flush=True)
 
     with told():
         events = grants.follow(options.after, kinds=options.kind, uids=options.uid, on_gap=tell)

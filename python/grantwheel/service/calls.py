@@ -13,7 +13,7 @@ from grantwheel.caller import Caller
 from grantwheel.types import Event, EventKind, OwnerKind, Record, ResourceType
 
 from .context import Session, Wanted
-from .words import denied, kinds, mask, number, options, text, uids, wrong
+from .words import another, denied, kinds, mask, number, options, text, uids, wrong
 
 Words = Sequence[bytes]
 _MOST_EVENTS = 1024
@@ -276,9 +276,24 @@ def events(on: Session, words: Words) -> Any:
         return on.manager.last_sequence
     if what != b"AFTER":
         raise wrong("EVENTS must be followed by AFTER, FOLLOW, STOP or LAST")
-    given = options(words, 1, {b"AFTER": 1, b"COUNT": 1, b"KINDS": 1, b"UIDS": 1})
-    found, missed, after = on.manager.read(number(given[b"AFTER"][0], "AFTER"), _count(given, _MOST_EVENTS))
+    given = options(words, 1, {b"AFTER": 1, b"COUNT": 1, b"INSTANCE": 1, b"KINDS": 1, b"UIDS": 1})
+    found, missed, after = on.manager.read(place(on, given), _count(given, _MOST_EVENTS))
     return [after, missed, [event(one) for one in found if is_wanted(one, *wanted(given))]]
+
+
+def place(on: Session, given: dict[bytes, Words]) -> int:
+    """Return the number of the event after which a request begins: by default the last one's.
+
+    A number is refused that is another service's, which was here before: when it is not its INSTANCE, or when there is
+    no such event yet.
+    """
+    if b"INSTANCE" in given and given[b"INSTANCE"][0].decode("ascii", "replace") != on.server.instance:
+        raise another(f"INSTANCE must be {on.server.instance}: the service that these numbers are of is gone")
+    last = on.manager.last_sequence
+    after = number(given[b"AFTER"][0], "AFTER") if b"AFTER" in given else last
+    if not 0 <= after <= last:
+        raise another(f"AFTER must be within 0..{last}, the number of the last event")
+    return after
 
 
 def wanted(given: dict[bytes, Words]) -> Wanted:

@@ -12,7 +12,7 @@ from grantwheel._process import OfOneProcess
 from grantwheel.service import client_answers as answers
 from grantwheel.service import client_commands as commands
 from grantwheel.service.client_commands import pack
-from grantwheel.service.client_events import ClientSubscription, ClientSubscriptions, Follower
+from grantwheel.service.client_events import ClientSubscription, ClientSubscriptions, Follower, Place, standing
 from grantwheel.service.client_hold import ClientHold, ClientHolds
 from grantwheel.service.client_link import Link, path_of, settled
 from grantwheel.service.client_pipeline import ClientPipeline
@@ -283,7 +283,9 @@ class Client(OfOneProcess):
         """Return an iterator over the events after a number, or from now on: it waits for the next one.
 
         It has a connection of its own, and goes on where it was when the service was started anew; ``on_gap`` is called
-        with the number of events that were overwritten meanwhile. It ends when the client is closed.
+        with the number of events that were overwritten meanwhile, and with 0 when the service has kept nothing: nobody
+        knows how many it had more, and those of the new one come from the first one on. It ends when the client is
+        closed.
 
         Raises
         ------
@@ -291,7 +293,8 @@ class Client(OfOneProcess):
             201: the caller is not native. 9800004, from its beginning: the service can't be reached.
         """
         self._require_open()
-        return iter(Follower(self, after, commands.which(kinds, uids), on_gap=on_gap))
+        place = Place(*standing(self)) if after is None else Place("", after)
+        return iter(Follower(self, place, commands.which(kinds, uids), on_gap=on_gap))
 
     def subscribe(
         self,

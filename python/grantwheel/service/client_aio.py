@@ -17,7 +17,7 @@ from grantwheel.service import client_answers as answers
 from grantwheel.service import client_commands as commands
 from grantwheel.service.client_aio_hold import AsyncHold
 from grantwheel.service.client_commands import pack
-from grantwheel.service.client_events import going_on_after
+from grantwheel.service.client_events import Place
 from grantwheel.service.client_link import Backoff, broken, is_absence, make_reader, path_of, unreachable
 from grantwheel.types import (
     EfficiencyResourcesInfo,
@@ -307,9 +307,9 @@ class AsyncClient(OfOneProcess):
     ) -> AsyncIterator[Event]:
         """Iterate over the events after a number, or from the beginning of the iteration on, without an end.
 
-        It goes on where it was when the service was started anew.
+        It goes on where it was when the service was started anew; ``on_gap`` is called as for the other client.
         """
-        place = await self.last_sequence() if after is None else after
+        place = Place("", after) if after is not None else Place(*await self._standing())
         wanted = commands.which(kinds, uids)
         backoff = Backoff()
         has_begun = False
@@ -318,11 +318,12 @@ class AsyncClient(OfOneProcess):
             line: _Line | None = None
             try:
                 line = await _open_line(self._path, pushes.put_nowait)
-                place = await self._begin_to_follow(line, place, wanted, is_again=has_begun)
+                if not await self._begin_to_follow(line, place, wanted) and on_gap is not None:
+                    on_gap(0)
                 has_begun = True
                 backoff.reset()
                 while (push := await pushes.get()) is not None:
-                    events, missed, place = answers.page(push[1:])
+                    events, missed, place.after = answers.page(push[1:])
                     if missed and on_gap is not None:
                         on_gap(missed)
                     for event in events:
@@ -335,18 +336,26 @@ class AsyncClient(OfOneProcess):
                     line.close()
             await asyncio.sleep(backoff.next_s())
 
+    async def _standing(self) -> tuple[str, int]:
+        """Return which instance of the service it is, and the number of its last event."""
+        self._require_open()
+        line = self._line
+        if line is None or line.is_lost:
+            line = await self._connected()
+        asked = line.ask(pack(b"HELLO")), line.ask(pack(b"EVENTS", b"LAST"))
+        return answers.standing(await asyncio.gather(*asked))
+
     @staticmethod
-    async def _begin_to_follow(line: _Line, place: int, wanted: list[bytes], *, is_again: bool) -> int:
-        for command in (pack(b"HELLO", b"3"), pack(b"EVENTS", b"LAST")):
-            reply = await line.ask(command)
-            if isinstance(reply, Exception):
-                raise reply
-        if is_again:
-            place = going_on_after(place, int(reply))
-        reply = await line.ask(commands.follow(place, wanted))
+    async def _begin_to_follow(line: _Line, place: Place, wanted: list[bytes]) -> bool:
+        """Follow from a place on; return whether that is one of this instance of the service."""
+        asked = line.ask(pack(b"HELLO", b"3")), line.ask(pack(b"EVENTS", b"LAST"))
+        instance, last = answers.standing(await asyncio.gather(*asked))
+        is_of = not place.instance or place.is_of(instance, last)
+        reply = await line.ask(commands.follow(place.after, wanted))
         if isinstance(reply, Exception):
             raise reply
-        return place
+        place.instance = instance
+        return is_of
 
     def hold(
         self,

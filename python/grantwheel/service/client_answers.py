@@ -129,6 +129,16 @@ def event(reply: Any) -> Event:
     return Event(sequence, time, _KINDS[kind], _CAUSES[cause], uid, pid, ResourceType(bits), _text(bundle), level)
 
 
+def standing(replies: Any) -> tuple[str, int]:
+    """Return which instance of the service it is, and the number of its last event. Raises what one of them is."""
+    for reply in replies:
+        if isinstance(reply, Exception):
+            raise reply
+    told, last = replies
+    fields = told if isinstance(told, dict) else dict(zip(told[::2], told[1::2], strict=True))
+    return _text(fields[b"instance"]), int(last)
+
+
 def page(reply: Any) -> tuple[list[Event], int, int]:
     """Return events, how many were missed before them, and after which number to go on."""
     after, missed, rows = reply

@@ -204,6 +204,10 @@ class Pages:
         return PAGE if self._left is None else min(self._left, PAGE)
 
 
+# Which instance of the service it is, and the number of its last event: two commands, for one connection.
+STANDING = pack(b"HELLO") + pack(b"EVENTS", b"LAST")
+
+
 def which(kinds: Iterable[EventKind | str] | None, uids: Iterable[int] | None) -> list[bytes]:
     """Return the words that say which events are wanted.
 
@@ -221,9 +225,10 @@ def which(kinds: Iterable[EventKind | str] | None, uids: Iterable[int] | None) -
     return words
 
 
-def events(after: SupportsIndex, count: int, wanted: Iterable[bytes] = ()) -> bytes:
-    """Return EVENTS for one page of those that `which` says."""
-    return pack(b"EVENTS", b"AFTER", number(after, "after"), b"COUNT", b"%d" % count, *wanted)
+def events(after: SupportsIndex, count: int, wanted: Iterable[bytes] = (), instance: str = "") -> bytes:
+    """Return EVENTS for one page of those that `which` says, of no other instance of the service than that."""
+    of = (b"INSTANCE", instance.encode()) if instance else ()
+    return pack(b"EVENTS", b"AFTER", number(after, "after"), b"COUNT", b"%d" % count, *of, *wanted)
 
 
 def follow(after: int, wanted: Iterable[bytes]) -> bytes:

@@ -20,6 +20,7 @@ _NULL_SUBSCRIBER, _SUBSCRIBED_TWICE, _UNKNOWN_SUBSCRIBER = 401, 980000501, 98000
 _BATCH = 1024
 _JOIN_S = 1.0
 _BEGUN_ANEW = "the service has kept nothing and counts its events anew: those after %d and before its end are not known"
+_NOT_OF_IT = 401
 
 
 _Value = TypeVar("_Value")
@@ -32,23 +33,44 @@ class Reading(Protocol):
     _link: Link
     _subscriptions: "ClientSubscriptions"
 
-    @property
-    def last_sequence(self) -> int:
-        """The number of the last event."""
-        ...
+    def _send_many(self, joined: bytes, count: int) -> list[Any]: ...
 
     def _call(self, command: bytes, read: Callable[[Any], _Value]) -> _Value: ...
 
 
-def going_on_after(place: int, last: int) -> int:
-    """Return the number to go on after, when the last event has that number now.
+class Place:
+    """After which event of which instance of the service to go on.
 
-    A service that has kept nothing counts its events anew, from 1; that is logged.
+    Parameters
+    ----------
+    instance : str
+        Empty: that of whoever is asked first.
+    after : int
+        The number of the event.
     """
-    if last >= place:
-        return place
-    _log.warning(_BEGUN_ANEW, place)
-    return 0
+
+    def __init__(self, instance: str, after: int) -> None:
+        self.instance = instance
+        self.after = after
+        self.restarts = 0  # how often the service has begun anew
+
+    def is_of(self, instance: str, last: int) -> bool:
+        """Tell whether it is a place in the events of this instance, the last of which has that number.
+
+        If not, the service has kept nothing and counts its events anew, from 1: that is logged, and is the place then.
+        """
+        if last >= self.after and self.instance in ("", instance):
+            self.instance = instance
+            return True
+        _log.warning(_BEGUN_ANEW, self.after)
+        self.instance, self.after = instance, 0
+        self.restarts += 1
+        return False
+
+
+def standing(client: Reading) -> tuple[str, int]:
+    """Return which instance of the service it is, and the number of its last event."""
+    return answers.standing(client._send_many(commands.STANDING, 2))
 
 
 class Follower:
@@ -57,14 +79,14 @@ class Follower:
     def __init__(
         self,
         client: Reading,
-        after: int | None,
+        place: Place,
         wanted: list[bytes],
         *,
         on_gap: Callable[[int], object] | None = None,
         is_patient: bool = False,
     ) -> None:
         self._is_patient = is_patient  # whether it waits for a service that isn't there at its beginning, too
-        self.after = client.last_sequence if after is None else after
+        self.place = place
         self.missed = 0
         self._wanted = wanted
         self._on_gap = on_gap
@@ -88,7 +110,7 @@ class Follower:
         try:
             while not self._is_over.is_set():
                 try:
-                    self._begin(is_again=has_begun)
+                    self._begin()
                     has_begun = True
                     backoff.reset()
                     while not self._is_over.is_set():
@@ -110,11 +132,14 @@ class Follower:
             raise reply
         return reply
 
-    def _begin(self, *, is_again: bool) -> None:
-        self._ask(commands.pack(b"HELLO", b"3"))
-        if is_again:
-            self.after = going_on_after(self.after, int(self._ask(commands.pack(b"EVENTS", b"LAST"))))
-        self._ask(commands.follow(self.after, self._wanted))
+    def _begin(self) -> None:
+        told = self._ask(commands.pack(b"HELLO", b"3"))
+        if self.place.instance and not self.place.is_of(
+            *answers.standing((told, self._ask(commands.pack(b"EVENTS", b"LAST"))))
+        ):
+            self._tell_gap(0)
+        self._ask(commands.follow(self.place.after, self._wanted))
+        self.place.instance, _ = answers.standing((told, 0))
         if self._is_over.is_set():
             self._link.close()
 
@@ -122,12 +147,15 @@ class Follower:
         push = self._link.receive()
         if isinstance(push, Exception):
             raise push
-        events, missed, self.after = answers.page(push[1:])
+        events, missed, self.place.after = answers.page(push[1:])
         if missed:
             self.missed += missed
-            if self._on_gap is not None:
-                self._on_gap(missed)
+            self._tell_gap(missed)
         return events
+
+    def _tell_gap(self, missed: int) -> None:
+        if self._on_gap is not None:
+            self._on_gap(missed)
 
 
 class ClientSubscription(OfOneProcess):
@@ -145,15 +173,15 @@ class ClientSubscription(OfOneProcess):
         self._client = client
         self._subscriber = subscriber
         self._wanted = commands.which(kinds, uids)
-        self._after = client.last_sequence
-        self._generation = client._link.generation
+        self._place = Place(*standing(client))
         self._missed = 0
         self._until: int | None = None  # the last event, once it is cancelled
         self._reading = threading.RLock()
 
     def __repr__(self) -> str:
         state = ", cancelled" if self._until is not None else ""
-        return f"<{type(self).__name__} of {self._subscriber!r} after event {self._after}, missed {self.missed}{state}>"
+        after = self._place.after
+        return f"<{type(self).__name__} of {self._subscriber!r} after event {after}, missed {self.missed}{state}>"
 
     def __enter__(self) -> Self:
         return self
@@ -175,34 +203,48 @@ class ClientSubscription(OfOneProcess):
         """How many events were overwritten before they were read."""
         return self._missed
 
+    @property
+    def restarts(self) -> int:
+        """How often the service was started anew and had kept nothing.
+
+        Those events that it had made since the last one that was read are not known then, nor how many they were.
+        """
+        return self._place.restarts
+
     def drain(self, limit: int | None = None) -> list[Event]:
         """Return the events that have not been read yet, oldest first, at most ``limit`` of them."""
         self._require_here()
         got: list[Event] = []
         with self._reading:
-            self._begin_anew()
             while limit is None or len(got) < limit:
                 count = commands.PAGE if limit is None else min(limit - len(got), commands.PAGE)
-                command = commands.events(self._after, count, self._wanted)
-                events, missed, after = self._client._call(command, answers.page)
+                found = self._page(count)
+                if found is None:
+                    break
+                events, missed, after = found
                 if self._until is not None:
                     events = [event for event in events if event.sequence <= self._until]
                 self._missed += missed
-                is_end = after == self._after
-                self._after = after
+                is_end = after == self._place.after
+                self._place.after = after
                 got += events
                 if is_end or (not events and not missed):
                     break
         return got
 
-    def _begin_anew(self) -> None:
-        """Look whether a service that was started anew counts its events from 1 again."""
-        client = self._client
-        if client._link.fileno() < 0 or client._link.is_ended() or self._generation != client._link.generation:
-            last = client.last_sequence
-            if self._until is None:
-                self._after = going_on_after(self._after, last)
-        self._generation = client._link.generation
+    def _page(self, count: int) -> tuple[list[Event], int, int] | None:
+        """Return the next page, of a service that has begun anew the first one; None: there will be none any more."""
+        place = self._place
+        while self._until is None or place.after < self._until:
+            command = commands.events(place.after, count, self._wanted, place.instance)
+            try:
+                return self._client._call(command, answers.page)
+            except BusinessError as error:  # it may be another instance, whenever the client has connected again
+                if error.code != _NOT_OF_IT or place.is_of(*standing(self._client)):
+                    raise
+            if self._until is not None:
+                self._until = 0  # those that it was still to have are gone
+        return None
 
     def cancel(self) -> None:
         """End the subscription: what has happened by now is still there to be read."""
@@ -212,12 +254,13 @@ class ClientSubscription(OfOneProcess):
     def _end(self) -> None:
         if self._until is None:
             try:
-                self._until = self._client.last_sequence
+                instance, last = standing(self._client)
+                self._until = last if instance == self._place.instance else self._place.after
             except BusinessError:
-                self._until = self._after
+                self._until = self._place.after
 
     def _close(self) -> None:
-        self._until = self._after
+        self._until = self._place.after
 
 
 class CallbackSubscription(ClientSubscription):
@@ -240,7 +283,7 @@ class CallbackSubscription(ClientSubscription):
         self._callback = subscriber
         self._is_batch = batch
         self._on_gap = on_gap
-        self._follower = Follower(client, self._after, self._wanted, on_gap=self._tell_gap, is_patient=True)
+        self._follower = Follower(client, self._place, self._wanted, on_gap=self._tell_gap, is_patient=True)
         name = getattr(subscriber, "__qualname__", type(subscriber).__qualname__)
         self._thread = threading.Thread(target=self._run, name=f"grantwheel {name}", daemon=True)
 
@@ -278,10 +321,10 @@ class CallbackSubscription(ClientSubscription):
             _log.exception("%r, a subscriber, raised", function)
 
     def _tell_gap(self, missed: int) -> None:
-        if self._on_gap is None:
-            _log.warning("%r missed %d events", self._callback, missed)
-        else:
+        if self._on_gap is not None:
             self._call_with(self._on_gap, missed)
+        elif missed:
+            _log.warning("%r missed %d events", self._callback, missed)
 
     def _end(self) -> None:
         self._close()
@@ -289,7 +332,7 @@ class CallbackSubscription(ClientSubscription):
             self._thread.join(_JOIN_S)
 
     def _close(self) -> None:
-        self._until = self._after
+        self._until = self._place.after
         self._follower.stop()
 
 

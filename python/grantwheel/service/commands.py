@@ -175,7 +175,8 @@ COMMANDS: Final[dict[str, Command]] = {
         most=1,
     ),
     "EVENTS": Command(
-        usage="[LAST|AFTER sequence [COUNT n]|FOLLOW [AFTER sequence]|STOP] [KINDS kind,...] [UIDS uid,...]",
+        usage="[LAST|AFTER sequence [COUNT n]|FOLLOW [AFTER sequence]|STOP] [INSTANCE id] [KINDS kind,...] "
+        "[UIDS uid,...]",
         summary="Read events, or have them pushed (RESP3); for native peers",
         answer="LAST: the last number. AFTER: the number to go on after, how many were missed, the events. "
         "FOLLOW: the number after which pushes begin, each of which is `events` and the same three",

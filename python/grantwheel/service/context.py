@@ -68,6 +68,7 @@ class Service(Protocol):
     refused: int
     turns: int
     met: "Counter[str]"
+    instance: str
     buffer: memoryview
     began: float
 

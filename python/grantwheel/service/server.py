@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import os
 import socket
 import time
 from collections import Counter
@@ -45,6 +46,9 @@ class Server:
         Reads the policy file again: raises OSError or ValueError when it stays as it was.
     drives : bool
         Whether what is due becomes events by itself.
+    instance : str
+        What tells its events from those of any other that was here before. Default: a new one, for a manager that has
+        kept nothing.
     clock : callable
         Seconds, for the limits that are of time.
     """
@@ -58,9 +62,11 @@ class Server:
         watcher: Watcher | None = None,
         reload: Callable[[], object] | None = None,
         drives: bool = True,
+        instance: str | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.manager = manager
+        self.instance = os.urandom(16).hex() if instance is None else instance
         self.identify = identify
         self.limits = Limits() if limits is None else limits
         self.connections: set[Session] = set()

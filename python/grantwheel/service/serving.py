@@ -150,6 +150,7 @@ class _Service:
             limits=self._setting.limits,
             watcher=self._deaths,
             reload=self._reload,
+            instance=self._manager.recovery.instance if isinstance(self._manager, recovery.DurableManager) else None,
         )
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._end, number)

@@ -43,6 +43,7 @@ def hello(on: Session, words: Words) -> dict[str, Any]:
         "version": __version__,
         "proto": version,
         "id": on.number,
+        "instance": on.server.instance,
         "mode": "standalone",
         "role": "master",
         "modules": [],
@@ -110,6 +111,7 @@ def info(on: Session, words: Words) -> str:
         "# Server",
         f"grantwheel_version:{__version__}",
         f"process_id:{os.getpid()}",
+        f"instance:{server.instance}",
         f"uptime_in_seconds:{int(time.monotonic() - server.began)}",
         "# Clients",
         f"connected_clients:{server.connected}",
@@ -135,11 +137,8 @@ def events(on: Session, words: Words) -> Any:
     calls.require_native(on)
     if on.version != 3:
         raise wrong("EVENTS FOLLOW needs RESP3: say HELLO 3 before, or read pages with EVENTS AFTER")
-    given = options(words, 2, {b"AFTER": 1, b"KINDS": 1, b"UIDS": 1})
-    last = on.manager.last_sequence
-    after = number(given[b"AFTER"][0], "AFTER") if b"AFTER" in given else last
-    if not 0 <= after <= last:
-        raise wrong(f"AFTER must be within 0..{last}, the number of the last event")
+    given = options(words, 2, {b"AFTER": 1, b"INSTANCE": 1, b"KINDS": 1, b"UIDS": 1})
+    after = calls.place(on, given)
     on.follow(after, calls.wanted(given))
     return after
 

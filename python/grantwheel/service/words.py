@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from grantwheel import BusinessError, MemoryOperationError, ResourceType
+from grantwheel import BusinessError, MemoryOperationError, ParameterError, ResourceType
 from grantwheel._documented import refusal
 from grantwheel.types import EventKind
 
@@ -104,6 +104,20 @@ class LimitError(MemoryOperationError):
 
     limit: str
     word: str
+
+
+class InstanceError(ParameterError):
+    """Numbers of events are those of another service, which was here before: 401, with a word of its own."""
+
+    word = "INSTANCE"
+
+
+def another(rule: str) -> InstanceError:
+    """Return the error of numbers that are not of this service."""
+    told = wrong(rule)
+    error = InstanceError(str(told))
+    error.code, error.detail, error.message = told.code, told.detail, told.message
+    return error
 
 
 def out_of_memory(rule: str) -> BusinessError:
