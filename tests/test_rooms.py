@@ -206,7 +206,7 @@ ALIVE = {
     "select": words("""
         demo.stop events.delivery linux.pidfd run.loop service.client_hold service.client_link suspend.listening
     """),
-    "sqlite3": words("journal._database journal.reading journal.sqlite"),
+    "sqlite3": words("journal._database journal._writer journal.reading journal.sqlite"),
     "threading": words("""
         backgroundTaskManager._default command.mirror events.delivery journal._lock journal.memory journal.sqlite
         recovery.keeping run.loop run.watches service.client service.client_events service.client_hold

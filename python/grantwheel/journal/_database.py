@@ -10,7 +10,6 @@ import contextlib
 import errno
 import os
 import shutil
-import socket
 import sqlite3
 import sys
 from collections.abc import Iterable, Iterator
@@ -26,7 +25,6 @@ from ._words import OnProgress
 APPLICATION_ID = 0x47574A4C  # "GWJL"
 FORMAT = 1
 PAGE_SIZE = 4096
-OWN_NAME = 16  # bytes of a token that are the journal's own
 WAL = "-wal"
 SNAPSHOT = "-snapshot"
 REPAIR = "-repair"
@@ -434,19 +432,3 @@ def _first(connections: list[sqlite3.Connection], position: int) -> bytes | None
             if row is not None and isinstance(row[1], bytes) and crc_of(position, row[1]) == row[0]:
                 return row[1]
     return None
-
-
-def become_writer(connection: sqlite3.Connection, last: int, known: bytes) -> bytes:
-    """Be the one who writes, and return a name for that which nobody else has.
-
-    It begins with the journal's own name, which is that of who wrote before, or what is known of it; one that has none
-    gets one.
-    """
-    row = connection.execute("SELECT token FROM writer").fetchone()
-    is_named = row is not None and isinstance(row[0], bytes) and len(row[0]) == 2 * OWN_NAME
-    token: bytes = (row[0][:OWN_NAME] if is_named else known or os.urandom(OWN_NAME)) + os.urandom(OWN_NAME)
-    connection.execute(
-        "INSERT OR REPLACE INTO writer(id, token, pid, host, flushed) VALUES (1, ?, ?, ?, ?)",
-        (token, os.getpid(), socket.gethostname(), last),
-    )
-    return token

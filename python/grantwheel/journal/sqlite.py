@@ -10,11 +10,9 @@ from typing import Literal, Self
 
 from . import _snapshot
 from ._database import (
-    OWN_NAME,
     PAGE_SIZE,
     SNAPSHOT,
     WAL,
-    become_writer,
     code_of,
     connect,
     crc_of,
@@ -32,6 +30,7 @@ from ._lock import WriterLock
 from ._recovery import LOCK, cut_back, make_sound, was_journal
 from ._wal import FRAME_HEADER_SIZE, HEADER_SIZE
 from ._words import Buffer, OnProgress, Report
+from ._writer import OWN_NAME, become_writer, note_last, other_writer
 
 _WAL_PAGES = 1000  # so many, and they are brought into the file; the log then begins anew in the same place
 # What it is laid out for: some more, as that is an estimate. Whole frames, since the rest of one would look torn.
@@ -200,7 +199,7 @@ class SqliteJournal:
                 return
             self._doubt = "a flush was interrupted"
             connection.execute("PRAGMA synchronous=FULL")
-            self._note_last(connection)
+            note_last(connection, self._last, self._token)
             connection.execute("PRAGMA synchronous=NORMAL")
             self._doubt = None
             self._pages += 1
@@ -292,6 +291,7 @@ class SqliteJournal:
             self._disconnect()
             self._doubt = "what is damaged is being set aside"
             report = cut_back(self.path, what, after, last, keep_snapshot=snapshot)
+            self._token = b""  # what is left is not the journal that it was
             self._open()
             self.reports += (report,)
             return report
@@ -309,7 +309,7 @@ class SqliteJournal:
                 if self._doubt is None and self._writing is not None:
                     try:
                         with cut_if_it_fails(self.path):
-                            self._note_last(self._writing)
+                            note_last(self._writing, self._last, self._token)
                     except sqlite3.Error as error:
                         self._doubt = f"the journal could not be closed: {error}"
                 self._disconnect()
@@ -425,16 +425,10 @@ class SqliteJournal:
             if not groups:
                 return
 
-    def _note_last(self, connection: sqlite3.Connection) -> None:
-        """Say in the file how far it goes, in one more commit: who opens it then misses what is gone."""
-        connection.execute("UPDATE writer SET flushed = ? WHERE token = ?", (self._last, self._token))
-
     def _who(self, connection: sqlite3.Connection) -> str:
         """Say who writes the file."""
-        with contextlib.suppress(sqlite3.Error):
-            row = connection.execute("SELECT pid, host, token FROM writer").fetchone()
-            if row is not None and row[2] != self._token:
-                return f"process {row[0]} on {row[1]} writes it"
+        if other := other_writer(connection, self._token):
+            return other
         if identity(self.path) != self._identity:
             return "another file is in its place"
         return "this journal is its only writer"
