@@ -25,7 +25,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--journal-kills", type=int, default=5, metavar="N", help="how often a writer of journals is killed, each way"
     )
     parser.addoption(
-        "--durable-kills", type=int, default=3, metavar="N", help="how often a durable manager is killed, each way"
+        "--durable-kills", type=int, default=15, metavar="N", help="how often a durable manager is killed, each way"
     )
     parser.addoption(
         "--journal-fault-step", type=int, default=0, metavar="N", help="one call in how many fails; 1: each"
