@@ -27,9 +27,9 @@ class Suspension(OfOneProcess):
 
     An app is a uid. The host says which apps go to the background and come back; what keeps one up is what it holds:
     CPU, by itself or by one of its processes; AUDIO while it plays; and tasks that run. Thread-safe. It works on the
-    thread of the manager, and hears that a grant has ended while the manager runs (`Manager.running`). With a
-    `ManualClock`, which nothing can sleep on, `advance` does what is due. As a context manager it is closed: at its
-    end, and at the end of the manager and of the interpreter, everybody is thawed.
+    thread of the manager, and hears that a grant has ended while the manager runs (`grantwheel.Manager.running`). With
+    a `grantwheel.ManualClock`, which nothing can sleep on, `advance` does what is due. As a context manager it is
+    closed: at its end, and at the end of the manager and of the interpreter, everybody is thawed.
 
     Parameters
     ----------
@@ -106,8 +106,8 @@ class Suspension(OfOneProcess):
         TypeError, ValueError
             The uid is no int, or not within 0..2^32-2. So with all calls that take one.
         BusinessError
-            9800001: more than `max_apps` would be known. 9800004: the suspension is closed, its manager is, or this is
-            the child of a fork. So with all calls.
+            9800001: more than ``max_apps`` would be known. 9800004: the suspension is closed, its manager is, or this
+            is the child of a fork. So with all calls.
         """
         who = _uid(uid)
         self._work.carry_out(who, lambda now: self._work.decider.background(who, now), begins=True)
@@ -263,7 +263,7 @@ class Suspension(OfOneProcess):
     # Work.
 
     def advance(self) -> int | None:
-        """Do what is due by now: for a `ManualClock`. On all other clocks it happens by itself.
+        """Do what is due by now: for a `grantwheel.ManualClock`. On all other clocks it happens by itself.
 
         Returns
         -------
