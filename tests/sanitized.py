@@ -34,7 +34,7 @@ OTHER_BUILDS = ("benchmarks", "cpp", "durable_host", "examples", "extension_auth
 
 # These run Python above the module, which the others put to use in every way, or do much of the same: names begin so.
 ABOVE = (
-    "cli", "client", "command", "continuous", "demo", "docs", "durable_kills", "examples", "freezers",
+    "cli", "client", "command", "continuous", "demo", "docs", "durable", "examples", "freezers",
     "hold_interrupts", "import", "instructions", "journal", "mutants", "policy_file", "processes", "progress",
     "protocol", "real_clients", "rooms", "serve", "service", "state_machine", "stub", "suspension", "task", "testing",
     "text", "transient",
