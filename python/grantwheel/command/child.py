@@ -1,17 +1,31 @@
 """Running somebody's command: its start, its signals, and the codes of what keeps it from being run."""
 
+import argparse
 import contextlib
 import os
 import signal
 from collections.abc import Callable, Iterator
 
-from .failure import CommandError
+from .failure import CommandError, UsageError
 
 FAILED, _NOT_EXECUTABLE, _NOT_FOUND = 125, 126, 127
 _PASSED_ON = {signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2}
 _BY_KERNEL = 0x80  # SI_KERNEL: a signal of the terminal, which the whole group has got
 # What Python ignores for itself, and no command expects to be ignored.
 _OWN_IGNORED = (signal.SIGPIPE, signal.SIGXFSZ)
+
+
+def add_command(command: argparse.ArgumentParser) -> None:
+    """Let a command of ours have the one that it is to run, as all that follows its options."""
+    command.add_argument("words", nargs=argparse.REMAINDER, metavar="COMMAND", help="what to run, with its arguments")
+
+
+def words_of(options: argparse.Namespace) -> list[str]:
+    """Return the command to run, and its arguments."""
+    words: list[str] = options.words[1:] if options.words[:1] == ["--"] else options.words
+    if not words:
+        raise UsageError("there is no COMMAND to run")
+    return words
 
 
 @contextlib.contextmanager

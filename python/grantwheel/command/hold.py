@@ -8,9 +8,8 @@ from typing import Any
 from grantwheel._text import printable
 
 from . import values
-from .child import FAILED, blocked, ended, reported, started
+from .child import FAILED, add_command, blocked, ended, reported, started, words_of
 from .connected import add_socket, connected, say, told
-from .failure import UsageError
 
 _ABOUT = """\
 Gets types, runs a command, and gives them back when it ends. Meanwhile they are
@@ -59,13 +58,11 @@ def fill(command: argparse.ArgumentParser) -> None:
         "--level", type=values.level, default=-1, metavar="LEVEL", help=f"the level of CPU: {values.LEVELS}"
     )
     add_socket(command)
-    command.add_argument("words", nargs=argparse.REMAINDER, metavar="COMMAND", help="what to run, with its arguments")
+    add_command(command)
 
 
 def _run(options: argparse.Namespace) -> int:
-    words: list[str] = options.words[1:] if options.words[:1] == ["--"] else options.words
-    if not words:
-        raise UsageError("there is no COMMAND to run")
+    words = words_of(options)
     reason = os.path.basename(words[0]) if options.reason is None else options.reason  # noqa: PTH119
     # From before the first thread on, as each inherits what is blocked: signals are for the loop that waits.
     with blocked() as (waited, mask), reported(), connected(options) as grants:

@@ -23,9 +23,9 @@ from grantwheel.suspend import (
 )
 
 from . import values
-from .child import FAILED, blocked, ended, reported, started
+from .child import FAILED, add_command, blocked, ended, reported, started, words_of
 from .connected import add_socket, connected, say, told
-from .failure import CommandError, UsageError
+from .failure import CommandError
 from .mirror import Mirror
 from .notes import WHERE, folder_of
 
@@ -75,13 +75,11 @@ def fill(command: argparse.ArgumentParser) -> None:
     command.add_argument("--notes", metavar="DIR", help=f"where it is noted what is frozen ({WHERE})")
     command.add_argument("-v", "--verbose", action="store_true", help="say when it is suspended and why it goes on")
     add_socket(command)
-    command.add_argument("words", nargs=argparse.REMAINDER, metavar="COMMAND", help="what to run, with its arguments")
+    add_command(command)
 
 
 def _run(options: argparse.Namespace) -> int:
-    words: list[str] = options.words[1:] if options.words[:1] == ["--"] else options.words
-    if not words:
-        raise UsageError("there is no COMMAND to run")
+    words = words_of(options)
     uid = os.getuid()
     logging.getLogger("grantwheel").addHandler(logging.NullHandler())  # what fails is said here
     # From before the first thread on, as each inherits what is blocked: signals are for the loop that waits.
