@@ -1,12 +1,13 @@
 """The service on an event loop: connections, and turns, in which what has come on all is carried out and committed."""
 
 import asyncio
+import contextlib
 import logging
 import os
 import socket
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from grantwheel import BusinessError, Pipeline, aio
 from grantwheel.manager import Manager
@@ -177,11 +178,8 @@ class Server:
             rule = f"uid {uid} may have at most {limits.connections_per_uid} connections"
             raise self.over("connections_per_uid", connection, rule)
         if self._watcher is not None:
-            try:
+            with self._counted():
                 self._watcher.enter(on)
-            except LimitError as error:
-                self.met[error.limit] += 1
-                raise
         self._by_uid[uid] += 1
         self.connections.add(connection)
 
@@ -202,11 +200,8 @@ class Server:
     def watch(self, uid: int, pid: int) -> None:
         """Let the death of a process be noticed for which somebody acts."""
         if self._watcher is not None:
-            try:
+            with self._counted():
                 self._watcher.watch(uid, pid)
-            except LimitError as error:
-                self.met[error.limit] += 1
-                raise
 
     @property
     def forgotten(self) -> int:
@@ -214,6 +209,15 @@ class Server:
         return 0 if self._watcher is None else self._watcher.forgotten
 
     # Limits. ---------------------------------------------------------------------------------------------------------
+
+    @contextlib.contextmanager
+    def _counted(self) -> Iterator[None]:
+        """Count a limit that somebody else has found met."""
+        try:
+            yield
+        except LimitError as error:
+            self.met[error.limit] += 1
+            raise
 
     def over(self, limit: str, connection: Session, rule: str) -> LimitError:
         """Count that a limit is met, and return its error. It is logged, not more than once a second for each uid."""

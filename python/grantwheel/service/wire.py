@@ -19,6 +19,7 @@ MOST_WORDS: Final = 99
 # and what has begun is bounded.
 _DOUBTFUL = re.compile(rb"\n(?:[*%]\d{3}|[~>|+=(])")
 _LONGEST_HEADER = 24
+_NO_REQUEST = "a request must be an array of bulk strings"
 _HEADER_BYTES: Final = [len(b"$%d\r\n" % number) for number in range(1024)]
 
 OK: Final = b"+OK\r\n"
@@ -112,7 +113,7 @@ class RequestReader:
             if request is False:
                 return
             if type(request) is not list:
-                raise ProtocolError("a request must be an array of bulk strings")
+                raise ProtocolError(_NO_REQUEST)
             requests.append(request)
 
     def _look_at(self, data: bytes) -> ProtocolError | None:
@@ -172,7 +173,7 @@ def _header(
 ) -> tuple[int, int] | None:
     """Return the number in a header, and where it ends; None if it is not whole."""
     if data[at : at + 1] != kind:
-        raise ProtocolError("a request must be an array of bulk strings")
+        raise ProtocolError(_NO_REQUEST)
     end = data.find(b"\r\n", at, at + _LONGEST_HEADER)
     digits = data[at + 1 : at + _LONGEST_HEADER if end < 0 else end].rstrip(b"\r")
     if digits and not digits.isdigit():
