@@ -34,7 +34,8 @@ class ServiceFace(RestartingFace):
         """The service has none."""
 
     def _serve(self) -> ServiceThread:
-        return ServiceThread(self._manager, self._path, identify=lambda _socket: self._peer)
+        instance = self._manager.recovery.instance
+        return ServiceThread(self._manager, self._path, identify=lambda _socket: self._peer, instance=instance)
 
     def _as(self, caller: Row) -> Client:
         """Return the client of a caller, and let it be the one that connects, if anybody does."""

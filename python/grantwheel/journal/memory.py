@@ -1,5 +1,6 @@
 """A journal in memory, for tests and tools: gone with its process."""
 
+import os
 import threading
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -8,8 +9,18 @@ from ._errors import Conflict, NotAppended
 from ._words import Buffer, Report
 
 
+def _new_instance() -> str:
+    return os.urandom(16).hex()
+
+
 class MemoryJournal:
-    """A journal in memory. It keeps the groups since its snapshot."""
+    """A journal in memory. It keeps the groups since its snapshot.
+
+    Attributes
+    ----------
+    instance : str
+        Which journal it is: another one when something that was in it has been set aside.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -17,6 +28,7 @@ class MemoryJournal:
         self._groups: list[bytes] = []
         self._snapshot: tuple[int, list[bytes]] | None = None
         self._closed = False
+        self.instance = _new_instance()
         self._asides: list[tuple[int, list[bytes], tuple[int, list[bytes]] | None]] = []
         self.reports: tuple[Report, ...] = ()
 
@@ -130,6 +142,7 @@ class MemoryJournal:
                     self._groups, self._first, last = [], 0, 0
                 self._snapshot = None
             del self._groups[last - self._first :]
+            self.instance = _new_instance()
             report = Report("damaged", Path(":memory:"), None, what, last, None)
             self.reports += (report,)
             return report
