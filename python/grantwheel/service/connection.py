@@ -355,6 +355,8 @@ class Connection(asyncio.BufferedProtocol):
             value = command.run(self, words)
         except Exception as problem:  # noqa: BLE001 - whatever goes wrong is that request's
             return error(_told(problem))
+        if type(value) is int:
+            return integer(value)
         if isinstance(value, Simple):
             return OK if value == "OK" else b"+%b\r\n" % value.encode()
         if isinstance(value, Awaitable):

@@ -14,13 +14,13 @@ import hiredis
 from grantwheel import BusinessError
 
 MOST_WORDS: Final = 99
-# What needs a look before it is parsed, unless it lies in a word: what may be the header of more than 99 elements, and
-# what hiredis would read as a list or as bytes where something else is sent. For the bytes of a word the parser waits,
-# and what has begun is bounded.
-_DOUBTFUL = re.compile(rb"\n(?:[*%]\d{3}|[~>|+=(])")
+# What needs a look before it is parsed, wherever it stands: what may be the header of more than 99 elements, and what
+# hiredis would read as a list or as bytes where something else is sent. For the bytes of a word the parser waits, and
+# what has begun is bounded.
+_MANY = re.compile(rb"\*\d\d\d")
+_OTHER_KINDS: Final = b"%~>|+=("
 _LONGEST_HEADER = 24
 _NO_REQUEST = "a request must be an array of bulk strings"
-_HEADER_BYTES: Final = [len(b"$%d\r\n" % number) for number in range(1024)]
 
 OK: Final = b"+OK\r\n"
 _NOTHING: Final = {2: b"$-1\r\n", 3: b"_\r\n"}
@@ -83,17 +83,23 @@ class RequestReader:
         """
         requests: list[list[bytes] | ProtocolError] = []
         wrong: ProtocolError | None = None
-        is_doubtful = bool(self.begun_bytes) or len(data) > self._request_bytes
-        is_doubtful = is_doubtful or _DOUBTFUL.search(b"\n" + data) is not None
+        is_doubtful = (
+            self.begun_bytes != 0
+            or len(data) > self._request_bytes
+            or len(data.translate(None, _OTHER_KINDS)) != len(data)
+            or _MANY.search(data) is not None
+        )
         if is_doubtful:
             wrong = self._look_at(data)
             if wrong is not None:
                 data = data[: wrong.after]
         try:
-            self._parse(data, requests)
-        except ProtocolError as problem:
-            wrong = wrong or problem
-        if not is_doubtful and data and (wrong is not None or not _is_whole(data, requests)):
+            is_whole = self._parse(data, requests)
+        except (ProtocolError, TypeError) as problem:
+            is_whole = False
+            if isinstance(problem, ProtocolError):
+                wrong = wrong or problem
+        if not is_doubtful and not is_whole:
             found = self._look_at(data)
             if found is not None:
                 wrong = found
@@ -102,19 +108,32 @@ class RequestReader:
             requests.append(wrong)
         return requests
 
-    def _parse(self, data: bytes, requests: list[Any]) -> None:
+    def _parse(self, data: bytes, requests: list[Any]) -> bool:
+        """Put the requests that are whole now into a list, and tell whether that is all there is.
+
+        Raises
+        ------
+        ProtocolError
+            What follows them is none.
+        TypeError
+            One of them has a word that is no bulk string.
+        """
         reader = self._reader
         reader.feed(data)
-        while True:
+        is_whole = False
+        while not is_whole:
             try:
                 request = reader.gets()
             except (TypeError, ValueError):  # of RESP3, for which Python has no value: a map with maps as keys
                 request = None
             if request is False:
-                return
+                break
             if type(request) is not list:
                 raise ProtocolError(_NO_REQUEST)
             requests.append(request)
+            b"".join(request)
+            is_whole = not reader.has_data()
+        return is_whole
 
     def _look_at(self, data: bytes) -> ProtocolError | None:
         """Look at all headers in what has come, and note where it ends. What has come before is not looked at again.
@@ -152,20 +171,6 @@ class RequestReader:
         self._missing = max(at - end, 0)
         self._words = words
         return None
-
-
-def _is_whole(data: bytes, requests: list[Any]) -> bool:
-    """Tell whether that is all of these requests and no more, at once and for certain; False may be wrong.
-
-    What they take together is all there is, and all words are bytes.
-    """
-    words = list(chain.from_iterable(requests))
-    try:
-        size = len(b"".join(words))
-        size += sum(map(_HEADER_BYTES.__getitem__, map(len, chain(requests, words))))
-    except (TypeError, IndexError):
-        return False
-    return len(data) == size + 2 * len(words)
 
 
 def _header(
