@@ -159,7 +159,8 @@ def test_the_first_screen_has_code_and_the_two_commands() -> None:
 
 def test_ci_runs_the_test_command_of_the_readme_and_then_what_it_leaves_out() -> None:
     lines = CI.splitlines()
-    assert lines[-1] == ".venv-test/bin/pytest --only-long --cpp-preset=asan"
+    assert lines[-1] == ".venv-test/bin/pytest --only-long --ignore=tests/test_cpp.py"
+    assert "    .venv-test/bin/pytest --only-long --cpp-preset=asan tests/test_cpp.py" in lines
     assert lines.count(TEST_COMMAND) == 1
 
 
