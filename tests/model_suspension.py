@@ -113,6 +113,7 @@ class SuspensionModel:
         if self._ask(uid, "thaw") is not True:
             app.no_thaw_for = FIRST_THAW_RETRY * 2 ** min(app.thaw_failures, DOUBLINGS)
             app.thaw_failures += 1
+            app.no_look_for = 0  # a part of it may run
             self._tell("thaw_failed", "freezer", uid)
             return
         was = app.ice
@@ -122,8 +123,10 @@ class SuspensionModel:
             self._tell("background" if app.back else "foreground", cause, uid)
 
     def _freeze(self, uid: int, app: ModelApp) -> None:
+        if app.ice is Ice.NONE or app.thaw_failures:
+            app.freezing_for, app.polls, app.thaw_failures = 0, 0, 0
         if app.ice is Ice.NONE:
-            app.ice, app.freezing_for, app.polls = Ice.PARTLY, 0, 0
+            app.ice = Ice.PARTLY
         answer = self._ask(uid, "freeze")
         if answer is True:
             app.no_look_for, app.freeze_failures = LOOK, 0

@@ -2,6 +2,7 @@
 
 import itertools
 import logging
+from collections.abc import Callable
 
 import pytest
 
@@ -179,6 +180,56 @@ def test_back_in_the_background_before_it_could_be_thawed() -> None:
         (150, "background", "host", APP),
         (190, "suspended", "idle", APP),
     ]
+
+
+def leave_and_come_back(stage: Stage) -> int:
+    stage.suspension.foreground(APP)
+    stage.go(20)
+    stage.suspension.background(APP)
+    return 20 + 50
+
+
+def hold_cpu_for_a_while(stage: Stage) -> int:
+    stage.manager.apply(APP, PID, CPU, 20)
+    stage.suspension.advance()
+    stage.go(20)
+    return 20 + 50
+
+
+def have_an_event(stage: Stage) -> int:
+    stage.manager.apply(APP, PID, GPS, 600_000)
+    assert not stage.suspension.deliver(APP, GPS)
+    return 80
+
+
+@pytest.mark.parametrize("want_it_up", [leave_and_come_back, hold_cpu_for_a_while, have_an_event])
+def test_whoever_could_not_be_thawed_is_looked_at_when_it_is_to_rest_again(
+    want_it_up: Callable[[Stage], int],
+) -> None:
+    """A thaw that has failed may have let a part of it go on. Nobody waits for the next look to see that."""
+    stage = Stage(grace_ms=50, thaw_ms=80)
+    stage.suspension.background(APP)
+    stage.go_to(50)
+    assert stage.freezer.taken() == [("freeze", APP)]
+    stage.freezer.answers = [BROKEN]
+    rests_ms = 50 + want_it_up(stage)
+    assert stage.freezer.taken() == [("thaw", APP)]
+    stage.go_to(rests_ms - 1)
+    assert stage.freezer.taken() == []
+    stage.go_to(rests_ms)
+    assert stage.freezer.taken() == [("freeze", APP)]
+
+
+def test_a_failure_to_thaw_takes_no_time_from_the_next_freezing() -> None:
+    stage = Stage(grace_ms=50, freeze_ms=40)
+    stage.suspension.background(APP)
+    stage.freezer.answers = [False, BROKEN, False]
+    stage.go_to(50)
+    stage.suspension.foreground(APP)  # in the middle of freezing
+    stage.suspension.background(APP)
+    stage.go_to(101)
+    assert stage.suspension.state(APP) is SUSPENDED
+    assert stage.suspension.stats().freeze_failures == 0
 
 
 def test_a_look_that_fails_is_no_suspension_any_more() -> None:

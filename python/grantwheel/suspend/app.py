@@ -115,6 +115,13 @@ class App:
             return ActionKind.THAW if self.thaw_ms <= now_ms else None
         return ActionKind.FREEZE if rests and self.try_ms <= now_ms else None
 
+    def begin_freeze(self, now_ms: int) -> None:
+        """Hear that freezing begins, or begins anew behind a thaw that has failed: it has all its time."""
+        self.touched = True
+        self.began_ms = now_ms
+        self.polls = 0
+        self.thaw_failures = 0
+
     def wait_for_freeze(self, timing: Timing, now_ms: int) -> None:
         """Hear that not all of it is frozen yet: look again soon, but no later than it has to be."""
         wait = min(_FIRST_POLL_MS << self.polls, _LAST_POLL_MS)
@@ -129,6 +136,8 @@ class App:
         self.thaw_ms = now_ms
 
     def back_off_thaw(self, now_ms: int) -> None:
-        """Hear that thawing has failed."""
+        """Hear that thawing has failed, which may have let a part of it go on: to be frozen it is looked at first."""
         self.thaw_ms = now_ms + (_THAW_RETRY_MS << min(self.thaw_failures, _DOUBLINGS))
         self.thaw_failures += 1
+        if not self.undo:
+            self.try_ms = now_ms

@@ -223,10 +223,8 @@ class Decider:
             else:
                 self._arm(uid, app)
             return None
-        if kind is ActionKind.FREEZE and not app.touched:
-            app.touched = True
-            app.began_ms = now_ms
-            app.polls = 0
+        if kind is ActionKind.FREEZE and (not app.touched or app.thaw_failures):
+            app.begin_freeze(now_ms)
         return Action(uid, kind)
 
     def froze(self, uid: int, is_all: bool, now_ms: int) -> None:
