@@ -20,6 +20,7 @@ MOST_WORDS: Final = 99
 _MANY = re.compile(rb"\*\d\d\d")
 _OTHER_KINDS: Final = b"%~>|+=("
 _LONGEST_HEADER = 24
+_ZERO: Final = ord("0")
 _NO_REQUEST = "a request must be an array of bulk strings"
 
 OK: Final = b"+OK\r\n"
@@ -180,16 +181,12 @@ def _header(
     if data[at : at + 1] != kind:
         raise ProtocolError(_NO_REQUEST)
     end = data.find(b"\r\n", at, at + _LONGEST_HEADER)
-    digits = data[at + 1 : at + _LONGEST_HEADER if end < 0 else end].rstrip(b"\r")
-    if digits and not digits.isdigit():
-        raise ProtocolError(f"the number of {what} must be in decimal digits")
+    digits = data[at + 1 : end] if end >= 0 else data[at + 1 : at + _LONGEST_HEADER].removesuffix(b"\r")
+    if (digits or end >= 0) and (not digits.isdigit() or (digits[0] == _ZERO and len(digits) > 1)):
+        raise ProtocolError(f"the number of {what} must be in decimal digits, without zeros before it")
     if digits and int(digits) > most:
         raise problem(f"a request must have at most {most} {what}")
-    if end >= 0:
-        return int(digits or b"0"), end + 2
-    if len(data) - at >= _LONGEST_HEADER:
-        raise ProtocolError(f"the number of {what} must have less than {_LONGEST_HEADER} digits")
-    return None
+    return (int(digits), end + 2) if end >= 0 else None
 
 
 def encode(value: Any, version: int) -> bytes:
