@@ -6,7 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from grantwheel import Caller, Manager, NotSystemAppError, PermissionDeniedError, ResourceType
+from grantwheel import (
+    Ability,
+    BackgroundMode,
+    Caller,
+    Manager,
+    NotSystemAppError,
+    PermissionDeniedError,
+    ResourceType,
+)
 from grantwheel.service import policy_file
 from grantwheel.service.policy_file import PolicyFileError
 
@@ -16,6 +24,7 @@ administrators = [0, 1000]
 act_for = []
 unknown_bundles = ["com.example.unknown"]
 over_timeout_max = "refuse"
+task_keeping = true
 
 [default]
 allowed = ["TIMER", 1]
@@ -28,6 +37,7 @@ bundle = "com.example.any"
 allowed = ["GPS", "CPU"]
 cpu_level_max = 1
 timeout_max_ms = { GPS = 5000 }
+abilities = { Route = ["LOCATION", 2] }
 
 [bundles.every]
 allowed = [0]
@@ -60,6 +70,11 @@ def test_the_whole_of_it(tmp_path: Path) -> None:
     assert policy.over_timeout_max == "refuse"
     assert policy.callers[1000] == Caller(bundle="com.example.nav", system_app=True, native=True)
     assert policy.default_caller == Caller(bundle="com.example.any")
+    assert found.tasks.task_keeping
+    declared = found.tasks.allowed("com.example.nav", Ability("Route")).declared
+    assert declared == {BackgroundMode.LOCATION, BackgroundMode.AUDIO_PLAYBACK}
+    for bundle, ability in (("com.example.nav", "Other"), ("every", "Route"), ("com.example.any", "Route")):
+        assert found.tasks.allowed(bundle, Ability(ability)).declared == frozenset()
     peer = found.peer(1000, 5)
     assert (peer.uid, peer.pid, peer.caller, peer.is_admin, peer.may_act_for) == (1000, 5, None, True, False)
 
@@ -75,6 +90,16 @@ def test_without_a_word_root_and_the_own_uid_may_do_everything_and_others_nothin
             assert manager.apply(uid, 1, ResourceType.ALL, 1000, cpu_level=2) == ResourceType.ALL
         with pytest.raises(NotSystemAppError):
             manager.apply(1000, 1, ResourceType.CPU, 1000)
+    assert not found.policy.default_caller.keep_background_running
+    assert found.tasks.allowed("uid.0", Ability("any")).declared is None
+    assert found.tasks.allowed("uid.1000", Ability("any")).declared == frozenset()
+
+
+def test_a_bundle_with_the_name_of_roots_own_has_what_the_file_says(tmp_path: Path) -> None:
+    for text in ('[callers.1000]\nbundle = "uid.0"', '[default_caller]\nbundle = "uid.0"', '[bundles."uid.0"]'):
+        found = policy_file.read(written(tmp_path, text), OWN_UID)
+        assert found.tasks.allowed("uid.0", Ability("any")).declared == frozenset()
+        assert found.tasks.allowed(f"uid.{OWN_UID}", Ability("any")).declared is None
 
 
 def test_a_user_can_be_named(tmp_path: Path) -> None:
@@ -134,6 +159,16 @@ def test_a_user_can_be_named(tmp_path: Path) -> None:
             "callers.root: uid 0 is named already, by callers.0",
         ),
         ("[bundles.a]\ntimeout_max_ms = {}", "bundles.a.timeout_max_ms must name a type"),
+        ("task_keeping = 1", "task_keeping must be true or false, not an integer"),
+        ("[bundles.a]\nabilities = []", "bundles.a.abilities must be a table, not an array"),
+        ("[bundles.a.abilities]\nA = 1", "bundles.a.abilities.A must be an array, not an integer"),
+        ('[bundles.a.abilities]\n"A b" = [0]', "bundles.a.abilities.'A b'[0] must be within 1..9, not 0"),
+        ("[bundles.a.abilities]\nA = [true]", "bundles.a.abilities.A[0] must be an integer, not a boolean"),
+        ('[bundles.a.abilities]\nA = ["SLEEP"]', "bundles.a.abilities.A[0] must be one of DATA_TRANSFER"),
+        (
+            '[callers.1000]\nbundle = "a"\nkeep_background_running = 1',
+            "callers.1000.keep_background_running must be true or false, not an integer",
+        ),
         ("a = " + "[" * 100_000, ""),
     ],
 )
@@ -158,6 +193,8 @@ def test_what_is_not_right_is_refused_with_file_and_key(tmp_path: Path, text: st
         ('[callers.1000]\nsystem_app = true\nbundle = ""', 3),
         ('[default]\n\n[bundles.""]\nallowed = []', 3),
         ("[bundles.a]\nallowed = [1]\n[bundles.a.timeout_max_ms]", 3),
+        ("[bundles.a]\n[bundles.a.abilities]\nA = [1]\nB = [0]", 4),
+        ("task_keeping = 1", 1),
     ],
 )
 def test_the_line_of_a_key_is_named(tmp_path: Path, text: str, line: int) -> None:

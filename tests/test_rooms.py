@@ -185,7 +185,7 @@ PACKAGE_MAY_USE = {
     "processes": words("manager run"),
     "recovery": FOUNDATION | VALUES | words("follower journal linux manager"),
     "suspend": (FOUNDATION - {"_core"}) | VALUES | words("_documented linux manager run"),
-    "service": (FOUNDATION - {"_core"}) | VALUES | words("_documented aio linux listing manager recovery"),
+    "service": (FOUNDATION - {"_core"}) | VALUES | words("_documented aio linux listing manager recovery tasks"),
     "backgroundTaskManager": words("_core _task_errors manager recovery service tasks types"),
     "metrics": words("_core manager types"),
     "_deaths": {"_core"},
@@ -201,7 +201,7 @@ FOR_TASK_RULES = TASK_RULES | words("_core _task_errors caller types")
 ALIVE = {
     "asyncio": words("""
         aio hold run.renewals service.calls service.client_aio service.client_aio_hold service.connection service.deaths
-        service.pushing service.server service.serving
+        service.pushing service.server service.serving service.streams
     """),
     "select": words("""
         demo.stop events.delivery linux.pidfd run.loop service.client_hold service.client_link suspend.listening

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from grantwheel import Caller, Policy, ResourceType
+from grantwheel import Caller, Policy, ResourceType, TaskPolicy
 from grantwheel.service import peers, policy_file, systemd
 from grantwheel.service.limits import Limits, Rates
 from grantwheel.service.peers import Peer, PeerRefused
@@ -170,6 +170,8 @@ def test_states_are_told_to_systemd(tmp_path: Path) -> None:
 
 def test_the_policy_of_a_registry_is_that_of_its_uids() -> None:
     policy = Policy(callers={5: Caller(bundle="a", system_app=True)}, default_caller=Caller())
-    registry = policy_file.Registry(policy=policy, administrators=frozenset({5}), act_for=frozenset())
+    registry = policy_file.Registry(
+        policy=policy, administrators=frozenset({5}), act_for=frozenset(), tasks=TaskPolicy()
+    )
     assert registry.peer(5, 1) == Peer(uid=5, pid=1, is_admin=True)
     assert registry.peer(6, 1) == Peer(uid=6, pid=1)

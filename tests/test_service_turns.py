@@ -25,6 +25,7 @@ from grantwheel.service.limits import Limits
 from grantwheel.service.peers import Peer, PeerRefused
 from grantwheel.service.pushing import MadePages
 from grantwheel.service.server import Server
+from grantwheel.service.streams import GrantEvents
 
 UID, PID = 1000, 42
 PEER = Peer(uid=UID, pid=PID, may_act_for=True, is_admin=True)
@@ -276,7 +277,7 @@ def test_a_page_of_events_is_made_once_for_all_who_are_at_its_place() -> None:
     manager = Manager(clock=ManualClock())
     for uid in range(300):
         manager.apply(uid + 1, 1, 1, 1000)
-    pages = MadePages(manager)
+    pages = MadePages(GrantEvents(manager, ""))
     everything, one = (None, None), (None, frozenset({299}))
     first = pages.next(Following(0, everything))
     assert (first.after, first.has_more, len(pages)) == (256, True, 1)

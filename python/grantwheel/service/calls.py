@@ -4,19 +4,18 @@ import array
 import asyncio
 import json
 import sys
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from grantwheel import Pipeline
 from grantwheel.caller import Caller
-from grantwheel.types import Event, EventKind, OwnerKind, Record, ResourceType
+from grantwheel.types import OwnerKind, Record, ResourceType
 
-from .context import Session, Wanted
-from .words import another, denied, kinds, mask, number, options, text, uids, wrong
+from .context import Session
+from .words import denied, mask, number, options, text, wrong
 
 Words = Sequence[bytes]
-_MOST_EVENTS = 1024
 _MOST_RECORDS = 1024
 _FLUSH_MS = 10_000
 _APPLY = {b"PERSIST": 0, b"PROCESS": 0, b"REASON": 1, b"LEVEL": 1, b"ONLYHELD": 0, b"FOR": 2}
@@ -32,7 +31,7 @@ def caller(on: Session) -> Caller:
     return replace(policy.callers.get(peer.uid, policy.default_caller), uid=peer.uid, pid=peer.pid)
 
 
-def _who(on: Session, given: Words | None) -> tuple[int, int, Caller | None]:
+def who(on: Session, given: Words | None) -> tuple[int, int, Caller | None]:
     """Return whom a change is for, and as whom it is judged: the peer, or whoever it names."""
     peer = on.peer
     if given is None:
@@ -56,7 +55,7 @@ def require_native(on: Session) -> None:
 
 def apply(on: Session, words: Words, pipe: Pipeline) -> None:
     given = options(words, 3, _APPLY)
-    uid, pid, judged = _who(on, given.get(b"FOR"))
+    uid, pid, judged = who(on, given.get(b"FOR"))
     call = pipe.renew if b"ONLYHELD" in given else pipe.apply
     call(
         uid,
@@ -73,13 +72,13 @@ def apply(on: Session, words: Words, pipe: Pipeline) -> None:
 
 def release(on: Session, words: Words, pipe: Pipeline) -> None:
     given = options(words, 2, _RELEASE)
-    uid, pid, judged = _who(on, given.get(b"FOR"))
+    uid, pid, judged = who(on, given.get(b"FOR"))
     level = number(given[b"LEVEL"][0], "LEVEL") if b"LEVEL" in given else -1
     pipe.release(uid, pid, mask(words[1]), process=b"PROCESS" in given, cpu_level=level, caller=judged)
 
 
 def reset_all(on: Session, words: Words, pipe: Pipeline) -> None:
-    uid, pid, judged = _who(on, options(words, 1, {b"FOR": 2}).get(b"FOR"))
+    uid, pid, judged = who(on, options(words, 1, {b"FOR": 2}).get(b"FOR"))
     pipe.reset_all(uid, pid, caller=judged)
 
 
@@ -234,7 +233,7 @@ def _record(record: Record) -> list[Any]:
 def records(on: Session, words: Words) -> list[list[Any]]:
     require_native(on)
     given = options(words, 1, {b"AFTER": 2, b"COUNT": 1})
-    most = _count(given, _MOST_RECORDS)
+    most = count_of(given, _MOST_RECORDS)
     after = None
     if b"AFTER" in given:
         name, key = given[b"AFTER"]
@@ -248,7 +247,8 @@ def records(on: Session, words: Words) -> list[list[Any]]:
     return [_record(one) for one in on.manager.records(after, most)]
 
 
-def _count(given: dict[bytes, Words], most: int) -> int:
+def count_of(given: Mapping[bytes, Words], most: int) -> int:
+    """Return how many are wanted, at most so many."""
     wanted = number(given[b"COUNT"][0], "COUNT") if b"COUNT" in given else most
     if not 1 <= wanted <= most:
         raise wrong(f"COUNT must be within 1..{most}")
@@ -267,50 +267,6 @@ def infos(on: Session, words: Words) -> list[list[list[Any]]]:
 def next_deadline(on: Session, words: Words) -> int | None:
     require_native(on)
     return on.manager.next_deadline()
-
-
-def events(on: Session, words: Words) -> Any:
-    require_native(on)
-    what = words[1].upper() if len(words) > 1 else b"LAST"
-    if what == b"LAST" and len(words) <= 2:
-        return on.manager.last_sequence
-    if what != b"AFTER":
-        raise wrong("EVENTS must be followed by AFTER, FOLLOW, STOP or LAST")
-    given = options(words, 1, {b"AFTER": 1, b"COUNT": 1, b"INSTANCE": 1, b"KINDS": 1, b"UIDS": 1})
-    found, missed, after = on.manager.read(place(on, given), _count(given, _MOST_EVENTS))
-    return [after, missed, [event(one) for one in found if is_wanted(one, *wanted(given))]]
-
-
-def place(on: Session, given: dict[bytes, Words]) -> int:
-    """Return the number of the event after which a request begins: by default the last one's.
-
-    A number is refused that is another service's, which was here before: when it is not its INSTANCE, or when there is
-    no such event yet.
-    """
-    if b"INSTANCE" in given and given[b"INSTANCE"][0].decode("ascii", "replace") != on.server.instance:
-        raise another(f"INSTANCE must be {on.server.instance}: the service that these numbers are of is gone")
-    last = on.manager.last_sequence
-    after = number(given[b"AFTER"][0], "AFTER") if b"AFTER" in given else last
-    if not 0 <= after <= last:
-        raise another(f"AFTER must be within 0..{last}, the number of the last event")
-    return after
-
-
-def wanted(given: dict[bytes, Words]) -> Wanted:
-    """Return which events a request is about: kinds and uids, None for all."""
-    return (
-        kinds(given[b"KINDS"][0]) if b"KINDS" in given else None,
-        uids(given[b"UIDS"][0]) if b"UIDS" in given else None,
-    )
-
-
-def is_wanted(one: Event, some: frozenset[EventKind] | None, owners: frozenset[int] | None) -> bool:
-    return (some is None or one.kind in some) and (owners is None or one.uid in owners)
-
-
-def event(one: Event) -> list[Any]:
-    """Return an event as it is told."""
-    return [one.sequence, one.time, one.kind, one.cause, one.uid, one.pid, int(one.mask), one.bundle, one.cpu_level]
 
 
 def stats(on: Session, words: Words) -> str:

@@ -1,55 +1,11 @@
 """The commands, each described once: for dispatch, the number of words, COMMAND DOCS and docs/protocol.md."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from enum import Enum
 from typing import Any, Final
 
 from . import calls, sessions
+from .command import Command, How
+from .task_commands import TASK_COMMANDS
 from .words import wrong
-
-
-class How(Enum):
-    """How a command is carried out."""
-
-    TOGETHER = "a change, committed with the others of its turn"
-    ALONE = "a change that is committed alone"
-    READ = "a read"
-    SESSION = "about the connection itself"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Command:
-    """What there is to know of a command.
-
-    Parameters
-    ----------
-    usage : str
-        The words that follow it: ``[]`` may be left out, ``|`` parts alternatives.
-    summary : str
-        What it does.
-    answer : str
-        What it answers.
-    run : callable
-        What carries it out: called with the connection, the words, and, of a change that goes with others, the
-        pipeline.
-    how : How
-        See there.
-    least, most : int
-        How many words it has, itself included.
-    is_admin : bool
-        Whether it is for administrators.
-    """
-
-    usage: str
-    summary: str
-    answer: str
-    run: Callable[..., Any]
-    how: How = How.READ
-    least: int = 1
-    most: int = 99
-    is_admin: bool = False
-
 
 COMMANDS: Final[dict[str, Command]] = {
     "APPLY": Command(
@@ -228,6 +184,7 @@ COMMANDS: Final[dict[str, Command]] = {
         most=1,
         is_admin=True,
     ),
+    **TASK_COMMANDS,
     "HELLO": Command(
         usage="[version [SETNAME name]]",
         summary="Choose RESP2 or RESP3, and tell who answers. AUTH is refused: the kernel says who calls",
@@ -295,7 +252,7 @@ def describe(words: "sessions.Words") -> Any:
     names = [word.decode("utf-8", "replace").upper() for word in words[2:]]
     chosen = {name: COMMANDS[name] for name in (names or COMMANDS) if name in COMMANDS}
     if what == b"DOCS":
-        return {name.lower(): _docs(one) for name, one in chosen.items()}
+        return {name.lower(): _docs(name, one) for name, one in chosen.items()}
     if what == b"COUNT":
         return len(COMMANDS)
     if what == b"LIST":
@@ -305,11 +262,11 @@ def describe(words: "sessions.Words") -> Any:
     raise wrong("COMMAND must be followed by DOCS, COUNT, LIST or INFO")
 
 
-def _docs(command: Command) -> dict[str, Any]:
+def _docs(name: str, command: Command) -> dict[str, Any]:
     return {
         "summary": command.summary,
         "since": "0.2.0",
-        "group": _GROUPS[command.how],
+        "group": "tasks" if name in TASK_COMMANDS else _GROUPS[command.how],
         "arguments": [
             {"name": word, "type": "string", "display_text": word} for word in arguments(command.usage)
         ],

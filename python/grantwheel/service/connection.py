@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from grantwheel import BusinessError, Pipeline
 
-from .commands import COMMANDS, Command, How
+from .command import Command, How
+from .commands import COMMANDS
 from .context import Following, Pages, Service, Wanted
 from .limits import Bucket
 from .peers import Peer, PeerRefused
-from .sessions import Simple
 from .wire import OK, ProtocolError, RequestReader, TooLargeError, encode, error, integer
-from .words import denied, failed, out_of_memory, wrong
+from .words import Simple, denied, failed, out_of_memory, wrong
 
 if TYPE_CHECKING:
     import array
@@ -51,7 +51,7 @@ class Connection(asyncio.BufferedProtocol):
         self.number = number
         self.version = 2
         self.name = ""
-        self.following: Following | None = None
+        self.following: dict[str, Following] = {}  # by stream
         self.is_known = False
         self._transport: asyncio.Transport | None = None
         self._reader = RequestReader(server.limits.request_bytes)
@@ -151,7 +151,7 @@ class Connection(asyncio.BufferedProtocol):
 
     def connection_lost(self, _: Exception | None) -> None:
         """Let go of everything."""
-        self.following = None
+        self.following.clear()
         self._is_ending = True
         self._requests.clear()
         self._rest = b""
@@ -181,7 +181,7 @@ class Connection(asyncio.BufferedProtocol):
     def set_version(self, version: int) -> None:
         """Speak RESP2 or RESP3; pushes are of RESP3 alone."""
         if version != 3:
-            self.following = None
+            self.following.clear()
         self.version = version
 
     def acts_for(self, uid: int, pid: int) -> None:
@@ -207,14 +207,14 @@ class Connection(asyncio.BufferedProtocol):
             self._acted_for.clear()
             self._last_acted_for = (b"", b"")
 
-    def follow(self, after: int, wanted: Wanted) -> None:
-        """Push events from now on."""
-        self.following = Following(after, wanted)
-        self.server.follow(self)
+    def follow(self, name: str, after: int, wanted: Wanted) -> None:
+        """Push events of a stream from now on."""
+        self.following[name] = Following(after, wanted)
+        self.server.follow(self, name)
 
-    def follow_no_more(self) -> None:
-        """Push no events any more."""
-        self.following = None
+    def follow_no_more(self, name: str) -> None:
+        """Push none of them any more."""
+        self.following.pop(name, None)
 
     def end_after_answers(self) -> None:
         """Take no more requests."""
@@ -397,10 +397,11 @@ class Connection(asyncio.BufferedProtocol):
 
     def push(self, pages: Pages) -> bool:
         """Send the next page of the events that it follows, if it reads; return whether there are more for it now."""
-        if self.following is None or self._is_slow or self._transport is None:
+        following = self.following.get(pages.name)
+        if following is None or self._is_slow or self._transport is None:
             return False
-        page = pages.next(self.following)
-        self.following.after = page.after
+        page = pages.next(following)
+        following.after = page.after
         if page.message:
             self._transport.write(page.message)
         return page.has_more

@@ -2,10 +2,10 @@
 
 import array
 import socket
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple, Protocol
-
-from grantwheel.types import EventKind
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from .peers import Peer
 
@@ -14,10 +14,11 @@ if TYPE_CHECKING:
 
     from grantwheel import Pipeline
     from grantwheel.manager import Manager
+    from grantwheel.tasks.tasks import Tasks
 
     from .limits import Bucket, Limits
 
-Wanted = tuple[frozenset[EventKind] | None, frozenset[int] | None]
+Wanted = tuple[frozenset[StrEnum] | None, frozenset[int] | None]
 
 
 class Watcher(Protocol):
@@ -51,8 +52,39 @@ class Page(NamedTuple):
     has_more: bool
 
 
+class Stream(Protocol):
+    """Events that are read and pushed: those of the manager, or those of its tasks."""
+
+    @property
+    def name(self) -> str:
+        """How its pushes begin."""
+
+    @property
+    def instance(self) -> str:
+        """What its numbers are of."""
+
+    @property
+    def kinds(self) -> type[StrEnum]:
+        """Which kinds there are."""
+
+    @property
+    def last(self) -> int:
+        """The number of the last event."""
+
+    def read(self, after: int, limit: int, /) -> tuple[Sequence[Any], int, int]:
+        """Return events after a number, how many were overwritten before them, and after which number to go on."""
+
+    def row(self, event: Any, /) -> list[Any]:
+        """Return an event as it is told."""
+
+    def changes(self) -> AsyncIterator[object]:
+        """Iterate, without an end, over when there is something more to read."""
+
+
 class Pages(Protocol):
     """Pages of events."""
+
+    name: str  # of their stream
 
     def next(self, following: Following, /) -> Page:
         """Return the page that comes next."""
@@ -62,6 +94,7 @@ class Service(Protocol):
     """A server, as its connections see it."""
 
     manager: "Manager"
+    tasks: "Tasks"
     limits: "Limits"
     accepted: int
     answered: int
@@ -69,12 +102,17 @@ class Service(Protocol):
     turns: int
     met: "Counter[str]"
     instance: str
+    task_instance: str
     buffer: memoryview
     began: float
 
     @property
     def connected(self) -> int:
         """How many connections there are."""
+
+    @property
+    def streams(self) -> Mapping[str, Stream]:
+        """The events that are read and pushed, by name."""
 
     def identify(self, connection: socket.socket, /) -> Peer:
         """Say who has connected."""
@@ -88,8 +126,8 @@ class Service(Protocol):
     def ready(self, session: "Session", /) -> None:
         """Let a connection have its part of the next turn."""
 
-    def follow(self, session: "Session", /) -> None:
-        """Push events to a connection."""
+    def follow(self, session: "Session", name: str, /) -> None:
+        """Push the events of a stream to a connection."""
 
     def wake(self, session: "Session", /) -> None:
         """Hear that it reads again what is pushed."""
@@ -154,11 +192,11 @@ class Session(Protocol):
     def set_version(self, version: int) -> None:
         """Speak RESP2 or RESP3."""
 
-    def follow(self, after: int, wanted: Wanted) -> None:
-        """Have events pushed from now on."""
+    def follow(self, name: str, after: int, wanted: Wanted) -> None:
+        """Have events of a stream pushed from now on."""
 
-    def follow_no_more(self) -> None:
-        """Have none pushed."""
+    def follow_no_more(self, name: str) -> None:
+        """Have none of them pushed."""
 
     def push(self, pages: Pages, /) -> bool:
         """Send the next page of the events that it follows; return whether there are more."""

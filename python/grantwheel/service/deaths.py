@@ -5,7 +5,7 @@ import logging
 import os
 import socket
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -20,6 +20,7 @@ from .words import limited
 
 if TYPE_CHECKING:
     from grantwheel.manager import Manager
+    from grantwheel.tasks.tasks import Tasks
 
 _log = logging.getLogger("grantwheel")
 _PROC: Final = Path("/proc")
@@ -49,6 +50,8 @@ class Deaths:
     ----------
     manager : Manager
         Who is told.
+    tasks : Tasks
+        Its tasks, which make holders too. None: it has none.
     gone : callable
         Called with the pid of a process that has ended and was connected, before the manager is told.
     limits : Limits
@@ -63,11 +66,13 @@ class Deaths:
         gone: Callable[[int], object],
         *,
         limits: Limits | None = None,
+        tasks: "Tasks | None" = None,
         look: Callable[[], Look] = lambda: look_at_processes(_PROC),
     ) -> None:
         self.forgotten = 0  # how often somebody who was acted for has ended, or is watched no more
         self._manager = manager
         self._gone = gone
+        self._tasks = tasks
         self._limits = Limits() if limits is None else limits
         self._look = look
         self._loop = asyncio.get_running_loop()
@@ -80,7 +85,7 @@ class Deaths:
         self._ended: dict[int, set[int]] = {}  # the pids of the deaths that are to be told, each with its uids
         self._emptied: set[int] = set()
         self._crowded: set[int] = set()  # uids for which there was no room
-        self._tidied: dict[int | None, int] = {}  # after which event room was last made, of uids and of all
+        self._tidied: dict[int | None, tuple[int, int]] = {}  # after which events room was made
         self._telling: asyncio.TimerHandle | None = None
         self._tell_at = self._look_at = 0.0  # not before these instants of the loop
         self._is_closed = False
@@ -171,21 +176,30 @@ class Deaths:
 
     def watch_holders(self) -> None:
         """Watch those who hold something already, after a restart; whoever has ended meanwhile counts as ended now."""
+        for uid, pid in self._holders():
+            if pid is None:
+                if uid not in self._pids:
+                    self._emptied.add(uid)
+                continue
+            try:
+                self._open(uid, pid)
+            except EndedError:
+                self._ended.setdefault(pid, set()).add(uid)
+            except NotWatchedError as problem:
+                _log.warning("the end of a holder will not be noticed: %s", problem)
+        self._schedule()
+
+    def _holders(self) -> Iterator[tuple[int, int | None]]:
+        """Iterate over the processes that hold something, and the uids of apps that do."""
         after = None
         while page := self._manager.records(after, _PAGE):
             after = page[-1]
             for record in page:
-                if record.kind is OwnerKind.APP:
-                    if record.uid not in self._pids:
-                        self._emptied.add(record.uid)
-                    continue
-                try:
-                    self._open(record.uid, record.pid)
-                except EndedError:
-                    self._ended.setdefault(record.pid, set()).add(record.uid)
-                except NotWatchedError as problem:
-                    _log.warning("the end of a holder will not be noticed: %s", problem)
-        self._schedule()
+                yield record.uid, None if record.kind is OwnerKind.APP else record.pid
+        if self._tasks is not None:
+            yield from self._tasks.processes()
+            for task in self._tasks.continuous_tasks():
+                yield task.uid, None
 
     def tidy(self, uid: int | None = None) -> None:
         """Let go of those of a uid, or of all, who are of no use any more."""
@@ -208,7 +222,7 @@ class Deaths:
 
     def _make_room(self, uid: int) -> None:
         """Let go of whom there is to let go, if anything has ended since that was done: there is an event of it."""
-        last = self._manager.last_sequence
+        last = self._manager.last_sequence, 0 if self._tasks is None else self._tasks.last_sequence
         for crowded in (uid, None):
             if crowded is None and len(self._processes) < self._limits.watched:
                 return
@@ -250,14 +264,22 @@ class Deaths:
         of_uid = self._pids.get(uid, ())
         if pid not in of_uid or name in self._connections or name in self._new:
             return
-        if self._holds(uid, pid) or (len(of_uid) == 1 and self._manager.app_mask(uid)):
+        if self._holds(uid, pid) or (len(of_uid) == 1 and self._app_holds(uid)):
             return
         self._unname(uid, pid)
         self._uids[pid].discard(uid)
         if not self._uids[pid]:
             self._remove(self._processes[pid])
 
+    def _app_holds(self, uid: int) -> bool:
+        return bool(self._manager.app_mask(uid)) or (self._tasks is not None and self._tasks.keeps_running(uid))
+
+    def _has_tasks(self, uid: int, pid: int) -> bool:
+        return self._tasks is not None and (uid, pid) in self._tasks.processes(uid)
+
     def _holds(self, uid: int, pid: int) -> bool:
+        if self._has_tasks(uid, pid):
+            return True
         if not self._manager.process_mask(pid):
             return False
         record = None if len(self._uids[pid]) == 1 else self._manager.find_process(pid)
@@ -324,13 +346,13 @@ class Deaths:
         if pid not in self._ended:
             return
         for uid in self._ended[pid]:
-            if self._manager.process_mask(pid):
+            if self._manager.process_mask(pid) or self._has_tasks(uid, pid):
                 self._manager.process_died(uid, pid)
         del self._ended[pid]
 
     def _stop(self) -> None:
         """Stop the apps of which nothing runs any more; of the others, watch who does."""
-        self._emptied = {uid for uid in self._emptied if self._manager.app_mask(uid)}
+        self._emptied = {uid for uid in self._emptied if self._app_holds(uid)}
         if not self._emptied:
             return
         began = self._loop.time()

@@ -37,6 +37,8 @@ class Limits:
         How much of answers may wait to be read, over all connections of a uid.
     stall_ms : int
         How long a connection for which something waits may read nothing of it.
+    tasks_per_uid : int
+        How many continuous tasks a uid may have.
     calls_per_second : int
         How many calls a uid may make, over all its connections; as many may come at once. 0: any number.
     connection_calls_per_second : int
@@ -61,6 +63,7 @@ class Limits:
         64 << 20, 1 << 16, 1 << 40, "UIDOUTPUT", "bytes of answers that one user does not read"
     )
     stall_ms: int = _limit(30_000, 10, 86_400_000, "STALL", "ms in which nothing of what waits is read")
+    tasks_per_uid: int = _limit(100, 1, 1_000_000, "UIDTASKS", "continuous tasks of one user")
     calls_per_second: int = _limit(0, 0, 1_000_000_000, "UIDCALLS", "calls a second of one user; 0: any number")
     connection_calls_per_second: int = _limit(
         0, 0, 1_000_000_000, "CALLS", "calls a second of one connection; 0: any number"

@@ -10,20 +10,22 @@ from typing import Any, Final
 
 from grantwheel.caller import Caller
 from grantwheel.policy import EVERY_TYPE, OverTimeoutMax, Policy
-from grantwheel.types import ResourceType
+from grantwheel.tasks.policy import TaskPolicy
+from grantwheel.types import BackgroundMode, ResourceType
 
 from .peers import Peer
 
 _TABLES: Final = {
     "": (
-        *("administrators", "act_for", "unknown_bundles", "over_timeout_max"),
+        *("administrators", "act_for", "unknown_bundles", "over_timeout_max", "task_keeping"),
         *("default", "default_caller", "bundles", "callers"),
     ),
     "default": ("allowed", "timeout_max_ms"),
-    "bundle": ("allowed", "timeout_max_ms", "cpu_level_max"),
-    "caller": ("bundle", "system_app", "service_extension", "native"),
+    "bundle": ("allowed", "timeout_max_ms", "cpu_level_max", "abilities"),
+    "caller": ("bundle", "system_app", "service_extension", "native", "keep_background_running"),
 }
 _FULL: Final = Caller(system_app=True, native=True)
+_NOBODY: Final = Caller(keep_background_running=False)
 _MOST_BYTES: Final = 16 << 20
 _MAX_UID: Final = 2**32 - 2
 _MAX_NAME_BYTES: Final = 1024
@@ -45,11 +47,14 @@ class Registry:
         The uids that may administrate.
     act_for : frozenset of int
         The uids that may name other uids and pids.
+    tasks : TaskPolicy
+        Which modes the abilities of each bundle declare.
     """
 
     policy: Policy
     administrators: frozenset[int]
     act_for: frozenset[int]
+    tasks: TaskPolicy
 
     def peer(self, uid: int, pid: int) -> Peer:
         """Return what a process of a uid is to the service."""
@@ -59,8 +64,10 @@ class Registry:
 def default(own_uid: int | None = None) -> Registry:
     """Return what counts without a file: root and the service's own uid may hold everything, others nothing."""
     trusted = _trusted(own_uid)
-    policy = Policy(cpu_level_max={"": 2}, callers=dict.fromkeys(sorted(trusted), _FULL), default_caller=Caller())
-    return Registry(policy=policy, administrators=trusted, act_for=trusted)
+    policy = Policy(cpu_level_max={"": 2}, callers=dict.fromkeys(sorted(trusted), _FULL), default_caller=_NOBODY)
+    return Registry(
+        policy=policy, administrators=trusted, act_for=trusted, tasks=TaskPolicy(abilities=_of_trusted(trusted))
+    )
 
 
 def read(path: str | os.PathLike[str], own_uid: int | None = None) -> Registry:
@@ -126,6 +133,16 @@ def _trusted(own_uid: int | None) -> frozenset[int]:
     return frozenset({0, os.geteuid() if own_uid is None else own_uid})
 
 
+def _of_trusted(trusted: frozenset[int]) -> dict[str, None]:
+    """Return that the bundles of those who may have everything, which are named after their uids, declare it."""
+    return dict.fromkeys(map(bundle_of_uid, sorted(trusted)))
+
+
+def bundle_of_uid(uid: int) -> str:
+    """Return the bundle that tasks of a uid are of which needs none in the policy, as it may have everything."""
+    return f"uid.{uid}"
+
+
 def _registry(given: dict[str, Any], trusted: frozenset[int]) -> Registry:
     _know(given, "", "")
     general = _table(given.get("default", {}), "default", "default")
@@ -145,6 +162,10 @@ def _registry(given: dict[str, Any], trusted: frozenset[int]) -> Registry:
     allowed: dict[str, ResourceType] = {"": ResourceType.ALL}  # those without a bundle: root, and the service's own uid
     levels: dict[str, int] = {"": 2}
     timeouts: dict[str, dict[ResourceType, int]] = {}
+    default_caller = _caller(given["default_caller"], "default_caller") if "default_caller" in given else _NOBODY
+    abilities: dict[str, dict[str, list[BackgroundMode]] | None] = {**_of_trusted(trusted)}
+    for caller in (*callers.values(), default_caller):
+        abilities[caller.bundle] = {}  # whoever the file calls so has what it says and no more
     for name, table in bundles.items():
         place = _place("bundles", name)
         _bundle(name, place)
@@ -152,6 +173,7 @@ def _registry(given: dict[str, Any], trusted: frozenset[int]) -> Registry:
             allowed[name] = _types(table["allowed"], f"{place}.allowed")
         if "cpu_level_max" in table:
             levels[name] = _within(table["cpu_level_max"], f"{place}.cpu_level_max", 0, 2)
+        abilities[name] = _abilities(table.get("abilities", {}), f"{place}.abilities")
         if "timeout_max_ms" in table:
             timeouts[name] = _timeouts(table["timeout_max_ms"], f"{place}.timeout_max_ms")
             if not timeouts[name]:
@@ -168,24 +190,44 @@ def _registry(given: dict[str, Any], trusted: frozenset[int]) -> Registry:
         default_timeout_max_ms=_timeouts(general.get("timeout_max_ms", {}), "default.timeout_max_ms"),
         over_timeout_max=given.get("over_timeout_max", OverTimeoutMax.CAP),
         callers=callers,
-        default_caller=_caller(given["default_caller"], "default_caller") if "default_caller" in given else Caller(),
+        default_caller=default_caller,
     )
     lists = {
         name: frozenset(_list(given[name], name, _uid)) if name in given else trusted
         for name in ("administrators", "act_for")
     }
-    return Registry(policy=policy, **lists)
+    keeping = _flag(given.get("task_keeping", False), "task_keeping")
+    return Registry(policy=policy, tasks=TaskPolicy(abilities=abilities, task_keeping=keeping), **lists)
 
 
 def _caller(value: object, place: str) -> Caller:
     table = _table(value, place, "caller")
     if "bundle" not in table:
         raise ValueError(f"{place}.bundle is missing")
-    flags = {name: table[name] for name in _TABLES["caller"][1:] if name in table}
-    for name, flag in flags.items():
-        if not isinstance(flag, bool):
-            raise TypeError(f"{place}.{name} must be true or false, not {_kind(flag)}")
+    flags = {name: _flag(table[name], f"{place}.{name}") for name in _TABLES["caller"][1:] if name in table}
     return Caller(bundle=_bundle(table["bundle"], f"{place}.bundle"), **flags)
+
+
+def _flag(value: object, place: str) -> bool:
+    if not isinstance(value, bool):
+        raise TypeError(f"{place} must be true or false, not {_kind(value)}")
+    return value
+
+
+def _abilities(value: object, place: str) -> dict[str, list[BackgroundMode]]:
+    """Return which modes each ability declares."""
+    return {name: _list(modes, _place(place, name), _mode) for name, modes in _mapping(value, place).items()}
+
+
+def _mode(value: object, place: str) -> BackgroundMode:
+    """Return a mode that is given by name, or by its documented number."""
+    if isinstance(value, str):
+        try:
+            return BackgroundMode[value]
+        except KeyError:
+            known = ", ".join(one.name for one in BackgroundMode)
+            raise ValueError(f"{place} must be one of {known}, not {value!r}") from None
+    return BackgroundMode(_within(value, place, 1, len(BackgroundMode)))
 
 
 def _types(value: object, place: str) -> ResourceType:

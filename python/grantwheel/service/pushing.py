@@ -1,17 +1,10 @@
 """Events as they are pushed: page by page, each follower in turn, and a page made once for all who are at its place."""
 
 import asyncio
-from typing import TYPE_CHECKING
 
-from grantwheel import aio
-from grantwheel.caller import Caller
-
-from . import calls
-from .context import Following, Page, Session, Wanted
+from . import streams
+from .context import Following, Page, Session, Stream, Wanted
 from .wire import Push, encode
-
-if TYPE_CHECKING:
-    from grantwheel.manager import Manager
 
 _PAGE = 256  # events
 _PAGES = 4  # that are made before others have their turn
@@ -23,12 +16,13 @@ class MadePages:
 
     Parameters
     ----------
-    manager : Manager
-        Whose events.
+    stream : Stream
+        Of which events.
     """
 
-    def __init__(self, manager: "Manager") -> None:
-        self._manager = manager
+    def __init__(self, stream: Stream) -> None:
+        self.name = stream.name
+        self._stream = stream
         self._made: dict[tuple[int, Wanted], Page] = {}
 
     def __len__(self) -> int:
@@ -39,9 +33,9 @@ class MadePages:
         place = following.after, following.wanted
         page = self._made.get(place)
         if page is None:
-            found, missed, after = self._manager.read(following.after, _PAGE)
-            rows = [calls.event(one) for one in found if calls.is_wanted(one, *following.wanted)]
-            message = encode(Push(["events", after, missed, rows]), 3) if rows or missed else b""
+            found, missed, after = self._stream.read(following.after, _PAGE)
+            rows = [self._stream.row(one) for one in found if streams.is_wanted(one, following.wanted)]
+            message = encode(Push([self.name, after, missed, rows]), 3) if rows or missed else b""
             page = self._made[place] = Page(message, after, len(found) == _PAGE)
         return page
 
@@ -51,12 +45,12 @@ class Pushes:
 
     Parameters
     ----------
-    manager : Manager
-        Whose events.
+    stream : Stream
+        Of which events.
     """
 
-    def __init__(self, manager: "Manager") -> None:
-        self._manager = manager
+    def __init__(self, stream: Stream) -> None:
+        self._stream = stream
         self._followers: set[Session] = set()
         self._behind: dict[Session, None] = {}  # those for whom there may be something
         self._is_scheduled = False
@@ -88,7 +82,7 @@ class Pushes:
             self._waiting.cancel()
 
     async def _wait(self) -> None:
-        async for _ in aio.events(self._manager, batch=True, caller=Caller(native=True)):
+        async for _ in self._stream.changes():
             self._behind.update(dict.fromkeys(self._followers))
             self._schedule()
 
@@ -99,7 +93,7 @@ class Pushes:
 
     def _push(self) -> None:
         self._is_scheduled = False
-        pages = MadePages(self._manager)
+        pages = MadePages(self._stream)
         sent = 0
         while self._behind and len(pages) < _PAGES and sent < _SENT:
             follower = next(iter(self._behind))

@@ -11,12 +11,14 @@ from collections.abc import Callable, Iterator
 
 from grantwheel import BusinessError, Pipeline, aio
 from grantwheel.manager import Manager
+from grantwheel.tasks.tasks import Tasks, tasks_of
 
 from .connection import Connection, answers_of
-from .context import Session, Watcher
+from .context import Session, Stream, Watcher
 from .limits import Limits, Rates
 from .peers import Peer
 from .pushing import Pushes
+from .streams import GrantEvents, TaskEvents
 from .unread import Unread
 from .words import LimitError, limited
 
@@ -50,6 +52,8 @@ class Server:
     instance : str
         What tells its events from those of any other that was here before. Default: a new one, for a manager that has
         kept nothing.
+    tasks : Tasks
+        Those of the manager. Default: those that it has, else some that trust everyone whom its policy knows.
     clock : callable
         Seconds, for the limits that are of time.
     """
@@ -64,6 +68,7 @@ class Server:
         reload: Callable[[], object] | None = None,
         drives: bool = True,
         instance: str | None = None,
+        tasks: Tasks | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.manager = manager
@@ -89,7 +94,12 @@ class Server:
         self._ready: dict[Session, None] = {}
         self._is_scheduled = False
         self._pipe = manager.pipeline()
-        self._pushes = Pushes(manager)
+        self.tasks = (tasks_of(manager) or Tasks(manager)) if tasks is None else tasks
+        self.task_instance = os.urandom(16).hex()
+        self._task_stream = TaskEvents(self.tasks, self.task_instance)
+        of_grants: Stream = GrantEvents(manager, self.instance)
+        self.streams: dict[str, Stream] = {of_grants.name: of_grants, self._task_stream.name: self._task_stream}
+        self._pushes = {name: Pushes(stream) for name, stream in self.streams.items()}
         self._servers: list[asyncio.AbstractServer] = []
 
     async def start(self, listener: socket.socket) -> None:
@@ -118,7 +128,9 @@ class Server:
             await asyncio.sleep(0.005)
         for connection in list(self.connections):
             connection.abort()
-        self._pushes.close()
+        for pushes in self._pushes.values():
+            pushes.close()
+        self._task_stream.close()
         if self._looking is not None:
             self._looking.cancel()
         await asyncio.sleep(0)
@@ -195,7 +207,8 @@ class Server:
                 self._watcher.leave(uid, connection.peer.pid)
         self._unread.forget(connection)
         self._ready.pop(connection, None)
-        self._pushes.discard(connection)
+        for pushes in self._pushes.values():
+            pushes.discard(connection)
 
     def watch(self, uid: int, pid: int) -> None:
         """Let the death of a process be noticed for which somebody acts."""
@@ -283,13 +296,14 @@ class Server:
             self.over("stall_ms", connection, rule)
             connection.abort()
 
-    def follow(self, connection: Session) -> None:
-        """Push events to a connection."""
-        self._pushes.add(connection)
+    def follow(self, connection: Session, name: str) -> None:
+        """Push the events of a stream to a connection."""
+        self._pushes[name].add(connection)
 
     def wake(self, connection: Session) -> None:
         """Hear that it reads again what is pushed."""
-        self._pushes.wake(connection)
+        for pushes in self._pushes.values():
+            pushes.wake(connection)
 
     def ready(self, connection: Session) -> None:
         """Let a connection have its part of the next turn."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from grantwheel import recovery
 from grantwheel.manager import Manager
+from grantwheel.tasks.tasks import Tasks
 
 from . import places, policy_file, systemd
 from .deaths import Deaths
@@ -87,7 +88,8 @@ def serve(setting: Setting, *, on_progress: "Callable[[int, int], object] | None
         contextlib.closing(_manager(setting, registry, on_progress)) as manager,
         asyncio.Runner(loop_factory=_fast_loop()) as runner,
     ):
-        runner.run(_Service(setting, manager, registry, files).run(listeners))
+        tasks = _tasks(manager, registry)
+        runner.run(_Service(setting, manager, tasks, registry, files).run(listeners))
 
 
 def _fast_loop() -> "Callable[[], asyncio.AbstractEventLoop] | None":
@@ -117,6 +119,31 @@ def _manager(setting: Setting, registry: Registry, on_progress: "Callable[[int, 
     )
 
 
+def _tasks(manager: Manager, registry: Registry) -> Tasks:
+    """Return the tasks of the manager, without those of processes that have ended while nobody served."""
+    tasks = Tasks(manager, policy=registry.tasks)
+    if isinstance(manager, recovery.DurableManager):
+        tasks.restarted(_runs_still(manager))
+    return tasks
+
+
+def _runs_still(manager: recovery.DurableManager) -> "Callable[[int, int], bool]":
+    """Return what tells whether a process, of a uid and a pid, has run since before the last entry of the journal."""
+    start, report = recovery.Start.now(), manager.recovery
+    running, hidden = start.running(), start.hidden
+    last_ms = start.boot_ms - (manager.clock.now() - report.now_ms) - report.away_ms
+
+    def runs(uid: int, pid: int) -> bool:
+        if report.is_reboot:
+            return False
+        process = running.get(pid)
+        if process is None:
+            return hidden is not None and pid in hidden
+        return uid in process.uids and process.start_ms <= last_ms
+
+    return runs
+
+
 @contextlib.contextmanager
 def _listeners(setting: Setting) -> "Iterator[list[socket.socket]]":
     given = systemd.listeners()
@@ -134,22 +161,24 @@ def _listeners(setting: Setting) -> "Iterator[list[socket.socket]]":
 class _Service:
     """One service, while it runs."""
 
-    def __init__(self, setting: Setting, manager: Manager, registry: Registry, files: int) -> None:
+    def __init__(self, setting: Setting, manager: Manager, tasks: Tasks, registry: Registry, files: int) -> None:
         self._setting = setting
         self._manager = manager
+        self._tasks = tasks
         self._registry = registry
         self._files = files
 
     async def run(self, listeners: list[socket.socket]) -> None:
         """Serve until it is to end."""
         loop = asyncio.get_running_loop()
-        self._deaths = Deaths(self._manager, self._gone, limits=self._setting.limits)
+        self._deaths = Deaths(self._manager, self._gone, limits=self._setting.limits, tasks=self._tasks)
         server = self._server = Server(
             self._manager,
             identify=self._identify,
             limits=self._setting.limits,
             watcher=self._deaths,
             reload=self._reload,
+            tasks=self._tasks,
             instance=self._manager.recovery.instance if isinstance(self._manager, recovery.DurableManager) else None,
         )
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -192,6 +221,7 @@ class _Service:
             raise ValueError("there is no policy file")
         registry = _read_policy(self._setting.policy)
         self._manager.set_policy(registry.policy)
+        self._tasks.set_policy(registry.tasks)
         self._registry = registry
         for connection in self._server.connections:
             connection.peer = registry.peer(connection.peer.uid, connection.peer.pid)

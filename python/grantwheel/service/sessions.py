@@ -7,22 +7,16 @@ from typing import Any, Final
 
 from grantwheel import __version__
 
-from . import calls
-from .context import Session
+from . import calls, streams
+from .context import Session, Stream
 from .limits import LIMIT_WORDS
-from .words import denied, number, options, text, wrong
+from .task_calls import require_own_or_native
+from .words import OK, Simple, denied, number, options, text, wrong
 
 Words = Sequence[bytes]
 _NAME_BYTES: Final = 64
 
 
-class Simple(str):
-    """A word that is answered as it stands, as OK is."""
-
-    __slots__ = ()
-
-
-_OK: Final = Simple("OK")
 _NO_AUTH: Final = "AUTH is refused: the kernel says who calls, and no password can say otherwise"
 
 
@@ -44,6 +38,7 @@ def hello(on: Session, words: Words) -> dict[str, Any]:
         "proto": version,
         "id": on.number,
         "instance": on.server.instance,
+        "task_instance": on.server.task_instance,
         "mode": "standalone",
         "role": "master",
         "modules": [],
@@ -77,32 +72,31 @@ def client(on: Session, words: Words) -> Any:
         return on.name or None
     if what == b"SETNAME" and len(arguments) == 1:
         on.name = _name(arguments[0]) if arguments[0] else ""
-        return _OK
+        return OK
     if what == b"SETINFO" and len(arguments) == 2:
         if arguments[0].upper() not in (b"LIB-NAME", b"LIB-VER"):
             raise wrong("CLIENT SETINFO must be followed by LIB-NAME or LIB-VER")
-        return _OK
+        return OK
     if what in (b"NO-EVICT", b"NO-TOUCH") and len(arguments) == 1:
-        return _OK
+        return OK
     raise wrong("CLIENT must be followed by ID, GETNAME, SETNAME and a name, or SETINFO, a name and a value")
 
 
 def select(on: Session, words: Words) -> Any:
     if words[1] != b"0":
         raise wrong("SELECT must be followed by 0: there is one database")
-    return _OK
+    return OK
 
 
 def reset(on: Session, words: Words) -> Any:
     on.name = ""
-    on.follow_no_more()
     on.set_version(2)
     return Simple("RESET")
 
 
 def quit_it(on: Session, words: Words) -> Any:
     on.end_after_answers()
-    return _OK
+    return OK
 
 
 def info(on: Session, words: Words) -> str:
@@ -112,6 +106,7 @@ def info(on: Session, words: Words) -> str:
         f"grantwheel_version:{__version__}",
         f"process_id:{os.getpid()}",
         f"instance:{server.instance}",
+        f"task_instance:{server.task_instance}",
         f"uptime_in_seconds:{int(time.monotonic() - server.began)}",
         "# Clients",
         f"connected_clients:{server.connected}",
@@ -128,19 +123,42 @@ def info(on: Session, words: Words) -> str:
 
 
 def events(on: Session, words: Words) -> Any:
-    what = words[1].upper() if len(words) > 1 else b""
-    if what == b"STOP" and len(words) == 2:
-        on.follow_no_more()
-        return _OK
-    if what != b"FOLLOW":
-        return calls.events(on, words)
-    calls.require_native(on)
-    if on.version != 3:
-        raise wrong("EVENTS FOLLOW needs RESP3: say HELLO 3 before, or read pages with EVENTS AFTER")
-    given = options(words, 2, {b"AFTER": 1, b"INSTANCE": 1, b"KINDS": 1, b"UIDS": 1})
-    after = calls.place(on, given)
-    on.follow(after, calls.wanted(given))
-    return after
+    if not _is_stop(words):
+        calls.require_native(on)
+    return _events_of(on, words, on.server.streams["events"])
+
+
+def task_events(on: Session, words: Words) -> Any:
+    return _events_of(on, words, on.server.streams["taskevents"])
+
+
+def _is_stop(words: Words) -> bool:
+    return len(words) == 2 and words[1].upper() == b"STOP"
+
+
+def _events_of(on: Session, words: Words, stream: Stream) -> Any:
+    """Read events, or have them pushed."""
+    if _is_stop(words):
+        on.follow_no_more(stream.name)
+        return OK
+    what = words[1].upper() if len(words) > 1 else b"LAST"
+    if what == b"LAST" and len(words) <= 2:
+        return stream.last
+    is_followed = what == b"FOLLOW"
+    if not is_followed and what != b"AFTER":
+        raise wrong(f"{words[0].decode().upper()} must be followed by AFTER, FOLLOW, STOP or LAST")
+    if is_followed and on.version != 3:
+        raise wrong(f"{words[0].decode().upper()} FOLLOW needs RESP3: say HELLO 3 before, or read pages with AFTER")
+    known = {b"AFTER": 1, b"INSTANCE": 1, b"KINDS": 1, b"UIDS": 1} | ({} if is_followed else {b"COUNT": 1})
+    given = options(words, 1 + is_followed, known)
+    wanted = streams.wanted(stream, given)
+    if stream.name == "taskevents":
+        require_own_or_native(on, wanted[1])
+    after = streams.place(stream, given)
+    if is_followed:
+        on.follow(stream.name, after, wanted)
+        return after
+    return streams.page(stream, after, calls.count_of(given, streams.MOST), wanted)
 
 
 def policy(on: Session, words: Words) -> Any:
@@ -150,9 +168,9 @@ def policy(on: Session, words: Words) -> Any:
         on.server.reload()
     except (OSError, ValueError) as error:
         raise wrong(f"the policy stays as it was: {error}") from error
-    return _OK
+    return OK
 
 
 def shutdown(on: Session, words: Words) -> Any:
     on.server.ask_to_end()
-    return _OK
+    return OK

@@ -1,16 +1,25 @@
 """The words of a request as values, and the errors of those that are none."""
 
 from collections.abc import Mapping, Sequence
+from enum import StrEnum
 from typing import Final
 
 from grantwheel import BusinessError, MemoryOperationError, ParameterError, ResourceType
 from grantwheel._documented import refusal
-from grantwheel.types import EventKind
 
 from .limits import LIMIT_WORDS
 
 _DENIED, _WRONG, _OUT_OF_MEMORY, _NOT_READY = 201, 401, 980000101, 980000401
 _NAMES: Final = {one.name: int(one) for one in ResourceType if one.name}
+
+
+class Simple(str):
+    """A word that is answered as it stands, as OK is."""
+
+    __slots__ = ()
+
+
+OK: Final = Simple("OK")
 
 
 def wrong(rule: str) -> BusinessError:
@@ -54,12 +63,12 @@ def mask(word: bytes, name: str = "mask") -> int:
     return value
 
 
-def kinds(word: bytes) -> frozenset[EventKind]:
+def kinds(word: bytes, known: type[StrEnum]) -> frozenset[StrEnum]:
     """Return kinds of events that are joined by commas."""
     try:
-        return frozenset(EventKind(one) for one in text(word, "KINDS").lower().split(","))
+        return frozenset(known(one) for one in text(word, "KINDS").lower().split(","))
     except ValueError:
-        raise wrong(f"KINDS must be names joined by commas: {', '.join(EventKind)}") from None
+        raise wrong(f"KINDS must be names joined by commas: {', '.join(known)}") from None
 
 
 def uids(word: bytes) -> frozenset[int]:

@@ -17,8 +17,8 @@ class TaskPolicy:
     Parameters
     ----------
     abilities : mapping of str to mapping of str to iterable of BackgroundMode or int, or None
-        By bundle and by the name of the ability. What is not there declares nothing. None, the default, trusts
-        everyone: every ability declares every mode.
+        By bundle and by the name of the ability. What is not there declares nothing. None in the place of a bundle's
+        abilities trusts it, and None, the default, trusts everyone: every ability declares every mode.
     task_keeping : bool
         Whether the device supports TASK_KEEPING.
 
@@ -28,7 +28,7 @@ class TaskPolicy:
         A field has the wrong type, or a mode is not within 1..9; the message names it.
     """
 
-    abilities: Mapping[str, Mapping[str, Iterable[BackgroundMode | int]]] | None = None
+    abilities: Mapping[str, Mapping[str, Iterable[BackgroundMode | int]] | None] | None = None
     task_keeping: bool = False
 
     def __post_init__(self) -> None:
@@ -38,16 +38,20 @@ class TaskPolicy:
         if self.abilities is None:
             return
         copied = {
-            bundle: {name: _modes(modes, f"{place}[{name!r}]") for name, modes in _mapping(declared, place).items()}
+            bundle: None if declared is None else _abilities(declared, f"abilities[{bundle!r}]")
             for bundle, declared in _mapping(self.abilities, "abilities").items()
-            for place in (f"abilities[{bundle!r}]",)
         }
         object.__setattr__(self, "abilities", copied)
 
     def allowed(self, bundle: str, ability: Ability) -> Allowed:
         """Return what an ability of a bundle may do."""
-        declared = None if self.abilities is None else self.abilities.get(bundle, {}).get(ability.name, ())
+        of_bundle = None if self.abilities is None else self.abilities.get(bundle, {})
+        declared = None if of_bundle is None else of_bundle.get(ability.name, ())
         return Allowed(None if declared is None else frozenset(map(int, declared)), keeps_tasks=self.task_keeping)
+
+
+def _abilities(declared: object, place: str) -> dict[str, frozenset[BackgroundMode]]:
+    return {name: _modes(modes, f"{place}[{name!r}]") for name, modes in _mapping(declared, place).items()}
 
 
 def _mapping(value: object, place: str) -> Mapping[str, object]:

@@ -264,6 +264,13 @@ class Tasks(TiedTasks):
         """Whether an app has an open transient request or a continuous task. It changes nothing."""
         return self._do(lambda now: self._transient.is_open(now, uid) or bool(self._continuous.tasks(uid)))
 
+    def processes(self, uid: int | None = None) -> set[tuple[int, int]]:
+        """Return the processes whose death would change something, of one uid or all: each by uid and pid.
+
+        They have open requests, or are in the foreground. Continuous tasks are of the app, however it fares.
+        """
+        return self._do(lambda _now: self._transient.processes(uid))
+
     # What the host tells.
 
     def set_foreground(self, uid: int, pid: int, is_foreground: bool) -> None:

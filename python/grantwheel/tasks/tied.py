@@ -111,6 +111,11 @@ class TiedTasks(OfOneProcess):
             if call is not None:
                 _call(call)
 
+    @property
+    def last_sequence(self) -> int:
+        """The number of the last event; 0 before the first."""
+        return self._queues.last
+
     def next_deadline(self) -> int | None:
         """Return when something happens next (ms of the clock), if nothing else happens before; None: never."""
         return self._do(lambda _now: self._transient.next_deadline())

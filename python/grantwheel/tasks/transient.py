@@ -253,11 +253,7 @@ class TransientTasks(Machine):
         draft = self._draft(now)
         for key in self._keys(draft):
             owner: Owner = draft.get(key)
-            gone = {
-                pid
-                for pid in {*owner.foreground, *(request.pid for request in owner.requests)}
-                if not runs(owner.uid, pid)
-            }
+            gone = {pid for pid in owner.pids if not runs(owner.uid, pid)}
             if gone:
                 self._drop(draft, now, owner, gone)
         draft.events.clear()
@@ -278,6 +274,12 @@ class TransientTasks(Machine):
         owner: Owner | None = self._records.get(self._key(uid))
         ends = () if owner is None else (owner.end_of(request, self._figures) for request in owner.requests)
         return any(end is None or end > now for end in ends)
+
+    def processes(self, uid: int | None = None) -> set[tuple[int, int]]:
+        """Return who has open requests or is in the foreground, of one uid or all."""
+        self._mend()
+        found = self._records.values() if uid is None else (self._records.get(self._key(uid)),)
+        return {(one.uid, pid) for one in found if isinstance(one, Owner) for pid in one.pids}
 
     # How it is done.
 

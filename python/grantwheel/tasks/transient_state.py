@@ -118,6 +118,11 @@ class Owner:
         return [request for app in self.apps for request in app.requests]
 
     @property
+    def pids(self) -> set[int]:
+        """The processes that have open requests or are in the foreground."""
+        return {*self.foreground, *(request.pid for request in self.requests)}
+
+    @property
     def is_blank(self) -> bool:
         """Whether nothing is known of it."""
         return not self.foreground and self.left_at is None and not self.apps

@@ -1,0 +1,180 @@
+"""What each command of tasks does: a function for each, from the words of a request to its answer."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Final
+
+from grantwheel.caller import Caller
+from grantwheel.tasks.values import Ability
+from grantwheel.types import BackgroundMode
+
+from . import calls
+from .context import Session
+from .policy_file import bundle_of_uid
+from .words import OK, number, options, text, wrong
+
+Words = Sequence[bytes]
+_FOR: Final = {b"FOR": 2}
+_OF_ABILITY: Final = {b"ABILITYID": 1, b"FOR": 2}
+_MODES: Final = {mode.name: int(mode) for mode in BackgroundMode}
+_MOST_NAME_BYTES: Final = 255  # of a callback
+_MOST_MODES_BYTES: Final = 1024
+_MOST_TASKS: Final = 1024  # in one answer
+
+
+def _nothing() -> None:
+    """Stand for a callback: the one who has it hears of its turn from the events."""
+
+
+def _caller(on: Session, given: Mapping[bytes, Words]) -> Caller:
+    """Return who calls: the peer, or whoever it names, with what the policy says of the uid."""
+    uid, pid, judged = calls.who(on, given.get(b"FOR"))
+    if judged is not None:
+        return judged
+    policy = on.manager.policy
+    known = policy.callers.get(uid, policy.default_caller)
+    # Tasks are of a bundle. Whoever may have everything needs none in the policy, and has one of its own here.
+    bundle = known.bundle or (bundle_of_uid(uid) if known.system_app else "")
+    return replace(known, uid=uid, pid=pid, bundle=bundle)
+
+
+# Transient tasks. ----------------------------------------------------------------------------------------------------
+
+
+def suspend_delay(on: Session, words: Words) -> list[int]:
+    given = options(words, 3, _FOR)
+    reason, name = text(words[1], "reason"), text(words[2], "callback")
+    if not 1 <= len(words[2]) <= _MOST_NAME_BYTES:
+        raise wrong(f"callback must be a name of 1..{_MOST_NAME_BYTES} bytes")
+    # A callback is in the process that has connected, whomever it speaks for: no other one can take its name.
+    peer = on.peer
+    return list(
+        on.server.tasks.request_suspend_delay(
+            reason, _nothing, caller=_caller(on, given), name=f"{peer.uid}/{peer.pid}/{name}"
+        )
+    )
+
+
+def cancel_delay(on: Session, words: Words) -> Any:
+    given = options(words, 2, _FOR)
+    on.server.tasks.cancel_suspend_delay(number(words[1], "id"), caller=_caller(on, given))
+    return OK
+
+
+def remaining_delay(on: Session, words: Words) -> int:
+    given = options(words, 2, _FOR)
+    return on.server.tasks.remaining_delay_time(number(words[1], "id"), caller=_caller(on, given))
+
+
+def transient_info(on: Session, words: Words) -> list[Any]:
+    given = options(words, 1, _FOR)
+    info = on.server.tasks.transient_task_info(caller=_caller(on, given))
+    return [info.remainingQuota, [list(one) for one in info.transientTasks]]
+
+
+# Continuous tasks. ---------------------------------------------------------------------------------------------------
+
+
+def _ability(words: Words, given: Mapping[bytes, Words]) -> Ability:
+    return Ability(
+        text(words[1], "ability"), number(given[b"ABILITYID"][0], "ABILITYID") if b"ABILITYID" in given else 0
+    )
+
+
+def _modes(word: bytes) -> list[int]:
+    """Return modes that are given by number or by name, joined by commas; 1..9 is for the tasks to check."""
+    if len(word) > _MOST_MODES_BYTES:
+        raise wrong(f"modes must be at most {_MOST_MODES_BYTES} bytes")
+    return [_mode(one) for one in text(word, "modes").upper().split(",")] if word else []
+
+
+def _mode(one: str) -> int:
+    if one in _MODES:
+        return _MODES[one]
+    try:
+        return int(one)
+    except ValueError:
+        raise wrong(f"modes must be numbers or names joined by commas: {', '.join(_MODES)}") from None
+
+
+def start_running(on: Session, words: Words) -> int:
+    given = options(words, 4, _OF_ABILITY)
+    ability, modes, agent = _ability(words, given), _modes(words[2]), bool(words[3])
+    who, tasks = _caller(on, given), on.server.tasks
+    most = on.server.limits.tasks_per_uid
+    if len(tasks.continuous_tasks(who.uid)) >= most:
+        raise on.server.over("tasks_per_uid", on, f"uid {who.uid} may have at most {most} continuous tasks")
+    return tasks.start_background_running(ability, modes, agent, caller=who)
+
+
+def update_running(on: Session, words: Words) -> Any:
+    given = options(words, 3, _OF_ABILITY)
+    ability, modes = _ability(words, given), _modes(words[2])
+    on.server.tasks.update_background_running(ability, modes, caller=_caller(on, given))
+    return OK
+
+
+def stop_running(on: Session, words: Words) -> Any:
+    given = options(words, 2, _OF_ABILITY)
+    on.server.tasks.stop_background_running(_ability(words, given), caller=_caller(on, given))
+    return OK
+
+
+def running(on: Session, words: Words) -> list[list[Any]]:
+    given = options(words, 1, {b"UID": 1, b"ALL": 0, b"AFTER": 1, b"COUNT": 1})
+    if b"UID" in given and b"ALL" in given:
+        raise wrong("RUNNING is of one UID or of ALL")
+    own = calls.caller(on).uid
+    uid = None if b"ALL" in given else number(given[b"UID"][0], "UID") if b"UID" in given else own
+    after = number(given[b"AFTER"][0], "AFTER") if b"AFTER" in given else 0
+    most = calls.count_of(given, _MOST_TASKS)
+    if uid != own:
+        calls.require_native(on)
+    found = [task for task in on.server.tasks.continuous_tasks(uid) if task.id > after]
+    return [
+        [task.id, task.uid, task.pid, task.bundle, *task.ability, list(map(int, task.modes))] for task in found[:most]
+    ]
+
+
+def keeps_running(on: Session, words: Words) -> bool:
+    own = calls.caller(on).uid
+    uid = number(words[1], "uid") if len(words) > 1 else own
+    if uid != own:
+        calls.require_native(on)
+    return on.server.tasks.keeps_running(uid)
+
+
+# Who may read which events, and what the host tells. -----------------------------------------------------------------
+
+
+def require_own_or_native(on: Session, uids: frozenset[int] | None) -> None:
+    """Refuse whoever may not see the events of these uids; None: of all."""
+    if uids is not None and (on.peer.may_act_for or uids <= {calls.caller(on).uid}):
+        return
+    calls.require_native(on)
+
+
+def state(on: Session, words: Words) -> Any:
+    what, arguments = words[1].upper(), words[2:]
+    known: dict[bytes, tuple[int, dict[bytes, bool]]] = {
+        b"FOREGROUND": (3, {b"ON": True, b"OFF": False}),
+        b"SCREEN": (1, {b"ON": True, b"OFF": False}),
+        b"BATTERY": (1, {b"LOW": True, b"OK": False}),
+    }
+    if what not in known:
+        raise wrong("TASKSTATE must be followed by FOREGROUND, SCREEN or BATTERY")
+    count, values = known[what]
+    if len(arguments) != count or arguments[-1].upper() not in values:
+        names = " or ".join(name.decode().lower() for name in values)
+        raise wrong(f"TASKSTATE {what.decode()} must have {'uid, pid and ' if count == 3 else ''}{names}")
+    value, tasks = values[arguments[-1].upper()], on.server.tasks
+    if what == b"SCREEN":
+        tasks.set_screen(value)
+    elif what == b"BATTERY":
+        tasks.set_battery(value)
+    else:
+        uid, pid = number(arguments[0], "uid"), number(arguments[1], "pid")
+        if value:
+            on.acts_for(uid, pid)  # its death ends that
+        tasks.set_foreground(uid, pid, value)
+    return OK
