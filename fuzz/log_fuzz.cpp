@@ -62,6 +62,7 @@ std::size_t encode_op(const Op& op, std::span<std::byte> out) {
         case OpKind::mark: return encode_mark(op.mark, out);
         case OpKind::limits: return encode_limits(op.limits, op.now, out);
         case OpKind::recovery: return encode_recovery(op.apps, op.processes, op.now, out);
+        case OpKind::notes: return encode_notes(op.notes, op.now, out);
         case OpKind::batch: break;
     }
     return 0;

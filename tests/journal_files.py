@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from grantwheel import Manager, ManualClock, MemoryLog, replay
+from grantwheel import Manager, ManualClock, MemoryLog, _core, replay
 from grantwheel.journal.sqlite import SqliteJournal
 from support import AUDIO, CPU, GPS, TIMER
 
@@ -59,13 +59,14 @@ def golden(kind: str) -> list[bytes]:
 
 
 def write_restart(path: Path) -> None:
-    """Keep a restart in a journal: a mark, limits, and what is dropped as nobody of it was there any more."""
+    """Keep a restart in a journal: a mark, limits, what is dropped as nobody of it was there any more, and notes."""
     clock, log = ManualClock(10), MemoryLog()
     with Manager(clock=clock, log=log) as manager:
         manager.apply(1, 11, GPS | TIMER, 5000)
         manager.apply(20010042, 4242, CPU, 200, process=True)
         manager.apply(2, 22, AUDIO, 5000)
     groups = [*(group for _, group in log.read()), golden("mark")[1], golden("limits")[0] + golden("recovery")[0]]
+    groups.append(_core.encode_notes({b"task/1": b"\0\xff", b"task/2": None}, 1004))
     with SqliteJournal(path) as journal:
         for position, group in enumerate(groups):
             journal.append(position, group)

@@ -132,10 +132,11 @@ def logged(*script: Step, otherwise: Step = appends) -> tuple[Manager, ManualClo
 
 
 def check_record(manager: Manager, log: ScriptedLog, now: int) -> Follower:
-    """Check that what is on record, replayed, is what the manager has: the same grants, and the same events."""
+    """Check that what is on record, replayed, is what the manager has: the same grants, events and notes."""
     follower = replay(log.groups)
     assert follower.records(now_ms=now) == manager.records()
     assert follower.read(0)[0] == manager.read(0)[0]
+    assert follower.notes() == manager.notes()
     follower.validate()
     manager.validate()
     return follower

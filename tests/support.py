@@ -114,8 +114,8 @@ def check_error(error: BusinessError, code: int, detail: int) -> None:
 
 
 def state(manager: Manager) -> tuple[Any, ...]:
-    """Return all that a refused call must not change: every record, and the counters but for those of what fails."""
-    return manager.records(), manager.stats()._replace(refused={}, log=None)
+    """Return all that a refused call must not change: records, notes, and the counters but for those of what fails."""
+    return manager.records(), manager.notes(), manager.stats()._replace(refused={}, log=None)
 
 
 @contextmanager

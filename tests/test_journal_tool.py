@@ -355,7 +355,7 @@ def test_show_has_all_that_was_done(path: Path, capsys: Capture) -> None:
 def test_show_of_a_restart(path: Path, capsys: Capture) -> None:
     path.unlink()
     write_restart(path)
-    *_, mark, limits, recovery = found = shown(capsys, path)
+    *_, mark, limits, recovery, notes = found = shown(capsys, path)
     assert (mark["kind"], mark["time_ms"], mark["wall"]) == ("mark", 1002, "2023-11-14T22:13:20.123Z")
     assert (mark["boot_id"], mark["boot_ms"], mark["wall_ms"]) == (
         "0102030405060708090a0b0c0d0e0f10",
@@ -368,15 +368,17 @@ def test_show_of_a_restart(path: Path, capsys: Capture) -> None:
         [1, 20010042, 4294967294],
         [0, 4242, 2147483647],
     )
+    assert (notes["kind"], notes["changes"]) == ("notes", {"7461736b2f31": "00ff", "7461736b2f32": None})
     whole = {name for one in [*found, *shown_journal(capsys, path)] for name in one}
     assert whole == documented(options._SHOW)
-    kinds = {*map(str, ops.CommandKind), "advance", "mark", "limits", "recovery"}
+    kinds = {*map(str, ops.CommandKind), "advance", "mark", "limits", "recovery", "notes"}
     assert kinds <= set(re.findall(r"\w+", options._SHOW))
     assert [one["kind"] for one in shown(capsys, path, "--uid", "1")] == ["apply", "recovery"]
     assert [one["kind"] for one in shown(capsys, path, "--pid", "4242")] == ["apply", "recovery"]
     _, out, _ = run(capsys, "show", path)
     assert "  2023-11-14T22:13:20.123Z  mark  " in out
-    assert out.endswith("apps 1 20010042 4294967294 processes 0 4242 2147483647\n")
+    assert "apps 1 20010042 4294967294 processes 0 4242 2147483647\n" in out
+    assert out.endswith("notes               b'task/1': 2 bytes b'task/2': removed\n")
 
 
 def shown_journal(capsys: Capture, path: Path) -> list[dict[str, Any]]:

@@ -34,6 +34,7 @@ CHANGES: dict[str, Callable[[Manager], object]] = {
     "admin_reset_process": lambda manager: manager.admin_reset_process(71, CPU),
     "apply_many": lambda manager: manager.apply_many(*[array("i", [1, 2, 3])] * 4),
     "release_many": lambda manager: manager.release_many(array("i", [700, 1]), array("i", [71, 1]), array("i", [1, 1])),
+    "write_notes": lambda manager: manager.write_notes({b"key": b"value"}),
 }
 
 

@@ -54,7 +54,7 @@ UNWINDING = {"cxxabi.h"}
 FOR_CORE = STANDARD - CLOCKS - THREADS_AND_LOCKS - FILES_AND_STREAMS
 
 # Inside the core and its headers, by file name without ending: what each may include, besides its own header.
-WORDS = {"commands", "macros", "recovery", "status", "types"}
+WORDS = {"commands", "macros", "notes", "recovery", "status", "types"}
 TOOLS = {
     *("array", "bits", "block", "bytes", "checksum", "frame", "hash", "index", "mark", "record", "row_index", "rows"),
     *("section", "sorter", "text"),
@@ -68,7 +68,10 @@ FOR_HOSTS = {
     "log.hpp": {"<cstddef>", "<cstdint>", "<span>"},
     "gate.hpp": {
         *("<array>", "<cstddef>", "<cstdint>", "<memory>", "<span>", "<utility>"),
-        *(f"grantwheel/{name}.hpp" for name in ("log", "macros", "manager", "polite_mutex", "recovery", "types")),
+        *(
+            f"grantwheel/{name}.hpp"
+            for name in ("log", "macros", "manager", "notes", "polite_mutex", "recovery", "types")
+        ),
     },
 }
 # Those of them that the C ABI leaves to hosts.
@@ -90,6 +93,7 @@ CORE_MAY_USE = {
     "commands": set(),
     "types": {"commands", "macros", "status"},
     "recovery": {"types"},
+    "notes": WORDS | TOOLS,
     **dict.fromkeys(TOOLS, WORDS | TOOLS),
     "strings": WORDS | TOOLS,
     "events": WORDS | TOOLS | {"strings"},

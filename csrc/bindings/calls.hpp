@@ -62,6 +62,7 @@ void bind_documented_calls(const ManagerClass& bound);        // apply_request, 
 void bind_administration(ManagerClass& bound);                // deaths, admin resets, policy, readiness, close
 void bind_time(ManagerClass& bound, py::module_& module);     // advance, next_deadline, wake_at; alarms
 void bind_queries(ManagerClass& bound, py::module_& module);  // find, records, holders, count, stats, validate
+void bind_notes(ManagerClass& bound, py::module_& module);    // write_notes, notes; and a write as bytes
 void bind_events(ManagerClass& bound, py::module_& module);   // read, read_columns, last_sequence; Cursor
 void bind_sleeping(py::module_& module);                      // Bell, Timer
 void bind_pipelines(py::module_& module);                     // Pipeline

@@ -15,6 +15,7 @@
 #include "bindings/event_lists.hpp"
 #include "bindings/instances.hpp"
 #include "bindings/limits.hpp"
+#include "bindings/notes.hpp"
 #include "bindings/views.hpp"
 #include "grantwheel/survey.hpp"
 
@@ -352,6 +353,8 @@ void bind_followers(py::module_& module) {
             "Return every record of one instant: apps by ascending uid, then processes by ascending pid. As `app_mask`.")
         .def("holders", &followed_holders, py::arg("resource_type"), py::kw_only(), py::arg("now_ms") = py::none(),
              "Return who holds a type, as Holders. As `app_mask`; ValueError for what is not one type.")
+        .def("notes", &followed_notes,
+             "Return all notes as of the last command, as a dict of bytes to bytes in the order of their keys.")
         .def("stats", &followed_stats,
              "Return the numbers of the state, as Stats, at the instant of the last command.\n\n"
              "What is counted around a manager, as refused calls, is 0: the log does not have it.")

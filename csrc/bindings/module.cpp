@@ -65,6 +65,7 @@ PYBIND11_MODULE(_core_of_main, module) {
     bind_documented_calls(manager);
     bind_administration(manager);
     bind_queries(manager, module);
+    bind_notes(manager, module);
     bind_events(manager, module);
     bind_time(manager, module);
     bind_descriptors(module);

@@ -1,4 +1,4 @@
-// What a shell does with the log of its gate: staging, waiting, and what has become of both.
+// What a shell does with the log of its gate: staging, waiting, and what has become of both; and notes, with one or without.
 #include <unistd.h>
 
 #include <algorithm>
@@ -193,6 +193,22 @@ void Shell::put_mark(Mark mark, std::int64_t boot_offset_ms) {
         const Guard goes = std::move(session.lock);
     }
     if (status != Status::ok) throw refusal(status);
+}
+
+void Shell::write_notes(const NoteChanges& changes) {
+    Session session = begin();
+    const bool waits = may_wait(nullptr);
+    const Staged staged = unlocked_by(std::move(session), [&](Manager& manager, Instant now) {
+        if (log_ == nullptr) return Staged{manager.engine().write_notes(changes, now)};
+        const Staged made = gate_->stage_notes(changes);
+        if (!waits) static_cast<void>(leave(*gate_, made));
+        return made;
+    });
+    if (staged.status != Status::ok) throw refusal(staged.status);
+    if (!staged.is_answered() && !waits) return;
+    const Answer answer = staged.is_answered() ? staged.answer : await(staged.ticket);
+    settle_logged();
+    if (answer.status != Status::ok) throw refusal(answer.status);
 }
 
 // A release ends what is due before it takes anything, and then there is nothing left to take.

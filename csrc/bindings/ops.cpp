@@ -9,6 +9,7 @@
 #include "bindings/clocks.hpp"
 #include "bindings/follower.hpp"
 #include "bindings/instances.hpp"
+#include "bindings/notes.hpp"
 
 namespace grantwheel::bindings {
 
@@ -77,6 +78,7 @@ public:
             case OpKind::recovery:
                 return make_named(vocabulary().Recovery,
                                   {py::int_(op_.now), tuple_of(op_.apps), tuple_of(op_.processes)});
+            case OpKind::notes: return make_notes_change(op_.notes, op_.now);
             case OpKind::command:
             case OpKind::batch: break;
         }

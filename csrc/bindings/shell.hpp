@@ -112,7 +112,9 @@ public:
     [[nodiscard]] std::size_t advance_on_record(std::size_t budget);
     // With a log: puts on record when it is, and does not wait. The mark's boot time is its instant less an offset.
     void put_mark(Mark mark, std::int64_t boot_offset_ms);
-    // The same: ends these process records, each (pid, uid), one after the other. Pre: they are due.
+    // Changes notes, all or none, with the log if there is one. Pre: they are sound.
+    void write_notes(const NoteChanges& changes);
+    // With a log: ends these process records, each (pid, uid), one after the other. Pre: they are due.
     void end_due(const std::vector<std::pair<std::uint32_t, std::uint32_t>>& processes);
 
     // Carries out many requests, as one entry of the log: all are judged at one instant; then the hook is asked, and its

@@ -48,6 +48,7 @@ void use_vocabulary(const py::object& types, const py::object& caller, const py:
     words->Mark = ops.attr("Mark");
     words->LimitsChange = ops.attr("LimitsChange");
     words->Recovery = ops.attr("Recovery");
+    words->NotesChange = ops.attr("NotesChange");
     words->owner_kinds[0] = types.attr("OwnerKind")("app");
     words->owner_kinds[1] = types.attr("OwnerKind")("process");
     for (std::size_t i = 0; i < std::size(event_kind_names); ++i) {

@@ -21,7 +21,7 @@ struct Vocabulary {
         AppendTimes;
     py::object EfficiencyResourcesInfo;
     // The ops of a log.
-    py::object Command, Advance, Mark, LimitsChange, Recovery;
+    py::object Command, Advance, Mark, LimitsChange, Recovery, NotesChange;
     // What callers hand in, besides the request.
     py::object Caller;
     // Members of the enumerations, in the order of the C++ lists.

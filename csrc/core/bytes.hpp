@@ -73,6 +73,8 @@ public:
 
     [[nodiscard]] bool failed() const noexcept { return failed_; }
     [[nodiscard]] std::size_t left() const noexcept { return rest_.size(); }
+    // Where the next byte is, if there is one.
+    [[nodiscard]] const std::byte* at() const noexcept { return rest_.data(); }
 
     template <typename T>
     [[nodiscard]] T fixed() noexcept {

@@ -3,7 +3,7 @@
 //
 // Where    engine_apply.cpp    merging an apply into what is held
 //          engine_release.cpp  releases, cascades, deaths, administration
-//          engine_recovery.cpp marks, other limits, what a start drops
+//          engine_recovery.cpp marks, notes, other limits, what a start drops
 //          engine_time.cpp     settling, expiry, the next deadline
 //          engine_queries.cpp  reads
 //          engine_validate.cpp the self-check
@@ -11,6 +11,7 @@
 
 #include "core/array.hpp"
 #include "core/events.hpp"
+#include "core/notes.hpp"
 #include "core/sorter.hpp"
 #include "core/strings.hpp"
 #include "core/table.hpp"
@@ -42,6 +43,7 @@ struct Engine::Parts {
     std::uint64_t granted = 0;
     std::uint64_t renewed = 0;
     std::uint64_t ended[cause_count]{};
+    Notes notes{};
 
     // Two states of one engine that differ have different sums: whatever changes what is held is counted or told.
     [[nodiscard]] std::uint64_t changes() const noexcept {

@@ -16,6 +16,27 @@ Status Engine::set_mark(const Mark& mark) noexcept {
 
 const Mark* Engine::mark() const noexcept { return parts_->has_mark ? &parts_->mark : nullptr; }
 
+Status Engine::write_notes(const NoteChanges& changes, Instant now) noexcept {
+    if (!changes.are_sound()) return Status::argument_invalid;
+    if (const Status status = parts_->begin(now); status != Status::ok) return status;
+    const std::unique_ptr<NoteWrite> write = prepare_notes(changes);
+    parts_->lacked_memory = write == nullptr;
+    return write == nullptr ? Status::out_of_memory : parts_->notes.write(*write);
+}
+
+std::unique_ptr<NoteWrite> Engine::prepare_notes(const NoteChanges& changes) noexcept {
+    return parts_->notes.reserve() ? NoteWrite::create(changes) : nullptr;
+}
+
+Status Engine::write_notes(NoteWrite& write, Instant now) noexcept {
+    const Status status = parts_->begin(now);
+    return status == Status::ok ? parts_->notes.write(write) : status;
+}
+
+std::size_t Engine::note_count() const noexcept { return parts_->notes.size(); }
+std::size_t Engine::note_bytes() const noexcept { return parts_->notes.bytes(); }
+Note Engine::note(std::size_t place) const noexcept { return parts_->notes.note(place); }
+
 Status Engine::set_limits(const Limits& limits, Instant now) noexcept {
     Limits checked = limits;
     checked.reserve = 0;

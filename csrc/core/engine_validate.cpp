@@ -70,7 +70,7 @@ bool Engine::validate(const char** reason) const noexcept {
         if (what != nullptr) *reason = what;
         return what != nullptr;
     };
-    if (!parts.table.validate(reason) || !parts.strings.validate(reason)) return false;
+    if (!parts.table.validate(reason) || !parts.strings.validate(reason) || !parts.notes.validate(reason)) return false;
     if (broken(first_broken_timer(parts))) return false;
     if (broken(first_broken_instant(parts))) return false;
     if (parts.table.size() > parts.limits.max_records && broken("engine: more records than the limit")) return false;

@@ -7,7 +7,8 @@
 namespace grantwheel {
 
 inline constexpr unsigned op_version = 1;
-inline constexpr unsigned recovery_kind = 251;  // commands are numbered from 0
+inline constexpr unsigned notes_kind = 250;  // commands are numbered from 0
+inline constexpr unsigned recovery_kind = 251;
 inline constexpr unsigned limits_kind = 252;
 inline constexpr unsigned mark_kind = 253;
 inline constexpr unsigned batch_kind = 254;

@@ -3,6 +3,7 @@
 #include "core/bits.hpp"
 #include "core/frame.hpp"
 #include "core/mark.hpp"
+#include "core/notes.hpp"
 #include "grantwheel/manager.hpp"
 
 namespace grantwheel {
@@ -105,6 +106,21 @@ void read_recovery(Reader& reader, Op& op) noexcept {
     op.processes = read_keys(reader, processes, max_pid);
 }
 
+// Notes where they lie. Fails the reader when there are none, or they do not ascend.
+void read_notes(Reader& reader, NoteChanges& notes) noexcept {
+    const auto count = static_cast<std::size_t>(reader.number(max_notes));
+    const std::byte* const first = reader.at();
+    std::string_view last;
+    for (std::size_t i = 0; i < count; ++i) {
+        const Note note = read_note(reader);
+        if (note.key <= last) reader.fail();
+        if (reader.failed()) return;
+        last = note.key;
+    }
+    if (count == 0) reader.fail();
+    notes = NoteChanges::packed(first, count);
+}
+
 // What a kind of op is to those who carry it out.
 OpKind kind_of(unsigned kind) noexcept {
     switch (kind) {
@@ -113,6 +129,7 @@ OpKind kind_of(unsigned kind) noexcept {
         case mark_kind: return OpKind::mark;
         case limits_kind: return OpKind::limits;
         case recovery_kind: return OpKind::recovery;
+        case notes_kind: return OpKind::notes;
         default: return OpKind::command;
     }
 }
@@ -140,6 +157,7 @@ bool read_body(std::span<const std::byte> body, Op& op, bool& is_newer) noexcept
             break;
         case OpKind::limits: read_limits(reader, op.limits); break;
         case OpKind::recovery: read_recovery(reader, op); break;
+        case OpKind::notes: read_notes(reader, op.notes); break;
     }
     if (reader.failed() || reader.left() != 0) return false;
     return op.kind != OpKind::command || Manager::check(op.command) == Status::ok;
@@ -215,6 +233,22 @@ std::size_t recovery_size(const Keys& apps, const Keys& processes, Instant now) 
     return op_head + head_size + number_size(now) + counts_size + key_size * keys + op_check;
 }
 
+std::size_t encode_notes(const NoteChanges& changes, Instant now, std::span<std::byte> out) noexcept {
+    const std::size_t body = notes_size(changes, now) - op_head - op_check;
+    if (body > max_batch_bytes) return 0;
+    return frame_op(body, out, [&](Writer& writer) {
+        write_head(writer, notes_kind, now);
+        writer.number(changes.size());
+        changes.for_each([&](const Note& note) { write_note(writer, note); });
+    });
+}
+
+std::size_t notes_size(const NoteChanges& changes, Instant now) noexcept {
+    std::size_t size = op_head + head_size + number_size(now) + number_size(changes.size()) + op_check;
+    changes.for_each([&](const Note& note) { size += note_size(note); });
+    return size;
+}
+
 Decoded decode(std::span<const std::byte> bytes) noexcept {
     Decoded decoded{Status::parcel_failed};
     Reader reader(bytes);
@@ -239,13 +273,14 @@ Result replay(Engine& engine, const Op& op) noexcept {
         case OpKind::mark: return {engine.set_mark(op.mark), 0};
         case OpKind::limits: return {engine.set_limits(op.limits, op.now), 0};
         case OpKind::recovery: return {engine.recover(op.apps, op.processes, op.now).status, 0};
+        case OpKind::notes: return {engine.write_notes(op.notes, op.now), 0};
     }
     return {Status::argument_invalid, 0};
 }
 
 Status replay_logged(Engine& engine, const Op& op) noexcept {
     const Status status = replay(engine, op).status;
-    const bool may_be_refused = op.kind == OpKind::command || op.kind == OpKind::limits;
+    const bool may_be_refused = op.kind == OpKind::command || op.kind == OpKind::limits || op.kind == OpKind::notes;
     const bool is_limit = status == Status::out_of_memory && may_be_refused && !engine.lacked_memory();
     return is_limit ? Status::ok : status;
 }

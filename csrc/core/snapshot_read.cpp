@@ -41,26 +41,32 @@ std::uint64_t place_of(Owner owner) noexcept {
 struct SnapshotReader::Parts {
     std::unique_ptr<Engine> made{};
     Engine::Parts* engine = nullptr;
-    SectionKind expected = SectionKind::head;
+    SectionKind before{};  // the last one that was read; none at first
+    bool has_notes = false;
     bool is_done = false;
     bool is_newer = false;
     Limits limits_then{};
     Instant first = 0;
-    std::uint64_t last = 0;  // place of the last record
-    Array<TextId> texts{};   // by number, from 1
+    std::uint64_t last = 0;   // place of the last record
+    Array<TextId> texts{};    // by number, from 1
+    Array<std::byte> rest{};  // of a note that goes on in the next section
+    bool has_all_notes = false;
     Checksum file{};
     Checksum state{};
 
     SectionRead read(std::span<const std::byte> bytes) noexcept;
+    [[nodiscard]] bool may_come(SectionKind kind) const noexcept;
     Status read_body(std::span<const std::byte> body) noexcept;
     Status read_head(Reader& reader) noexcept;
     Status read_mark(Reader& reader) noexcept;
     Status read_counters(Reader& reader) noexcept;
+    Status read_notes(Reader& reader) noexcept;
     Status read_records(Reader& reader) noexcept;
     Status read_end(Reader& reader) noexcept;
     Status read_record(Reader& reader) noexcept;
     Status read_grants(Reader& reader, Found& found) noexcept;
     Status read_text(Reader& reader, TextId& id) noexcept;
+    Status add(const Note& note) const noexcept;
     Status add(const Found& found) const noexcept;
 };
 
@@ -81,35 +87,50 @@ SectionRead SnapshotReader::Parts::read(std::span<const std::byte> bytes) noexce
 
 Status SnapshotReader::Parts::read_body(std::span<const std::byte> body) noexcept {
     Reader reader(body);
-    const unsigned number = reader.byte(static_cast<unsigned>(SectionKind::end));
-    if (number == 0) return Status::parcel_failed;
-    const auto kind = static_cast<SectionKind>(number);
-    const bool may_end = kind == SectionKind::end && expected == SectionKind::records;
-    const bool may_count = kind == SectionKind::counters && expected == SectionKind::mark;
-    if (is_done || (kind != expected && !may_end && !may_count)) return Status::parcel_failed;
-    if (kind == SectionKind::counters || kind == SectionKind::records) state.add(body.subspan(1));
+    const auto kind = static_cast<SectionKind>(reader.byte());
+    if (is_done || !may_come(kind)) return Status::parcel_failed;
+    if (kind != SectionKind::head && kind != SectionKind::mark && kind != SectionKind::end) state.add(body.subspan(1));
     Status status = Status::ok;
     switch (kind) {
         case SectionKind::head: status = read_head(reader); break;
         case SectionKind::mark: status = read_mark(reader); break;
         case SectionKind::counters: status = read_counters(reader); break;
+        case SectionKind::notes: status = read_notes(reader); break;
         case SectionKind::records: status = read_records(reader); break;
         case SectionKind::end: status = read_end(reader); break;
     }
+    before = kind;
     if (status != Status::ok) return status;
     return reader.failed() || reader.left() != 0 ? Status::parcel_failed : Status::ok;
 }
 
+bool SnapshotReader::Parts::may_come(SectionKind kind) const noexcept {
+    switch (kind) {
+        case SectionKind::head: return before == SectionKind{};
+        case SectionKind::mark: return before == SectionKind::head;
+        case SectionKind::counters: return before == SectionKind::head || before == SectionKind::mark;
+        case SectionKind::notes:
+            return has_notes && !has_all_notes && (before == SectionKind::counters || before == SectionKind::notes);
+        case SectionKind::records:
+        case SectionKind::end: break;
+        default: return false;
+    }
+    const bool has_begun = before == SectionKind::counters || before == SectionKind::notes;
+    return before == SectionKind::records ||
+           (has_begun && has_notes == (before == SectionKind::notes) && rest.size() == 0);
+}
+
 Status SnapshotReader::Parts::read_head(Reader& reader) noexcept {
     if (reader.text(snapshot_name.size()) != snapshot_name) return Status::parcel_failed;
-    is_newer = reader.byte() != snapshot_version && !reader.failed();
+    const unsigned version = reader.byte();
+    has_notes = version == snapshot_version_with_notes;
+    is_newer = version != snapshot_version && !has_notes && !reader.failed();
     if (is_newer) return Status::parcel_failed;
     engine->now = reader.number(max_now);
     first = reader.number(engine->now);
     read_limits(reader, limits_then);
     if (reader.failed()) return Status::parcel_failed;
     engine->wheel.enter(first);
-    expected = SectionKind::mark;
     return Status::ok;
 }
 
@@ -117,7 +138,6 @@ Status SnapshotReader::Parts::read_mark(Reader& reader) noexcept {
     engine->mark.now = reader.number(engine->now);
     read_clocks(reader, engine->mark);
     engine->has_mark = true;
-    expected = SectionKind::counters;
     return Status::ok;
 }
 
@@ -126,8 +146,35 @@ Status SnapshotReader::Parts::read_counters(Reader& reader) noexcept {
     engine->granted = reader.number();
     engine->renewed = reader.number();
     for (std::uint64_t& count : engine->ended) count = reader.number();
-    expected = SectionKind::records;
     return Status::ok;
+}
+
+// A section of notes that is not full is the last one.
+Status SnapshotReader::Parts::read_notes(Reader& reader) noexcept {
+    const std::string_view part = reader.text(reader.left());
+    if (part.empty() || part.size() > full_notes) return Status::parcel_failed;
+    has_all_notes = part.size() < full_notes;
+    if (!rest.reserve(rest.size() + part.size())) return Status::out_of_memory;
+    std::copy_n(std::as_bytes(std::span(part)).data(), part.size(), rest.end());
+    rest.set_size(rest.size() + part.size());
+    std::size_t taken = 0;
+    while (taken < rest.size()) {
+        Reader notes({rest.data() + taken, rest.size() - taken});
+        const Note note = read_note(notes);
+        if (notes.failed()) break;
+        if (const Status status = add(note); status != Status::ok) return status;
+        taken = rest.size() - notes.left();
+    }
+    std::copy(rest.begin() + taken, rest.end(), rest.begin());
+    rest.set_size(rest.size() - taken);
+    return rest.size() < max_note_size ? Status::ok : Status::parcel_failed;  // nor will it ever become a note
+}
+
+Status SnapshotReader::Parts::add(const Note& note) const noexcept {
+    Notes& notes = engine->notes;
+    const bool ascends = notes.empty() || note.key > notes.note(notes.size() - 1).key;
+    if (!ascends || !note.has_value || !notes.has_room(note)) return Status::parcel_failed;
+    return notes.add(note) ? Status::ok : Status::out_of_memory;
 }
 
 Status SnapshotReader::Parts::read_records(Reader& reader) noexcept {

@@ -12,14 +12,16 @@ namespace {
 
 constexpr Row rows_a_step = 8192;
 
+std::uint64_t changes_of(const Engine::Parts& engine) noexcept { return engine.changes() + engine.notes.writes(); }
+
 }  // namespace
 
 struct SnapshotWriter::Parts {
-    enum class Step : std::uint8_t { gather, head, mark, counters, records, end, done };
+    enum class Step : std::uint8_t { gather, head, mark, counters, notes, records, end, done };
 
     explicit Parts(const Engine::Parts& of) noexcept
         : engine(of),
-          changes(of.changes()),
+          changes(changes_of(of)),
           now(of.now),
           limits(of.limits),
           mark(of.mark),
@@ -34,12 +36,16 @@ struct SnapshotWriter::Parts {
     bool has_mark;
     Instant first;  // an instant that no deadline is before
     Step step = Step::gather;
-    Row row = 0;  // the next to be gathered
+    Row row = 0;              // the next to be gathered
+    std::size_t note = 0;     // the next to be written,
+    std::size_t note_at = 0;  // from that byte on
     Sorter order{};
     Array<std::uint32_t> numbers{};  // of texts, by id; 0 for those that have not been written
     std::uint32_t texts = 0;
     Checksum file{};
     Checksum state{};
+
+    [[nodiscard]] Step after_notes() const noexcept { return order.empty() ? Step::end : Step::records; }
 
     void gather() noexcept;
     [[nodiscard]] std::size_t write(std::span<std::byte> out) noexcept;
@@ -47,6 +53,7 @@ struct SnapshotWriter::Parts {
     void write_head(Writer& writer) const noexcept;
     void write_mark(Writer& writer) const noexcept;
     void write_counters(Writer& writer) const noexcept;
+    void write_notes(Writer& writer) noexcept;
     void write_records(Writer& writer) noexcept;
     void write_record(Writer& writer, Row row) noexcept;
     void write_text(Writer& writer, TextId id) noexcept;
@@ -90,7 +97,12 @@ void SnapshotWriter::Parts::write_body(Writer& writer) noexcept {
         case Step::counters:
             write_counters(writer);
             add_to_state();
-            step = order.empty() ? Step::end : Step::records;
+            step = engine.notes.empty() ? after_notes() : Step::notes;
+            break;
+        case Step::notes:
+            write_notes(writer);
+            add_to_state();
+            if (note == engine.notes.size()) step = after_notes();
             break;
         case Step::records:
             write_records(writer);
@@ -108,7 +120,7 @@ void SnapshotWriter::Parts::write_body(Writer& writer) noexcept {
 void SnapshotWriter::Parts::write_head(Writer& writer) const noexcept {
     writer.byte(static_cast<unsigned>(SectionKind::head));
     writer.bytes(snapshot_name);
-    writer.byte(snapshot_version);
+    writer.byte(engine.notes.empty() ? snapshot_version : snapshot_version_with_notes);
     writer.number(now);
     writer.number(first);
     write_limits(writer, limits);
@@ -126,6 +138,21 @@ void SnapshotWriter::Parts::write_counters(Writer& writer) const noexcept {
     writer.number(engine.granted);
     writer.number(engine.renewed);
     for (const std::uint64_t count : engine.ended) writer.number(count);
+}
+
+void SnapshotWriter::Parts::write_notes(Writer& writer) noexcept {
+    writer.byte(static_cast<unsigned>(SectionKind::notes));
+    for (std::size_t room = full_notes; room != 0 && note != engine.notes.size();) {
+        const std::span<const std::byte> rest = engine.notes.packed(note).subspan(note_at);
+        const std::span<const std::byte> part = rest.first(std::min(rest.size(), room));
+        writer.bytes({reinterpret_cast<const char*>(part.data()), part.size()});
+        room -= part.size();
+        note_at += part.size();
+        if (part.size() == rest.size()) {
+            ++note;
+            note_at = 0;
+        }
+    }
 }
 
 void SnapshotWriter::Parts::write_records(Writer& writer) noexcept {
@@ -186,7 +213,7 @@ std::unique_ptr<SnapshotWriter> SnapshotWriter::create(const Engine& engine) noe
 }
 
 SectionWritten SnapshotWriter::write(std::span<std::byte> out) noexcept {
-    if (out.size() < max_section_bytes || parts_->changes != parts_->engine.changes())
+    if (out.size() < max_section_bytes || parts_->changes != changes_of(parts_->engine))
         return {Status::argument_invalid};
     if (parts_->step == Parts::Step::done) return {};
     if (parts_->step == Parts::Step::gather) {

@@ -36,7 +36,7 @@ struct ManyRows {
 };
 
 struct Entry {
-    enum class Kind : std::uint8_t { command, many, advance, mark, wait };
+    enum class Kind : std::uint8_t { command, many, advance, mark, notes, wait };
 
     std::uint64_t group = 0;  // 0: the place is free
     std::uint32_t next = no_entry;
@@ -49,13 +49,17 @@ struct Entry {
     ManyRows* rows = nullptr;   // of many; its own
     Answer answer{};
     Command command{};
+    NoteWrite* notes = nullptr;  // of a write of notes; its own until it is answered
 };
 
 class Entries {
 public:
     Entries() noexcept = default;
     ~Entries() {
-        for (const Entry& entry : all_) delete entry.rows;
+        for (const Entry& entry : all_) {
+            delete entry.rows;
+            delete entry.notes;
+        }
     }
     Entries(const Entries&) = delete;
     Entries& operator=(const Entries&) = delete;

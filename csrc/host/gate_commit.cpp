@@ -150,6 +150,7 @@ void Gate::Parts::execute(std::uint32_t place) noexcept {
         case Entry::Kind::advance: execute_advance(place); break;
         case Entry::Kind::many: execute_many(entry, flying.content()); break;
         case Entry::Kind::command: execute_command(entry); break;
+        case Entry::Kind::notes: execute_notes(entry); break;
         case Entry::Kind::mark:
             entry.answer.status =
                 executed(replay(gate.manager_->engine(), decode(flying.content().subspan(entry.texts_at)).op)).status;
@@ -231,6 +232,7 @@ void Gate::Parts::breathe() noexcept {
 
 void Gate::Parts::answer(Entry& entry, Status status) noexcept {
     entry.answer = {.status = status};
+    delete std::exchange(entry.notes, nullptr);
     if (entry.rows != nullptr) {
         for (Result& result : entry.rows->results) {
             if (result.status == Status::ok) result = {status, 0};

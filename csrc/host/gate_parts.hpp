@@ -69,7 +69,7 @@ struct Gate::Parts {
     // Starts the thread, if there is to be one.
     [[nodiscard]] bool start() noexcept;
 
-    // Staging (gate_staging.cpp, gate_batches.cpp). Under the lock.
+    // Staging (gate_staging.cpp, gate_batches.cpp, gate_notes.cpp). Under the lock.
     [[nodiscard]] Status check_open() const noexcept;
     [[nodiscard]] bool make_room(std::size_t bytes, std::size_t text) noexcept;
     [[nodiscard]] std::uint32_t add(Entry::Kind kind, Watcher* watcher) noexcept;
@@ -139,6 +139,7 @@ struct Gate::Parts {
     [[nodiscard]] Answer execute(const Command& command, Instant now, Watcher* watcher) noexcept;
     void execute_many(Entry& entry, std::span<const std::byte> group) noexcept;
     void execute_advance(std::uint32_t place) noexcept;
+    void execute_notes(Entry& entry) noexcept;
     [[nodiscard]] AdvanceResult end_some(Answer& answer, Instant now, std::uint64_t records) noexcept;
     void breathe() noexcept;
     [[nodiscard]] Result executed(Result result) noexcept;

@@ -1,4 +1,4 @@
-"""What a group of a log says, as values: commands, the rows of batches, advances, and what a start notes.
+"""What a group of a log says, as values: commands, the rows of batches, advances, notes, and what a start notes.
 
 A manager with a log and its followers never need this: they carry the bytes out. It is for whoever wants to see what
 was done, such as ``grantwheel journal show``.
@@ -92,8 +92,15 @@ class Recovery(NamedTuple):
     processes: tuple[int, ...]
 
 
+class NotesChange(NamedTuple):
+    """A write of notes: those with a value got it, those with None went. It is refused if it reaches a limit."""
+
+    time: int
+    changes: dict[bytes, bytes | None]
+
+
 #: What a log is made of.
-Op: TypeAlias = Command | Advance | Mark | LimitsChange | Recovery
+Op: TypeAlias = Command | Advance | Mark | LimitsChange | Recovery | NotesChange
 
 
 def read(group: Bytes) -> _core.Ops:

@@ -45,6 +45,19 @@ std::string in_words(const Keys& keys) {
     return text;
 }
 
+std::string in_words(const NoteChanges& notes) {
+    std::string text = "notes";
+    notes.for_each([&](const Note& note) {
+        text.append(" '").append(note.key).append("' ");
+        if (note.has_value) {
+            text.append("'").append(note.value).append("'");
+        } else {
+            text += "none";
+        }
+    });
+    return text;
+}
+
 std::string in_words(const Op& op) {
     std::string text = std::to_string(op.now) + " ";
     switch (op.kind) {
@@ -54,6 +67,7 @@ std::string in_words(const Op& op) {
         case OpKind::limits: return text + in_words(op.limits);
         case OpKind::recovery:
             return text + "recovery of apps" + in_words(op.apps) + " and processes" + in_words(op.processes);
+        case OpKind::notes: return text + in_words(op.notes);
         case OpKind::batch: break;
     }
     text += "batch";
@@ -69,13 +83,17 @@ std::size_t encode_op(const Op& op, std::span<std::byte> out) {
         case OpKind::mark: return encode_mark(op.mark, out);
         case OpKind::limits: return encode_limits(op.limits, op.now, out);
         case OpKind::recovery: return encode_recovery(op.apps, op.processes, op.now, out);
+        case OpKind::notes: return encode_notes(op.notes, op.now, out);
         case OpKind::batch: break;
     }
     return 0;
 }
 
 Bytes bytes_of(const Op& op) {
-    Bytes bytes(op.kind == OpKind::recovery ? recovery_size(op.apps, op.processes, op.now) : max_op_bytes);
+    std::size_t most = max_op_bytes;
+    if (op.kind == OpKind::recovery) most = recovery_size(op.apps, op.processes, op.now);
+    if (op.kind == OpKind::notes) most = notes_size(op.notes, op.now);
+    Bytes bytes(most);
     bytes.resize(encode_op(op, bytes));
     REQUIRE_QUIETLY(!bytes.empty());
     return bytes;
@@ -93,6 +111,8 @@ struct Texts {
     std::string reason;
     std::vector<std::uint32_t> apps{};
     std::vector<std::uint32_t> processes{};
+    std::vector<std::string> notes{};  // a key and a value each
+    std::vector<Note> changes{};
 };
 
 std::string random_text(Random& random) {
@@ -115,9 +135,24 @@ std::vector<std::uint32_t> random_keys(Random& random, std::int64_t most) {
     return keys;
 }
 
+void fill_notes(Op& op, Random& random, Texts& texts) {
+    texts.notes.clear();
+    texts.changes.clear();
+    for (std::uint64_t left = 1 + random.below(4); left != 0; --left) {
+        texts.notes.push_back(std::string(1, static_cast<char>(255 - left * 40)) +
+                              std::string(random.below(max_note_key_bytes), static_cast<char>(random.below(256))));
+        texts.notes.emplace_back(random.magnitude(9), static_cast<char>(random.below(256)));
+    }
+    for (std::size_t i = 0; i < texts.notes.size(); i += 2) {
+        const bool has_value = !random.one_in(3);
+        texts.changes.push_back({texts.notes[i], has_value ? texts.notes[i + 1] : std::string_view(), has_value});
+    }
+    op.notes = texts.changes;
+}
+
 // One that is neither a command nor a batch.
 void fill(Op& op, Random& random, Texts& texts) {
-    switch (random.below(4)) {
+    switch (random.below(5)) {
         case 0:
             op.kind = OpKind::advance;
             op.endings = 1 + random.magnitude(63);
@@ -135,6 +170,10 @@ void fill(Op& op, Random& random, Texts& texts) {
             op.limits.max_strings = 1 + static_cast<std::uint32_t>(random.magnitude(30));
             op.limits.event_capacity =
                 random.one_in(4) ? INT32_MAX : 1 + static_cast<std::uint32_t>(random.magnitude(30));
+            return;
+        case 3:
+            op.kind = OpKind::notes;
+            fill_notes(op, random, texts);
             return;
         default:
             op.kind = OpKind::recovery;

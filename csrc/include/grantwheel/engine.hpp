@@ -16,6 +16,7 @@
 #include <span>
 
 #include "grantwheel/macros.hpp"
+#include "grantwheel/notes.hpp"
 #include "grantwheel/recovery.hpp"
 #include "grantwheel/types.hpp"
 
@@ -140,6 +141,22 @@ public:
     [[nodiscard]] Status set_mark(const Mark& mark) noexcept;
     // The last one; null when there was none. Valid until the next.
     [[nodiscard]] const Mark* mark() const noexcept;
+
+    // Gives notes their values, and drops those without one, all or none. They are in snapshots and in the hash of the state.
+    //
+    // Errors   argument_invalid when the changes are not sound. out_of_memory, and nothing has changed, when there would be
+    //          more than max_notes, or max_notes_bytes of them, or an allocation has failed.
+    // Cost     O(bytes of the changes + notes there are), the latter of moving places.
+    [[nodiscard]] Status write_notes(const NoteChanges& changes, Instant now) noexcept;
+    // The same in two steps: what needs memory, which is null when there is none, and the write, which then allocates
+    // nothing and is done once. Others may come in between. Pre: the changes are sound.
+    [[nodiscard]] std::unique_ptr<NoteWrite> prepare_notes(const NoteChanges& changes) noexcept;
+    [[nodiscard]] Status write_notes(NoteWrite& write, Instant now) noexcept;
+    // How many notes there are, their bytes with those of their keys, and each of them, in the order of their keys. Valid
+    // until the next write. Pre: place < note_count().
+    [[nodiscard]] std::size_t note_count() const noexcept;
+    [[nodiscard]] std::size_t note_bytes() const noexcept;
+    [[nodiscard]] Note note(std::size_t place) const noexcept;
 
     // Goes on with other limits; `reserve` plays no part. Of the events those stay that fit, the last ones. What is due and
     // in the way of smaller limits is ended first, as by an apply that meets a limit.

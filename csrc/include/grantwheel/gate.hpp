@@ -28,6 +28,7 @@
 #include "grantwheel/log.hpp"
 #include "grantwheel/macros.hpp"
 #include "grantwheel/manager.hpp"
+#include "grantwheel/notes.hpp"
 #include "grantwheel/polite_mutex.hpp"
 #include "grantwheel/recovery.hpp"
 #include "grantwheel/types.hpp"
@@ -175,6 +176,9 @@ public:
     template <typename Work>
     Status read_all(Work&& work) noexcept;
 
+    // Changes notes, all or none, at the clock's instant, and waits for it. Errors of Engine::write_notes and of `stage`.
+    Answer write_notes(const NoteChanges& changes) noexcept;
+
     // Ends what is due, in at most that many records. With a log by one op for each `advance_slice`, and none when nothing
     // is due.
     Answer advance(std::uint64_t budget = UINT64_MAX) noexcept;
@@ -247,6 +251,8 @@ public:
     Staged stage_advance(std::uint64_t records) noexcept;
     // The same for a mark, whose instant is latest(), whatever it says. time_out_of_range for a time since the boot beyond 2^62.
     Staged stage_mark(const Mark& mark) noexcept;
+    // The same for a write of notes. argument_invalid for changes that are not sound.
+    Staged stage_notes(const NoteChanges& changes) noexcept;
     // The same for nothing at all: settles when all before it has. For reads that are answered by a ticket.
     Staged stage_wait() noexcept;
 

@@ -58,7 +58,7 @@ the objects of --json, one a line:
   wall        the same by the calendar, or null
   kind        apply, release, reset_all, process_died, app_stopped,
               package_removed, admin_reset_all, admin_reset_app,
-              admin_reset_process, advance, mark, limits, recovery
+              admin_reset_process, advance, mark, limits, recovery, notes
   row         place in a batch, or null
   uid, pid, types, process, cpu_level, timeout_ms, persist, only_held, bundle,
   reason, timeouts_ms
@@ -70,7 +70,9 @@ the objects of --json, one a line:
               of limits
   apps, processes
               of a recovery, which is what a start drops: uids that kept only what
-              is retained, and pids"""
+              is retained, and pids
+  changes     of notes: the new values by key, both as hexadecimal digits; null for
+              one that is removed"""
 
 _REPLAY = """\
 Carries out what is on record, from the first group if all are there, else from

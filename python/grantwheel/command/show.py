@@ -10,13 +10,19 @@ from typing import Any
 from grantwheel import BusinessError, ResourceType, ops
 from grantwheel._text import printable, quoted
 from grantwheel.journal.reading import JournalView
-from grantwheel.ops import Advance, Command, CommandKind, LimitsChange, Mark, Op, Recovery
+from grantwheel.ops import Advance, Command, CommandKind, LimitsChange, Mark, NotesChange, Op, Recovery
 
 from .failure import CommandError
 from .opened import DAMAGED, is_damaged, opened
 from .times import WallClock
 
-_KINDS: dict[type, str] = {Advance: "advance", Mark: "mark", LimitsChange: "limits", Recovery: "recovery"}
+_KINDS: dict[type, str] = {
+    Advance: "advance",
+    Mark: "mark",
+    LimitsChange: "limits",
+    Recovery: "recovery",
+    NotesChange: "notes",
+}
 # What means something to each kind of command, beside its instant.
 _OWNED = ("uid", "pid", "process")
 _FIELDS = {
@@ -98,6 +104,8 @@ def _object(position: int, op: Op, clock: WallClock) -> dict[str, Any]:
     fields = {name: value for name, value in op._asdict().items() if name != "time"}
     if isinstance(op, Mark):
         fields["boot_id"] = None if op.boot_id is None else op.boot_id.hex()
+    if isinstance(op, NotesChange):
+        fields["changes"] = {key.hex(): None if value is None else value.hex() for key, value in op.changes.items()}
     return found | fields
 
 
@@ -142,3 +150,5 @@ def _words(found: dict[str, Any]) -> Iterator[str]:
         if name in found:
             value = found[name]
             yield words.format(" ".join(map(str, value)) if isinstance(value, tuple) else value)
+    for key, value in found.get("changes", {}).items():
+        yield f"{bytes.fromhex(key)!r}: " + ("removed" if value is None else f"{len(value) // 2} bytes")
