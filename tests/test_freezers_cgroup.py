@@ -10,16 +10,15 @@ from pathlib import Path
 import pytest
 
 from crashing import run_until
-from freezing import APP, BUSY, FORKING, SLEEPY, Apps, freeze, make_group, rests, runs, session, state, ticks
+from freezing import APP, BUSY, FORKING, SLEEPY, freeze, make_group, rests, runs, session, state, ticks
+from freezing_groups import FIRST, SECOND, Real, Tree
 from grantwheel import Manager, ManualClock
 from grantwheel.linux.freezers_notes import ENDING
 from grantwheel.linux.freezers_thaw import thaw_left
 from grantwheel.suspend import CgroupFreezer, FreezeError, FreezeRefusedError, HierarchyError, Suspension
-from waiting import wait_for
+from waiting import PATIENCE, wait_for
 
 USER = 54_321  # nobody here
-SECOND = "30 1 0:26 / {} rw,relatime - cgroup2 cgroup2 rw\n"
-FIRST = "31 1 0:27 / /sys/fs/cgroup/freezer rw - cgroup cgroup rw,freezer\n"
 
 
 @pytest.fixture
@@ -33,43 +32,6 @@ def noted(notes: Path) -> list[str]:
 
 
 # A tree of plain files.
-
-
-class Tree:
-    """A ``/proc`` and a hierarchy of cgroups, made of files. ``answer`` stands for the kernel's."""
-
-    def __init__(self, folder: Path, mounts: str = SECOND, root: str = "/") -> None:
-        self.mount = folder / "cgroup mount"
-        self.proc = folder / "proc"
-        own = self.proc / str(os.getpid())
-        own.mkdir(parents=True)
-        (self.proc / "self").symlink_to(str(os.getpid()))
-        text = mounts.format(str(self.mount).replace(" ", "\\040")).replace(" / ", f" {root} ", 1)
-        (own / "mountinfo").write_text(text, encoding="ascii")
-        self.mount.mkdir()
-        self.process(os.getpid(), os.getuid(), "/own", parent=0)
-
-    def group(self, name: str, *pids: int, told: int = 0, frozen: int = 0) -> Path:
-        path = self.mount / name
-        path.mkdir(parents=True, exist_ok=True)
-        (path / "cgroup.freeze").write_text(f"{told}\n", encoding="ascii")
-        (path / "cgroup.procs").write_text("".join(f"{pid}\n" for pid in pids), encoding="ascii")
-        self.answer(path, frozen)
-        return path
-
-    def answer(self, path: Path, frozen: int) -> None:
-        (path / "cgroup.events").write_text(f"populated 1\nfrozen {frozen}\n", encoding="ascii")
-
-    def told(self, path: Path) -> str:
-        return (path / "cgroup.freeze").read_text(encoding="ascii").strip()[:1]
-
-    def process(self, pid: int, uid: int, group: str, parent: int = 1) -> None:
-        folder = self.proc / str(pid)
-        folder.mkdir(exist_ok=True)
-        (folder / "cgroup").write_text(f"4:memory:/elsewhere\n0::{group}\n", encoding="ascii")
-        (folder / "status").write_text(f"Name:\tit\nUid:\t{uid}\t0\t0\t0\n", encoding="ascii")
-        numbers = " ".join(["0"] * 30)
-        (folder / "stat").write_text(f"{pid} (it) S {parent} {numbers}\n", encoding="ascii")
 
 
 @pytest.fixture
@@ -193,7 +155,8 @@ def test_the_cgroup_is_found_from_the_processes(tree: Tree, notes: Path) -> None
     tree.group("users/700/a", 4_000_001)
     tree.group("users/700/b", 4_000_002)
     tree.process(4_000_001, APP, "/users/700/a")
-    tree.process(4_000_002, APP, "/users/700/b (deleted)")
+    tree.process(4_000_002, APP, "/users/700/b")
+    tree.process(4_000_003, APP, "/users/800 (deleted)")  # it has ended, and nobody has waited for it
     with CgroupFreezer(notes, proc=tree.proc) as freezer:
         assert freezer.freeze(APP)
         assert tree.told(path) == "1"
@@ -297,40 +260,6 @@ def test_notes_write_nowhere_else(tree: Tree, notes: Path, tmp_path: Path) -> No
 
 
 # Real cgroups.
-
-
-class Real:
-    """Real cgroups of version 2, and apps in them."""
-
-    def __init__(self, root: Path) -> None:
-        self.root = root
-        self.apps = Apps()
-        self._paths: list[Path] = []
-
-    def group(self, name: str) -> Path:
-        path = self.root / name
-        path.mkdir()
-        self._paths.append(path)
-        return path
-
-    def start(self, path: Path, script: str, *arguments: str, user: int | None = None) -> int:
-        pid = self.apps.start(script, *arguments, user=user)
-        (path / "cgroup.procs").write_text(str(pid), encoding="ascii")
-        return pid
-
-    def remove(self, path: Path) -> None:
-        (path / "cgroup.freeze").write_text("0", encoding="ascii")
-        wait_for(lambda: "populated 0" in (path / "cgroup.events").read_text(encoding="ascii"))
-        path.rmdir()
-        self._paths.remove(path)
-
-    def end(self) -> None:
-        for path in self._paths:
-            (path / "cgroup.freeze").write_text("0", encoding="ascii")
-        self.apps.end()
-        for path in reversed(self._paths.copy()):
-            self.remove(path)
-        self.root.rmdir()
 
 
 @pytest.fixture
@@ -464,7 +393,10 @@ with CgroupFreezer(notes, cgroup=lambda _: path, root=path) as freezer:
     with subprocess.Popen(
         [sys.executable, "-c", code, str(path), str(notes)], stdout=subprocess.PIPE, text=True
     ) as child:
-        out, _ = child.communicate()
+        try:
+            out, _ = child.communicate(timeout=PATIENCE)
+        finally:
+            child.kill()  # should it have frozen itself
         assert out == f"FreezeRefusedError process {child.pid} is in it, this process\n"
 
 

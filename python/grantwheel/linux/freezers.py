@@ -3,6 +3,11 @@
 from typing import Protocol
 
 
+def printable(text: str) -> str:
+    """Return what others have named, escaped where it would not be seen as itself: it goes into what people read."""
+    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode("ascii") for one in text)
+
+
 class FreezeError(OSError):
     """The processes of an app could not be frozen or thawed; says which one, and what to do."""
 

@@ -73,7 +73,7 @@ class CgroupFreezer(NotingFreezer):
         path = self._find(uid) if self._cgroup is None else self._named(uid)
         if path is None:
             return True  # there is no process that could run
-        with told(f"{path} could not be frozen"), OpenGroup(path) as there:
+        with told(f"{path} could not be frozen"), OpenGroup(path, self._hierarchy.mount) as there:
             self._require_harmless(path)
             before = self._notes.of(uid)
             if before and there.group not in before:
@@ -96,7 +96,8 @@ class CgroupFreezer(NotingFreezer):
 
     def _find(self, uid: int) -> Path | None:
         """Return the cgroup that has all processes of a uid, and no other ones; None when it has no processes."""
-        names = {name for pid in processes_of(self._proc, uid) if (name := name_of(self._proc, pid)) is not None}
+        said = {name for pid in processes_of(self._proc, uid) if (name := name_of(self._proc, pid)) is not None}
+        names = {name for name in said if not self._hierarchy.has_gone(name)}  # nothing runs in those
         if not names:
             return None
         common = os.path.commonpath(names)
@@ -108,9 +109,10 @@ class CgroupFreezer(NotingFreezer):
             raise FreezeRefusedError(errno.EPERM, f"uid {uid} cannot be frozen: {where}")
         with told(f"{path} could not be frozen"):
             for pid in processes_in(path):
-                other = read_uid(self._proc, pid)
+                other = read_uid(self._proc, pid) if pid > 0 else "an outer pid namespace"
                 if other not in (None, uid):
-                    why = f"it is in {path} together with process {pid} of uid {other}"
+                    whose = f"process {pid} of uid {other}" if pid > 0 else f"a process of {other}"
+                    why = f"it is in {path} together with {whose}"
                     raise FreezeRefusedError(errno.EPERM, f"uid {uid} cannot be frozen: {why}")
         return path
 

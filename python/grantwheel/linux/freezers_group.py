@@ -8,11 +8,12 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple, Self
 
-from grantwheel.linux.freezers import FreezeError, HierarchyError
+from grantwheel.linux.freezers import FreezeError, FreezeRefusedError, HierarchyError
 from grantwheel.linux.freezers_notes import Group
 
 _OTHERWISE = "or freeze by signals (SignalFreezer)"
 _BOOT = "boot with systemd.unified_cgroup_hierarchy=1"
+_DELETED = " (deleted)"
 
 
 class Hierarchy(NamedTuple):
@@ -27,6 +28,11 @@ class Hierarchy(NamedTuple):
         if ".." in path.parts or not path.is_relative_to(self.root):
             return None
         return self.mount / path.relative_to(self.root)
+
+    def has_gone(self, name: str) -> bool:
+        """Whether ``/proc`` says of a cgroup that it is no more; one that is there may have such a name itself."""
+        path = self.path_of(name)
+        return name.endswith(_DELETED) and not (path is not None and path.exists())
 
 
 class _Mount(NamedTuple):
@@ -48,8 +54,8 @@ def find_hierarchy(proc: Path, root: Path | None) -> Hierarchy:
     second = [mount for mount in mounts if mount.type == "cgroup2"]
     if root is not None:
         for mount in sorted(second, key=lambda mount: len(mount.point.parts), reverse=True):
-            if root.is_relative_to(mount.point):
-                return Hierarchy(mount.point, mount.root)
+            if root.is_relative_to(mount.point) and ".." not in root.parts:
+                return _seen_from_here(mount)
         raise HierarchyError(errno.ENODEV, f"{root} is no part of a file system of type cgroup2")
     if not mounts:
         raise HierarchyError(errno.ENODEV, f"no cgroups are mounted here: mount cgroup2, {_OTHERWISE}")
@@ -60,39 +66,68 @@ def find_hierarchy(proc: Path, root: Path | None) -> Hierarchy:
         why = f"cgroups are mounted in both versions (hybrid), and apps may be in version 1 only: {_BOOT}, {_OTHERWISE}"
         named = f"or, if your apps are in version 2, name it: root={str(second[0].point)!r}"
         raise HierarchyError(errno.ENODEV, f"{why}, {named}")
-    return Hierarchy(second[0].point, second[0].root)
+    return _seen_from_here(second[0])
+
+
+def _seen_from_here(mount: _Mount) -> Hierarchy:
+    if ".." in mount.root.parts:
+        why = f"{mount.point} has cgroups of another cgroup namespace, so who is in which cannot be told from here"
+        raise HierarchyError(errno.ENODEV, f"{why}: mount cgroup2 anew, {_OTHERWISE}")
+    return Hierarchy(mount.point, mount.root)
 
 
 def name_of(proc: Path, pid: int) -> str | None:
     """Return what ``/proc`` calls the cgroup (version 2) of a process; None when it has gone or has none."""
     try:
-        text = (proc / str(pid) / "cgroup").read_text(encoding="utf-8", errors="surrogateescape")
+        lines = _lines_of(proc / str(pid) / "cgroup")
     except OSError:
         return None
-    for line in text.splitlines():
+    for line in lines:
         if line.startswith("0::"):
-            return line.removeprefix("0::").removesuffix(" (deleted)")
+            return line.removeprefix("0::")
     return None
 
 
 def processes_in(path: Path) -> Iterator[int]:
-    """Return the processes of a cgroup and of all below it."""
+    """Return the processes of a cgroup and of all below it, and the threads of those that have only threads.
+
+    One that this pid namespace has no number for is 0.
+    """
     for folder, _, _ in os.walk(path):
         try:
-            text = (Path(folder) / "cgroup.procs").read_text(encoding="ascii")
+            yield from _numbers_in(Path(folder))
         except OSError as error:
-            if error.errno in (errno.ENOENT, errno.ENODEV, errno.EOPNOTSUPP):  # gone; or threaded, and told above it
-                continue
+            if error.errno not in (errno.ENOENT, errno.ENODEV):  # it has gone
+                raise
+
+
+def _numbers_in(folder: Path) -> list[int]:
+    try:
+        text = (folder / "cgroup.procs").read_text(encoding="ascii")
+    except OSError as error:
+        if error.errno != errno.EOPNOTSUPP:
             raise
-        yield from map(int, text.split())
+        text = (folder / "cgroup.threads").read_text(encoding="ascii")
+    return [int(number) for number in text.split()]
 
 
 class OpenGroup:
-    """A cgroup that is the same one as long as it is open, whatever becomes of its path. A context manager."""
+    """A cgroup that is the same one as long as it is open, whatever becomes of its path. A context manager.
 
-    def __init__(self, path: Path) -> None:
+    Raises
+    ------
+    FreezeRefusedError
+        The path leads out of the file system of cgroups: by a symbolic link, or to what is mounted there.
+    OSError
+        There is none.
+    """
+
+    def __init__(self, path: Path, mount: Path) -> None:
         self._path = path
         self._folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        if path.resolve() != path or os.fstat(self._folder).st_dev != mount.stat().st_dev:
+            os.close(self._folder)
+            raise FreezeRefusedError(errno.EPERM, f"{path} is no cgroup: it leads out of {mount}")
 
     def __enter__(self) -> Self:
         return self
@@ -163,10 +198,10 @@ def thaw_group(proc: Path, group: Group) -> bool:
         It cannot be done.
     """
     path = Path(group.path)
-    find_hierarchy(proc, path)
+    mount = find_hierarchy(proc, path).mount
     with told(f"{path} could not be thawed"):
         try:
-            with OpenGroup(path) as there:
+            with OpenGroup(path, mount) as there:
                 if there.group != group:
                     return False
                 if there.is_told_to_freeze():  # else nobody needs the right to write there
@@ -181,12 +216,16 @@ def thaw_group(proc: Path, group: Group) -> bool:
 
 
 def _mounts(proc: Path) -> Iterator[_Mount]:
-    text = (proc / "self" / "mountinfo").read_text(encoding="utf-8", errors="surrogateescape")
-    for line in text.splitlines():
+    for line in _lines_of(proc / "self" / "mountinfo"):
         before, _, after = line.partition(" - ")
         fields, kind = before.split(" "), after.split(" ")
         if len(fields) >= 5 and kind[0]:
             yield _Mount(Path(_plain(fields[4])), PurePosixPath(_plain(fields[3])), kind[0])
+
+
+def _lines_of(path: Path) -> list[str]:
+    """Return the lines of a file of ``/proc``. A newline ends them, and nothing else that names have in them."""
+    return os.fsdecode(path.read_bytes()).split("\n")
 
 
 def _plain(text: str) -> str:

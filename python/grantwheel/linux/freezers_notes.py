@@ -79,6 +79,7 @@ class Notes:
         self._descriptor = -1
         self._head = 0  # the length of the first line
         self._lines = 0
+        self._is_torn = False  # a part of a line is at the end, which could not be taken back
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         require_private(folder)
         self._begin()
@@ -108,13 +109,9 @@ class Notes:
         new = [one for one in frozen if one not in known]
         if not new:
             return
-        end = os.fstat(self._descriptor).st_size
-        try:
-            self._write(_line_of(uid, one) for one in new)
-            os.fsync(self._descriptor)
-        except BaseException:
-            os.ftruncate(self._descriptor, end)
-            raise
+        if self._is_torn:
+            self._begin()
+        self._write([_line_of(uid, one) for one in new], is_synced=True)
         self._noted.setdefault(uid, {}).update(dict.fromkeys(new))
 
     def drop(self, uid: int) -> None:
@@ -129,10 +126,11 @@ class Notes:
             if not self._noted:
                 os.ftruncate(self._descriptor, self._head)
                 self._lines = 0
-            elif self._lines > max(_REWRITE_LINES, 4 * sum(map(len, self._noted.values()))):
+                self._is_torn = False
+            elif self._is_torn or self._lines > max(_REWRITE_LINES, 4 * sum(map(len, self._noted.values()))):
                 self._begin()
             else:
-                self._write([["done", uid]])
+                self._write([["done", uid]], is_synced=False)
         except OSError as error:
             if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EIO):
                 raise
@@ -166,15 +164,25 @@ class Notes:
             raise
         _MINE[status.st_dev, status.st_ino] = os.getpid()
         self._head = len(head)
-        self._descriptor, self._path, self._lines = descriptor, path, len(lines)
+        self._descriptor, self._path, self._lines, self._is_torn = descriptor, path, len(lines), False
         if before is not None:
             before[1].unlink(missing_ok=True)
             _close(before[0])
 
-    def _write(self, lines: Iterable[list[object]]) -> None:
-        made = list(lines)
-        _write_all(self._descriptor, _as_bytes(made))
-        self._lines += len(made)
+    def _write(self, lines: list[list[object]], *, is_synced: bool) -> None:
+        """Add lines, all or none: a part of one would spoil the next."""
+        end = os.fstat(self._descriptor).st_size
+        self._is_torn = True
+        try:
+            _write_all(self._descriptor, _as_bytes(lines))
+            if is_synced:
+                os.fsync(self._descriptor)
+        except BaseException:
+            os.ftruncate(self._descriptor, end)
+            self._is_torn = False
+            raise
+        self._is_torn = False
+        self._lines += len(lines)
 
     def _let_go(self) -> None:
         descriptor, self._descriptor = self._descriptor, -1
@@ -274,7 +282,7 @@ def _read(text: bytes, boot: str) -> Left:
     for number, line in enumerate(rest.split(b"\n")[:-1], 2):
         try:
             uid, one = _frozen_of(json.loads(line))
-        except (ValueError, TypeError):
+        except (ValueError, TypeError, RecursionError):
             unread.append(number)
             continue
         if one is None:
@@ -286,9 +294,9 @@ def _read(text: bytes, boot: str) -> Left:
 
 def _frozen_of(line: object) -> tuple[int, Frozen | None]:
     match line:
-        case ["process", int(uid), int(pid), int(start)] if pid > 0:
+        case ["process", int(uid), int(pid), int(start)] if 0 < pid < 2**31:
             return uid, Process(pid, start)
-        case ["cgroup", int(uid), int(inode), str(path)]:
+        case ["cgroup", int(uid), int(inode), str(path)] if "\0" not in path:
             return uid, Group(path, inode)
         case ["done", int(uid)]:
             return uid, None

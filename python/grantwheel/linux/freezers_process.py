@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from grantwheel import _core
-from grantwheel.linux.freezers import FreezeError, FreezeRefusedError
+from grantwheel.linux.freezers import FreezeError, FreezeRefusedError, printable
 from grantwheel.linux.pidfd import PROC, open_process
 from grantwheel.linux.procfs import read_uid
 from grantwheel.linux.running import hides_processes
@@ -61,7 +61,7 @@ def see(proc: Path, pid: int) -> Seen | None:
     fields = stat[closing + 1 :].split()
     if opening < 0 or len(fields) < 20:
         return None
-    name = stat[opening + 1 : closing].decode("utf-8", "backslashreplace")
+    name = printable(stat[opening + 1 : closing].decode("utf-8", "backslashreplace"))
     is_of_kernel = bool(int(fields[6]) & _PF_KTHREAD)
     return Seen(Process(pid, int(fields[19])), name, fields[0], int(fields[1]), is_of_kernel, int(fields[17]))
 

@@ -5,7 +5,7 @@ import signal
 from pathlib import Path
 from typing import NamedTuple
 
-from grantwheel.linux.freezers import FreezeError
+from grantwheel.linux.freezers import FreezeError, printable
 from grantwheel.linux.freezers_group import thaw_group
 from grantwheel.linux.freezers_notes import Frozen, LeftFile, boot_of, left_files, require_private
 from grantwheel.linux.freezers_process import Process, is_at_rest, send
@@ -121,5 +121,5 @@ class _Work:
         for uid in sorted(self._uids):
             _log.warning("app %d was left frozen, and has been thawed", uid)
         for text in (*self._failures, *self._damage):
-            _log.error("what was left frozen: %s", text)
+            _log.error("what was left frozen: %s", printable(text))
         return Thawed(tuple(sorted(self._uids)), self._gone, tuple(self._failures), self.in_use, tuple(self._damage))
