@@ -1,84 +1,23 @@
-"""A stage for the demonstration: a procfs directory set by hand, a clock that stands still, a view that keeps."""
+"""A stage for the demonstration: a clock set by hand, a freezer that notes, workers that count with the clock."""
 
-import os
-from pathlib import Path
-from typing import Any
+from grantwheel.demo import drive
+from grantwheel.demo.script import APPS, SECONDS, Script, script
+from grantwheel.demo.show import Show
+from grantwheel.demo.view import Entry, Frame, Row, Summary, entry_line
+from grantwheel.demo.workers import Worker
+from grantwheel.suspend import Suspension
+from support import make_manager
+from suspending import RecordingFreezer
 
-import pytest
-
-from grantwheel import Manager, ManualClock, Policy, _core
-from grantwheel.demo.sampler import Sampler
-from grantwheel.demo.view import Entry, Frame, Summary, entry_line
-from grantwheel.demo.watch import Watch
-
-INTERVAL = 1000
-TTL = 2250
-
-TIMERFD = "anon_inode:[timerfd]"
-SOUND = "/dev/snd/pcmC0D0p"
-
-
-class FakeProc:
-    """A procfs directory whose processes are set by hand. What is in ``closed`` may not be read."""
-
-    def __init__(self, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.path = path
-        self.closed: set[str] = set()
-        self.scanned: list[int] = []  # the pids whose open files were read or refused
-        (path / "meminfo").write_text("not a process\n")
-        (path / "self").mkdir()
-        self._scandir, self._read = os.scandir, _core.read_start
-        # Refused by hand: the tests may run as root, whom no file mode keeps out.
-        monkeypatch.setattr("grantwheel.linux.procfs.os.scandir", self._refusing_scandir)
-        monkeypatch.setattr(_core, "read_start", self._refusing_read)
-
-    def put(
-        self, pid: int, *, uid: int = 1000, start: int = 5, ticks: int = 0, command: str = "work", state: str = "S"
-    ) -> None:
-        directory = self.path / str(pid)
-        (directory / "fd").mkdir(parents=True, exist_ok=True)
-        fields = [state, "1", "1", "1", "0", "-1", "0", "0", "0", "0", "0", str(ticks - ticks // 3), str(ticks // 3)]
-        fields += ["0", "0", "20", "0", "1", "0", str(start), "0", "0"]
-        (directory / "stat").write_text(f"{pid} ({command}) {' '.join(fields)}\n")
-        (directory / "status").write_text(f"Name:\t{command}\nUid:\t{uid}\t0\t0\t0\nGid:\t1\t1\t1\t1\n")
-
-    def hold(self, pid: int, *files: str) -> None:
-        """Let these be the open files of a process."""
-        folder = self.path / str(pid) / "fd"
-        for name in os.listdir(folder):  # noqa: PTH208 - iterdir may come upon the refusing scandir
-            (folder / name).unlink()
-        for number, file in enumerate(files):
-            (folder / str(number)).symlink_to(file)
-
-    def remove(self, pid: int) -> None:
-        self.hold(pid)
-        (self.path / str(pid) / "fd").rmdir()
-        for name in os.listdir(self.path / str(pid)):  # noqa: PTH208 - as above
-            (self.path / str(pid) / name).unlink()
-        (self.path / str(pid)).rmdir()
-
-    def _refuse(self, path: object) -> None:
-        if Path(str(path)).is_relative_to(self.path):
-            name = Path(str(path)).relative_to(self.path).as_posix()
-            if name.endswith("/fd"):
-                self.scanned.append(int(name.partition("/")[0]))
-            if name in self.closed:
-                raise PermissionError(13, "Permission denied", str(path))
-
-    def _refusing_scandir(self, path: Any) -> Any:
-        self._refuse(path)
-        return self._scandir(path)
-
-    def _refusing_read(self, path: str) -> bytes:
-        self._refuse(path)
-        return self._read(path)
+START = 50_000
+UIDS = {name: 1001 + place for place, name in enumerate(APPS)}
 
 
 class Kept:
-    """A view that keeps what it is given; events as the lines that people see, without the columns."""
+    """A view that keeps what it is given."""
 
-    def __init__(self, frame_ms: int | None = None) -> None:
-        self.frame_ms = frame_ms
+    def __init__(self, interval_ms: int = 1000) -> None:
+        self.interval_ms = interval_ms
         self.notes: list[str] = []
         self.entries: list[Entry] = []
         self.frames: list[Frame] = []
@@ -97,27 +36,59 @@ class Kept:
         self.summaries.append(summary)
 
     def take(self) -> list[str]:
+        """What has happened since the last time, as people read it."""
         entries, self.entries[:] = self.entries[:], []
-        return [" ".join(entry_line(entry).split()) for entry in entries]
+        return [entry_line(entry).lstrip() for entry in entries]
 
 
 class Stage:
-    """A watch on a fake procfs."""
+    """A demonstration by hand. A worker counts once a millisecond, unless the freezer has it frozen."""
 
-    def __init__(self, proc: FakeProc, policy: Policy | None = None, frame_ms: int | None = None) -> None:
-        self.clock = ManualClock(start_ms=50_000)
-        self.manager = Manager(clock=self.clock, policy=policy or Policy())
-        self.sampler = Sampler(proc.path)
-        self.view = Kept(frame_ms)
-        self.watch = Watch(self.manager, self.sampler, self.clock, timeout_ms=TTL, view=self.view)
+    def __init__(self, played: Script | None = None) -> None:
+        self.played = script(SECONDS) if played is None else played
+        self.manager, self.clock = make_manager()
+        self.clock.set(START)
+        self.freezer = RecordingFreezer()
+        self.never_still: set[int] = set()  # who counts although it is said to be frozen
+        self.suspension = Suspension(self.manager, self.freezer, self.played.grace_ms, self.played.thaw_ms)
+        self.counts = dict.fromkeys(UIDS.values(), 0)
+        workers = [Worker(name, uid, uid + 5000, lambda uid=uid: self.counts[uid]) for name, uid in UIDS.items()]  # type: ignore[misc]
+        self.view = Kept()
+        self.show = Show(self.manager, self.suspension, workers, self.played, self.view)
 
-    def look(self, after_ms: int = 0) -> list[str]:
-        """Look when this time has passed, and return what the view was shown."""
-        self.clock.advance(after_ms)
-        self.watch.look()
-        return self.view.take()
+    def _pass(self, ms: int) -> None:
+        for uid in self.counts:
+            if uid not in self.freezer.frozen - self.never_still:
+                self.counts[uid] += ms
+        self.clock.advance(ms)
 
-    def report(self, after_ms: int = 0) -> list[str]:
-        self.clock.advance(after_ms)
-        self.watch.report()
-        return self.view.take()
+    def _hop(self, end_ms: int) -> None:
+        """Do what is due, and let time pass to the next instant at which something is, but not beyond an end."""
+        self.manager.advance()
+        wakes = (None if self.freezer.closed else self.suspension.advance(), self.manager.next_deadline())
+        now = self.clock.now()
+        due = min((wake for wake in wakes if wake is not None and now < wake < end_ms), default=end_ms)
+        self._pass(due - now)
+        self.manager.advance()
+        if not self.freezer.closed:
+            self.suspension.advance()
+
+    def go(self, ms: int) -> None:
+        """Let time pass, as loops would."""
+        end_ms = self.clock.now() + ms
+        while self.clock.now() < end_ms:
+            self._hop(end_ms)
+
+    def play(self, interval_ms: int = 1000, until_ms: int | None = None) -> bool:
+        """Play the script, to its end or until somebody stops it at an instant."""
+
+        def wait(seconds: float) -> bool:
+            self._hop(self.clock.now() + round(seconds * 1000))
+            return until_ms is not None and self.show.elapsed_ms >= until_ms
+
+        return drive(self.show, self.played, interval_ms, wait)
+
+    def rows(self, elapsed_ms: int) -> dict[str, Row]:
+        """The apps as the frame at an instant has them."""
+        (frame,) = (frame for frame in self.view.frames if frame.elapsed_ms == elapsed_ms)
+        return {row.app: row for row in frame.rows}

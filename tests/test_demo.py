@@ -1,337 +1,251 @@
-"""The demonstration, on procfs directories of its own and a clock that stands still."""
+"""The demonstration on a clock set by hand: what it does, what it says of it, what it shows."""
 
-import subprocess
-import sys
-from pathlib import Path
+import itertools
 
 import pytest
 
-from demo_stage import INTERVAL, SOUND, TIMERFD, TTL, FakeProc, Stage
-from grantwheel import Policy, ResourceType
-from grantwheel.demo import default_interval, drive
-from grantwheel.demo.sampler import Sample
-from grantwheel.demo.view import Counts
+from demo_stage import START, UIDS, Stage
+from grantwheel import ResourceType
+from grantwheel.demo.script import Act, Step, script
+from grantwheel.demo.view import Tally, summary_lines
+from grantwheel.suspend import AppState, Keeper
+
+MAIL, CLOCK, GAME = UIDS.values()
+FOREGROUND, BACKGROUND, SUSPENDED = AppState
 
 
-@pytest.fixture
-def proc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeProc:
-    return FakeProc(tmp_path, monkeypatch)
+def told(*steps: Step, wait_ms: int = 0) -> tuple[Stage, list[str]]:
+    """What a stage says of steps that are done one after the other."""
+    stage = Stage()
+    for step in steps:
+        stage.show.do(step)
+        stage.go(wait_ms)
+        stage.show.report()
+    return stage, stage.view.take()
 
 
-def counts(stage: Stage) -> Counts:
-    found = stage.watch.frame().counts
-    assert found.held == found.grants - found.expiries - found.deaths
-    return found
-
-
-def test_a_busy_process_is_granted_renewed_and_runs_out(proc: FakeProc) -> None:
-    proc.put(42, uid=1000, command="encode")
-    stage = Stage(proc)
-    proc.put(42, uid=1000, ticks=9, command="encode")
-    assert stage.look(INTERVAL) == ["1.00 s granted CPU uid 1000 pid 42 encode"]
-    record = stage.manager.find_process(42)
-    assert record is not None
-    assert (record.uid, record.mask, record.grants[0].reason) == (1000, ResourceType.CPU, "encode")
-    assert record.grants[0].remaining_ms == TTL
-
-    proc.put(42, uid=1000, ticks=10, command="encode")
-    assert stage.look(INTERVAL) == []
-
-    stage.clock.advance(TTL - 1)
-    assert stage.watch.report() is not None
-    assert stage.view.take() == []
-    stage.clock.advance(1)
-    assert stage.watch.report() is None
-    assert stage.view.take() == ["4.25 s expired CPU uid 1000 pid 42 encode"]
-    assert counts(stage) == Counts(grants=1, renewals=1, expiries=1, deaths=0, refusals=0, held=0)
-
-
-def test_open_files_give_types_to_the_app_while_they_are_open(proc: FakeProc) -> None:
-    proc.put(42, command="player")
-    proc.put(43, command="clock")
-    proc.put(44, uid=2000, command="other")
-    proc.hold(42, SOUND)
-    proc.hold(43, TIMERFD)
-    proc.hold(44, TIMERFD)
-    stage = Stage(proc)
-    assert stage.look() == [
-        "0.00 s granted AUDIO uid 1000 app player",
-        "0.00 s granted TIMER uid 1000 app clock",
-        "0.00 s granted TIMER uid 2000 app other",
+def test_the_whole_script_in_words() -> None:
+    stage = Stage()
+    assert stage.play()
+    assert stage.view.take() == [
+        "3.0 s  mail is granted CPU for 12 s: so long it may run in the background.",
+        "3.0 s  clock is granted TIMER for 60 s. That does not keep it running; it lets a timer reach it.",
+        "4.0 s  mail goes to the background; its CPU grant lets it run until 15 s.",
+        "4.0 s  clock goes to the background without a CPU grant: it is frozen in 3 s.",
+        "4.0 s  game goes to the background without a CPU grant: it is frozen in 3 s.",
+        (
+            "7.0 s  clock has been in the background for 3 s and nothing keeps it up, so it is frozen. "
+            "Its counter stands still at 7,000."
+        ),
+        (
+            "7.0 s  game has been in the background for 3 s and nothing keeps it up, so it is frozen. "
+            "Its counter stands still at 7,000."
+        ),
+        (
+            "10.0 s  clock: a timer is due, which its TIMER grant lets through, so it is thawed for 3 s. "
+            "It counts on from 7,000."
+        ),
+        "11.5 s  game: a timer is refused and it stays frozen, as it has no TIMER grant.",
+        "13.0 s  clock has had its 3 s for the event, so it is frozen again. Its counter stands still at 10,000.",
+        "15.0 s  mail: its CPU grant has run out. Nothing else keeps it up: it is frozen in 3 s.",
+        (
+            "18.0 s  mail: its CPU grant has run out at 15 s and nothing else keeps it up, so it is frozen. "
+            "Its counter stands still at 18,000."
+        ),
+        "21.0 s  mail is granted CPU again, for 60 s.",
+        "21.0 s  mail has a CPU grant again, so it is thawed at once. It counts on from 18,000.",
+        "25.0 s  game comes to the foreground, so it is thawed: there it needs no grant. It counts on from 7,000.",
+        "29.0 s  clock is thawed: the suspension ends, and nobody stays frozen. It counts on from 10,000.",
     ]
-    assert stage.manager.app_mask(1000) == ResourceType.AUDIO | ResourceType.TIMER
-    assert stage.manager.process_mask(42) == 0
+    assert stage.freezer.frozen == set()
+    assert stage.freezer.closed
 
-    proc.hold(42)
-    assert stage.look(INTERVAL) == []
-    assert stage.report(TTL - INTERVAL) == ["2.25 s expired AUDIO uid 1000 app player"]
-    proc.hold(43)
-    proc.hold(44)
-    stage.look(0)
-    # Two that end at one instant are told each by itself; the same record would tell both in one event.
-    assert stage.report(TTL) == [
-        "3.25 s expired TIMER uid 1000 app clock",
-        "3.25 s expired TIMER uid 2000 app other",
+
+def test_what_each_app_came_to() -> None:
+    stage = Stage()
+    summary = stage.show.summary(finished=stage.play())
+    assert summary.tallies == [
+        Tally("mail", frozen=1, frozen_ms=3_000, counted_frozen=0, counted=29_000),
+        Tally("clock", frozen=2, frozen_ms=19_000, counted_frozen=0, counted=13_000),
+        Tally("game", frozen=1, frozen_ms=18_000, counted_frozen=0, counted=14_000),
     ]
-    assert counts(stage) == Counts(grants=3, renewals=2, expiries=3, deaths=0, refusals=0, held=0)
+    assert (summary.elapsed_ms, summary.finished, summary.failures, summary.holds) == (32_000, True, 0, True)
 
 
-def test_grants_of_an_app_that_end_together_are_one_event_and_two_expiries(proc: FakeProc) -> None:
-    proc.put(42, command="player")
-    proc.put(43, command="clock")
-    proc.hold(42, SOUND)
-    proc.hold(43, TIMERFD)
-    stage = Stage(proc)
-    stage.look()
-    assert stage.report(TTL) == ["2.25 s expired TIMER, AUDIO uid 1000 app clock, player"]
-    assert counts(stage) == Counts(grants=2, renewals=0, expiries=2, deaths=0, refusals=0, held=0)
+def test_the_frames_say_who_holds_what_and_who_counts() -> None:
+    stage = Stage()
+    stage.play()
+    assert [frame.elapsed_ms for frame in stage.view.frames] == [0, *range(500, 32_000, 1_000), 32_000]
+    assert {frame.end_ms for frame in stage.view.frames} == {32_000}
 
-
-def test_many_processes_of_an_app_are_one_grant(proc: FakeProc) -> None:
-    for pid in (42, 43, 44):
-        proc.put(pid, command=f"clock{pid}")
-        proc.hold(pid, TIMERFD)
-    stage = Stage(proc)
-    assert stage.look() == ["0.00 s granted TIMER uid 1000 app clock42"]
-    proc.remove(42)
-    assert stage.look() == []
-    record = stage.manager.find_app(1000)
-    assert record is not None
-    assert record.grants[0].reason == "clock43"
-    assert counts(stage).renewals == 1
-
-
-def test_a_grant_that_was_due_is_granted_anew(proc: FakeProc) -> None:
-    proc.put(42)
-    stage = Stage(proc)
-    for ticks in (1, 2):
-        proc.put(42, ticks=ticks)
-        lines = stage.look(TTL)
-    assert lines == ["4.50 s expired CPU uid 1000 pid 42 work", "4.50 s granted CPU uid 1000 pid 42 work"]
-    assert counts(stage) == Counts(grants=2, renewals=0, expiries=1, deaths=0, refusals=0, held=1)
-    # Its reason is still known.
-    assert stage.report(TTL) == ["6.75 s expired CPU uid 1000 pid 42 work"]
-
-
-def test_a_process_that_ends_loses_its_grant(proc: FakeProc) -> None:
-    proc.put(1)
-    proc.put(42)
-    proc.put(43)
-    stage = Stage(proc)
-    proc.put(42, ticks=1)
-    stage.look()
-    proc.remove(42)
-    proc.remove(43)
-    assert stage.look() == ["0.00 s died CPU uid 1000 pid 42 work"]
-    assert counts(stage) == Counts(grants=1, renewals=0, expiries=0, deaths=1, refusals=0, held=0)
-
-
-def test_a_reused_pid_is_another_process(proc: FakeProc) -> None:
-    proc.put(42, uid=1000, command="old")
-    stage = Stage(proc)
-    proc.put(42, uid=1000, ticks=1, command="old")
-    stage.look()
-    proc.put(42, uid=2000, start=77, ticks=1, command="new")
-    assert stage.look() == ["0.00 s died CPU uid 1000 pid 42 old", "0.00 s granted CPU uid 2000 pid 42 new"]
-    assert counts(stage) == Counts(grants=2, renewals=0, expiries=0, deaths=1, refusals=0, held=1)
-
-
-def test_a_process_that_changes_its_uid_takes_its_grant_along(proc: FakeProc) -> None:
-    proc.put(42, uid=0, command="login")
-    stage = Stage(proc)
-    for uid, ticks in ((0, 1), (1000, 2)):
-        proc.put(42, uid=uid, ticks=ticks, command="login")
-        lines = stage.look()
-    assert lines == ["0.00 s reused CPU uid 0 pid 42 login", "0.00 s granted CPU uid 1000 pid 42 login"]
-    assert counts(stage) == Counts(grants=2, renewals=0, expiries=0, deaths=1, refusals=0, held=1)
-    proc.remove(42)
-    assert stage.look() == ["0.00 s died CPU uid 1000 pid 42 login"]
-
-
-def test_an_app_stops_with_its_last_process_and_keeps_its_timer(proc: FakeProc) -> None:
-    proc.put(1, uid=0)
-    proc.put(42, command="player")
-    proc.put(43, command="helper")
-    proc.hold(42, SOUND, TIMERFD)
-    stage = Stage(proc)
-    stage.look()
-    stage.view.take()
-    proc.remove(42)
-    assert stage.look() == []  # another process of the app lives, though it has never held anything
-    assert stage.manager.app_mask(1000) == ResourceType.AUDIO | ResourceType.TIMER
-    proc.remove(43)
-    assert stage.look() == ["0.00 s stopped AUDIO uid 1000 app player"]
-    assert stage.manager.app_mask(1000) == ResourceType.TIMER
-    assert stage.report(TTL) == ["2.25 s expired TIMER uid 1000 app player"]
-    assert counts(stage) == Counts(grants=2, renewals=0, expiries=1, deaths=1, refusals=0, held=0)
-
-
-def test_an_app_whose_only_process_has_gone_over_to_another_uid_stops(proc: FakeProc) -> None:
-    proc.put(42, uid=1000)
-    proc.hold(42, SOUND)
-    stage = Stage(proc)
-    assert stage.look() == ["0.00 s granted AUDIO uid 1000 app work"]
-    proc.hold(42)
-    proc.put(42, uid=2000, ticks=1)
-    assert stage.look() == ["0.00 s granted CPU uid 2000 pid 42 work"]
-    assert stage.look() == ["0.00 s stopped AUDIO uid 1000 app work"]
-
-
-def test_a_process_that_goes_before_its_uid_is_read_gets_nothing(
-    proc: FakeProc, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    proc.put(42)
-    stage = Stage(proc)
-    proc.put(42, ticks=1)
-    proc.hold(42, TIMERFD)
-    proc.closed = {"42/status"}
-    assert stage.look() == []
-    assert counts(stage) == Counts(0, 0, 0, 0, 0, 0)
-
-
-def test_refusals_are_counted_and_told(proc: FakeProc) -> None:
-    proc.put(42)
-    stage = Stage(proc, Policy(default_allowed=()))
-    proc.put(42, ticks=1)
-    assert stage.look() == []
-    (note,) = stage.view.notes
-    assert note.startswith("refused uid 1000 pid 42: [201] Permission denied.")
-    assert counts(stage) == Counts(grants=0, renewals=0, expiries=0, deaths=0, refusals=1, held=0)
-
-
-def test_the_summary_has_everything(proc: FakeProc) -> None:
-    proc.put(42)
-    proc.put(43)
-    proc.closed = {"42/fd"}
-    stage = Stage(proc)
-    for ticks in (1, 2):
-        proc.put(42, ticks=ticks)
-        stage.look()
-    stage.clock.advance(1500)
-    calls = stage.watch.engine.calls
-    summary = stage.watch.summary(finished=True, children=3)
-    assert summary.counts == Counts(grants=1, renewals=1, expiries=0, deaths=0, refusals=0, held=1)
-    assert summary.calls == calls + 1  # a drain
-    assert (summary.elapsed_ms, summary.finished, summary.children) == (1500, True, 3)
-    assert (summary.processes, summary.looks) == (2, 3)
-    assert (summary.processes_refused, summary.files_refused) == (0, 1)
-    assert summary.engine_ns > 0
-    assert summary.procfs_ns > 0
-    assert summary.calls_per_second == summary.calls * 1e9 / summary.engine_ns
-
-
-def test_an_expiry_that_the_end_meets_is_in_the_summary(proc: FakeProc) -> None:
-    proc.put(42)
-    stage = Stage(proc)
-    proc.put(42, ticks=1)
-    stage.look()
-    stage.clock.advance(TTL)
-    assert stage.watch.summary(finished=True, children=0).counts == Counts(1, 0, 1, 0, 0, 0)
-    assert stage.view.take()[-1] == "2.25 s expired CPU uid 1000 pid 42 work"
-
-
-def test_nothing_is_kept_of_what_has_ended(proc: FakeProc) -> None:
-    stage = Stage(proc)
-    for pid in range(100, 200):
-        proc.put(pid, uid=pid, ticks=1)
-        proc.hold(pid, TIMERFD)
-        stage.look()
-        proc.remove(pid)
-        stage.look(TTL)
-    stage.look(TTL)
-    watch = stage.watch
-    assert (watch._uid_of, watch._pids_of, watch._emptied, watch._reasons) == ({}, {}, set(), {})
-    assert stage.sampler._shown == {}
-
-
-class Driven:
-    """A stage that is driven to its end; ``wait`` lets the time pass."""
-
-    def __init__(self, proc: FakeProc, frame_ms: int | None = None) -> None:
-        self.stage = Stage(proc, frame_ms=frame_ms)
-        self.start = self.stage.clock.now()
-        self.waits: list[float] = []
-        self.looks: list[int] = []
-
-    def wait(self, seconds: float) -> bool:
-        self.waits.append(seconds)
-        self.stage.clock.advance(round(seconds * 1000))
-        return False
-
-    def drive(self, milliseconds: int) -> bool:
-        return drive(
-            self.stage.watch,
-            self.stage.clock,
-            self.stage.view,
-            start_ms=self.start,
-            end_ms=self.start + milliseconds,
-            interval_ms=INTERVAL,
-            wait=self.wait,
-            after_look=self.after_look,
-        )
-
-    def after_look(self, sample: Sample) -> None:
-        self.looks.append(self.stage.clock.now() - self.start)
-
-
-def test_drive_looks_at_every_interval_and_wakes_for_expiries(proc: FakeProc) -> None:
-    proc.put(42)
-    driven = Driven(proc)
-    proc.put(42, ticks=1)
-    assert driven.drive(5000)
-    assert driven.stage.clock.now() == driven.start + 5000
-    assert driven.looks == [1000, 2000, 3000, 4000, 5000]
-    # Reported at the deadline itself, not at the look after it.
-    assert driven.stage.view.take() == [
-        "1.00 s granted CPU uid 1000 pid 42 work",
-        "3.25 s expired CPU uid 1000 pid 42 work",
+    first = stage.rows(0)["mail"]
+    assert (first.state, first.kept_by, first.grants, first.per_second) == (
+        FOREGROUND,
+        (Keeper.FOREGROUND,),
+        {},
+        None,
+    )
+    at = stage.rows(5_500)
+    assert at["mail"].grants == {"CPU": 9_500}
+    assert (at["mail"].state, at["mail"].kept_by, at["mail"].left_ms) == (BACKGROUND, (Keeper.CPU,), None)
+    assert at["clock"].grants == {"TIMER": 57_500}
+    assert (at["game"].state, at["game"].kept_by, at["game"].left_ms) == (BACKGROUND, (Keeper.GRACE,), 1_500)
+    at = stage.rows(7_500)  # the speed is that since they were frozen
+    assert (at["game"].state, at["game"].frozen_ms, at["game"].kept_by) == (SUSPENDED, 500, ())
+    assert [row.per_second for row in at.values()] == [1_000, 0, 0]
+    at = stage.rows(10_500)
+    assert (at["clock"].state, at["clock"].kept_by, at["clock"].left_ms) == (BACKGROUND, (Keeper.EVENT,), 2_500)
+    assert [row.per_second for row in at.values()] == [1_000, 1_000, 0]
+    at = stage.rows(18_500)
+    assert [(row.state, row.counted, row.per_second) for row in at.values()] == [
+        (SUSPENDED, 18_000, 0),
+        (SUSPENDED, 10_000, 0),
+        (SUSPENDED, 7_000, 0),
     ]
-    assert driven.stage.view.frames == []
-    wakes = [sum(round(seconds * 1000) for seconds in driven.waits[:count]) for count in range(len(driven.waits) + 1)]
-    assert 3250 in wakes
-    assert len(wakes) < 10
+    at = stage.rows(25_500)
+    assert (at["game"].state, at["game"].frozen_ms, at["game"].per_second) == (FOREGROUND, None, 1_000)
+    at = stage.rows(31_500)  # the suspension has ended
+    assert [(row.state, row.per_second) for row in at.values()] == [
+        (BACKGROUND, 1_000),
+        (BACKGROUND, 1_000),
+        (FOREGROUND, 1_000),
+    ]
+    assert at["clock"].kept_by == ()
 
 
-def test_drive_shows_frames_as_often_as_wanted(proc: FakeProc) -> None:
-    proc.put(42)
-    driven = Driven(proc, frame_ms=400)
-    proc.put(42, ticks=1)
-    assert driven.drive(1800)
-    frames = driven.stage.view.frames
-    assert [frame.elapsed_ms for frame in frames] == [0, 400, 800, 1200, 1600]
-    assert [frame.counts.held for frame in frames] == [0, 0, 0, 1, 1]
-    assert frames[-1].records[0].grants[0].remaining_ms == TTL - 600
-    assert (frames[-1].processes, frames[-1].busy) == (1, 1)
-
-
-def test_drive_skips_looks_that_it_has_missed(proc: FakeProc, monkeypatch: pytest.MonkeyPatch) -> None:
-    driven = Driven(proc)
-
-    def wait(seconds: float) -> bool:
-        driven.stage.clock.advance(round(seconds * 1000) if driven.looks else 3500)
-        return False
-
-    monkeypatch.setattr(driven, "wait", wait)
-    assert driven.drive(5000)
-    assert driven.looks == [3500, 4000, 5000]
-
-
-def test_drive_stops_when_it_is_told_to(proc: FakeProc, monkeypatch: pytest.MonkeyPatch) -> None:
-    driven = Driven(proc)
-    monkeypatch.setattr(driven, "wait", lambda seconds: True)
-    assert not driven.drive(5000)
-    assert driven.looks == []
+def test_counting_while_frozen_is_found_out() -> None:
+    # A freezer that says that all is frozen, though it is not.
+    stage = Stage()
+    stage.never_still = {CLOCK}
+    summary = stage.show.summary(finished=stage.play())
+    # From 7.5 s on to 9.5, and from 13.5 to 28.5: between the looks of a spell.
+    assert [tally.counted_frozen for tally in summary.tallies] == [0, 17_000, 0]
+    assert not summary.holds
+    assert not any("CPU grant is" in line for line in summary_lines(summary))
 
 
 @pytest.mark.parametrize(
-    ("seconds", "look", "interval"),
-    [(10.0, 0.001, 1.0), (1e6, 0.0, 1.0), (2.0, 0.001, 0.5), (10.0, 0.3, 3.0), (10.0, 2.0, 5.0)],
+    ("until_ms", "frozen_ms"),
+    [
+        (1, [0, 0, 0]),
+        (9_500, [0, 2_500, 2_500]),
+        (20_500, [2_500, 10_500, 13_500]),
+        (31_500, [3_000, 19_000, 18_000]),
+    ],
 )
-def test_the_interval_suits_the_run_and_the_machine(seconds: float, look: float, interval: float) -> None:
-    assert default_interval(seconds, look) == pytest.approx(interval)
+def test_stopped_before_its_end_it_says_what_there_was(until_ms: int, frozen_ms: list[int]) -> None:
+    stage = Stage()
+    assert not stage.play(until_ms=until_ms)
+    assert stage.view.frames[-1].elapsed_ms == stage.show.elapsed_ms
+    summary = stage.show.summary(finished=False)
+    assert not summary.holds
+    assert [tally.frozen_ms for tally in summary.tallies] == frozen_ms
 
 
-def test_needs_no_more_than_the_package() -> None:
-    command = [sys.executable, "-c", "import grantwheel.command, sys; print('rich' in sys.modules)"]
-    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=True)
-    assert done.stdout == "False\n"
+@pytest.mark.parametrize("interval_ms", [50, 999, 1_001, 7_777, 32_000])
+def test_the_looks_change_nothing(interval_ms: int) -> None:
+    stage, other = Stage(), Stage()
+    stage.play()
+    other.play(interval_ms)
+    assert other.view.take() == stage.view.take()
+    assert other.show.summary(finished=True) == stage.show.summary(finished=True)
+    times = [frame.elapsed_ms for frame in other.view.frames]
+    assert times[0] == 0
+    assert times[-1] == 32_000
+    assert max(later - earlier for earlier, later in itertools.pairwise(times)) <= max(interval_ms, 500)
+
+
+def test_a_freezer_that_fails_is_told_and_shows_nothing() -> None:
+    stage = Stage()
+    stage.freezer.answers = [OSError("not here")]
+    summary = stage.show.summary(finished=stage.play())
+    assert "7.0 s  clock could not be frozen: not here" in stage.view.take()
+    assert summary.failures == 1
+    assert not summary.holds
+    assert summary_lines(summary)[-1] == "Freezing or thawing an app has failed once: this shows nothing."
+    assert summary_lines(summary._replace(failures=2))[-1].startswith("Freezing or thawing an app has failed 2 times")
+
+
+def test_a_thaw_that_fails_is_told() -> None:
+    stage, _ = told(Step(0, Act.BACKGROUND, "game"), wait_ms=3_000)
+    stage.freezer.answers = [OSError("not now")]
+    stage.show.do(Step(0, Act.FOREGROUND, "game"))
+    stage.go(100)
+    stage.show.report()
+    assert stage.view.take() == [
+        "3.0 s  game could not be thawed: not now",
+        "3.1 s  game comes to the foreground, so it is thawed: there it needs no grant. It counts on from 3,000.",
+    ]
+
+
+def test_somebody_who_continues_an_app_is_told() -> None:
+    stage, _ = told(Step(0, Act.BACKGROUND, "game"), wait_ms=3_000)
+    stage.freezer.answers = [False]
+    stage.go(30_001)
+    stage.show.report()
+    assert stage.view.take() == [
+        "33.0 s  game runs though it was frozen: somebody has continued it. It counts on from 3,000.",
+        (
+            "33.0 s  game has been in the background for 3 s and nothing keeps it up, so it is frozen. "
+            "Its counter stands still at 3,000."
+        ),
+    ]
+
+
+def test_an_event_for_an_app_that_runs_is_told() -> None:
+    timer = ResourceType.TIMER
+    _, lines = told(
+        Step(0, Act.DELIVER, "clock", timer),
+        Step(0, Act.GRANT, "clock", timer, 500),
+        Step(0, Act.BACKGROUND, "clock"),
+        Step(0, Act.DELIVER, "clock", timer),
+        wait_ms=1_000,
+    )
+    assert lines == [
+        "0.0 s  clock runs, so a timer reaches it at once.",
+        "1.0 s  clock is granted TIMER for 0.5 s. That does not keep it running; it lets a timer reach it.",
+        "1.5 s  clock: its TIMER grant has run out.",
+        "2.0 s  clock goes to the background without a CPU grant: it is frozen in 3 s.",
+        "3.0 s  clock runs, so a timer reaches it at once.",
+    ]
+
+
+def test_apps_that_come_and_go_unfrozen_are_told() -> None:
+    _, lines = told(
+        Step(0, Act.GRANT, "mail", ResourceType.CPU, 500),
+        Step(0, Act.BACKGROUND, "mail"),
+        Step(0, Act.FOREGROUND, "mail"),
+        wait_ms=1_000,
+    )
+    assert lines == [
+        "0.0 s  mail is granted CPU for 0.5 s: so long it may run in the background.",
+        "0.5 s  mail: its CPU grant has run out.",
+        "1.0 s  mail goes to the background without a CPU grant: it is frozen in 3 s.",
+        "2.0 s  mail is in the foreground.",
+    ]
+
+
+def test_entries_have_what_programs_need() -> None:
+    stage = Stage()
+    stage.play()
+    found = [(entry.app, entry.uid, entry.kind, entry.cause) for entry in stage.view.entries]
+    assert found[0] == ("mail", MAIL, "app_apply", "apply")
+    assert ("clock", CLOCK, "suspended", "event_over") in found
+    assert ("game", GAME, "refused", "TIMER") in found
+    assert ("mail", MAIL, "app_reset", "expired") in found
+    assert found[-1] == ("clock", CLOCK, "background", "closed")
+    assert stage.manager.clock.now() == START + 32_000
+
+
+@pytest.mark.parametrize("seconds", [1.0, 8.0, 32.0, 3600.0])
+def test_the_script_is_the_same_at_every_speed(seconds: float) -> None:
+    played = script(seconds)
+    assert played.end_ms == seconds * 1000
+    times = [step.at_ms for step in played.steps]
+    assert times == sorted(times)
+    stage = Stage(played)
+    stage.play(max(played.end_ms // 32, 1))
+    kinds = [(entry.app, entry.kind, entry.cause) for entry in stage.view.entries]
+    whole = Stage()
+    whole.play()
+    assert kinds == [(entry.app, entry.kind, entry.cause) for entry in whole.view.entries]

@@ -3,234 +3,221 @@
 import io
 import json
 import re
-from pathlib import Path
 
 import pytest
 from rich.cells import cell_len
 from rich.console import Console, ConsoleDimensions
 
-from demo_stage import SOUND, TIMERFD, FakeProc, Stage
+from demo_stage import Kept, Stage
 from grantwheel.demo.lines import FIELDS, JsonLines, TextLines
-from grantwheel.demo.table import EVENTS, LiveTable
-from grantwheel.demo.view import Counts, Summary, View
+from grantwheel.demo.table import LiveTable
+from grantwheel.demo.view import Entry, Frame, Summary, kept_words
+from grantwheel.suspend import Keeper
 
 HOSTILE = "\x1b[2J[red]:boom:\x7f\x9b\u202e"
 ESCAPED = r"\x1b[2J[red]:boom:\x7f\x9b\u202e"
-
-SUMMARY = Summary(
-    elapsed_ms=10_049,
-    finished=True,
-    processes=83,
-    looks=10,
-    counts=Counts(grants=12, renewals=1, expiries=1, deaths=2, refusals=0, held=9),
-    calls=2000,
-    engine_ns=1_500_000,
-    procfs_ns=12_345_678,
-    processes_refused=0,
-    files_refused=0,
-    children=0,
-)
+NOTES = ["What a CPU grant is.", f"Why it is by signals: {HOSTILE}."]
 
 
-@pytest.fixture
-def proc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeProc:
-    return FakeProc(tmp_path, monkeypatch)
+@pytest.fixture(scope="module")
+def played() -> tuple[Kept, Summary]:
+    """All that a view is given."""
+    stage = Stage()
+    summary = stage.show.summary(finished=stage.play())
+    return stage.view, summary
 
 
-def play(proc: FakeProc, view: View, command: str = "work") -> Stage:
-    """A process is granted CPU and its app two types; both run out together."""
-    proc.put(42, command=command)
-    proc.hold(42, TIMERFD, SOUND)
-    stage = Stage(proc)
-    stage.watch._view = view
-    proc.put(42, ticks=1, command=command)
-    stage.clock.advance(1000)
-    stage.watch.look()
-    return stage
+def frame_at(view: Kept, elapsed_ms: int) -> Frame:
+    (frame,) = (frame for frame in view.frames if frame.elapsed_ms == elapsed_ms)
+    return frame
 
 
-def test_text_lines(proc: FakeProc) -> None:
+def test_text_lines(played: tuple[Kept, Summary]) -> None:
+    kept, summary = played
     lines: list[str] = []
     view = TextLines(lines.append)
-    view.note("one \x07two")
-    stage = play(proc, view)
-    stage.clock.advance(5000)
-    stage.watch.report()
-    view.frame(stage.watch.frame())
+    view.note(NOTES[1])
+    view.frame(frame_at(kept, 0))
+    view.entry(kept.entries[0])
+    view.entry(Entry(7_000, "mail", 1001, "freeze_failed", "freezer", HOSTILE))
+    view.frame(frame_at(kept, 18_500))
+    view.summary(summary)
     assert lines == [
-        "one \\x07two",
-        "    1.00 s  granted  CPU    uid 1000   pid 42       work",
-        "    1.00 s  granted  TIMER  uid 1000   app          work",
-        "    1.00 s  granted  AUDIO  uid 1000   app          work",
-        "    3.25 s  expired  CPU    uid 1000   pid 42       work",
-        "    3.25 s  expired  TIMER, AUDIO uid 1000   app          work",
+        f"Why it is by signals: {ESCAPED}.",
+        "   0.0 s  | mail      0               | clock      0               | game      0",
+        "   3.0 s  mail is granted CPU for 12 s: so long it may run in the background.",
+        f"   7.0 s  {ESCAPED}",
+        "  18.5 s  | mail 18,000   +0/s FROZEN | clock 10,000   +0/s FROZEN | game  7,000   +0/s FROZEN",
+        "",
+        "mail   was frozen once, for 3.0 s, and counted 0 meanwhile; 29,000 in all",
+        "clock  was frozen 2 times, for 19.0 s, and counted 0 meanwhile; 13,000 in all",
+        "game   was frozen once, for 18.0 s, and counted 0 meanwhile; 14,000 in all",
+        "",
+        "So a CPU grant is permission to run in the background, until a given time. When it has",
+        "run out and nothing else keeps the app up, the app is frozen. A new grant, an event that",
+        "it may have, or the foreground lets it go on from where it stood.",
     ]
 
 
-def test_closing_lines() -> None:
+def test_closing_lines_of_what_was_ended_early() -> None:
+    stage = Stage()
+    stage.play(until_ms=1)
     lines: list[str] = []
-    TextLines(lines.append).summary(SUMMARY)
+    TextLines(lines.append).summary(stage.show.summary(finished=False))
     assert lines == [
-        "10.0 s: 12 grants, 1 renewal, 1 expiry, 2 deaths, 0 refusals; 9 still held",
-        "10 looks at 83 processes: 1.2 ms each",
-        "2000 calls in 1.50 ms of engine time: 1,333,333 calls per second",
+        "",
+        "mail   was never frozen; 500 in all",
+        "clock  was never frozen; 500 in all",
+        "game   was never frozen; 500 in all",
     ]
 
 
-@pytest.mark.parametrize(
-    ("processes", "files", "words"),
-    [
-        (1, 0, "1 process could not be read"),
-        (0, 2, "open files of 2 processes could not be read"),
-        (2, 1, "2 processes and open files of 1 process could not be read"),
-    ],
-)
-def test_what_could_not_be_read_is_told(processes: int, files: int, words: str) -> None:
-    lines: list[str] = []
-    TextLines(lines.append).summary(SUMMARY._replace(processes_refused=processes, files_refused=files))
-    assert lines[1] == f"10 looks at 83 processes: 1.2 ms each; {words}"
-
-
-def test_json_lines(proc: FakeProc) -> None:
+def test_json_lines(played: tuple[Kept, Summary]) -> None:
+    kept, summary = played
     lines: list[str] = []
     view = JsonLines(lines.append)
     view.note("nothing of it")
-    stage = play(proc, view, HOSTILE)
-    view.frame(stage.watch.frame())
-    view.summary(SUMMARY)
+    view.entry(kept.entries[0]._replace(text=HOSTILE))
+    view.frame(frame_at(kept, 13_500))
+    view.summary(summary)
     assert all(re.fullmatch(r"[ -~]+", line) for line in lines)
-    first, _, third, last = (json.loads(line) for line in lines)
-    assert first == {
+    event, look, end = (json.loads(line) for line in lines)
+    assert event == {
         "type": "event",
-        "sequence": 1,
-        "time_ms": 1000,
-        "kind": "process_apply",
+        "time_ms": 3_000,
+        "app": "mail",
+        "uid": 1001,
+        "kind": "app_apply",
         "cause": "apply",
-        "uid": 1000,
-        "pid": 42,
-        "types": ["CPU"],
-        "command": HOSTILE,
+        "text": HOSTILE,
     }
-    assert (third["kind"], third["types"]) == ("app_apply", ["AUDIO"])
-    assert last == {
+    assert (look["type"], look["time_ms"], len(look["apps"])) == ("look", 13_500, 3)
+    assert look["apps"][1] == {
+        "app": "clock",
+        "uid": 1002,
+        "pid": 6002,
+        "grants": {"TIMER": 49_500},
+        "state": "suspended",
+        "frozen_ms": 500,
+        "kept_by": [],
+        "left_ms": None,
+        "counted": 10_000,
+        "per_second": 0,
+    }
+    assert look["apps"][0]["kept_by"] == ["cpu"]
+    assert end == {
         "type": "summary",
-        "time_ms": 10_049,
+        "time_ms": 32_000,
         "finished": True,
-        "grants": 12,
-        "renewals": 1,
-        "expiries": 1,
-        "deaths": 2,
-        "refusals": 0,
-        "held": 9,
-        "calls": 2000,
-        "engine_ms": 1.5,
-        "calls_per_second": 1_333_333,
-        "looks": 10,
-        "procfs_ms": 12.345678,
-        "processes": 83,
-        "processes_unread": 0,
-        "files_unread": 0,
-        "children": 0,
+        "failures": 0,
+        "apps": [
+            {"app": "mail", "frozen": 1, "frozen_ms": 3_000, "counted_frozen": 0, "counted": 29_000},
+            {"app": "clock", "frozen": 2, "frozen_ms": 19_000, "counted_frozen": 0, "counted": 13_000},
+            {"app": "game", "frozen": 1, "frozen_ms": 18_000, "counted_frozen": 0, "counted": 14_000},
+        ],
     }
-    documented = set(re.findall(r"\w+", re.sub(r" {2,}(\S+(, \S+)*) {2,}.*", r"\1", FIELDS)))
-    assert documented >= first.keys() | last.keys()
+    documented = set(re.findall(r"\w+", FIELDS))
+    assert documented >= event.keys() | look.keys() | look["apps"][0].keys() | end.keys() | end["apps"][0].keys()
+
+
+def test_whatever_keeps_an_app_up_has_words(played: tuple[Kept, Summary]) -> None:
+    row = frame_at(played[0], 500).rows[0]
+    for keeper in Keeper:
+        assert kept_words(row._replace(kept_by=(keeper,)))
+    both = row._replace(kept_by=(Keeper.EVENT, Keeper.GRACE), left_ms=2_000)
+    assert kept_words(both) == "an event and grace, 2.0 s left"
 
 
 def console(width: int = 80, height: int = 24) -> Console:
     return Console(file=io.StringIO(), width=width, height=height, force_terminal=True, highlight=False, _environ={})
 
 
-def drawn(view: LiveTable, stage: Stage, width: int = 80, height: int = 24) -> list[str]:
+def drawn(kept: Kept, elapsed_ms: int, width: int = 80, height: int = 24, notes: list[str] = NOTES) -> list[str]:
+    """What the table is at an instant, on paper."""
+    view = LiveTable(console(width, height))
+    for note in notes:
+        view.note(note)
+    for entry in kept.entries:
+        if entry.elapsed_ms <= elapsed_ms:
+            view.entry(entry)
     paper = Console(file=io.StringIO(), width=width, height=height, highlight=False, _environ={})
-    paper.print(view.draw(stage.watch.frame(), height))
+    paper.print(view.draw(frame_at(kept, elapsed_ms), width, height))
     assert isinstance(paper.file, io.StringIO)
     return [line.rstrip() for line in paper.file.getvalue().splitlines()]
 
 
-def test_the_table_says_who_what_why_and_how_long(proc: FakeProc) -> None:
-    view = LiveTable(console(), 10.0)
-    view.note("a note")
-    proc.put(43)
-    proc.closed = {"43/fd"}
-    stage = play(proc, view)
-    stage.clock.advance(500)
-    assert drawn(view, stage) == [
-        "grantwheel demo: 2 of 10 s, 2 processes, 1 busy, 3 grants held",
-        "3 grants, 0 renewals, 0 expiries, 0 deaths, 0 refusals",
-        "open files of 1 process could not be read",
-        "a note",
+def test_the_table_says_who_runs_and_why(played: tuple[Kept, Summary]) -> None:
+    assert drawn(played[0], 10_500) == [
+        "grantwheel demo, 10 of 32 s",
+        "What a CPU grant is.",
+        rf"Why it is by signals: {ESCAPED}.",
         "",
-        "holder  uid   type   why                                                    left",
-        "app     1000  TIMER  work                                                  1.8 s",
-        "app     1000  AUDIO  work                                                  1.8 s",
-        "pid 42  1000  CPU    work                                                  1.8 s",
+        "app    grants        state              kept up by            counter  per s",
+        "mail   CPU 4.5 s     background         its CPU grant          10,500  +1000",
+        "clock  TIMER 52.5 s  background         an event, 2.5 s left    7,500  +1000",
+        "game   none          FROZEN for 3.5 s   nothing                 7,000     +0",
         "",
-        "    1.00 s  granted  CPU    uid 1000   pid 42       work",
-        "    1.00 s  granted  TIMER  uid 1000   app          work",
-        "    1.00 s  granted  AUDIO  uid 1000   app          work",
+        "   3.0 s  mail is granted CPU for 12 s: so long it may run in the background.",
+        "   3.0 s  clock is granted TIMER for 60 s. That does not keep it running; it",
+        "          lets a timer reach it.",
+        "   4.0 s  mail goes to the background; its CPU grant lets it run until 15 s.",
+        "   4.0 s  clock goes to the background without a CPU grant: it is frozen in 3 s.",
+        "   4.0 s  game goes to the background without a CPU grant: it is frozen in 3 s.",
+        "   7.0 s  clock has been in the background for 3 s and nothing keeps it up, so",
+        "          it is frozen. Its counter stands still at 7,000.",
+        "   7.0 s  game has been in the background for 3 s and nothing keeps it up, so it",
+        "          is frozen. Its counter stands still at 7,000.",
+        "  10.0 s  clock: a timer is due, which its TIMER grant lets through, so it is",
+        "          thawed for 3 s. It counts on from 7,000.",
     ]
 
 
-def test_commands_cannot_steer_the_terminal_nor_rich(proc: FakeProc) -> None:
-    view = LiveTable(console(), 10.0)
-    stage = play(proc, view, HOSTILE)
-    view.note(HOSTILE)
-    text = "\n".join(drawn(view, stage))
-    assert text.count(ESCAPED[:18]) == 7  # three rows, three events, and the note; columns may end sooner
-    assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u202e]", text)
+def test_the_columns_stay_where_they_are(played: tuple[Kept, Summary]) -> None:
+    for frame in played[0].frames:
+        (heading,) = (line for line in drawn(played[0], frame.elapsed_ms) if line.startswith("app "))
+        assert heading == "app    grants        state              kept up by            counter  per s"
 
-    lines: list[str] = []
-    stage.watch._view = TextLines(lines.append)
-    stage.clock.advance(5000)
-    stage.watch.report()
-    assert lines[0].endswith(ESCAPED)
+
+def test_nothing_can_steer_the_terminal_nor_rich(played: tuple[Kept, Summary]) -> None:
+    kept = Kept()
+    kept.frames = played[0].frames
+    kept.entries = [Entry(0, "game", 1003, "freeze_failed", "freezer", f"game could not be frozen: {HOSTILE}")]
+    text = "\n".join(drawn(kept, 500))
+    assert text.count(ESCAPED) == 2
+    assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u202e]", text)
 
 
 @pytest.mark.parametrize("width", [1, 5, 20, 40, 80, 300])
 @pytest.mark.parametrize("height", [1, 2, 5, 7, 10, 24, 100])
-def test_the_table_fits_every_terminal(proc: FakeProc, width: int, height: int) -> None:
-    for pid in range(100, 130):
-        proc.put(pid, command="a rather long command \u4f60\u597d")
-    view = LiveTable(console(width, height), 10.0)
-    stage = play(proc, view)
-    for pid in range(100, 130):
-        proc.put(pid, ticks=1, command="a rather long command \u4f60\u597d")
-    stage.watch.look()
-    lines = drawn(view, stage, width, height)
-    assert len(lines) < max(height, 2)
-    assert all(cell_len(line) <= width for line in lines)
+def test_the_table_fits_every_terminal(played: tuple[Kept, Summary], width: int, height: int) -> None:
+    for elapsed_ms in (0, 10_500, 32_000):
+        lines = drawn(played[0], elapsed_ms, width, height)
+        assert len(lines) < max(height, 2)
+        assert all(cell_len(line) <= width for line in lines)
 
 
-@pytest.mark.parametrize("height", [12, 24, 40, 45, 46, 47, 48, 100])
-def test_rows_and_the_rest_add_up(proc: FakeProc, height: int) -> None:
-    for pid in range(100, 130):
-        proc.put(pid)
-    view = LiveTable(console(), 10.0)
-    stage = play(proc, view)
-    for pid in range(100, 130):
-        proc.put(pid, ticks=1)
-    stage.watch.look()
-    lines = drawn(view, stage, height=height)
-    shown = sum(line.startswith(("pid ", "app ")) for line in lines)
-    rest = re.findall(r"and (\d+) more", "\n".join(lines))
-    assert shown + sum(map(int, rest)) == 33
-    assert shown > 0
-    assert sum("granted" in line for line in lines) == min(EVENTS, (height - 3) // 3)
+@pytest.mark.parametrize("height", range(10, 40))
+def test_the_apps_and_the_newest_sentence_come_first(played: tuple[Kept, Summary], height: int) -> None:
+    text = "\n".join(drawn(played[0], 10_500, height=height))
+    assert [line.split()[0] for line in text.splitlines() if re.search(r" \+\d+$", line)] == ["mail", "clock", "game"]
+    assert "  10.0 s  clock: a timer is due" in text
+    assert ("What a CPU grant is." in text) == (height >= 12)
+    assert ("   7.0 s  game " in text) == (height >= 14)
 
 
-def test_the_live_table_leaves_the_terminal_as_it_was(proc: FakeProc) -> None:
+def test_the_live_table_leaves_the_terminal_as_it_was(played: tuple[Kept, Summary]) -> None:
+    kept, summary = played
     screen = console()
     assert isinstance(screen.file, io.StringIO)
-    with LiveTable(screen, 10.0) as view:
-        stage = play(proc, view)
-        view.frame(stage.watch.frame())
+    with LiveTable(screen) as view:
+        view.frame(frame_at(kept, 500))
         written = screen.file.getvalue()
         # The cursor is never left hidden, so that not even a kill can leave it so.
         assert written.rindex("\x1b[?25h") > written.rindex("\x1b[?25l")
         screen.size = ConsoleDimensions(60, 20)
-        view.frame(stage.watch.frame())
+        view.frame(frame_at(kept, 1_500))
         assert "\x1b[2J\x1b[H" in screen.file.getvalue()[len(written) :]
-        view.summary(SUMMARY)
+        view.summary(summary)
     text = screen.file.getvalue()
-    assert text.endswith("calls per second\n")
+    assert text.endswith("from where it stood.\n")
     assert text.rindex("\x1b[?25h") > text.rindex("\x1b[?25l")

@@ -28,7 +28,7 @@ DOCUMENTS = sorted(
 )
 CI = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
 
-DEMO_COMMAND = "python3 -m venv .venv && .venv/bin/pip install '.[demo]' && .venv/bin/grantwheel demo --seconds 10"
+DEMO_COMMAND = "python3 -m venv .venv && .venv/bin/pip install '.[demo]' && .venv/bin/grantwheel demo"
 TEST_COMMAND = "python3 -m venv .venv-test && .venv-test/bin/pip install '.[test]' && .venv-test/bin/pytest"
 BENCHMARK_COMMAND = (
     "python3 -m venv .venv-bench && .venv-bench/bin/pip install '.[bench]' && .venv-bench/bin/python benchmarks/run.py"

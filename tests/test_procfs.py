@@ -1,72 +1,61 @@
-"""Reading processes from procfs directories: those of the tests, and once the real one."""
+"""Reading who a process is from procfs directories: those of the tests, and once the real one."""
 
 import os
 from pathlib import Path
 
 import pytest
 
-from demo_stage import SOUND, TIMERFD, FakeProc
-from grantwheel.linux.procfs import Process, ProcfsError, read_open_files, read_processes, read_uid
+from grantwheel import _core
+from grantwheel.linux.procfs import Identity, read_identity, read_uid
 
 
-@pytest.fixture
-def proc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeProc:
-    return FakeProc(tmp_path, monkeypatch)
+def put(proc: Path, pid: int, *, command: str = "work") -> None:
+    folder = proc / str(pid)
+    folder.mkdir()
+    fields = ["S", *map(str, range(4, 22)), "99", "0", "0"]
+    (folder / "stat").write_text(f"{pid} ({command}) {' '.join(fields)}\n")
+    (folder / "status").write_text(f"Name:\t{command}\nUid:\t12\t0\t0\t0\nGid:\t1\t1\t1\t1\n")
 
 
-def test_reads_processes_whatever_their_commands(proc: FakeProc) -> None:
-    proc.put(7, uid=12, start=99, ticks=10, command="a (b) c) S 1")
-    proc.put(8, state="Z")
-    assert read_processes(proc.path) == ({7: Process(7, 99, 10, "a (b) c) S 1")}, 0)
-    assert read_uid(proc.path, 7) == 12
+@pytest.mark.parametrize("command", ["work", "a (b) c) S 1", "\xff"])
+def test_reads_who_a_process_is_whatever_its_command(tmp_path: Path, command: str) -> None:
+    put(tmp_path, 7, command=command)
+    assert read_identity(tmp_path, 7) == Identity(uid=12, start_ticks=99)
+    assert read_uid(tmp_path, 7) == 12
 
 
-def test_leaves_out_what_cannot_be_read(proc: FakeProc) -> None:
-    (proc.path / "9").mkdir()
-    (proc.path / "10").mkdir()
-    (proc.path / "10" / "stat").write_text("")
-    (proc.path / "10" / "status").write_text("Name:\tx\n")
-    assert read_processes(proc.path) == ({}, 0)
-    assert read_uid(proc.path, 9) is None
-    assert read_uid(proc.path, 10) is None
-    assert read_open_files(proc.path, 9, 10) == []
+def test_a_process_that_has_gone_has_no_uid(tmp_path: Path) -> None:
+    (tmp_path / "9").mkdir()
+    assert read_uid(tmp_path, 9) is None
+    with pytest.raises(FileNotFoundError):
+        read_identity(tmp_path, 9)
 
 
-def test_counts_what_it_may_not_read(proc: FakeProc) -> None:
-    proc.put(7)
-    proc.put(8)
-    proc.closed = {"8/stat", "8/status", "8/fd"}
-    processes, refused = read_processes(proc.path)
-    assert list(processes) == [7]
-    assert refused == 1
-    assert read_uid(proc.path, 8) is None
+@pytest.mark.parametrize(
+    ("stat", "status"), [("", "Uid:\t12\t0\n"), ("7 (work) S 1 2\n", "Uid:\t12\t0\n"), (None, "Name:\tx\n")]
+)
+def test_what_is_cut_short_is_no_process(tmp_path: Path, stat: str | None, status: str) -> None:
+    put(tmp_path, 7)
+    if stat is not None:
+        (tmp_path / "7" / "stat").write_text(stat)
+    (tmp_path / "7" / "status").write_text(status)
+    with pytest.raises(ProcessLookupError, match="there is no process 7 in "):
+        read_identity(tmp_path, 7)
+
+
+def test_what_may_not_be_read_has_no_uid(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Refused by hand: the tests may run as root, whom no file mode keeps out.
+    def refuse(path: str) -> bytes:
+        raise PermissionError(13, "Permission denied", path)
+
+    put(tmp_path, 7)
+    monkeypatch.setattr(_core, "read_start", refuse)
+    assert read_uid(tmp_path, 7) is None
     with pytest.raises(PermissionError):
-        read_open_files(proc.path, 8, 10)
+        read_identity(tmp_path, 7)
 
 
-def test_says_when_there_is_no_procfs(tmp_path: Path) -> None:
-    with pytest.raises(ProcfsError, match=r"No such file or directory: .*missing"):
-        read_processes(tmp_path / "missing")
-
-
-def test_reads_a_command_that_is_not_text(proc: FakeProc) -> None:
-    proc.put(7)
-    stat = proc.path / "7" / "stat"
-    stat.write_bytes(stat.read_bytes().replace(b"work", b"\xff\xfe"))
-    assert read_processes(proc.path).processes[7].command == "\ufffd\ufffd"
-
-
-def test_reads_as_many_open_files_as_wanted(proc: FakeProc) -> None:
-    proc.put(7)
-    proc.hold(7, TIMERFD, SOUND, "socket:[1]")
-    assert sorted(read_open_files(proc.path, 7, 10)) == sorted([TIMERFD, SOUND, "socket:[1]"])
-    assert len(read_open_files(proc.path, 7, 2)) == 2
-
-
-def test_reads_this_process(tmp_path: Path) -> None:
-    process = read_processes(Path("/proc")).processes[os.getpid()]
-    assert process.start_ticks > 0
-    assert read_uid(Path("/proc"), os.getpid()) == os.getuid()
-    opened = tmp_path / "opened"
-    with opened.open("w"):
-        assert str(opened) in read_open_files(Path("/proc"), os.getpid(), 10_000)
+def test_reads_this_process() -> None:
+    proc = Path("/proc")
+    assert read_uid(proc, os.getpid()) == os.getuid()
+    assert read_identity(proc, os.getpid()).start_ticks > 0

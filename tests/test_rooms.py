@@ -146,15 +146,16 @@ COMMANDS = {
     """),
     "command.show": {"command.failure", "command.opened", "command.times"},
     "command.verify": {"command.failure", "command.opened", "command.times"},
-    "demo": words("demo.children demo.deaths demo.lines demo.sampler demo.stop demo.table demo.view demo.watch"),
-    "demo.children": set(),
-    "demo.deaths": set(),
+    "demo": words("demo.lines demo.script demo.show demo.stop demo.table demo.view demo.workers"),
+    "demo.hand": set(),  # a program of its own
     "demo.lines": {"demo.view"},
-    "demo.sampler": set(),
+    "demo.script": set(),
+    "demo.show": words("demo.script demo.story demo.view demo.workers"),
     "demo.stop": set(),
+    "demo.story": {"demo.view"},
     "demo.table": {"demo.view"},
     "demo.view": set(),
-    "demo.watch": {"demo.deaths", "demo.sampler", "demo.view"},
+    "demo.workers": set(),
     "testing": set(),
     "testing.journal_suite": set(),  # nor anything else but `journal`: it is for people's own journals
 }

@@ -33,7 +33,7 @@ _COMMANDS = {
     "apply": "get types for a time",
     "release": "give types back",
     "journal": "look into a journal: is it sound, what was done, who held what",
-    "demo": "grant the processes of this machine what they use, while they use it",
+    "demo": "see what a grant does: three processes run, are frozen, and go on",
 }
 # How a write fails. What else goes wrong with files is said by the command that reads them.
 _OF_WRITING = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF, errno.EAGAIN, errno.EINVAL}

@@ -1,43 +1,32 @@
-"""The demonstration: the processes of this machine hold grants for as long as they use what the grants are for.
+"""The demonstration: what a grant does for an app in the background, shown on a few small processes of its own.
 
-`sampler` sees what goes on, `watch` turns it into calls of a manager, `deaths` is told at once of processes that end, a
-view shows what comes of it: `lines` as text or JSON, `table` as a live table. This module makes them run.
+`script` says what happens, `workers` are the processes, `show` does and tells it, `story` has the words; a view shows
+it: `lines` as text or JSON, `table` as a live table. This module makes them run.
 """
 
 import contextlib
+import logging
 import os
 import sys
+from collections import deque
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from signal import Signals
 
 from grantwheel import BootClock, Manager
-from grantwheel.types import Clock
+from grantwheel.suspend import Suspension
 
-from .children import Children
-from .deaths import Deaths
-from .lines import JsonLines, TextLines
-from .sampler import PROC, Sample, Sampler
+from .script import APPS, SECONDS, Script, script
+from .show import Show
 from .stop import StopSignal
-from .view import View, counted
-from .watch import Watch
+from .view import Summary, View, in_seconds
+from .workers import Workers, WorkersError, place_for_groups
 
-# With fewer busy processes than this, besides this one, there is too little to see.
-FEW = 2
+__all__ = ["SECONDS", "WorkersError", "choose_view", "run"]
 
-# The interval that nobody asked for: seconds; leaving room for a few looks; and so that looking takes a tenth of the
-# time at most, which is felt from about 5000 processes on.
-INTERVAL = 1.0
-LOOKS = 4
-SHARE = 10
+LOOKS = 32  # at least, in a run
 
 
-def default_interval(seconds: float, look_seconds: float) -> float:
-    """Return the time between two looks, in seconds, for a run of ``seconds`` where a look takes ``look_seconds``."""
-    return min(max(min(INTERVAL, seconds / LOOKS), SHARE * look_seconds), seconds / 2)
-
-
-def run(seconds: float, interval: float | None, view: View, *, proc: Path = PROC) -> Signals | None:
+def run(seconds: float, interval: float | None, view: View) -> tuple[Summary, Signals | None]:
     """Run the demonstration on this machine. Only the main thread can, because of the signals.
 
     Parameters
@@ -45,104 +34,75 @@ def run(seconds: float, interval: float | None, view: View, *, proc: Path = PROC
     seconds : float
         How long.
     interval : float or None
-        The time between two looks at the processes, in seconds; None for `default_interval`.
+        The time between two looks at the counters, in seconds; None for what suits the view.
     view : View
         What it is shown on.
-    proc : Path
-        The procfs directory.
 
     Returns
     -------
-    Signals or None
-        The signal that ended it, such as SIGINT for Ctrl-C; None when it came to its end.
+    Summary, Signals or None
+        What it came to, and the signal that ended it, such as SIGINT for Ctrl-C; None when it came to its end.
 
     Raises
     ------
-    ProcfsError
-        When ``proc`` cannot be read.
+    WorkersError
+        There are no processes to show it on.
     """
-    clock = BootClock()
-    manager = Manager(clock=clock)
-    with StopSignal() as stop, Children() as children, contextlib.closing(Deaths(manager)) as deaths:
-        sampler = Sampler(proc)
-        if interval is None:
-            interval = default_interval(seconds, sampler.ns / 1e9)
-        interval_ms = round(interval * 1000)
-        timeout_ms = 2 * interval_ms + interval_ms // 4
-        watch = Watch(manager, sampler, clock, timeout_ms=timeout_ms, view=view, deaths=deaths)
-        start_ms = clock.now()
-        end_ms = start_ms + round(seconds * 1000)
-        view.note(f"Watching {counted(sampler.processes, 'process', 'processes')} for {seconds:g} s.")
-        view.note(
-            f"Grants last {timeout_ms / 1000:g} s and are renewed: CPU while it is used, TIMER and AUDIO while a timer "
-            "or a sound device is open."
-        )
-
-        def after_look(sample: Sample) -> None:
-            busy = sum(process.pid != os.getpid() for process in sample.busy)
-            left_ms = end_ms - clock.now()
-            if sampler.looks == 2 and busy < FEW and left_ms > 0:
-                found = counted(sampler.processes, "process", "processes")
-                view.note(
-                    _start(children, f"Little goes on here ({found}, {busy} busy)", left_ms / 1000, interval_ms / 1000)
-                )
-
-        finished = drive(
-            watch,
-            clock,
-            view,
-            start_ms=start_ms,
-            end_ms=end_ms,
-            interval_ms=interval_ms,
-            wait=lambda seconds: stop.wait(seconds, manager.fileno()),
-            after_look=after_look,
-        )
-        view.frame(watch.frame())
-        view.summary(watch.summary(finished=finished, children=len(children)))
-        return stop.signal
+    played = script(seconds)
+    interval_ms = min(view.interval_ms, played.end_ms // LOOKS) if interval is None else round(interval * 1000)
+    logging.getLogger("grantwheel").addHandler(logging.NullHandler())  # what fails is told as an event, and shown
+    with StopSignal() as stop, Workers(APPS, place_for_groups()) as workers, Manager(clock=BootClock()) as manager:
+        freezer, how = workers.freezer()
+        with (
+            manager.running(),
+            Suspension(manager, freezer, played.grace_ms, played.thaw_ms) as suspension,
+        ):
+            grace = in_seconds(played.grace_ms)
+            view.note(
+                "A CPU grant is permission to run in the background, until a given time. An app that nothing keeps up "
+                f"there is frozen after {grace}."
+            )
+            view.note(f"{', '.join(APPS[:-1])} and {APPS[-1]} are apps: each is a process that counts. {how}")
+            show = Show(manager, suspension, workers.all, played, view)
+            finished = drive(show, played, interval_ms, lambda left: stop.wait(left, *show.descriptors()))
+            summary = show.summary(finished=finished)
+    view.summary(summary)
+    return summary, stop.signal
 
 
-def drive(
-    watch: Watch,
-    clock: Clock,
-    view: View,
-    *,
-    start_ms: int,
-    end_ms: int,
-    interval_ms: int,
-    wait: Callable[[float], bool],
-    after_look: Callable[[Sample], None],
-) -> bool:
-    """Look every ``interval_ms``, show a frame as often as the view wants it, and report whenever a grant may be due.
+def drive(show: Show, played: Script, interval_ms: int, wait: Callable[[float], bool]) -> bool:
+    """Do the steps of a script at their times, look every so often, and report what happens.
 
-    The last look is at ``end_ms``, if that is a whole number of intervals from ``start_ms``. ``wait`` takes seconds and
-    returns whether to stop; ``after_look`` is told what each look shows. Returns True at ``end_ms``, False when stopped
-    before.
+    ``wait`` takes seconds and returns whether to stop; it may return early. Returns True when the script has come to
+    its end, False when stopped before.
     """
-    next_look = start_ms + interval_ms
-    next_frame = None if view.frame_ms is None else start_ms
+    steps = deque(played.steps)
+    next_look_ms = 0
     while True:
-        now = clock.now()
-        if now >= next_look:
-            after_look(watch.look())
-            next_look += interval_ms * ((now - next_look) // interval_ms + 1)
-        wake = watch.report()
-        if next_frame is not None and view.frame_ms is not None and now >= next_frame:
-            view.frame(watch.frame())
-            next_frame = now + view.frame_ms
-        if now >= end_ms:
+        show.report()
+        now = show.elapsed_ms
+        while steps and steps[0].at_ms <= now:
+            show.do(steps.popleft())
+        if now >= next_look_ms or now >= played.end_ms:
+            show.look()
+            # Between whole intervals, at which the steps are: so what they cause has happened.
+            next_look_ms = now - now % interval_ms + interval_ms // 2
+            next_look_ms += interval_ms * (next_look_ms <= now)
+        if now >= played.end_ms:
             return True
-        until = min(instant for instant in (next_look, next_frame, wake, end_ms) if instant is not None)
-        if wait(max(until - clock.now(), 1) / 1000):
+        until = min(next_look_ms, played.end_ms, *(step.at_ms for step in steps))
+        if wait(max(until - show.elapsed_ms, 1) / 1000):
+            show.look()
             return False
 
 
 @contextlib.contextmanager
-def choose_view(seconds: float, *, json: bool = False, plain: bool = False) -> Iterator[View]:
+def choose_view(*, json: bool = False, plain: bool = False) -> Iterator[View]:
     """Give the view that suits standard output: JSON if asked for, a live table on a terminal that can, else lines.
 
-    rich is imported only where the table may be shown.
+    rich and the views are imported only where they are needed.
     """
+    from .lines import JsonLines, TextLines
 
     def write(line: str) -> None:
         print(line, flush=True)
@@ -162,7 +122,7 @@ def choose_view(seconds: float, *, json: bool = False, plain: bool = False) -> I
             return
         console = Console(file=sys.stdout, highlight=False)
         if console.is_interactive:
-            with LiveTable(console, seconds) as table:
+            with LiveTable(console) as table:
                 yield table
         else:
             yield TextLines(write)
@@ -172,12 +132,3 @@ def _is_terminal() -> bool:
     """Whether standard output is a terminal that can draw a table: one that moves its cursor and has the letters."""
     able = os.environ.get("TERM", "dumb") not in ("", "dumb", "unknown")
     return able and sys.stdout.isatty() and sys.stdout.encoding.lower().replace("-", "") == "utf8"
-
-
-def _start(children: Children, why: str, seconds: float, interval: float) -> str:
-    """Start the children, and return what to say about it."""
-    try:
-        children.start(seconds, interval)
-    except OSError as error:
-        return f"{why}, and children cannot be started: {error}"
-    return f"{why}: starting {counted(len(children), 'busy child', 'busy children')}."

@@ -5,13 +5,13 @@ from collections.abc import Callable
 
 from grantwheel._text import printable
 
-from .view import Entry, Frame, Summary, entry_line, summary_lines
+from .view import Entry, Frame, Row, Summary, entry_line, summary_lines
 
 
 class TextLines:
-    """A line for each event as it happens, and a few to close. ``write`` takes each line."""
+    """A line for all that happens, and one for the counters every now and then. ``write`` takes each line."""
 
-    frame_ms = None
+    interval_ms = 1000
 
     def __init__(self, write: Callable[[str], None]) -> None:
         self._write = write
@@ -21,11 +21,12 @@ class TextLines:
         self._write(printable(text))
 
     def entry(self, entry: Entry) -> None:
-        """Write a line for an event."""
+        """Write a line."""
         self._write(entry_line(entry))
 
     def frame(self, frame: Frame) -> None:
-        """Write nothing: lines tell what happens, not how things are."""
+        """Write the counters."""
+        self._write(f"{frame.elapsed_ms / 1000:6.1f} s  | {' | '.join(_counter(row) for row in frame.rows)}".rstrip())
 
     def summary(self, summary: Summary) -> None:
         """Write the closing lines."""
@@ -33,85 +34,72 @@ class TextLines:
             self._write(line)
 
 
+def _counter(row: Row) -> str:
+    rate = "" if row.per_second is None else f"+{row.per_second}/s"
+    state = "" if row.frozen_ms is None else "FROZEN"
+    return f"{row.app} {row.counted:>6,} {rate:>6} {state:6}"
+
+
 class JsonLines:
-    """A JSON object for each event and one for the summary, a line each, and nothing else.
+    """A JSON object for all that happens, for each look, and one for the summary, a line each, and nothing else.
 
     `FIELDS` says what is in them. ``write`` takes each line: ASCII without control characters.
     """
 
-    frame_ms = None
+    interval_ms = 1000
 
     def __init__(self, write: Callable[[str], None]) -> None:
         self._write = write
 
     def note(self, text: str) -> None:
-        """Write nothing: what a machine needs of it is in the summary."""
+        """Write nothing: it is for people."""
 
     def entry(self, entry: Entry) -> None:
-        """Write the object of an event."""
-        event = entry.event
-        self._put(
-            {
-                "type": "event",
-                "sequence": event.sequence,
-                "time_ms": entry.elapsed_ms,
-                "kind": str(event.kind),
-                "cause": str(event.cause),
-                "uid": event.uid,
-                "pid": event.pid,
-                "types": entry.types,
-                "command": entry.command,
-            }
-        )
+        """Write the object of what has happened."""
+        fields = entry._asdict()
+        self._put("event", fields.pop("elapsed_ms"), fields)
 
     def frame(self, frame: Frame) -> None:
-        """Write nothing."""
+        """Write the object of a look."""
+        self._put("look", frame.elapsed_ms, {"apps": [row._asdict() for row in frame.rows]})
 
     def summary(self, summary: Summary) -> None:
         """Write the object of the summary."""
-        self._put(
-            {
-                "type": "summary",
-                "time_ms": summary.elapsed_ms,
-                "finished": summary.finished,
-                **summary.counts._asdict(),
-                "calls": summary.calls,
-                "engine_ms": summary.engine_ns / 1e6,
-                "calls_per_second": round(summary.calls_per_second),
-                "looks": summary.looks,
-                "procfs_ms": summary.procfs_ns / 1e6,
-                "processes": summary.processes,
-                "processes_unread": summary.processes_refused,
-                "files_unread": summary.files_refused,
-                "children": summary.children,
-            }
-        )
+        apps = [tally._asdict() for tally in summary.tallies]
+        fields = {"finished": summary.finished, "failures": summary.failures, "apps": apps}
+        self._put("summary", summary.elapsed_ms, fields)
 
-    def _put(self, fields: dict[str, object]) -> None:
-        self._write(json.dumps(fields))  # which escapes all but printable ASCII
+    def _put(self, kind: str, elapsed_ms: int, fields: dict[str, object]) -> None:
+        self._write(json.dumps({"type": kind, "time_ms": elapsed_ms, **fields}))  # which escapes all but ASCII
 
 
 FIELDS = """\
-  each event
-    type        "event"
-    sequence    number of the event: 1, 2, 3 ...
-    time_ms     milliseconds since the start; for an expiry its deadline
-    kind        app_apply, app_reset, process_apply, process_reset
-    cause       apply, expired, process_died, app_stopped, pid_reused
-    uid, pid    whose record; for an app the pid is that of one of its processes
-    types       a list of the types gained or lost: CPU, TIMER, AUDIO
-    command     the command that the grant was given for
-  the summary, always the last line
-    type        "summary"
-    time_ms     milliseconds since the start
-    finished    false when a signal ended it
-    grants, renewals, expiries, deaths, refusals, held
-                as above
-    calls, engine_ms, calls_per_second
-                calls of the manager, and the time spent in them alone
-    looks, procfs_ms
-                readings of /proc, and the time spent on them
-    processes   processes at the last look
-    processes_unread, files_unread
-                those that may not be read, and those whose open files may not
-    children    children started because little went on"""
+  all         type, which is "event", "look" or "summary", and time_ms, the
+              milliseconds since the start
+  event       what has happened to an app
+    app, uid  whom it happened to
+    kind      app_apply, app_reset: a grant has come, has gone; foreground,
+              background, suspended: so the app is now; freeze_failed,
+              thaw_failed; delivered, refused: an event for it
+    cause     of the first two apply or expired; of delivered and refused the
+              type; of the others host, idle, cpu, event, event_over and so on
+    text      the same as a sentence
+  look        how the apps are, as a list, apps, of
+    app, uid, pid
+    grants    milliseconds left, by type
+    state     foreground, background, suspended
+    frozen_ms for how long it has been frozen; null when it is not
+    kept_by   what keeps it up, a list: foreground, cpu, event, grace, freezer
+    left_ms   for how long it is kept up; null when that is not known
+    counted   what its counter says
+    per_second
+              what it has counted since the last look; null at the first
+  summary     the last line
+    finished  false when a signal ended it
+    failures  how often an app could not be frozen or thawed
+    apps      a list of
+      app
+      frozen, frozen_ms
+              how often, and for how long in all
+      counted_frozen, counted
+              what it counted meanwhile, and in all"""

@@ -1,5 +1,6 @@
 """The demonstration as a live table on a terminal. Needs rich, and is imported only where such a table is wanted."""
 
+import textwrap
 from collections import deque
 from types import TracebackType
 from typing import Self
@@ -11,35 +12,41 @@ from rich.table import Table
 from rich.text import Text
 
 from grantwheel._text import printable
+from grantwheel.suspend import AppState
 
-from .view import Entry, Frame, Summary, counted, counts_line, entry_line, summary_lines, unread_words
+from .view import (
+    Entry,
+    Frame,
+    Row,
+    Summary,
+    entry_line,
+    grant_words,
+    kept_words,
+    rate_words,
+    state_words,
+    summary_lines,
+)
 
-# How many of the newest events are shown, where there is room.
-EVENTS = 8
-
-_COLORS = {"granted": "green", "expired": "yellow", "died": "red", "stopped": "red", "reused": "red"}
+_COLORS = {AppState.FOREGROUND: "green", AppState.BACKGROUND: "yellow", AppState.SUSPENDED: "bold cyan"}
+_INDENT = " " * 10  # of a sentence that goes on in the next line
+_KEPT = 64  # sentences; what is drawn of them is what there is room for
 
 
 class LiveTable:
-    """A table of who holds what, why and for how much longer, with the newest events below. A context manager.
-
-    Everything is given to rich as plain text, so that no command can bring markup or control characters of its own.
+    """A table of the apps and their counters, with what has happened below. A context manager.
 
     Parameters
     ----------
     console : Console
         Where to draw.
-    seconds : float
-        How long the demonstration takes, for the title.
     """
 
-    frame_ms = 250
+    interval_ms = 250
 
-    def __init__(self, console: Console, seconds: float) -> None:
+    def __init__(self, console: Console) -> None:
         self._console = console
-        self._seconds = seconds
-        self._note = ""
-        self._entries: deque[Entry] = deque(maxlen=EVENTS)
+        self._notes: list[str] = []
+        self._entries: deque[Entry] = deque(maxlen=_KEPT)
         self._size = console.size
         self._live = Live(
             console=console, auto_refresh=False, vertical_overflow="crop", redirect_stdout=False, redirect_stderr=False
@@ -57,11 +64,11 @@ class LiveTable:
         self._live.stop()
 
     def note(self, text: str) -> None:
-        """Show it under the title until the next one."""
-        self._note = printable(text)
+        """Show it above the table."""
+        self._notes.append(printable(text))
 
     def entry(self, entry: Entry) -> None:
-        """Keep an event for the next frame."""
+        """Keep it for the next frame."""
         self._entries.append(entry)
 
     def frame(self, frame: Frame) -> None:
@@ -71,7 +78,7 @@ class LiveTable:
             # The terminal has laid out anew what stood there, so that nobody knows on which line it begins.
             self._size = size
             self._console.control(Control.clear(), Control.home())
-        self._live.update(self.draw(frame, size.height), refresh=True)
+        self._live.update(self.draw(frame, size.width, size.height), refresh=True)
 
     def summary(self, summary: Summary) -> None:
         """Leave the last frame where it is, and print the closing lines below."""
@@ -79,54 +86,54 @@ class LiveTable:
         for line in summary_lines(summary):
             self._console.print(Text(line), soft_wrap=True)
 
-    def draw(self, frame: Frame, height: int) -> Group:
-        """Return a frame of fewer lines than ``height`` (but at least one): what is below gives way first."""
-        lines = self._heading(frame)[: max(height - 1, 1)]
-        room = height - 1 - len(lines)
-        entries = list(self._entries)[max(0, len(self._entries) - max(room // 3, 0)) :]
-        room -= len(entries) + bool(entries)
-        body: list[Text | Table] = list(lines)
-        if room >= 3:
-            body.append(Text())
-            body.append(_table(frame, room - 2))
-        if entries:
-            body.append(Text())
-            body += [_entry_text(entry) for entry in entries]
-        return Group(*body)
+    def draw(self, frame: Frame, width: int, height: int) -> Group:
+        """Return a frame of fewer lines than ``height`` (but at least one).
 
-    def _heading(self, frame: Frame) -> list[Text]:
-        title = (
-            f"grantwheel demo: {frame.elapsed_ms / 1000:.0f} of {self._seconds:g} s, "
-            f"{counted(frame.processes, 'process', 'processes')}, {frame.busy} busy, {frame.counts.held} grants held"
-        )
-        lines = [_line(title, "bold"), _line(counts_line(frame.counts))]
-        unread = unread_words(frame.processes_refused, frame.files_refused)
-        return [*lines, *(_line(text, "dim") for text in (unread, self._note) if text)]
+        The table comes first; then the newest sentence, the notes, the older sentences, as far as there is room.
+        """
+        title = _line(f"grantwheel demo, {frame.elapsed_ms / 1000:.0f} of {frame.end_ms / 1000:g} s", "bold")
+        room = height - 2
+        rows = max(min(len(frame.rows), room - 2), 0)
+        body: list[Text | Table] = [Text(), _table(frame.rows[:rows])] if rows else []
+        room -= len(body) and rows + 2
+        told = self._told(width)
+        below = told[-1][: max(room - 1, 0)] if told else []
+        room -= len(below) and len(below) + 1
+        notes = [_line(line) for note in self._notes for line in textwrap.wrap(note, width)]
+        notes = notes if len(notes) <= room else []
+        room -= len(notes)
+        for lines in reversed(told[:-1]):
+            if not below or len(lines) > room:
+                break
+            below = [*lines, *below]
+            room -= len(lines)
+        return Group(title, *notes, *body, *([Text(), *below] if below else []))
+
+    def _told(self, width: int) -> list[list[Text]]:
+        """Return what has happened as lines, for each event; the newest stands out."""
+        indent = _INDENT if width > 2 * len(_INDENT) else ""
+        newest = len(self._entries) - 1
+        return [
+            [
+                _line(line, "" if place == newest else "dim")
+                for line in textwrap.wrap(entry_line(entry), width, subsequent_indent=indent)
+            ]
+            for place, entry in enumerate(self._entries)
+        ]
 
 
 def _line(text: str, style: str = "") -> Text:
     return Text(text, style=style, no_wrap=True, overflow="ellipsis")
 
 
-def _entry_text(entry: Entry) -> Text:
-    return _line(entry_line(entry), _COLORS[entry.what])
-
-
-def _table(frame: Frame, rows: int) -> Table:
-    """Return a header and at most ``rows`` lines."""
-    table = Table(box=None, expand=True, pad_edge=False, header_style="bold underline")
-    table.add_column("holder", no_wrap=True)
-    table.add_column("uid", no_wrap=True)
-    table.add_column("type", no_wrap=True, style="cyan")
-    table.add_column("why", no_wrap=True, overflow="ellipsis", ratio=1)
-    table.add_column("left", no_wrap=True, justify="right")
-    held = [(record, grant) for record in frame.records for grant in record.grants]
-    shown = len(held) if len(held) <= rows else rows - 1
-    for record, grant in held[:shown]:
-        holder = "app" if record.kind == "app" else f"pid {record.pid}"
-        left = "" if grant.remaining_ms is None else f"{grant.remaining_ms / 1000:.1f} s"
-        row = (holder, str(record.uid), str(grant.type.name), printable(grant.reason), left)
-        table.add_row(*(Text(cell) for cell in row))
-    if shown < len(held):
-        table.add_row(Text("..."), Text(), Text(), Text(f"and {len(held) - shown} more", style="dim"), Text())
+def _table(rows: list[Row]) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold underline")
+    for name, width in (("app", 5), ("grants", 12), ("state", 17), ("kept up by", 20)):
+        table.add_column(name, min_width=width, no_wrap=True, overflow="ellipsis")
+    for name, width in (("counter", 7), ("per s", 5)):
+        table.add_column(name, min_width=width, no_wrap=True, justify="right")
+    for row in rows:
+        color = _COLORS[row.state]
+        cells = (grant_words(row), state_words(row), kept_words(row), f"{row.counted:,}", rate_words(row))
+        table.add_row(Text(row.app, style=color), *(Text(cell, style=color) for cell in cells))
     return table

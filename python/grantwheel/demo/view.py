@@ -1,154 +1,152 @@
-"""What a demonstration tells whoever shows it, as plain values."""
+"""What a demonstration tells whoever shows it, as plain values, and how that is put into words."""
 
 from typing import NamedTuple, Protocol
 
 from grantwheel._text import printable
-from grantwheel.types import Cause, Event, EventKind, Record, ResourceType
+from grantwheel.suspend import AppState, Keeper
 
-_ENDINGS = {
-    Cause.EXPIRED: "expired",
-    Cause.PROCESS_DIED: "died",
-    Cause.APP_STOPPED: "stopped",
-    Cause.PID_REUSED: "reused",
+_KEEPERS = {
+    Keeper.FOREGROUND: "the foreground",
+    Keeper.CPU: "its CPU grant",
+    Keeper.EVENT: "an event",
+    Keeper.GRACE: "grace",
+    Keeper.FREEZER: "not frozen yet",
 }
 
 
 class Entry(NamedTuple):
-    """An event, when it happened (ms from the start), and the command that it is about, exactly as /proc has it."""
+    """Something that has happened to an app, when (ms from the start), and how that reads.
 
-    event: Event
+    ``kind`` and ``cause`` are those of the event of the manager or of the suspension, or "delivered" and "refused" with
+    the type of what was to be delivered. ``uid`` is 0 for what is about all.
+    """
+
     elapsed_ms: int
-    command: str
-
-    @property
-    def what(self) -> str:
-        """What happened, in a word."""
-        return _ENDINGS.get(self.event.cause, "granted")
-
-    @property
-    def of_process(self) -> bool:
-        """Whether the record is a process's; else it is an app's."""
-        return self.event.kind in (EventKind.PROCESS_APPLY, EventKind.PROCESS_RESET)
-
-    @property
-    def types(self) -> list[str]:
-        """The names of the types that were gained or lost."""
-        return type_names(self.event.mask)
+    app: str
+    uid: int
+    kind: str
+    cause: str
+    text: str
 
 
-class Counts(NamedTuple):
-    """What has happened so far: ``held == grants - expiries - deaths``."""
+class Row(NamedTuple):
+    """An app at one instant. ``left_ms`` is for how long ``kept_by`` will keep it up, where that is known."""
 
-    grants: int
-    renewals: int
-    expiries: int
-    deaths: int
-    refusals: int
-    held: int
+    app: str
+    uid: int
+    pid: int
+    grants: dict[str, int]  # ms left, by the name of the type
+    state: AppState
+    frozen_ms: int | None  # so far; None when it is not frozen
+    kept_by: tuple[Keeper, ...]
+    left_ms: int | None
+    counted: int
+    per_second: int | None  # since the look before, or since its state has changed; None where that was just now
 
 
 class Frame(NamedTuple):
-    """One instant of a demonstration."""
+    """All apps at one instant."""
 
     elapsed_ms: int
-    processes: int
-    busy: int
-    processes_refused: int
-    files_refused: int
-    counts: Counts
-    records: list[Record]
+    end_ms: int
+    rows: list[Row]
+
+
+class Tally(NamedTuple):
+    """What an app came to: how often it was frozen, and for how long; what it counted meanwhile, and in all."""
+
+    app: str
+    frozen: int
+    frozen_ms: int
+    counted_frozen: int
+    counted: int
 
 
 class Summary(NamedTuple):
-    """What a demonstration came to. ``calls`` are those of the engine, ``engine_ns`` is the time that they took."""
+    """What a demonstration came to."""
 
     elapsed_ms: int
     finished: bool
-    processes: int
-    looks: int
-    counts: Counts
-    calls: int
-    engine_ns: int
-    procfs_ns: int
-    processes_refused: int
-    files_refused: int
-    children: int
+    tallies: list[Tally]
+    failures: int  # of the freezer
 
     @property
-    def calls_per_second(self) -> float:
-        """Calls per second of the engine's own time."""
-        return self.calls * 1e9 / max(self.engine_ns, 1)
+    def holds(self) -> bool:
+        """Whether it came to its end, and each app that was frozen stood still."""
+        stood = all(tally.frozen and not tally.counted_frozen for tally in self.tallies)
+        return self.finished and not self.failures and stood
 
 
 class View(Protocol):
-    """Shows a demonstration. It is given commands that may hold anything, and keeps that from the terminal."""
+    """Shows a demonstration."""
 
     @property
-    def frame_ms(self) -> int | None:
-        """How often it wants to be given a frame; None for never."""
+    def interval_ms(self) -> int:
+        """How often it wants a frame, if nobody says otherwise."""
 
     def note(self, text: str) -> None:
         """Say something to the reader."""
 
     def entry(self, entry: Entry) -> None:
-        """Show an event."""
+        """Show what has happened."""
 
     def frame(self, frame: Frame) -> None:
-        """Show the present state."""
+        """Show how things are."""
 
     def summary(self, summary: Summary) -> None:
         """Show what it came to; the last call."""
 
 
-def type_names(mask: int) -> list[str]:
-    """Return the names of the types in a mask."""
-    return [str(kind.name) for kind in ResourceType(mask)]
+def in_seconds(ms: int) -> str:
+    """Return a time as people write it: "12 s", "0.4 s"."""
+    return f"{round(ms / 1000, 1):g} s"
 
 
-def counted(number: int, word: str, words: str = "") -> str:
-    """Return a number with its word: "1 grant", "2 grants"."""
-    return f"{number} {word if number == 1 else words or word + 's'}"
+def state_words(row: Row) -> str:
+    """Return how an app stands."""
+    return str(row.state) if row.frozen_ms is None else f"FROZEN for {row.frozen_ms / 1000:.1f} s"
 
 
-def counts_line(counts: Counts) -> str:
-    """Return the counts in words."""
-    return ", ".join(
-        (
-            counted(counts.grants, "grant"),
-            counted(counts.renewals, "renewal"),
-            counted(counts.expiries, "expiry", "expiries"),
-            counted(counts.deaths, "death"),
-            counted(counts.refusals, "refusal"),
-        )
-    )
+def kept_words(row: Row) -> str:
+    """Return what keeps an app up."""
+    if not row.kept_by:
+        return "no suspension" if row.frozen_ms is None else "nothing"  # the first when that has ended
+    words = " and ".join(_KEEPERS.get(keeper, str(keeper)) for keeper in row.kept_by)
+    return words if row.left_ms is None else f"{words}, {row.left_ms / 1000:.1f} s left"
 
 
-def unread_words(processes: int, files: int) -> str:
-    """Say how many processes could not be read, and how many would not show their open files; empty for none."""
-    parts = []
-    if processes:
-        parts.append(counted(processes, "process", "processes"))
-    if files:
-        parts.append("open files of " + counted(files, "process", "processes"))
-    return f"{' and '.join(parts)} could not be read" if parts else ""
+def grant_words(row: Row) -> str:
+    """Return what an app holds, and for how much longer."""
+    return ", ".join(f"{name} {left / 1000:.1f} s" for name, left in row.grants.items()) or "none"
+
+
+def rate_words(row: Row) -> str:
+    """Return what an app counts in a second."""
+    return "" if row.per_second is None else f"+{row.per_second}"
 
 
 def entry_line(entry: Entry) -> str:
-    """Return an event as a line of text, safe for a terminal."""
-    event = entry.event
-    owner = f"uid {event.uid:<6} " + (f"pid {event.pid:<8}" if entry.of_process else f"{'app':<12}")
-    types = ", ".join(entry.types)
-    return f"{entry.elapsed_ms / 1000:8.2f} s  {entry.what:<8} {types:<6} {owner} {printable(entry.command)}".rstrip()
+    """Return what has happened as a line of text, safe for a terminal."""
+    return f"{entry.elapsed_ms / 1000:6.1f} s  {printable(entry.text)}"
 
 
 def summary_lines(summary: Summary) -> list[str]:
     """Return a summary as lines of text."""
-    rate = f"{summary.calls_per_second:,.0f}"
-    each = summary.procfs_ns / max(summary.looks, 1) / 1e6
-    unread = unread_words(summary.processes_refused, summary.files_refused)
-    return [
-        f"{summary.elapsed_ms / 1000:.1f} s: {counts_line(summary.counts)}; {summary.counts.held} still held",
-        f"{counted(summary.looks, 'look')} at {counted(summary.processes, 'process', 'processes')}: {each:.1f} ms each"
-        + (f"; {unread}" if unread else ""),
-        f"{counted(summary.calls, 'call')} in {summary.engine_ns / 1e6:.2f} ms of engine time: {rate} calls per second",
-    ]
+    lines = [""]
+    for tally in summary.tallies:
+        times = "once" if tally.frozen == 1 else f"{tally.frozen} times"
+        frozen = f"was frozen {times}, for {tally.frozen_ms / 1000:.1f} s"
+        meanwhile = f"counted {tally.counted_frozen:,} meanwhile"
+        told = f"{frozen}, and {meanwhile}" if tally.frozen else "was never frozen"
+        lines.append(f"{tally.app:<6} {told}; {tally.counted:,} in all")
+    if summary.failures:
+        times = "once" if summary.failures == 1 else f"{summary.failures} times"
+        lines.append(f"Freezing or thawing an app has failed {times}: this shows nothing.")
+    elif summary.holds:
+        lines += [
+            "",
+            "So a CPU grant is permission to run in the background, until a given time. When it has",
+            "run out and nothing else keeps the app up, the app is frozen. A new grant, an event that",
+            "it may have, or the foreground lets it go on from where it stood.",
+        ]
+    return lines
