@@ -121,7 +121,7 @@ def test_counting_while_frozen_is_found_out() -> None:
     # From 7.5 s on to 9.5, and from 13.5 to 28.5: between the looks of a spell.
     assert [tally.counted_frozen for tally in summary.tallies] == [0, 17_000, 0]
     assert not summary.holds
-    assert not any("CPU grant is" in line for line in summary_lines(summary))
+    assert summary_lines(summary)[-1] == "An app was not frozen, or counted while it was: this shows nothing."
 
 
 @pytest.mark.parametrize(
@@ -164,6 +164,14 @@ def test_a_freezer_that_fails_is_told_and_shows_nothing() -> None:
     assert not summary.holds
     assert summary_lines(summary)[-1] == "Freezing or thawing an app has failed once: this shows nothing."
     assert summary_lines(summary._replace(failures=2))[-1].startswith("Freezing or thawing an app has failed 2 times")
+
+
+def test_an_app_that_was_not_frozen_shows_nothing() -> None:
+    stage = Stage()
+    stage.manager.apply(GAME, 1, ResourceType.CPU, 60_000)
+    summary = stage.show.summary(finished=stage.play())
+    assert [tally.frozen for tally in summary.tallies] == [1, 2, 0]
+    assert not summary.holds
 
 
 def test_a_thaw_that_fails_is_told() -> None:

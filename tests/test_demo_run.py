@@ -161,7 +161,8 @@ def test_whatever_ends_it_nothing_is_left(number: signal.Signals, tmp_path: Path
     demo.require_nothing_left(group)
 
 
-def test_workers_that_lose_their_parent_end() -> None:
+def test_workers_that_lose_their_parent_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))  # nobody clears up then
     with Workers(APPS, "a test says so") as workers:
         os.kill(workers.hand, signal.SIGKILL)
         wait_for(lambda: not any(is_there(worker.pid) for worker in workers.all))

@@ -53,9 +53,9 @@ def test_text_lines(played: tuple[Kept, Summary]) -> None:
         "clock  was frozen 2 times, for 19.0 s, and counted 0 meanwhile; 13,000 in all",
         "game   was frozen once, for 18.0 s, and counted 0 meanwhile; 14,000 in all",
         "",
-        "So a CPU grant is permission to run in the background, until a given time. When it has",
-        "run out and nothing else keeps the app up, the app is frozen. A new grant, an event that",
-        "it may have, or the foreground lets it go on from where it stood.",
+        "So a CPU grant is permission to run in the background, until a given time. When",
+        "it has run out and nothing else keeps the app up, the app is frozen. A new grant,",
+        "an event that it may have, or the foreground lets it go on from where it stood.",
     ]
 
 

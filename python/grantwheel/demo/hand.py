@@ -39,6 +39,7 @@ class Stage:
         return self
 
     def __exit__(self, *_: object) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
         for pid in self.pids:  # children that nobody has waited for: the pids are theirs
             os.kill(pid, signal.SIGKILL)
         for pid in self.pids:

@@ -7,9 +7,6 @@ from grantwheel import ResourceType
 
 APPS = ("mail", "clock", "game")
 
-SECONDS = 32.0  # how long it takes as it is written; it may be played faster or slower
-_GRACE, _THAW = 3.0, 3.0
-
 
 class Act(StrEnum):
     """What happens in a step."""
@@ -26,8 +23,8 @@ class Step(NamedTuple):
 
     at_ms: int
     act: Act
-    app: str
-    kind: ResourceType = ResourceType.CPU  # what is granted or delivered
+    app: str = ""
+    kind: ResourceType = ResourceType(0)  # what is granted or delivered
     length_ms: int = 0  # of the grant
 
 
@@ -40,28 +37,37 @@ class Script(NamedTuple):
     end_ms: int
 
 
-# Seconds; act; app; type; seconds of the grant.
-_STEPS = (
-    (3.0, Act.GRANT, "mail", ResourceType.CPU, 12.0),
-    (3.0, Act.GRANT, "clock", ResourceType.TIMER, 60.0),
-    (4.0, Act.BACKGROUND, "mail", ResourceType.CPU, 0.0),
-    (4.0, Act.BACKGROUND, "clock", ResourceType.CPU, 0.0),
-    (4.0, Act.BACKGROUND, "game", ResourceType.CPU, 0.0),
-    # At 7 s clock and game are frozen.
-    (10.0, Act.DELIVER, "clock", ResourceType.TIMER, 0.0),
-    (11.5, Act.DELIVER, "game", ResourceType.TIMER, 0.0),
-    # At 13 s clock is frozen again; at 15 s mail's grant runs out, and at 18 s it is frozen.
-    (21.0, Act.GRANT, "mail", ResourceType.CPU, 60.0),
-    (25.0, Act.FOREGROUND, "game", ResourceType.CPU, 0.0),
-    (29.0, Act.CLOSE, "", ResourceType.CPU, 0.0),
+_WRITTEN = Script(
+    steps=(
+        Step(3_000, Act.GRANT, "mail", ResourceType.CPU, 12_000),
+        Step(3_000, Act.GRANT, "clock", ResourceType.TIMER, 60_000),
+        Step(4_000, Act.BACKGROUND, "mail"),
+        Step(4_000, Act.BACKGROUND, "clock"),
+        Step(4_000, Act.BACKGROUND, "game"),
+        # At 7 s clock and game are frozen.
+        Step(10_000, Act.DELIVER, "clock", ResourceType.TIMER),
+        Step(11_500, Act.DELIVER, "game", ResourceType.TIMER),
+        # At 13 s clock is frozen again. At 15 s mail's grant runs out, and at 18 s it is frozen.
+        Step(21_000, Act.GRANT, "mail", ResourceType.CPU, 60_000),
+        Step(25_000, Act.FOREGROUND, "game"),
+        Step(29_000, Act.CLOSE),
+    ),
+    grace_ms=3_000,
+    thaw_ms=3_000,
+    end_ms=32_000,
 )
+SECONDS = _WRITTEN.end_ms / 1000
 
 
 def script(seconds: float) -> Script:
     """Return the script for a demonstration that takes so long."""
 
-    def ms(written: float) -> int:
-        return round(written * 1000 * seconds / SECONDS)
+    def ms(written: int) -> int:
+        return round(written * seconds / SECONDS)
 
-    steps = tuple(Step(ms(at), act, app, kind, ms(length)) for at, act, app, kind, length in _STEPS)
-    return Script(steps, ms(_GRACE), ms(_THAW), ms(SECONDS))
+    return Script(
+        tuple(step._replace(at_ms=ms(step.at_ms), length_ms=ms(step.length_ms)) for step in _WRITTEN.steps),
+        ms(_WRITTEN.grace_ms),
+        ms(_WRITTEN.thaw_ms),
+        ms(_WRITTEN.end_ms),
+    )

@@ -142,11 +142,13 @@ def summary_lines(summary: Summary) -> list[str]:
     if summary.failures:
         times = "once" if summary.failures == 1 else f"{summary.failures} times"
         lines.append(f"Freezing or thawing an app has failed {times}: this shows nothing.")
+    elif summary.finished and not summary.holds:
+        lines.append("An app was not frozen, or counted while it was: this shows nothing.")
     elif summary.holds:
         lines += [
             "",
-            "So a CPU grant is permission to run in the background, until a given time. When it has",
-            "run out and nothing else keeps the app up, the app is frozen. A new grant, an event that",
-            "it may have, or the foreground lets it go on from where it stood.",
+            "So a CPU grant is permission to run in the background, until a given time. When",
+            "it has run out and nothing else keeps the app up, the app is frozen. A new grant,",
+            "an event that it may have, or the foreground lets it go on from where it stood.",
         ]
     return lines
