@@ -1,5 +1,8 @@
 """A stage for the demonstration: a clock set by hand, a freezer that notes, workers that count with the clock."""
 
+from collections.abc import Callable
+from functools import partial
+
 from grantwheel.demo import drive
 from grantwheel.demo.script import APPS, SECONDS, Script, script
 from grantwheel.demo.show import Show
@@ -52,9 +55,17 @@ class Stage:
         self.never_still: set[int] = set()  # who counts although it is said to be frozen
         self.suspension = Suspension(self.manager, self.freezer, self.played.grace_ms, self.played.thaw_ms)
         self.counts = dict.fromkeys(UIDS.values(), 0)
-        workers = [Worker(name, uid, uid + 5000, lambda uid=uid: self.counts[uid]) for name, uid in UIDS.items()]  # type: ignore[misc]
+        self.before_reading: Callable[[int], object] = lambda _uid: None
+        self.after_reading: Callable[[int], object] = lambda _uid: None
+        workers = [Worker(name, uid, uid + 5000, partial(self._read, uid)) for name, uid in UIDS.items()]
         self.view = Kept()
         self.show = Show(self.manager, self.suspension, workers, self.played, self.view)
+
+    def _read(self, uid: int) -> int:
+        self.before_reading(uid)
+        count = self.counts[uid]
+        self.after_reading(uid)
+        return count
 
     def _pass(self, ms: int) -> None:
         for uid in self.counts:

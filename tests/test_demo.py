@@ -124,6 +124,39 @@ def test_counting_while_frozen_is_found_out() -> None:
     assert summary_lines(summary)[-1] == "An app was not frozen, or counted while it was: this shows nothing."
 
 
+def test_what_is_read_while_an_app_comes_up_is_not_counted_as_frozen() -> None:
+    stage, _ = told(Step(0, Act.BACKGROUND, "game"), wait_ms=3_000)
+    stage.show.look()
+
+    def thaw(uid: int) -> None:
+        if uid == GAME and stage.freezer.frozen:
+            stage.suspension.foreground(GAME)
+            stage.counts[GAME] += 1
+
+    stage.before_reading = thaw
+    stage.show.look()
+    row = stage.view.frames[-1].rows[2]
+    assert (row.state, row.counted) == (FOREGROUND, 3_001)
+    assert stage.show.summary(finished=False).tallies[2].counted_frozen == 0
+
+
+def test_what_is_read_before_an_app_is_frozen_is_no_count_of_a_frozen_one() -> None:
+    stage, _ = told(Step(0, Act.BACKGROUND, "game"), wait_ms=2_999)
+
+    def freeze(uid: int) -> None:
+        if uid == GAME and not stage.freezer.frozen:
+            stage.go(1)
+
+    stage.after_reading = freeze
+    stage.show.look()
+    assert stage.view.frames[-1].rows[2].counted == 2_999
+    stage.go(500)
+    for _ in range(2):
+        stage.show.look()
+        assert (stage.view.frames[-1].rows[2].state, stage.view.frames[-1].rows[2].counted) == (SUSPENDED, 3_000)
+    assert stage.show.summary(finished=False).tallies[2].counted_frozen == 0
+
+
 @pytest.mark.parametrize(
     ("until_ms", "frozen_ms"),
     [

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple, Self
 
@@ -90,7 +91,7 @@ class Workers:
         self._notes, self._groups = said["notes"], said["groups"]
         self._why = place if isinstance(place, str) else said["why"]
         self.all = [
-            Worker(name, _UID + at, pid, lambda at=at: counters[at])  # type: ignore[misc]
+            Worker(name, _UID + at, pid, partial(counters.__getitem__, at))
             for at, (name, pid) in enumerate(zip(names, said["pids"], strict=True))
         ]
 
