@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from grantwheel import Manager, ManualClock
+from grantwheel import Manager, ManualClock, Tasks
 from grantwheel.service.client import Client
 from grantwheel.service.peers import Peer
 from service_thread import ServiceThread
@@ -27,18 +27,22 @@ class Stage:
         self.peer = Peer(uid=OWN[0], pid=OWN[1], may_act_for=True, is_admin=True)
         self.clients: list[Client] = []
         self.manager: Manager
+        self.tasks: Tasks
         self._server: ServiceThread | None = None
         self.start()
 
     def start(self, **limits: Any) -> None:
         """Start one anew, which remembers nothing."""
         self.manager = Manager(clock=self.clock, **limits)
+        self.tasks = Tasks(self.manager)
         self._instance = os.urandom(16).hex()
         self.resume()
 
     def resume(self) -> None:
-        """Start one anew, with the manager that was there."""
-        self._server = ServiceThread(self.manager, self.path, identify=lambda _: self.peer, instance=self._instance)
+        """Start one anew, with the manager and the tasks that were there."""
+        self._server = ServiceThread(
+            self.manager, self.path, identify=lambda _: self.peer, instance=self._instance, tasks=self.tasks
+        )
 
     def stop(self) -> None:
         if self._server is not None:

@@ -190,7 +190,9 @@ PACKAGE_MAY_USE = {
     "processes": words("manager run"),
     "recovery": FOUNDATION | VALUES | words("follower journal linux manager"),
     "suspend": (FOUNDATION - {"_core"}) | VALUES | words("_documented linux manager run"),
-    "service": (FOUNDATION - {"_core"}) | VALUES | words("_documented aio linux listing manager recovery tasks"),
+    "service": (FOUNDATION - {"_core"})
+    | VALUES
+    | words("_documented _task_errors aio linux listing manager recovery tasks"),
     "backgroundTaskManager": words("_core _task_errors manager recovery service tasks types"),
     "metrics": words("_core manager types"),
     "_deaths": {"_core"},
@@ -215,7 +217,7 @@ ALIVE = {
     "threading": words("""
         backgroundTaskManager._default command.mirror events.delivery journal._lock journal.memory journal.sqlite
         recovery.keeping run.loop run.watches service.client service.client_events service.client_hold
-        suspend.listening suspend.work tasks.tied testing.journal_suite
+        service.client_tasks suspend.listening suspend.work tasks.tied testing.journal_suite
     """),
 }
 # Third-party packages that a function may import when it is asked for what they do; never at import time.

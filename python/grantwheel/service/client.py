@@ -2,6 +2,7 @@
 
 import os
 import threading
+import weakref
 from collections.abc import Callable, Iterable, Iterator
 from datetime import timedelta
 from typing import Any, Self, SupportsIndex, TypeVar
@@ -16,6 +17,8 @@ from grantwheel.service.client_events import ClientSubscription, ClientSubscript
 from grantwheel.service.client_hold import ClientHold, ClientHolds
 from grantwheel.service.client_link import Link, path_of, settled
 from grantwheel.service.client_pipeline import ClientPipeline
+from grantwheel.service.client_streams import GRANTS
+from grantwheel.service.client_tasks import ClientTasks
 from grantwheel.types import (
     EfficiencyResourcesInfo,
     Event,
@@ -54,9 +57,10 @@ class Client(OfOneProcess):
         self._is_busy = False
         self._is_closed = False
         self._own = (os.geteuid(), os.getpid())
-        self._subscriptions = ClientSubscriptions(self)
+        self._followers: weakref.WeakSet[Follower[Any]] = weakref.WeakSet()
+        self._subscriptions = ClientSubscriptions(self, GRANTS)
         self._holds = ClientHolds(self)
-        self._drained: ClientSubscription | None = None
+        self._tasks: ClientTasks | None = None
 
     def __repr__(self) -> str:
         return f"<Client of {self._path}{', closed' if self._is_closed else ''}>"
@@ -260,7 +264,7 @@ class Client(OfOneProcess):
     @property
     def last_sequence(self) -> int:
         """The number of the last event. For native callers."""
-        return self._call(pack(b"EVENTS", b"LAST"), int)
+        return self._call(GRANTS.last, int)
 
     # Events.
 
@@ -270,7 +274,7 @@ class Client(OfOneProcess):
         At most 1000, or ``limit`` if that is less. For native callers.
         """
         count = commands.PAGE if limit is None else min(int(commands.number(limit, "limit")), commands.PAGE)
-        return self._call(commands.events(after, count), answers.page)
+        return self._call(GRANTS.after(after, count), GRANTS.page)
 
     def follow(
         self,
@@ -293,8 +297,8 @@ class Client(OfOneProcess):
             201: the caller is not native. 9800004, from its beginning: the service can't be reached.
         """
         self._require_open()
-        place = Place(*standing(self)) if after is None else Place("", after)
-        return iter(Follower(self, place, commands.which(kinds, uids), on_gap=on_gap))
+        place = Place(*standing(self, GRANTS)) if after is None else Place("", after)
+        return iter(Follower(self, GRANTS, place, GRANTS.which(kinds, uids), on_gap=on_gap))
 
     def subscribe(
         self,
@@ -304,7 +308,7 @@ class Client(OfOneProcess):
         uids: Iterable[int] | None = None,
         batch: bool = False,
         on_gap: Callable[[int], object] | None = None,
-    ) -> ClientSubscription:
+    ) -> ClientSubscription[Event]:
         """Start a subscription: every event from now on; see `grantwheel.Manager.subscribe`.
 
         A callable is called in a thread of its own, from now on; any other object stands for a reader that calls
@@ -321,14 +325,12 @@ class Client(OfOneProcess):
     def drain(self, limit: int | None = None) -> list[Event]:
         """Return the events since the last drain; the first one begins with those from then on."""
         self._require_open()
-        if self._drained is None:
-            self._drained = self._subscriptions.reader()
-        return self._drained.drain(limit)
+        return self._subscriptions.drain(limit)
 
     @property
     def missed(self) -> int:
         """How many events were overwritten before they were drained."""
-        return 0 if self._drained is None else self._drained.missed
+        return self._subscriptions.missed
 
     # Holding.
 
@@ -359,6 +361,18 @@ class Client(OfOneProcess):
             cpu_level=cpu_level,
             on_lost=on_lost,
         )
+
+    # Tasks.
+
+    @property
+    def tasks(self) -> ClientTasks:
+        """The transient and continuous tasks of the service, with the calls of `grantwheel.Tasks`."""
+        self._require_open()
+        made = self._tasks
+        if made is None:
+            with self._lock:
+                made = self._tasks = self._tasks or ClientTasks(self)
+        return made
 
     # Administration: for peers that the policy of the service lists.
 
@@ -399,5 +413,9 @@ class Client(OfOneProcess):
         self._holds.close()
         self._is_closed = True
         self._subscriptions.close()
+        if self._tasks is not None:
+            self._tasks._close()
+        for follower in list(self._followers):
+            follower.stop()
         with self._lock:
             self._link.close()

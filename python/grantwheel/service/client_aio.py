@@ -4,7 +4,7 @@ import asyncio
 import operator
 import os
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from datetime import timedelta
 from typing import Any, Self, SupportsIndex, TypeVar, cast
 
@@ -19,6 +19,7 @@ from grantwheel.service.client_aio_hold import AsyncHold
 from grantwheel.service.client_commands import pack
 from grantwheel.service.client_events import Place
 from grantwheel.service.client_link import Backoff, broken, is_absence, make_reader, path_of, unreachable
+from grantwheel.service.client_streams import GRANTS, PUSHES, EventT, Stream
 from grantwheel.types import (
     EfficiencyResourcesInfo,
     Event,
@@ -67,7 +68,7 @@ class _Line(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         self._reader.feed(data)
         while (reply := self._reader.gets()) is not False:
-            if self._on_push is not None and isinstance(reply, list) and reply and reply[0] == b"events":
+            if self._on_push is not None and isinstance(reply, list) and reply and reply[0] in PUSHES:
                 self._on_push(reply)
                 continue
             future = self._waiting.popleft()
@@ -288,14 +289,14 @@ class AsyncClient(OfOneProcess):
 
     async def last_sequence(self) -> int:
         """Return the number of the last event."""
-        return await self._call(pack(b"EVENTS", b"LAST"), int)
+        return await self._call(GRANTS.last, int)
 
     # Events.
 
     async def read(self, after: SupportsIndex, limit: SupportsIndex | None = None) -> tuple[list[Event], int, int]:
         """Return events after a number, how many were overwritten before them, and after which number to go on."""
         count = commands.PAGE if limit is None else min(int(commands.number(limit, "limit")), commands.PAGE)
-        return await self._call(commands.events(after, count), answers.page)
+        return await self._call(GRANTS.after(after, count), GRANTS.page)
 
     async def follow(
         self,
@@ -309,8 +310,20 @@ class AsyncClient(OfOneProcess):
 
         It goes on where it was when the service was started anew; ``on_gap`` is called as for the other client.
         """
-        place = Place("", after) if after is not None else Place(*await self._standing())
-        wanted = commands.which(kinds, uids)
+        place = Place("", after) if after is not None else Place(*await self._standing(GRANTS))
+        async for event in self._following(GRANTS, place, GRANTS.which(kinds, uids), on_gap=on_gap):
+            yield event
+
+    async def _following(
+        self,
+        stream: Stream[EventT],
+        place: Place,
+        wanted: list[bytes],
+        *,
+        on_gap: Callable[[int], object] | None = None,
+        on_begin: Callable[[_Line, Any], Awaitable[object]] | None = None,
+    ) -> AsyncIterator[EventT]:
+        """Iterate over the events of a stream; ``on_begin`` is awaited with a new connection and what HELLO tells."""
         backoff = Backoff()
         has_begun = False
         while not self._is_closed:
@@ -318,12 +331,15 @@ class AsyncClient(OfOneProcess):
             line: _Line | None = None
             try:
                 line = await _open_line(self._path, pushes.put_nowait)
-                if not await self._begin_to_follow(line, place, wanted) and on_gap is not None:
+                told, is_of = await self._begin_to_follow(line, stream, place, wanted)
+                if not is_of and on_gap is not None:
                     on_gap(0)
                 has_begun = True
+                if on_begin is not None:
+                    await on_begin(line, told)
                 backoff.reset()
                 while (push := await pushes.get()) is not None:
-                    events, missed, place.after = answers.page(push[1:])
+                    events, missed, place.after = stream.page(push[1:])
                     if missed and on_gap is not None:
                         on_gap(missed)
                     for event in events:
@@ -336,26 +352,26 @@ class AsyncClient(OfOneProcess):
                     line.close()
             await asyncio.sleep(backoff.next_s())
 
-    async def _standing(self) -> tuple[str, int]:
+    async def _standing(self, stream: Stream[Any]) -> tuple[str, int]:
         """Return which instance of the service it is, and the number of its last event."""
         self._require_open()
         line = self._line
         if line is None or line.is_lost:
             line = await self._connected()
-        asked = line.ask(pack(b"HELLO")), line.ask(pack(b"EVENTS", b"LAST"))
-        return answers.standing(await asyncio.gather(*asked))
+        asked = line.ask(pack(b"HELLO")), line.ask(stream.last)
+        return stream.stands(await asyncio.gather(*asked))
 
     @staticmethod
-    async def _begin_to_follow(line: _Line, place: Place, wanted: list[bytes]) -> bool:
-        """Follow from a place on; return whether that is one of this instance of the service."""
-        asked = line.ask(pack(b"HELLO", b"3")), line.ask(pack(b"EVENTS", b"LAST"))
-        instance, last = answers.standing(await asyncio.gather(*asked))
-        is_of = not place.instance or place.is_of(instance, last)
-        reply = await line.ask(commands.follow(place.after, wanted))
+    async def _begin_to_follow(line: _Line, stream: Stream[Any], place: Place, wanted: list[bytes]) -> tuple[Any, bool]:
+        """Follow from a place on; return what HELLO tells, and whether it is one of this instance of the service."""
+        told, last = await asyncio.gather(line.ask(pack(b"HELLO", b"3")), line.ask(stream.last))
+        instance, number = stream.stands((told, last))
+        is_of = not place.instance or place.is_of(instance, number)
+        reply = await line.ask(stream.follow(place.after, wanted))
         if isinstance(reply, Exception):
             raise reply
         place.instance = instance
-        return is_of
+        return told, is_of
 
     def hold(
         self,

@@ -6,8 +6,17 @@ from array import array
 from typing import Any
 
 from grantwheel._documented import refusal, told_refusal
+from grantwheel.tasks.values import (
+    Ability,
+    ContinuousTask,
+    DelaySuspendInfo,
+    TaskEvent,
+    TaskEventKind,
+    TransientTaskInfo,
+)
 from grantwheel.types import (
     AppendTimes,
+    BackgroundMode,
     Cause,
     EfficiencyResourcesInfo,
     Event,
@@ -28,6 +37,7 @@ from grantwheel.types import (
 _MALFORMED = 980000201
 _REFUSAL = re.compile(r"\S+ (\d+) (.*?)(?: \((\d+)(?:: (.*))?\))?", re.DOTALL)
 _KINDS = {kind.encode(): kind for kind in EventKind}
+_TASK_KINDS = {kind.encode(): kind for kind in TaskEventKind}
 _CAUSES = {cause.encode(): cause for cause in Cause}
 
 
@@ -129,20 +139,39 @@ def event(reply: Any) -> Event:
     return Event(sequence, time, _KINDS[kind], _CAUSES[cause], uid, pid, ResourceType(bits), _text(bundle), level)
 
 
-def standing(replies: Any) -> tuple[str, int]:
-    """Return which instance of the service it is, and the number of its last event. Raises what one of them is."""
-    for reply in replies:
-        if isinstance(reply, Exception):
-            raise reply
-    told, last = replies
-    fields = told if isinstance(told, dict) else dict(zip(told[::2], told[1::2], strict=True))
-    return _text(fields[b"instance"]), int(last)
+def task_event(reply: Any) -> TaskEvent:
+    """Return an event of tasks."""
+    sequence, time, kind, uid, pid, bundle, number, modes = reply
+    return TaskEvent(
+        sequence, time, _TASK_KINDS[kind], uid, pid, _text(bundle), number, tuple(BackgroundMode(one) for one in modes)
+    )
 
 
-def page(reply: Any) -> tuple[list[Event], int, int]:
-    """Return events, how many were missed before them, and after which number to go on."""
-    after, missed, rows = reply
-    return [event(row) for row in rows], int(missed), int(after)
+def hello(reply: Any, field: bytes) -> str:
+    """Return a field of what HELLO tells."""
+    fields = reply if isinstance(reply, dict) else dict(zip(reply[::2], reply[1::2], strict=True))
+    return _text(fields[field])
+
+
+def delay(reply: Any) -> DelaySuspendInfo:
+    """Return a transient request that was granted."""
+    return DelaySuspendInfo(*reply)
+
+
+def transient_info(reply: Any) -> TransientTaskInfo:
+    """Return what an app has left of its day, and of its requests."""
+    quota, rows = reply
+    return TransientTaskInfo(quota, [DelaySuspendInfo(*row) for row in rows])
+
+
+def continuous_tasks(reply: Any) -> list[ContinuousTask]:
+    """Return continuous tasks."""
+    return [
+        ContinuousTask(
+            number, uid, pid, _text(bundle), Ability(_text(name), ability), tuple(BackgroundMode(one) for one in modes)
+        )
+        for number, uid, pid, bundle, name, ability, modes in reply
+    ]
 
 
 def numbers(reply: Any, out: Any) -> Any:

@@ -3,11 +3,10 @@
 import json
 import operator
 from array import array
-from collections.abc import Iterable
 from typing import Any, SupportsIndex
 
 from grantwheel._documented import refusal
-from grantwheel.types import EventKind, OwnerKind, Record
+from grantwheel.types import OwnerKind, Record
 
 _NOT_TEXT = 980000201
 PAGE = 1000  # records, or events, in one answer
@@ -202,35 +201,3 @@ class Pages:
 
     def _count(self) -> int:
         return PAGE if self._left is None else min(self._left, PAGE)
-
-
-# Which instance of the service it is, and the number of its last event: two commands, for one connection.
-STANDING = pack(b"HELLO") + pack(b"EVENTS", b"LAST")
-
-
-def which(kinds: Iterable[EventKind | str] | None, uids: Iterable[int] | None) -> list[bytes]:
-    """Return the words that say which events are wanted.
-
-    Raises
-    ------
-    TypeError, ValueError
-        A kind is none, or a uid is no int.
-    """
-    words: list[bytes] = []
-    if kinds is not None:
-        wanted = {EventKind(kind) for kind in ((kinds,) if isinstance(kinds, str) else kinds)}
-        words += (b"KINDS", ",".join(sorted(wanted)).encode())
-    if uids is not None:
-        words += (b"UIDS", b",".join(number(uid, "uids") for uid in sorted({operator.index(uid) for uid in uids})))
-    return words
-
-
-def events(after: SupportsIndex, count: int, wanted: Iterable[bytes] = (), instance: str = "") -> bytes:
-    """Return EVENTS for one page of those that `which` says, of no other instance of the service than that."""
-    of = (b"INSTANCE", instance.encode()) if instance else ()
-    return pack(b"EVENTS", b"AFTER", number(after, "after"), b"COUNT", b"%d" % count, *of, *wanted)
-
-
-def follow(after: int, wanted: Iterable[bytes]) -> bytes:
-    """Return EVENTS FOLLOW, for pushes of those that `which` says, after a number."""
-    return pack(b"EVENTS", b"FOLLOW", b"AFTER", number(after, "after"), *wanted)

@@ -4,22 +4,22 @@ import logging
 import threading
 import weakref
 from collections.abc import Callable, Hashable, Iterable, Iterator
-from typing import Any, Protocol, Self, TypeVar
+from enum import StrEnum
+from typing import Any, Generic, Protocol, Self, TypeVar
 
 from grantwheel import BusinessError
 from grantwheel._callback import identity_of, require_plain
 from grantwheel._documented import refusal
 from grantwheel._process import OfOneProcess
-from grantwheel.service import client_answers as answers
-from grantwheel.service import client_commands as commands
+from grantwheel.service.client_commands import PAGE, pack
 from grantwheel.service.client_link import Backoff, Link, is_absence
-from grantwheel.types import Event, EventKind
+from grantwheel.service.client_streams import EventT, Stream
 
 _log = logging.getLogger("grantwheel")
 _NULL_SUBSCRIBER, _SUBSCRIBED_TWICE, _UNKNOWN_SUBSCRIBER = 401, 980000501, 980000502
 _BATCH = 1024
 _JOIN_S = 1.0
-_BEGUN_ANEW = "the service has kept nothing and counts its events anew: those after %d and before its end are not known"
+_BEGUN_ANEW = "the service counts its events anew: those after %d and before its end are not known"
 _NOT_OF_IT = 401
 
 
@@ -31,7 +31,7 @@ class Reading(Protocol):
 
     _path: str
     _link: Link
-    _subscriptions: "ClientSubscriptions"
+    _followers: "weakref.WeakSet[Follower[Any]]"  # which end with it
 
     def _send_many(self, joined: bytes, count: int) -> list[Any]: ...
 
@@ -57,7 +57,7 @@ class Place:
     def is_of(self, instance: str, last: int) -> bool:
         """Tell whether it is a place in the events of this instance, the last of which has that number.
 
-        If not, the service has kept nothing and counts its events anew, from 1: that is logged, and is the place then.
+        If not, the service counts them anew, from 1: that is logged, and is the place then.
         """
         if last >= self.after and self.instance in ("", instance):
             self.instance = instance
@@ -68,17 +68,18 @@ class Place:
         return False
 
 
-def standing(client: Reading) -> tuple[str, int]:
+def standing(client: Reading, stream: Stream[Any]) -> tuple[str, int]:
     """Return which instance of the service it is, and the number of its last event."""
-    return answers.standing(client._send_many(commands.STANDING, 2))
+    return stream.stands(client._send_many(stream.standing, 2))
 
 
-class Follower:
+class Follower(Generic[EventT]):
     """Events as they come, over a connection of its own that is made again when it ends."""
 
     def __init__(
         self,
         client: Reading,
+        stream: Stream[EventT],
         place: Place,
         wanted: list[bytes],
         *,
@@ -88,13 +89,15 @@ class Follower:
         self._is_patient = is_patient  # whether it waits for a service that isn't there at its beginning, too
         self.place = place
         self.missed = 0
+        self._stream = stream
+        self.told: Any = None  # what HELLO has told at last
         self._wanted = wanted
         self._on_gap = on_gap
         self._link = Link(client._path, None)
         self._is_over = threading.Event()
-        client._subscriptions.note(self)
+        client._followers.add(self)
 
-    def __iter__(self) -> Iterator[Event]:
+    def __iter__(self) -> Iterator[EventT]:
         for events in self.batches():
             yield from events
 
@@ -103,7 +106,7 @@ class Follower:
         self._is_over.set()
         self._link.shut()
 
-    def batches(self) -> Iterator[list[Event]]:
+    def batches(self) -> Iterator[list[EventT]]:
         """Return an iterator over lists of events, which ends with `stop`."""
         backoff = Backoff()
         has_begun = self._is_patient
@@ -133,21 +136,20 @@ class Follower:
         return reply
 
     def _begin(self) -> None:
-        told = self._ask(commands.pack(b"HELLO", b"3"))
-        if self.place.instance and not self.place.is_of(
-            *answers.standing((told, self._ask(commands.pack(b"EVENTS", b"LAST"))))
-        ):
+        stream = self._stream
+        told = self.told = self._ask(pack(b"HELLO", b"3"))
+        if self.place.instance and not self.place.is_of(*stream.stands((told, self._ask(stream.last)))):
             self._tell_gap(0)
-        self._ask(commands.follow(self.place.after, self._wanted))
-        self.place.instance, _ = answers.standing((told, 0))
+        self._ask(stream.follow(self.place.after, self._wanted))
+        self.place.instance, _ = stream.stands((told, 0))
         if self._is_over.is_set():
             self._link.close()
 
-    def _next(self) -> list[Event]:
+    def _next(self) -> list[EventT]:
         push = self._link.receive()
         if isinstance(push, Exception):
             raise push
-        events, missed, self.place.after = answers.page(push[1:])
+        events, missed, self.place.after = self._stream.page(push[1:])
         if missed:
             self.missed += missed
             self._tell_gap(missed)
@@ -158,22 +160,24 @@ class Follower:
             self._on_gap(missed)
 
 
-class ClientSubscription(OfOneProcess):
+class ClientSubscription(OfOneProcess, Generic[EventT]):
     """The events of the service from its start on: what ``Client.subscribe`` returns. Thread-safe."""
 
     def __init__(
         self,
-        client: Reading,
+        subscriptions: "ClientSubscriptions[EventT]",
         subscriber: object,
         *,
-        kinds: Iterable[EventKind | str] | None = None,
+        kinds: Iterable[StrEnum | str] | None = None,
         uids: Iterable[int] | None = None,
     ) -> None:
         super().__init__()
-        self._client = client
+        self._client = client = subscriptions.client
+        self._subscriptions = subscriptions
+        self._stream = subscriptions.stream
         self._subscriber = subscriber
-        self._wanted = commands.which(kinds, uids)
-        self._place = Place(*standing(client))
+        self._wanted = self._stream.which(kinds, uids)
+        self._place = Place(*standing(client, self._stream))
         self._missed = 0
         self._until: int | None = None  # the last event, once it is cancelled
         self._reading = threading.RLock()
@@ -211,13 +215,13 @@ class ClientSubscription(OfOneProcess):
         """
         return self._place.restarts
 
-    def drain(self, limit: int | None = None) -> list[Event]:
+    def drain(self, limit: int | None = None) -> list[EventT]:
         """Return the events that have not been read yet, oldest first, at most ``limit`` of them."""
         self._require_here()
-        got: list[Event] = []
+        got: list[EventT] = []
         with self._reading:
             while limit is None or len(got) < limit:
-                count = commands.PAGE if limit is None else min(limit - len(got), commands.PAGE)
+                count = PAGE if limit is None else min(limit - len(got), PAGE)
                 found = self._page(count)
                 if found is None:
                     break
@@ -232,15 +236,15 @@ class ClientSubscription(OfOneProcess):
                     break
         return got
 
-    def _page(self, count: int) -> tuple[list[Event], int, int] | None:
+    def _page(self, count: int) -> tuple[list[EventT], int, int] | None:
         """Return the next page, of a service that has begun anew the first one; None: there will be none any more."""
         place = self._place
         while self._until is None or place.after < self._until:
-            command = commands.events(place.after, count, self._wanted, place.instance)
+            command = self._stream.after(place.after, count, self._wanted, place.instance)
             try:
-                return self._client._call(command, answers.page)
+                return self._client._call(command, self._stream.page)
             except BusinessError as error:  # it may be another instance, whenever the client has connected again
-                if error.code != _NOT_OF_IT or place.is_of(*standing(self._client)):
+                if error.code != _NOT_OF_IT or place.is_of(*standing(self._client, self._stream)):
                     raise
             if self._until is not None:
                 self._until = 0  # those that it was still to have are gone
@@ -249,12 +253,12 @@ class ClientSubscription(OfOneProcess):
     def cancel(self) -> None:
         """End the subscription: what has happened by now is still there to be read."""
         self._require_here()
-        self._client._subscriptions.cancel(self._subscriber)
+        self._subscriptions.cancel(self._subscriber)
 
     def _end(self) -> None:
         if self._until is None:
             try:
-                instance, last = standing(self._client)
+                instance, last = standing(self._client, self._stream)
                 self._until = last if instance == self._place.instance else self._place.after
             except BusinessError:
                 self._until = self._place.after
@@ -263,15 +267,15 @@ class ClientSubscription(OfOneProcess):
         self._until = self._place.after
 
 
-class CallbackSubscription(ClientSubscription):
+class CallbackSubscription(ClientSubscription[EventT]):
     """A subscription whose events go to a callable, in a thread of its own."""
 
     def __init__(
         self,
-        client: Reading,
+        subscriptions: "ClientSubscriptions[EventT]",
         subscriber: Callable[[Any], object],
         *,
-        kinds: Iterable[EventKind | str] | None,
+        kinds: Iterable[StrEnum | str] | None,
         uids: Iterable[int] | None,
         batch: bool,
         on_gap: Callable[[int], object] | None,
@@ -279,11 +283,13 @@ class CallbackSubscription(ClientSubscription):
         require_plain(subscriber, "subscriber", "See grantwheel.aio.connect")
         if on_gap is not None:
             require_plain(on_gap, "on_gap", "See grantwheel.aio.connect")
-        super().__init__(client, subscriber, kinds=kinds, uids=uids)
+        super().__init__(subscriptions, subscriber, kinds=kinds, uids=uids)
         self._callback = subscriber
         self._is_batch = batch
         self._on_gap = on_gap
-        self._follower = Follower(client, self._place, self._wanted, on_gap=self._tell_gap, is_patient=True)
+        self._follower = Follower(
+            self._client, self._stream, self._place, self._wanted, on_gap=self._tell_gap, is_patient=True
+        )
         name = getattr(subscriber, "__qualname__", type(subscriber).__qualname__)
         self._thread = threading.Thread(target=self._run, name=f"grantwheel {name}", daemon=True)
 
@@ -292,7 +298,7 @@ class CallbackSubscription(ClientSubscription):
         """How many events were overwritten before they were delivered."""
         return self._follower.missed
 
-    def drain(self, limit: int | None = None) -> list[Event]:  # noqa: ARG002
+    def drain(self, limit: int | None = None) -> list[EventT]:  # noqa: ARG002
         """Return nothing: the events go to the callable."""
         return []
 
@@ -336,46 +342,51 @@ class CallbackSubscription(ClientSubscription):
         self._follower.stop()
 
 
-class ClientSubscriptions:
-    """Who is subscribed through a client."""
+class ClientSubscriptions(Generic[EventT]):
+    """Who is subscribed to a stream through a client."""
 
-    def __init__(self, client: Reading) -> None:
+    def __init__(self, client: Reading, stream: Stream[EventT]) -> None:
+        self.stream = stream
         self._client = weakref.ref(client)
-        self._by_subscriber: dict[Hashable, ClientSubscription] = {}
-        self._followers: weakref.WeakSet[Follower] = weakref.WeakSet()
+        self._by_subscriber: dict[Hashable, ClientSubscription[EventT]] = {}
+        self._drained: ClientSubscription[EventT] | None = None
 
-    def note(self, follower: Follower) -> None:
-        """Let a follower end with the client."""
-        self._followers.add(follower)
-
-    def _open_client(self) -> Reading:
+    @property
+    def client(self) -> Reading:
+        """Whose."""
         client = self._client()
         assert client is not None, "it is the client who asks"
         return client
 
-    def reader(self) -> ClientSubscription:
-        """Return a subscription that nobody stands for."""
-        return ClientSubscription(self._open_client(), None)
+    def drain(self, limit: int | None) -> list[EventT]:
+        """Return the events since the last drain, of a subscription of its own."""
+        if self._drained is None:
+            self._drained = ClientSubscription(self, None)
+        return self._drained.drain(limit)
+
+    @property
+    def missed(self) -> int:
+        """How many events were overwritten before they were drained."""
+        return 0 if self._drained is None else self._drained.missed
 
     def add(
         self,
         subscriber: object,
         *,
-        kinds: Iterable[EventKind | str] | None,
+        kinds: Iterable[StrEnum | str] | None,
         uids: Iterable[int] | None,
         batch: bool,
         on_gap: Callable[[int], object] | None,
-    ) -> ClientSubscription:
+    ) -> ClientSubscription[EventT]:
         """Subscribe somebody, as ``Client.subscribe`` says."""
         key = self._key(subscriber)
-        client = self._open_client()
-        made: ClientSubscription
+        made: ClientSubscription[EventT]
         if callable(subscriber):
-            made = CallbackSubscription(client, subscriber, kinds=kinds, uids=uids, batch=batch, on_gap=on_gap)
+            made = CallbackSubscription(self, subscriber, kinds=kinds, uids=uids, batch=batch, on_gap=on_gap)
         elif batch or on_gap is not None:
             raise TypeError("batch and on_gap are for a subscriber that is callable")
         else:
-            made = ClientSubscription(client, subscriber, kinds=kinds, uids=uids)
+            made = ClientSubscription(self, subscriber, kinds=kinds, uids=uids)
         if self._by_subscriber.setdefault(key, made) is not made:
             rule = f"this {type(subscriber).__name__} is subscribed already: keep the subscription of the first call"
             raise refusal(_SUBSCRIBED_TWICE, "", rule)
@@ -395,8 +406,6 @@ class ClientSubscriptions:
         for subscription in list(self._by_subscriber.values()):
             subscription._close()
         self._by_subscriber.clear()
-        for follower in list(self._followers):
-            follower.stop()
 
     @staticmethod
     def _key(subscriber: object) -> Hashable:

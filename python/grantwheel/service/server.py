@@ -28,6 +28,7 @@ _ACCEPTED = 16  # at once, before others have their turn
 _TURN_CALLS = 32_768  # of all connections that have something to ask; as many again fit into a pipeline
 _TURN_BYTES = 1 << 20  # of answers to reads, about
 _OWN_CALLS = 1024  # of one of them, at most
+_TO_CONNECT = 4  # iterations of the loop, after which whoever has been accepted is connected
 _READ_BYTES = 1 << 16  # that are taken from one of them at once
 
 
@@ -100,7 +101,7 @@ class Server:
         of_grants: Stream = GrantEvents(manager, self.instance)
         self.streams: dict[str, Stream] = {of_grants.name: of_grants, self._task_stream.name: self._task_stream}
         self._pushes = {name: Pushes(stream) for name, stream in self.streams.items()}
-        self._servers: list[asyncio.AbstractServer] = []
+        self._servers: list[asyncio.Server] = []
 
     async def start(self, listener: socket.socket) -> None:
         """Serve those who connect to a socket that listens, or will.
@@ -119,12 +120,17 @@ class Server:
 
     async def stop(self, patience_s: float = 5.0) -> None:
         """Take no more connections, answer what has come, wait until it is on record, and end all connections."""
+        until = time.monotonic() + patience_s
+        # A server of asyncio that is closed forgets, and does not close, whom it has accepted in this very moment.
+        for listener in [one for server in self._servers for one in server.sockets]:
+            asyncio.get_running_loop().remove_reader(listener.fileno())
+        for _ in range(_TO_CONNECT):
+            await asyncio.sleep(0)
         for server in self._servers:
             server.close()
-        until = time.monotonic() + patience_s
-        for connection in list(self.connections):
-            connection.end()
         while self.connections and time.monotonic() < until:
+            for connection in list(self.connections):
+                connection.end()
             await asyncio.sleep(0.005)
         for connection in list(self.connections):
             connection.abort()
