@@ -207,7 +207,8 @@ FOR_TASK_RULES = TASK_RULES | words("_core _task_errors caller types")
 # The modules that know of threads, of loops, of waiting and of databases; the others leave that alone.
 ALIVE = {
     "asyncio": words("""
-        aio hold run.renewals service.calls service.client_aio service.client_aio_hold service.connection service.deaths
+        aio hold run.renewals service.calls service.client_aio service.client_aio_hold service.client_aio_line
+        service.client_aio_tasks service.connection service.deaths
         service.pushing service.server service.serving service.streams
     """),
     "select": words("""

@@ -114,7 +114,7 @@ def test_both_clients_have_the_same_calls() -> None:
     names = {name for name in vars(Client) if not name.startswith("_")}
     others = {name for name in vars(AsyncClient) if not name.startswith("_")}
     # What needs a thread, or is another word for `follow` and for gathering calls.
-    assert names - others == {"drain", "missed", "pipeline", "subscribe", "tasks", "unsubscribe"}
+    assert names - others == {"drain", "missed", "pipeline", "subscribe", "unsubscribe"}
     assert others - names == set()
 
 

@@ -3,10 +3,9 @@
 import asyncio
 import operator
 import os
-from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from datetime import timedelta
-from typing import Any, Self, SupportsIndex, TypeVar, cast
+from typing import Any, Self, SupportsIndex, TypeVar
 
 from grantwheel import BusinessError, ServiceOperationError, TransactionError
 from grantwheel._callback import require_plain
@@ -16,10 +15,12 @@ from grantwheel._times import to_ms
 from grantwheel.service import client_answers as answers
 from grantwheel.service import client_commands as commands
 from grantwheel.service.client_aio_hold import AsyncHold
+from grantwheel.service.client_aio_line import Line, open_line
+from grantwheel.service.client_aio_tasks import AsyncTasks
 from grantwheel.service.client_commands import pack
 from grantwheel.service.client_events import Place
-from grantwheel.service.client_link import Backoff, broken, is_absence, make_reader, path_of, unreachable
-from grantwheel.service.client_streams import GRANTS, PUSHES, EventT, Stream
+from grantwheel.service.client_link import Backoff, is_absence, make_reader, path_of
+from grantwheel.service.client_streams import GRANTS, EventT, Stream
 from grantwheel.types import (
     EfficiencyResourcesInfo,
     Event,
@@ -35,71 +36,6 @@ _CLOSED, _QUERY_NOT_CONNECTED = 980000402, 1870000402
 _Value = TypeVar("_Value")
 
 
-class _Line(asyncio.Protocol):
-    """One connection: what was asked, in order, and who waits for the answers."""
-
-    def __init__(self, on_push: "Callable[[Any], None] | None" = None) -> None:
-        self._loop = asyncio.get_running_loop()
-        self._reader = make_reader()
-        self._waiting: deque[asyncio.Future[Any]] = deque()
-        self._unsent: list[bytes] = []
-        self._transport: asyncio.Transport | None = None
-        self._on_push = on_push
-        self.is_lost = False
-        self.ended: asyncio.Future[None] = self._loop.create_future()
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast("asyncio.Transport", transport)  # uvloop's are of no class of asyncio's
-
-    def ask(self, command: bytes) -> "asyncio.Future[Any]":
-        """Send a command with all others of this iteration of the loop. The future has the answer."""
-        future = self._loop.create_future()
-        if not self._unsent:
-            self._loop.call_soon(self._flush)
-        self._unsent.append(command)
-        self._waiting.append(future)
-        return future
-
-    def _flush(self) -> None:
-        unsent, self._unsent = self._unsent, []
-        if self._transport is not None and not self.is_lost:
-            self._transport.writelines(unsent)
-
-    def data_received(self, data: bytes) -> None:
-        self._reader.feed(data)
-        while (reply := self._reader.gets()) is not False:
-            if self._on_push is not None and isinstance(reply, list) and reply and reply[0] in PUSHES:
-                self._on_push(reply)
-                continue
-            future = self._waiting.popleft()
-            if not future.done():
-                future.set_result(reply)
-
-    def connection_lost(self, error: Exception | None) -> None:
-        self.is_lost = True
-        if not self.ended.done():
-            self.ended.set_result(None)
-        for future in self._waiting:
-            if not future.done():
-                future.set_exception(broken(error))
-        self._waiting.clear()
-        if self._on_push is not None:
-            self._on_push(None)
-
-    def close(self) -> None:
-        if self._transport is not None:
-            self._transport.close()
-
-
-async def _open_line(path: str, on_push: "Callable[[Any], None] | None" = None) -> _Line:
-    loop = asyncio.get_running_loop()
-    try:
-        _, line = await loop.create_unix_connection(lambda: _Line(on_push), path)
-    except OSError as error:
-        raise unreachable(path, error) from error
-    return line
-
-
 class AsyncClient(OfOneProcess):
     """A connection to the service for an event loop: what `grantwheel.aio.connect` makes.
 
@@ -113,10 +49,11 @@ class AsyncClient(OfOneProcess):
         make_reader()  # which names the extra that is missing
         self._path = path_of(path)
         self._own = (os.geteuid(), os.getpid())
-        self._line: _Line | None = None
-        self._connecting: asyncio.Task[_Line] | None = None
+        self._line: Line | None = None
+        self._connecting: asyncio.Task[Line] | None = None
         self._is_closed = False
         self._holds: list[AsyncHold] = []
+        self._tasks: AsyncTasks | None = None
 
     def __repr__(self) -> str:
         return f"<AsyncClient of {self._path}{', closed' if self._is_closed else ''}>"
@@ -132,9 +69,9 @@ class AsyncClient(OfOneProcess):
         if self._is_closed:
             raise refusal(_CLOSED, "The client is closed.")
 
-    async def _connected(self) -> _Line:
+    async def _connected(self) -> Line:
         if self._connecting is None or self._connecting.cancelled():
-            self._connecting = asyncio.ensure_future(_open_line(self._path))
+            self._connecting = asyncio.ensure_future(open_line(self._path))
         connecting = self._connecting
         try:
             self._line = await asyncio.shield(connecting)
@@ -321,27 +258,34 @@ class AsyncClient(OfOneProcess):
         wanted: list[bytes],
         *,
         on_gap: Callable[[int], object] | None = None,
-        on_begin: Callable[[_Line, Any], Awaitable[object]] | None = None,
+        on_begin: Callable[[Any], Awaitable[object]] | None = None,
+        is_patient: bool = False,
     ) -> AsyncIterator[EventT]:
-        """Iterate over the events of a stream; ``on_begin`` is awaited with a new connection and what HELLO tells."""
+        """Iterate over the events of a stream.
+
+        ``on_begin`` is awaited with what HELLO tells, at each beginning and after each gap. Whoever is patient waits at
+        the first beginning, too, for a service that is not there.
+        """
         backoff = Backoff()
-        has_begun = False
+        has_begun = is_patient
         while not self._is_closed:
             pushes: asyncio.Queue[Any] = asyncio.Queue()
-            line: _Line | None = None
+            line: Line | None = None
             try:
-                line = await _open_line(self._path, pushes.put_nowait)
+                line = await open_line(self._path, pushes.put_nowait)
                 told, is_of = await self._begin_to_follow(line, stream, place, wanted)
                 if not is_of and on_gap is not None:
                     on_gap(0)
                 has_begun = True
                 if on_begin is not None:
-                    await on_begin(line, told)
+                    await on_begin(told)
                 backoff.reset()
                 while (push := await pushes.get()) is not None:
                     events, missed, place.after = stream.page(push[1:])
                     if missed and on_gap is not None:
                         on_gap(missed)
+                    if missed and on_begin is not None:
+                        await on_begin(told)
                     for event in events:
                         yield event
             except BusinessError as error:
@@ -354,15 +298,22 @@ class AsyncClient(OfOneProcess):
 
     async def _standing(self, stream: Stream[Any]) -> tuple[str, int]:
         """Return which instance of the service it is, and the number of its last event."""
+        return stream.stands(await self._ask_both(pack(b"HELLO"), stream.last))
+
+    async def _ask_both(self, *commands: bytes) -> list[Any]:
+        """Return what is answered to some commands on one connection. Raises what one of the answers is."""
         self._require_open()
         line = self._line
         if line is None or line.is_lost:
             line = await self._connected()
-        asked = line.ask(pack(b"HELLO")), line.ask(stream.last)
-        return stream.stands(await asyncio.gather(*asked))
+        replies = await asyncio.gather(*map(line.ask, commands))
+        for reply in replies:
+            if isinstance(reply, Exception):
+                raise reply
+        return replies
 
     @staticmethod
-    async def _begin_to_follow(line: _Line, stream: Stream[Any], place: Place, wanted: list[bytes]) -> tuple[Any, bool]:
+    async def _begin_to_follow(line: Line, stream: Stream[Any], place: Place, wanted: list[bytes]) -> tuple[Any, bool]:
         """Follow from a place on; return what HELLO tells, and whether it is one of this instance of the service."""
         told, last = await asyncio.gather(line.ask(pack(b"HELLO", b"3")), line.ask(stream.last))
         instance, number = stream.stands((told, last))
@@ -392,6 +343,16 @@ class AsyncClient(OfOneProcess):
         owner = (self._own[0] if uid is None else uid, self._own[1] if pid is None else pid, process)
         timeout = to_ms(timeout_ms, "timeout_ms")
         return AsyncHold(self, owner, operator.index(mask), timeout, reason, cpu_level, on_lost)
+
+    # Tasks.
+
+    @property
+    def tasks(self) -> AsyncTasks:
+        """The transient and continuous tasks of the service, with the calls of `grantwheel.Tasks`."""
+        self._require_open()
+        if self._tasks is None:
+            self._tasks = AsyncTasks(self)
+        return self._tasks
 
     # Administration.
 
@@ -429,6 +390,8 @@ class AsyncClient(OfOneProcess):
     async def close(self) -> None:
         """Close the connection. Calls that are not answered yet raise 9800003."""
         self._is_closed = True
+        if self._tasks is not None and self._is_here:
+            await self._tasks._close()
         if self._line is not None and self._is_here:
             self._line.close()
             await asyncio.sleep(0)

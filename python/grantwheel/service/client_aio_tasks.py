@@ -1,0 +1,225 @@
+"""The tasks of the service for its clients on event loops."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable, Iterable
+from typing import TYPE_CHECKING, Any
+
+from grantwheel import BusinessError, ServiceOperationError, TransactionError
+from grantwheel._callback import refuse_coroutine
+from grantwheel.service import client_answers as answers
+from grantwheel.service import client_commands as commands
+from grantwheel.service import client_requests as requests
+from grantwheel.service.client_commands import pack
+from grantwheel.service.client_events import Place
+from grantwheel.service.client_link import is_absence
+from grantwheel.service.client_requests import OpenRequests, Words
+from grantwheel.service.client_streams import TASKS
+from grantwheel.tasks.arguments import require_count
+from grantwheel.tasks.values import ContinuousTask, DelaySuspendInfo, TaskEvent, TaskEventKind, TransientTaskInfo
+
+if TYPE_CHECKING:
+    from grantwheel.service.client_aio import AsyncClient
+
+_log = logging.getLogger("grantwheel")
+
+
+class AsyncTasks:
+    """The transient and continuous tasks of the service, for an event loop: what ``AsyncClient.tasks`` is.
+
+    The calls of `grantwheel.service.client_tasks.ClientTasks`, to be awaited. Callbacks are plain functions, which the
+    loop calls. A request whose call is cancelled may have been granted, and its callback is not called then.
+    """
+
+    def __init__(self, client: "AsyncClient") -> None:
+        self._client = client
+        self._lock = asyncio.Lock()  # from when a request is sent until its callback is known
+        self._open = OpenRequests()
+        self._listeners: dict[Words, _Listener] = {}
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} of {self._client!r}>"
+
+    def _acting(self, uid: int | None, pid: int | None) -> Words:
+        own = self._client._own
+        return commands.acting(own, own[0] if uid is None else uid, own[1] if pid is None else pid)
+
+    # Transient tasks.
+
+    async def request_suspend_delay(
+        self, *args: Any, name: str | None = None, uid: int | None = None, pid: int | None = None
+    ) -> DelaySuspendInfo:
+        """Ask for some time in the background. The callback is called on the loop, once."""
+        reason, function = requests.suspend_delay(args, "It may create a task that awaits")
+        acting = self._acting(uid, pid)
+        async with self._lock:
+            await self._listen(acting)
+            asked = self._open.asked_with(function, name, acting)
+            told, reply = await self._client._ask_both(
+                pack(b"HELLO"), pack(b"SUSPENDDELAY", reason, asked.name, *acting)
+            )
+            granted = answers.delay(reply)
+            self._open.opened(answers.hello(told, b"instance"), granted.requestId, asked)
+        return granted
+
+    async def _listen(self, acting: Words) -> None:
+        """Have somebody hear of the requests of a process from now on, before the first of them is made."""
+        known = self._listeners.get(acting)
+        if known is None or known.task.done():
+            place = Place(*await self._client._standing(TASKS))
+            self._listeners[acting] = _Listener(self._client, place, acting, self._lock, self._open)
+
+    async def cancel_suspend_delay(self, *args: Any, uid: int | None = None, pid: int | None = None) -> None:
+        """End a request."""
+        command = requests.of_request(b"CANCELDELAY", args, self._acting(uid, pid))
+        await self._client._call(command, answers.string)
+        self._open.cancelled(int(args[0]))
+
+    async def remaining_delay_time(self, *args: Any, uid: int | None = None, pid: int | None = None) -> int:
+        """Return what is left of a request, in ms."""
+        return await self._client._call(requests.of_request(b"REMAININGDELAY", args, self._acting(uid, pid)), int)
+
+    async def transient_task_info(
+        self, *args: Any, uid: int | None = None, pid: int | None = None
+    ) -> TransientTaskInfo:
+        """Return what the app has left, of its day and of its requests."""
+        require_count(args, 0)
+        try:
+            return await self._client._call(pack(b"TRANSIENTINFO", *self._acting(uid, pid)), answers.transient_info)
+        except (ServiceOperationError, TransactionError) as error:
+            raise requests.not_connected(error) from error.__cause__
+
+    # Continuous tasks.
+
+    async def start_background_running(self, *args: Any, uid: int | None = None, pid: int | None = None) -> int:
+        """Begin a continuous task of an ability."""
+        return await self._client._call(requests.start_running(args, self._acting(uid, pid)), int)
+
+    async def update_background_running(self, *args: Any, uid: int | None = None, pid: int | None = None) -> None:
+        """Give the task of an ability other modes."""
+        await self._client._call(requests.update_running(args, self._acting(uid, pid)), answers.string)
+
+    async def stop_background_running(self, *args: Any, uid: int | None = None, pid: int | None = None) -> None:
+        """End the task of an ability."""
+        await self._client._call(requests.stop_running(args, self._acting(uid, pid)), answers.string)
+
+    async def continuous_tasks(self, uid: int | None = None) -> list[ContinuousTask]:
+        """Return the continuous tasks that run, of one uid or all, by ascending id."""
+        got: list[ContinuousTask] = []
+        while True:
+            page = await self._client._call(requests.running(uid, got[-1].id if got else 0), answers.continuous_tasks)
+            got += page
+            if len(page) < requests.PAGE:
+                return got
+
+    async def keeps_running(self, uid: int) -> bool:
+        """Whether an app has an open transient request or a continuous task."""
+        return await self._client._call(pack(b"KEEPSRUNNING", commands.number(uid, "uid")), answers.yes_or_no)
+
+    # What the host tells.
+
+    async def set_foreground(self, uid: int, pid: int, is_foreground: bool) -> None:
+        """Tell that a process has gone to the foreground, or has left it."""
+        words = commands.number(uid, "uid"), commands.number(pid, "pid")
+        await self._client._call(requests.state(b"FOREGROUND", is_foreground, *words), answers.string)
+
+    async def set_screen(self, is_on: bool) -> None:
+        """Tell that the screen is on, or off."""
+        await self._client._call(requests.state(b"SCREEN", is_on), answers.string)
+
+    async def set_battery(self, is_low: bool) -> None:
+        """Tell that the battery is low, or no longer."""
+        await self._client._call(requests.state(b"BATTERY", is_low), answers.string)
+
+    # Events.
+
+    async def last_sequence(self) -> int:
+        """Return the number of the last event of tasks."""
+        return await self._client._call(TASKS.last, int)
+
+    async def follow(
+        self,
+        *,
+        kinds: Iterable[TaskEventKind | str] | None = None,
+        uids: Iterable[int] | None = None,
+        on_gap: Callable[[int], object] | None = None,
+    ) -> AsyncIterator[TaskEvent]:
+        """Iterate over the events of tasks from the beginning of the iteration on; see ``AsyncClient.follow``.
+
+        Callers that are not native have those of their own uid, which they name: ``uids=[os.getuid()]``.
+        """
+        place = Place(*await self._client._standing(TASKS))
+        async for event in self._client._following(TASKS, place, TASKS.which(kinds, uids), on_gap=on_gap):
+            yield event
+
+    async def _close(self) -> None:
+        """Hear that the client is closed."""
+        for listener in self._listeners.values():
+            listener.task.cancel()
+        await asyncio.gather(*(listener.task for listener in self._listeners.values()), return_exceptions=True)
+
+
+class _Listener:
+    """Hears of the requests that a client has made for a process, and calls their callbacks, in a task of its own."""
+
+    def __init__(
+        self, client: "AsyncClient", place: Place, acting: Words, lock: asyncio.Lock, open_requests: OpenRequests
+    ) -> None:
+        self._client = client
+        self._place = place
+        self._acting = acting
+        self._lock = lock
+        self._open = open_requests
+        self._instance = ""
+        self._is_in_doubt = False
+        self.task = asyncio.get_running_loop().create_task(self._run())
+
+    async def _run(self) -> None:
+        uid = int(self._acting[1]) if self._acting else self._client._own[0]
+        events = self._client._following(
+            TASKS,
+            self._place,
+            TASKS.which(requests.HEARD, [uid]),
+            on_gap=self._doubt,
+            on_begin=self._begin,
+            is_patient=True,
+        )
+        try:
+            async for event in events:
+                async with self._lock:
+                    function = self._open.heard(self._instance, event)
+                self._call(function)
+        except Exception:  # noqa: BLE001 - there is nobody to raise it to
+            _log.exception("callbacks of transient tasks are not called any more")
+
+    def _doubt(self, _missed: int) -> None:
+        self._is_in_doubt = True
+
+    async def _begin(self, told: Any) -> None:
+        self._instance = answers.hello(told, b"instance")
+        if self._is_in_doubt:
+            await self._settle()
+
+    async def _settle(self) -> None:
+        """After events have been lost, ask which requests there still are: those that have gone are over."""
+        async with self._lock:
+            doubtful = self._open.in_doubt(self._instance, self._acting)
+        for asked, command in doubtful:
+            reply: object = None
+            if command is not None:
+                try:
+                    reply = await self._client._call(command, int)
+                except BusinessError as error:
+                    if is_absence(error):
+                        raise  # it is tried again when the service is there
+                    reply = error
+            self._call(self._open.settle(asked, reply))
+        self._is_in_doubt = False
+
+    def _call(self, function: Callable[[], object] | None) -> None:
+        if function is None:
+            return
+        try:
+            refuse_coroutine(function(), "the callback")
+        except Exception:  # noqa: BLE001 - the others have to be called
+            _log.exception("%r, the callback of a transient task, raised", function)
