@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from typing import Self
 
 from freezing import Apps, kill_quietly
 from waiting import wait_for
@@ -52,12 +53,18 @@ def is_domain(path: Path) -> bool:
 
 
 class Real:
-    """Real cgroups of version 2, and apps in them."""
+    """Real cgroups of version 2, and apps in them. As a context manager it leaves none of either."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
         self.apps = Apps()
         self._paths: list[Path] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.end()
 
     def group(self, name: str) -> Path:
         path = self.root / name

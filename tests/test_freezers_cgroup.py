@@ -18,6 +18,7 @@ from grantwheel.linux.freezers_thaw import thaw_left
 from grantwheel.suspend import CgroupFreezer, FreezeError, FreezeRefusedError, HierarchyError, Suspension
 from waiting import PATIENCE, wait_for
 
+OTHER = APP + 1
 USER = 54_321  # nobody here
 
 
@@ -264,9 +265,8 @@ def test_notes_write_nowhere_else(tree: Tree, notes: Path, tmp_path: Path) -> No
 
 @pytest.fixture
 def real() -> Iterator[Real]:
-    made = Real(make_group())
-    yield made
-    made.end()
+    with Real(make_group()) as made:
+        yield made
 
 
 def freezer_of(real: Real, notes: Path, name: str = "app") -> CgroupFreezer:
@@ -306,10 +306,10 @@ def test_many_processes_that_fork_meanwhile(real: Real, notes: Path) -> None:
         real.apps.wait_for_output(leader)
     with freezer_of(real, notes) as freezer:
         freeze(freezer)
-        frozen = {pid for leader in leaders for pid in session(leader)}
+        frozen = set(session(*leaders))
         assert len(frozen) >= 196
         assert rests(frozen)
-        assert {pid for leader in leaders for pid in session(leader)} == frozen
+        assert set(session(*leaders)) == frozen
         freezer.thaw(APP)
         before = ticks(leaders)
         wait_for(lambda: ticks(leaders) > before + 4)
@@ -424,7 +424,8 @@ with CgroupFreezer(notes, cgroup=lambda _: path, root=path) as freezer:
     assert (done.stdout, done.stderr) == (f"FreezeError {path} could not be frozen: {what}\n", "")
 
 
-def test_the_next_start_after_kill_9_thaws_everybody(real: Real, notes: Path) -> None:
+@pytest.mark.parametrize("by", ["the next start", "grantwheel thaw"])
+def test_what_kill_9_leaves_frozen_is_thawed(real: Real, notes: Path, by: str) -> None:
     path = real.group("app")
     pid = real.start(path, BUSY)
     code = """
@@ -448,18 +449,30 @@ with Suspension(Manager(), freezer, grace_ms=0) as suspension:
         manager.kill()
         manager.wait()
     assert rests([pid])
-    with freezer_of(real, notes) as freezer:
-        assert freezer.recovered.uids == (APP,)
-        assert runs(pid)
+    if by == "the next start":
+        with freezer_of(real, notes) as freezer:
+            assert freezer.recovered.uids == (APP,)
+            assert runs(pid)
+    else:
+        command = [sys.executable, "-m", "grantwheel", "thaw", str(notes)]
+        done = subprocess.run(command, check=False, capture_output=True, text=True)
+        assert (done.stdout, done.stderr, done.returncode) == (f"app {APP} was thawed\n", "", 0)
+    assert runs(pid)
+    assert list(notes.iterdir()) == []
 
 
 def test_a_crash_at_every_step(real: Real, notes: Path) -> None:
-    path = real.group("app")
-    real.start(path, SLEEPY)
+    path, theirs = real.group("app"), real.group("theirs")
+    for group in (path, theirs):
+        real.start(group, SLEEPY)
+    (theirs / "cgroup.freeze").write_text("1", encoding="ascii")
+    wait_for(lambda: "frozen 1" in (theirs / "cgroup.events").read_text(encoding="ascii"))
 
     def act() -> None:
-        with freezer_of(real, notes) as freezer:
+        with CgroupFreezer(notes, cgroup={APP: path, OTHER: theirs}.__getitem__, root=real.root) as freezer:
             freeze(freezer)
+            freeze(freezer, OTHER)
+            freezer.thaw(OTHER)
             freezer.thaw(APP)
             freeze(freezer)
 
@@ -470,6 +483,7 @@ def test_a_crash_at_every_step(real: Real, notes: Path) -> None:
         assert (left.failures, left.damage, left.in_use) == ((), (), 0), step
         assert "0" in (path / "cgroup.freeze").read_text(encoding="ascii"), step
         wait_for(lambda: "frozen 0" in (path / "cgroup.events").read_text(encoding="ascii"))
+        assert "frozen 1" in (theirs / "cgroup.events").read_text(encoding="ascii"), step
         assert not notes.exists() or list(notes.iterdir()) == [], step
         step += 1
     assert step > 25

@@ -4,16 +4,20 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 
-from crashing import run_until
+from crashing import run_failing, run_until
 from freezing import APP, BUSY, SLEEPY, Apps, freeze, runs, state
 from grantwheel.linux.freezers_signal import SignalFreezer
 from grantwheel.linux.freezers_thaw import thaw_left
 from waiting import wait_for
+
+_Result = TypeVar("_Result")
 
 
 @pytest.fixture
@@ -51,6 +55,73 @@ def test_a_crash_at_every_step(apps: Apps, tmp_path: Path) -> None:
         step += 1
     assert step > 25  # so many steps there were
     assert frozen > 10  # at so many somebody was frozen
+
+
+@pytest.fixture
+def theirs(apps: Apps) -> int:
+    """Whom somebody else has stopped."""
+    pid = apps.start(SLEEPY)
+    os.kill(pid, signal.SIGSTOP)
+    wait_for(lambda: state(pid) == "T")
+    return pid
+
+
+def test_a_crash_at_every_step_of_the_next_start(apps: Apps, theirs: int, tmp_path: Path) -> None:
+    """And of the one behind it: what the first has not done, the second does."""
+    pids = [apps.start(SLEEPY) for _ in range(2)]
+    notes = tmp_path / "notes"
+
+    def leave() -> None:
+        freezer = SignalFreezer(notes, processes=lambda uid: [pids[uid], theirs])
+        for uid in range(2):
+            freeze(freezer, uid)
+
+    step, stopped, is_done = 1, 0, False
+    while not is_done:
+        assert run_until(1000, leave)
+        assert [state(pid) for pid in pids] == ["T", "T"]
+        is_done = run_until(step, lambda: SignalFreezer(notes).close())
+        stopped += any(state(pid) == "T" for pid in pids)
+        left = thaw_left(notes)
+        assert (left.failures, left.damage, left.in_use) == ((), (), 0), step
+        wait_for(lambda: all(state(pid) != "T" for pid in pids))
+        assert state(theirs) == "T", step
+        assert list(notes.iterdir()) == [], step
+        step += 1
+    assert step > 10
+    assert stopped > 2
+
+
+def test_a_failure_at_every_step_and_a_crash_then(apps: Apps, theirs: int, tmp_path: Path) -> None:
+    """Whatever the disk or the kernel refuses once, the notes are whole when somebody is frozen the next time."""
+    pids = [apps.start(SLEEPY) for _ in range(2)]
+    notes = tmp_path / "notes"
+
+    def act() -> None:
+        freezer = try_again(lambda: SignalFreezer(notes, processes=lambda uid: [pids[uid], theirs]))
+        for uid in range(2):
+            try_again(partial(freeze, freezer, uid))
+        try_again(partial(freezer.thaw, 0))
+        try_again(partial(freeze, freezer, 0))
+
+    step, has_failed = 0, True
+    while has_failed:
+        step += 1
+        has_failed = run_failing(step, act)
+        assert [state(pid) for pid in pids] == ["T", "T"], step
+        left = thaw_left(notes)
+        assert (left.uids, left.failures, left.damage) == ((0, 1), (), ()), step
+        wait_for(lambda: all(state(pid) != "T" for pid in pids))
+        assert state(theirs) == "T", step
+        assert list(notes.iterdir()) == [], step
+    assert step > 15
+
+
+def try_again(call: Callable[[], _Result]) -> _Result:
+    try:
+        return call()
+    except OSError:
+        return call()
 
 
 MANAGER = """

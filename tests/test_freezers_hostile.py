@@ -40,9 +40,8 @@ def tree(tmp_path: Path) -> Tree:
 
 @pytest.fixture
 def real() -> Iterator[Real]:
-    made = Real(make_group())
-    yield made
-    made.end()
+    with Real(make_group()) as made:
+        yield made
 
 
 @pytest.fixture
