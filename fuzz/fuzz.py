@@ -1,9 +1,9 @@
 """Builds the fuzz targets and runs all of them for a time: ``python fuzz/fuzz.py --seconds 30``.
 
-The ones in C++ are built with clang, libFuzzer, and the address and undefined-behaviour sanitizers, in ``build/fuzz``.
-They start from ``fuzz/corpus`` and from what earlier runs have found, which is kept in ``build/fuzz/corpus``; an input
-that fails is put into ``build/fuzz/found``. Needs the packages of the extra ``test``; the installed grantwheel is the
-one whose Python calls are tested.
+Those in C++ are built with clang, libFuzzer, and the address and undefined-behaviour sanitizers, in ``build/fuzz``.
+They, and ``connection_fuzz`` where there is atheris, start from ``fuzz/corpus`` and from what earlier runs have found,
+which is kept in ``build/fuzz/corpus``; an input that fails is put into ``build/fuzz/found``. Needs the packages of the
+extra ``test``; atheris is one of the extra ``dev``. The installed grantwheel is the one whose Python calls are tested.
 """
 
 import argparse
@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parent.parent
 FUZZ = ROOT / "fuzz"
 BUILD = ROOT / "build" / "fuzz"
 IN_CPP = ("log_fuzz", "manager_fuzz", "capi_fuzz")
-IN_PYTHON = "request_fuzz"
+IN_PYTHON = ("request_fuzz", "connection_fuzz")
 NEWEST, OLDEST = 25, 13  # of the names clang++-N that are looked for
 
 
@@ -48,10 +48,13 @@ def build() -> None:
 
 def command_of(target: str, seconds: int) -> list[str]:
     """What runs a target for so long."""
-    if target == IN_PYTHON:
-        return [sys.executable, str(FUZZ / f"{target}.py"), "--seconds", str(seconds)]
     kept = BUILD / "corpus" / target
     kept.mkdir(parents=True, exist_ok=True)
+    if target in IN_PYTHON:
+        corpora = ["--corpus", str(kept), "--corpus", str(FUZZ / "corpus" / target)]
+        has_corpus = target == "connection_fuzz"
+        program = [sys.executable, str(FUZZ / f"{target}.py"), "--seconds", str(seconds)]
+        return program + corpora * has_corpus
     return [
         str(BUILD / "fuzz" / target),
         f"-max_total_time={seconds}",
@@ -77,7 +80,8 @@ def show(target: str, code: int, log: Path) -> None:
     for line in lines:
         if "Test unit written to " in line:
             file = line.rpartition(" ")[2]
-            print(f"  again: {BUILD / 'fuzz' / target} {file}")
+            program = f"python {FUZZ / target}.py" if target in IN_PYTHON else BUILD / "fuzz" / target
+            print(f"  again: {program} {file}")
 
 
 def main() -> int:
@@ -86,13 +90,13 @@ def main() -> int:
     parser.add_argument("--seconds", type=int, default=30, help="how long each target runs (30)")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="how many run at once (one per core)")
     parser.add_argument("--find-clang", action="store_true", help="only print the clang++ that would be used")
-    parser.add_argument("targets", nargs="*", help=f"of {', '.join((*IN_CPP, IN_PYTHON))}; all")
+    parser.add_argument("targets", nargs="*", help=f"of {', '.join((*IN_CPP, *IN_PYTHON))}; all")
     options = parser.parse_args()
     if options.find_clang:
         print(find_clang())
         return 0
-    targets = options.targets or [*IN_CPP, IN_PYTHON]
-    unknown = set(targets) - {*IN_CPP, IN_PYTHON}
+    targets = options.targets or [*IN_CPP, *IN_PYTHON]
+    unknown = set(targets) - {*IN_CPP, *IN_PYTHON}
     if unknown:
         parser.error(f"no such target: {', '.join(sorted(unknown))}")
     if set(targets) & set(IN_CPP):

@@ -128,9 +128,70 @@ def capi() -> dict[str, bytes]:
     return plain | {"quota-and-batches": settled}
 
 
+def connections() -> dict[str, bytes]:
+    """The seeds of connection_fuzz: a byte of limits, and parts: a mark, a peer, flags, and what is sent."""
+    reads_nothing, ends, together, is_lost = 16, 32, 64, 128
+    a_second, an_hour, forty_times, many_times = 2, 3, 8, 12
+    mail, other_of_mail, native, administrator, music = range(5)
+
+    def part(peer: int, *requests: str | bytes, flags: int = 0) -> bytes:
+        """Words between spaces are a request; bytes are sent as they are."""
+        sent = b""
+        for one in requests:
+            words = [word.encode() for word in one.split()] if isinstance(one, str) else []
+            sent += b"*%d\r\n" % len(words) if words else b""
+            sent += b"".join(b"$%d\r\n%b\r\n" % (len(word), word) for word in words)
+            sent += one if isinstance(one, bytes) else b""
+        return b"\xff\xfe\xfd" + bytes((peer, flags)) + sent
+
+    apply = part(mail, "APPLY 1 1000", "APPLY CPU|GPS 60000 REASON sync", "MASK", "GETALL", "FIND 1000")
+    plain = part(mail, *["APPLY 4 1000"] * 8)
+    follow = part(native, "HELLO 3 SETNAME x", "EVENTS FOLLOW AFTER 0 KINDS app_apply,app_reset")
+    columns = (b"\xe8\3\0\0", b"*\0\0\0", b"\1\0\0\0", b"\xe8\3\0\0\0\0\0\0")
+    many = b"*5\r\n$9\r\nAPPLYMANY\r\n" + b"".join(b"$%d\r\n%b\r\n" % (len(one), one) for one in columns)
+    asked = b"*3\r\n$7\r\nREQUEST\r\n$13\r\nresourceTypes\r\n$1\r\n1\r\n"
+    half = part(mail, "PING", b"*2\r\n$4\r\nECHO\r\n$70000\r\n")
+    filler = part(mail, b"x", flags=many_times)
+    stopped = b"".join(part(peer, "PING", flags=together | many_times) for peer in range(5))
+    return {
+        "apply-and-read": b"\0" + apply + part(other_of_mail, "RELEASE CPU", "RESETALL", flags=an_hour) + apply,
+        "columns": b"\0" + part(administrator, many, many, "RECORDS COUNT 1", "APPLY 1 1000 FOR 1000 42"),
+        "plain": b"\x10" + plain + part(mail, "APPLY 1 1", "apply 4 99999999999", "APPLY 512 1", "APPLY 5 5 PROCESS"),
+        "few-records": b"\x18" + apply + plain + part(music, "APPLY 511 9000 PERSIST REASON w LEVEL 1", asked),
+        "administration": b"\0" + apply + part(administrator, "ADMIN LIST", "ADMIN RESETAPP 1000 1", "POLICY RELOAD"),
+        "waiting": b"\x10" + part(administrator, "FLUSH", "PING", "FLUSH 5", "QUIT") + part(administrator, "FLUSH"),
+        "waiting-lost": b"\0" + part(administrator, "FLUSH", *["PING"] * 9, flags=is_lost) * 4,
+        "stopped": b"\0" + part(administrator, "SHUTDOWN") + stopped,
+        "words": b"\5" + part(mail, b"*99\r\n") + part(mail, b"$900\r\n%b\r\n" % (b"x" * 900), flags=many_times) * 9,
+        "longest": b"\5" + (part(mail, b"*2\r\n$4\r\nECHO\r\n$65510\r\n") + filler + part(mail, "PING")) * 2,
+        "too-much-together": b"\5" + half + (part(other_of_mail, b"*1\r\n$65000\r\n") + filler) * 2,
+        "others": b"\0" + part(other_of_mail, "MASK 1000", "MASK 0", "FIND 2000", "PMASK 42", "COUNT 1", "STATS"),
+        "follow": b"\0" + follow + apply + plain + part(native, "EVENTS STOP", "RESET", "EVENTS AFTER 0 COUNT 2"),
+        "follow-unread": b"\x08" + follow + part(native, "INFO", "COMMAND", flags=reads_nothing) + apply * 4 + follow,
+        "session": b"\0" + part(mail, "HELLO", "CLIENT ID", "CLIENT SETNAME x", "SELECT 0", "COMMAND DOCS", "AUTH x"),
+        "too-long": b"\5" + half + filler + part(mail, "PING"),
+        "unread": b"\5" + part(mail, "COMMAND DOCS", "PING", flags=reads_nothing | forty_times) + half + filler,
+        "stalled": b"\6" + part(mail, "COMMAND DOCS", flags=reads_nothing | an_hour) + apply,
+        "too-many": b"\6" + apply + part(other_of_mail, "PING") + part(native, "PING") + part(music, "PING"),
+        "too-often": b"\7" + apply + plain + part(other_of_mail, "MASK", "QUIT", "MASK", flags=a_second) + plain,
+        "together": b"\0" + part(mail, "APPLY 1 9", "ECHO a", flags=together) + part(native, "ECHO b", "MASK 1000"),
+        "ends": b"\0" + part(mail, "APPLY 1 9", b"*2\r\n", flags=ends) + part(mail, "MASK", flags=is_lost) + apply,
+        "no-request": b"\0"
+        + apply
+        + part(mail, "PING", b"PING\r\n")
+        + part(native, b"*100\r\n")
+        + part(music, b"%1\r\n"),
+    }
+
+
+def all_of_them() -> dict[str, dict[str, bytes]]:
+    """The seeds of each target."""
+    return {"manager_fuzz": managers(), "capi_fuzz": capi(), "connection_fuzz": connections()}
+
+
 def main() -> int:
     """Write them all."""
-    for target, seeds in (("manager_fuzz", managers()), ("capi_fuzz", capi())):
+    for target, seeds in all_of_them().items():
         (CORPUS / target).mkdir(parents=True, exist_ok=True)
         for name, seed in seeds.items():
             (CORPUS / target / name).write_bytes(seed)
