@@ -27,7 +27,47 @@ MUTANTS: Final = (
         "if (!is_held)",
         "merge: the new reason replaces the old one",
     ),
-    Mutant("engine_apply.cpp", "grant.timeout_ms = command.timeout_ms;", "", "merge: the timeout of an extension"),
+    Mutant(
+        "engine_apply.cpp",
+        "extended |= bit;\n            grant.timeout_ms = command.timeout_ms;",
+        "extended |= bit;",
+        "merge: the timeout of an extension",
+    ),
+    Mutant("engine_apply.cpp", "(deadline > grant.deadline)", "(true)", "extend: later only"),
+    Mutant(
+        "engine_apply.cpp",
+        "            grant.timeout_ms = command.timeout_ms;\n        }\n        ++renewed;",
+        "        }\n        ++renewed;",
+        "extend: the timeout",
+    ),
+    Mutant("engine_apply.cpp", "        ++renewed;\n", "", "extend: renewals"),
+    Mutant("engine_apply.cpp", "if (grant.reason != reason) set_reason(grant, reason);", "", "extend: the new reason"),
+    Mutant(
+        "engine_apply.cpp", "    strings.drop(grant.reason);\n    grant", "    grant", "extend: lets the old reason go"
+    ),
+    Mutant("engine_apply.cpp", " && !command.is_persist &&", " &&", "extend: becoming persistent is more"),
+    Mutant(
+        "engine_apply.cpp", "(command.mask & command.capped) == 0 && command", "command", "extend: a timeout of its own"
+    ),
+    Mutant("engine_apply.cpp", " && command.cpu_level == default_level;", ";", "extend: a level is more"),
+    Mutant("engine_apply.cpp", "if (has_texts && has_any(texts, false) && ", "if (false && ", "extend: takes a reason"),
+    Mutant(
+        "engine_apply.cpp",
+        "if (!fits || events.last() != told) place",
+        "if (!fits) place",
+        "a place after what was ended",
+    ),
+    Mutant(
+        "engine_apply.cpp",
+        "if (!fits || events.last() != told) place",
+        "if (events.last() != told) place",
+        "a place after growth",
+    ),
+    Mutant("engine_apply.cpp", "table.size() < limits.max_records && ", "", "limit of records, for an app"),
+    Mutant(
+        "engine_apply.cpp", "command.mask) && has_places();", "command.mask);", "places after they failed, for an app"
+    ),
+    Mutant("engine_apply.cpp", "if (record.armed <= now && !settle(app))", "if (false)", "an apply to what is due"),
     Mutant("engine_apply.cpp", "if (command.is_persist) record", "record", "merge: timed is not persistent"),
     Mutant("engine_apply.cpp", ".uid != command.uid;", ".uid > command.uid;", "a reused pid"),
     Mutant(
@@ -36,7 +76,7 @@ MUTANTS: Final = (
         "is_levelled && (true ||",
         "level kept by a renewal",
     ),
-    Mutant("engine_apply.cpp", "command.only_held    ? renew", "false ? renew", "a renewal grants nothing anew"),
+    Mutant("engine_apply.cpp", "if (command.only_held) return", "if (false) return", "a renewal grants nothing anew"),
     Mutant(
         "engine_apply.cpp",
         "    settle_pair(process, app);\n    Command held",
@@ -102,10 +142,26 @@ MUTANTS: Final = (
         "engine_time.cpp", "while (table.record(row).armed <= now)", "while (table.record(row).armed < now)", "settle"
     ),
     Mutant("engine_time.cpp", "at <= now ? at : no_deadline", "at < now ? at : no_deadline", "due at its deadline"),
-    Mutant("engine_time.cpp", ".deadline == at)", ".deadline <= now)", "an event per instant"),
+    Mutant("engine_time.cpp", "(deadline == at)", "(deadline <= now)", "an event per instant"),
     Mutant("engine_time.cpp", "process_at <= app_at", "process_at < app_at", "processes before apps in a settle"),
+    Mutant("engine_time.cpp", "over.rest = std::min(over.rest, deadline);", ";", "re-arming what is left"),
     Mutant(
-        "engine_time.cpp", "? earliest(row) : no_deadline;", "? no_deadline : no_deadline;", "re-arming what is left"
+        "engine_time.cpp", "wheel.is_whole(slot) && last <= now;", "wheel.is_whole(slot);", "what ends together is due"
+    ),
+    Mutant(
+        "engine_time.cpp", "? 0 : Wheel::slot_count - 1);", "? 0 : Wheel::slot_count);", "the last instant of a slot"
+    ),
+    Mutant(
+        "engine_time.cpp", "may = due.empty() && ", "may = ", "what is being ended comes before what comes together"
+    ),
+    Mutant("engine_time.cpp", "std::sort(endings, end);", ";", "order of what ends together"),
+    Mutant("engine_time.cpp", "if (over.rest > last) {", "if (true) {", "a record that ends twice among others"),
+    Mutant("engine_time.cpp", "place[1] < place[0]; ++place)", "false; ++place)", "its place among them"),
+    Mutant(
+        "engine_time.cpp", "next != end && budget.endings != 0;", "next != end;", "the budget of what ends together"
+    ),
+    Mutant(
+        "engine_time.cpp", "; next != end; ++next) wheel.put", "; false; ++next) wheel.put", "what a budget has left"
     ),
     Mutant("engine_time.cpp", "deadline = std::min(deadline, at);", "deadline = at;", "next_deadline is the earliest"),
     Mutant("wheel.cpp", "found > rows;", "found >= rows;", "a slot that can just be looked at"),
@@ -131,16 +187,25 @@ MUTANTS: Final = (
     ),
     Mutant("engine_release.cpp", "rules.mortal(), Cause::app", "rules.all, Cause::app", "retained types survive"),
     # taking types away, and events
-    Mutant("engine.cpp", "record.cpu_level = default_level;", "", "level without CPU"),
-    Mutant("engine.cpp", "timed -= std::size_t{was_timed} - std::size_t{record.is_timed()};", "", "timed records"),
+    Mutant("engine_changes.hpp", "record.cpu_level = default_level;", "", "level without CPU"),
+    Mutant(
+        "engine_changes.hpp", "timed -= std::size_t{was_timed} - std::size_t{record.is_timed()};", "", "timed records"
+    ),
     Mutant("engine.cpp", "if (parts_->timed == 0) return no_deadline;", "", "wake_at of timers that fire for nothing"),
-    Mutant("engine.cpp", "if (is_app && tracks_cpu_ended &&", "if (tracks_cpu_ended &&", "only apps have a quota"),
-    Mutant("engine.cpp", "strings.unpin(event.bundle);", "", "texts of overwritten events"),
-    Mutant("engine.cpp", "strings.drop(record.bundle);", "", "bundle of a record that goes"),
-    Mutant("engine.cpp", "add_event(record.bundle) = {time,", "add_event(record.bundle) = {now,", "time of an ending"),
-    Mutant("engine.cpp", "  pid,\n", "  record.pid,\n", "pid of an apply"),
-    Mutant("events.cpp", "ring_.push({});", "ring_.push({.bundle = 1});", "which text was overwritten"),
-    Mutant("events.cpp", "++next_ == capacity_", "++next_ + 1 == capacity_", "the last place of the ring"),
+    Mutant(
+        "engine_changes.hpp", "if (is_app && tracks_cpu_ended &&", "if (tracks_cpu_ended &&", "only apps have a quota"
+    ),
+    Mutant("engine_changes.hpp", "strings.unpin(event.bundle);", "", "texts of overwritten events"),
+    Mutant("engine_changes.hpp", "strings.drop(record.bundle);", "", "bundle of a record that goes"),
+    Mutant(
+        "engine_changes.hpp",
+        "add_event(record.bundle) = {time,",
+        "add_event(record.bundle) = {now,",
+        "time of an ending",
+    ),
+    Mutant("engine_changes.hpp", "  pid,\n", "  record.pid,\n", "pid of an apply"),
+    Mutant("events.hpp", "ring_.push({});", "ring_.push({.bundle = 1});", "which text was overwritten"),
+    Mutant("events.hpp", "++next_ == capacity_", "++next_ + 1 == capacity_", "the last place of the ring"),
     Mutant(
         "events.hpp",
         "last < capacity_ ?",
@@ -154,15 +219,21 @@ MUTANTS: Final = (
     Mutant("engine_queries.cpp", "owner < out_.front()", "owner > out_.front()", "the first owners of many"),
     # wheel
     Mutant("wheel.cpp", "start <= slot.start)", "start < slot.start)", "a half-emptied level comes first"),
+    Mutant("wheel.hpp", "(slot.level == 1 && (occupied_words_ & lowest) == 0);", "slot.level == 1;", "a slot in part"),
+    Mutant("wheel.hpp", "if (current_ % slot_count == 0) return", "if (false) return", "a slot that was entered"),
     Mutant("wheel.cpp", "if (word == 0) occupied_words_", "occupied_words_", "occupied words"),
     Mutant("wheel.cpp", "<< (level + 1) * words;", "<< (level + 2) * words;", "the first slot of each level"),
     Mutant("wheel.cpp", "records[top].place = record.place;", "", "place of the row that fills a hole"),
     Mutant("wheel.cpp", "below == no_tray ? 0 : Tray::size", "0", "the tray below the topmost"),
-    Mutant("wheel.cpp", "records[row].slot = no_slot;", "", "a row that was popped"),
+    Mutant("wheel.cpp", "records[rows[i]].slot = no_slot;", "", "a row that was popped"),
     Mutant(
-        "wheel.cpp", "(63 - std::countl_zero(difference))", "(62 - std::countl_zero(difference))", "level of a timer"
+        "wheel.hpp",
+        "(63 - std::countl_zero(difference | 1))",
+        "(62 - std::countl_zero(difference | 1))",
+        "level of a timer",
     ),
     # table and indexes
+    Mutant("engine_changes.hpp", "table.count_out(record.kind, type);", "", "counts of what is taken"),
     Mutant("table.hpp", "masks_[row] = record.mask;", "", "the mask for scans"),
     Mutant(
         "table.cpp",
@@ -173,7 +244,7 @@ MUTANTS: Final = (
     Mutant("table.cpp", "if (next != no_row) links_[next].previous = previous;", "", "links after a removal"),
     Mutant("table.cpp", "--free_count_;", "", "number of free rows"),
     Mutant("table.cpp", "free_ = records_[row].uid;", "", "a free row is taken once"),
-    Mutant("table.cpp", "++free_count_;", "", "number of rows that were freed"),
+    Mutant("table.hpp", "++free_count_;", "", "number of rows that were freed"),
     Mutant("table.cpp", "uids_.replace(place, row);", "", "an app is found before its processes"),
     Mutant("table.cpp", "links_[first].previous = row;\n", "\n", "link from the first process to a new app"),
     Mutant("table.cpp", "uids_.replace(place_of_uid(uid), next);", "", "a uid whose first record went"),
@@ -218,9 +289,14 @@ MUTANTS: Final = (
     ),
     Mutant("row_index.hpp", "++count_;", "", "number of entries after an insert"),
     Mutant("row_index.hpp", "--count_;", "", "number of entries after a removal"),
-    Mutant("row_index.hpp", "if (far == 0) break;", "if (far <= 1) break;", "which entries move back"),
+    Mutant(
+        "row_index.hpp",
+        "(nearer & longest_) == 0) break;",
+        "(nearer & longest_) <= one()) break;",
+        "which entries move back",
+    ),
     Mutant("row_index.hpp", "saved(far - 1)", "saved(far)", "distance of an entry that moves back"),
-    Mutant("row_index.hpp", "is_longest(entry) ? distance(", "false ? distance(", "removal past long distances"),
+    Mutant("row_index.hpp", "is_longest(entry) ? nearer_far(", "false ? nearer_far(", "removal past long distances"),
     Mutant(
         "row_index.hpp",
         "std::min<std::size_t>(far + 1, longest_ >> row_bits_)",

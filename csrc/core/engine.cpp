@@ -1,6 +1,6 @@
 #include "grantwheel/engine.hpp"
 
-#include "core/engine_parts.hpp"
+#include "core/engine_changes.hpp"
 
 namespace grantwheel {
 
@@ -111,61 +111,12 @@ bool Engine::Parts::reserve_places() noexcept {
     return true;
 }
 
-// The place of one more event, which has this bundle.
-StoredEvent& Engine::Parts::add_event(TextId bundle) noexcept {
-    strings.pin(bundle);
-    StoredEvent& event = events.add();
-    strings.unpin(event.bundle);
-    return event;
-}
-
-void Engine::Parts::tell_apply(OwnerKind owner, const Record& record, Mask fresh, std::uint32_t pid,
-                               TextId bundle) noexcept {
-    const EventKind kind = owner == OwnerKind::app ? EventKind::app_apply : EventKind::process_apply;
-    add_event(bundle) = {now,
-                         record.uid,
-                         pid,
-                         bundle,
-                         static_cast<std::uint16_t>(fresh),
-                         StoredEvent::pack(kind, Cause::apply),
-                         record.cpu_level};
-}
-
-// Takes types that are held from a record and says so in one event. The record goes with its last type.
 void Engine::Parts::remove_types(Row row, Mask mask, Cause cause, Instant time) noexcept {
-    Record& record = table.record(row);
-    const bool is_app = record.kind == OwnerKind::app;
-    const EventKind kind = is_app ? EventKind::app_reset : EventKind::process_reset;
-    add_event(record.bundle) = {time,
-                                record.uid,
-                                record.pid,
-                                record.bundle,
-                                static_cast<std::uint16_t>(mask),
-                                StoredEvent::pack(kind, cause),
-                                record.cpu_level};
-    if (is_app && tracks_cpu_ended && (mask & rules.levelled) != 0) cpu_ended.push(record.uid);
-    take_types(row, record, mask, cause);
+    remove_types(row, table.record(row), mask, cause, time);
 }
 
 void Engine::Parts::drop_types(Row row, Mask mask, Cause cause) noexcept {
     take_types(row, table.record(row), mask, cause);
-}
-
-inline void Engine::Parts::take_types(Row row, Record& record, Mask mask, Cause cause) noexcept {
-    for_each_type(mask, [&](int type) {
-        ++ended[static_cast<std::size_t>(cause)];
-        strings.drop(table.grant(row, type).reason);
-    });
-    if ((mask & rules.levelled) != 0) record.cpu_level = default_level;
-    const Mask left = record.mask & ~mask;
-    const bool was_timed = record.is_timed();
-    record.persist_mask &= static_cast<std::uint16_t>(left);
-    table.set_mask(row, record, left);
-    timed -= std::size_t{was_timed} - std::size_t{record.is_timed()};
-    if (left == 0) {
-        strings.drop(record.bundle);
-        table.remove(row);
-    }
 }
 
 }  // namespace grantwheel

@@ -1,19 +1,91 @@
-#include "core/engine_parts.hpp"
+#include "core/engine_changes.hpp"
 
 namespace grantwheel {
 
+namespace {
+
+constexpr Result refused{Status::out_of_memory, 0};
+
+}  // namespace
+
+Result Engine::Parts::apply(const Command& command) noexcept {
+    if (!command.reason.empty() || !command.bundle.empty()) return apply_with_texts(command);
+    return apply<false>(command, no_texts);
+}
+
 // Texts that are known are held from the first step to the last: they may be the engine's own, which move and go with
 // their last grant, and such grants may end on the way.
-Result Engine::Parts::apply(const Command& command) noexcept {
+Result Engine::Parts::apply_with_texts(const Command& command) noexcept {
     Texts texts{strings.find(command.reason), strings.find(command.bundle)};
     if (texts.reason != no_text) strings.use(texts.reason);
     if (texts.bundle != no_text) strings.pin(texts.bundle);
-    const Result result = command.only_held    ? renew(command, texts)
-                          : command.is_process ? apply_with_process(command, texts)
-                                               : apply<false>(command, texts);
+    const Result result = apply<true>(command, texts);
     if (texts.reason != no_text) strings.drop(texts.reason);
     if (texts.bundle != no_text) strings.unpin(texts.bundle);
     return result;
+}
+
+// Settles the app record, makes sure that nothing can fail any more, then grants. What renews the types of an app, as
+// nearly all calls do, goes straight through it.
+template <bool has_texts>
+inline Result Engine::Parts::apply(const Command& command, Texts& texts) noexcept {
+    if (command.only_held) return renew(command, texts);
+    if (process_mask_of(command) != 0) return apply_with_process(command, texts);
+    const RowIndex::Place place = table.place_of_uid(command.uid);
+    const Row app = place.row;
+    if (app == no_row || !table.is_app(app)) return add_app(command, texts, place);
+    Record& record = table.record(app);
+    if (record.armed <= now && !settle(app)) return add_app(command, texts, table.place_again(command.uid));
+    const bool extends = (command.mask & ~Mask{record.mask}) == 0 && !command.is_persist &&
+                         (command.mask & command.capped) == 0 && command.cpu_level == default_level;
+    if (!extends) return add_types(command, texts, app);
+    if (has_texts && has_any(texts, false) && !take_texts(command, false, false, texts)) return refused;
+    extend(app, command.mask, command, texts.reason);
+    return {Status::ok, command.mask};
+}
+
+// Sets reason, deadline and timeout of types that are held. No timer can be too late for a later deadline.
+inline void Engine::Parts::extend(Row row, Mask mask, const Command& command, TextId reason) noexcept {
+    const Instant deadline = now + command.timeout_ms;
+    for (; mask != 0; mask &= mask - 1) {
+        Grant& grant = table.grant(row, std::countr_zero(mask));
+        if (grant.reason != reason) set_reason(grant, reason);
+        if (deadline > grant.deadline) {
+            grant.deadline = deadline;
+            grant.timeout_ms = command.timeout_ms;
+        }
+        ++renewed;
+    }
+}
+
+void Engine::Parts::set_reason(Grant& grant, TextId reason) noexcept {
+    strings.use(reason);
+    strings.drop(grant.reason);
+    grant.reason = reason;
+}
+
+// The same where more changes than that.
+Result Engine::Parts::add_types(const Command& command, Texts& texts, Row app) noexcept {
+    Record& record = table.record(app);
+    const bool tells = (command.mask & ~Mask{record.mask}) != 0;
+    if (!table.has_types(command.mask) && !make_room(command, false, false, false)) return refused;
+    if (has_any(texts, tells) && !take_texts(command, tells, false, texts)) return refused;
+    grant<OwnerKind::app, false>(app, record, command.mask, command, texts);
+    return {Status::ok, command.mask};
+}
+
+// The same for an app without record, and the place for it.
+Result Engine::Parts::add_app(const Command& command, Texts& texts, RowIndex::Place place) noexcept {
+    const std::uint64_t told = events.last();
+    const bool fits = table.size() < limits.max_records && table.has_room(1, 0, command.mask) && has_places();
+    if (!fits && !make_room(command, true, false, false)) return refused;
+    if (has_any(texts, true) && !take_texts(command, true, true, texts)) return refused;
+    // What makes room lays the index out anew, and what is ended for it moves entries.
+    if (!fits || events.last() != told) place = table.place_again(command.uid);
+    strings.use(texts.bundle);
+    const Row app = table.add(OwnerKind::app, command.uid, command.pid, texts.bundle, place);
+    grant<OwnerKind::app, true>(app, table.record(app), command.mask, command, texts);
+    return {Status::ok, command.mask};
 }
 
 // Applies for those of the types that are held.
@@ -29,25 +101,14 @@ Result Engine::Parts::renew(const Command& command, Texts& texts) noexcept {
     return held.mask == 0 ? Result{} : apply_with_process(held, texts);
 }
 
+// Settles the records that a process request goes to, makes sure that nothing can fail any more, then grants: CPU to the
+// process record, the rest to the app record.
 Result Engine::Parts::apply_with_process(const Command& command, Texts& texts) noexcept {
-    return apply<true>(command, texts);
-}
-
-// Settles the records that the request goes to, makes sure that nothing can fail any more, then grants: CPU of a
-// process request to the process record, the rest to the app record. What is not a process request, as nearly all are, has
-// the steps for these left out.
-template <bool may_have_process>
-inline Result Engine::Parts::apply(const Command& command, Texts& texts) noexcept {
-    constexpr Result refused{Status::out_of_memory, 0};
-    const Mask process_mask = may_have_process ? process_mask_of(command) : 0;
+    const Mask process_mask = process_mask_of(command);
     const Mask app_mask = command.mask & ~process_mask;
     Row process = process_mask != 0 ? table.find_process(command.pid) : no_row;
     Row app = app_mask != 0 ? table.find_app(command.uid) : no_row;
-    if constexpr (may_have_process) {
-        settle_pair(process, app);
-    } else if (fires(app) && !settle(app)) {
-        app = no_row;
-    }
+    settle_pair(process, app);
 
     // A process record of another uid is that of a dead process whose pid was reused. Its row is as good as free.
     const bool reused = process != no_row && table.record(process).uid != command.uid;
@@ -58,18 +119,16 @@ inline Result Engine::Parts::apply(const Command& command, Texts& texts) noexcep
     if (needs_room && !make_room(command, adds_app, adds_process, reused)) return refused;
 
     const bool tells = adds || (app != no_row && (app_mask & ~table.mask(app)) != 0);
-    // The empty text is always there.
-    const bool has_texts = texts.reason != Strings::empty || (tells && texts.bundle != Strings::empty);
-    if (has_texts && !take_texts(command, tells, adds, texts)) return refused;
+    if (has_any(texts, tells) && !take_texts(command, tells, adds, texts)) return refused;
 
     if (reused) remove_types(process, table.mask(process), Cause::pid_reused, now);
     if (process_mask != 0) {
         if (adds_process) process = add(OwnerKind::process, command, texts);
-        grant<OwnerKind::process>(process, process_mask, command, texts);
+        grant<OwnerKind::process, false>(process, table.record(process), process_mask, command, texts);
     }
     if (app_mask != 0) {
         if (adds_app) app = add(OwnerKind::app, command, texts);
-        grant<OwnerKind::app>(app, app_mask, command, texts);
+        grant<OwnerKind::app, false>(app, table.record(app), app_mask, command, texts);
     }
     return {Status::ok, command.mask};
 }
@@ -113,11 +172,10 @@ Row Engine::Parts::add(OwnerKind kind, const Command& command, Texts texts) noex
     return table.add(kind, command.uid, command.pid, texts.bundle);
 }
 
-// Merges the types into what the record holds, and tells which of them are new.
-template <OwnerKind kind>
-inline void Engine::Parts::grant(Row row, Mask mask, const Command& command, Texts texts) noexcept {
-    Record& record = table.record(row);
-    const Mask fresh = mask & ~Mask{record.mask};
+// Merges the types into what the record holds, which is nothing when it is new, and tells which of them are new.
+template <OwnerKind kind, bool is_new>
+inline void Engine::Parts::grant(Row row, Record& record, Mask mask, const Command& command, Texts texts) noexcept {
+    const Mask fresh = is_new ? mask : mask & ~Mask{record.mask};
     const bool is_levelled = (mask & rules.levelled) != 0;
     if (is_levelled && ((fresh & rules.levelled) != 0 || command.cpu_level != default_level)) {
         record.cpu_level = command.cpu_level;
@@ -126,22 +184,22 @@ inline void Engine::Parts::grant(Row row, Mask mask, const Command& command, Tex
     if ((mask & command.capped) != 0) {
         merge_capped(row, record, mask, command, texts.reason);
     } else {
-        merge(row, record, mask, command, texts.reason);
+        merge<is_new>(row, record, mask, command, texts.reason);
     }
     if (fresh != 0) tell_apply(kind, record, fresh, command.pid, texts.bundle);
 }
 
 // Sets reason, deadline and timeout of each type. "Never" is the latest deadline of all, so that becoming
 // persistent is one more way to extend.
+template <bool is_new>
 inline void Engine::Parts::merge(Row row, Record& record, Mask mask, const Command& command, TextId reason) noexcept {
-    const Mask held = record.mask;
-    const bool was_timed = record.is_timed();
+    const Mask held = is_new ? 0 : Mask{record.mask};
     const Instant deadline = command.is_persist ? no_deadline : now + command.timeout_ms;
     Mask extended = 0;
-    for_each_type(mask, [&](int type) {
-        const Mask bit = type_bit(type);
+    for (Mask left = mask; left != 0; left &= left - 1) {
+        const Mask bit = left & -left;
         const bool is_held = (held & bit) != 0;
-        Grant& grant = table.grant(row, type);
+        Grant& grant = table.grant(row, std::countr_zero(left));
         if (!is_held || grant.reason != reason) {
             strings.use(reason);
             if (is_held) strings.drop(grant.reason);
@@ -153,10 +211,13 @@ inline void Engine::Parts::merge(Row row, Record& record, Mask mask, const Comma
             grant.deadline = deadline;
         }
         ++(is_held ? renewed : granted);
-    });
-    if (command.is_persist) record.persist_mask |= static_cast<std::uint16_t>(extended);
-    if ((mask & ~held) != 0) table.set_mask(row, record, held | mask);
-    timed += std::size_t{record.is_timed()} - std::size_t{was_timed};
+    }
+    if ((mask & ~held) != 0 || command.is_persist) {
+        const bool was_timed = !is_new && record.is_timed();
+        if (command.is_persist) record.persist_mask |= static_cast<std::uint16_t>(extended);
+        table.set_mask(row, record, held | mask);
+        timed += std::size_t{record.is_timed()} - std::size_t{was_timed};
+    }
     // A new record may have come to a timer of the past.
     if (extended != 0 && (deadline < record.armed || record.armed <= now)) wheel.arm(table.records(), row, deadline);
 }
@@ -166,7 +227,7 @@ void Engine::Parts::merge_capped(Row row, Record& record, Mask mask, const Comma
     Command part = command;
     Mask types = mask & ~command.capped;
     for (Mask capped = mask & command.capped;; capped &= capped - 1) {
-        merge(row, record, types, part, reason);
+        merge<false>(row, record, types, part, reason);
         if (capped == 0) return;
         const int type = std::countr_zero(capped);
         types = type_bit(type);

@@ -61,12 +61,7 @@ struct Engine::Parts {
     [[gnu::noinline]] Result release(const Command& command) noexcept;
     [[gnu::noinline]] Result end(const Command& command) noexcept;  // all kinds but these two
     Mask release_app(std::uint32_t uid, Mask mask, Cause cause) noexcept;
-    Mask release_one(Row row, Mask mask, Cause cause) noexcept {
-        if (row == no_row || (fires(row) && !settle(row))) return 0;
-        const Mask held = table.mask(row) & mask;
-        if (held != 0) remove_types(row, held, cause, now);
-        return held;
-    }
+    [[gnu::noinline]] Mask release_one(Row row, Mask mask, Cause cause) noexcept;
     Mask process_died(std::uint32_t uid, std::uint32_t pid) noexcept;
     Mask admin_reset_all() noexcept;
 
@@ -74,12 +69,18 @@ struct Engine::Parts {
     Status set_limits(const Limits& wanted) noexcept;
     void drop_silently(Row row, Mask mask) noexcept;
 
-    // engine_time.cpp. `due_at` is the earliest deadline of a record if it is due, else no_deadline; `expire` ends what
+    // engine_time.cpp. `earliest` is the earliest deadline of a record, no_deadline when none of its types is
+    // timed; `due_at` the same if it is due, else no_deadline; `expire` ends what
     // is due at that instant and answers whether the record is still there, as does `settle`, which ends all that is
-    // due.
-    [[nodiscard]] Instant earliest(Row row) const noexcept;
+    // due. `end_at` ends it in a record that is in no slot, and sets its timer for the rest.
+    [[nodiscard, gnu::always_inline]] Instant earliest(Row row) const noexcept {
+        Instant at = no_deadline;
+        for_each_type(table.mask(row), [&](int type) { at = std::min(at, table.grant(row, type).deadline); });
+        return at;
+    }
     [[nodiscard]] Instant due_at(Row row) const noexcept;
     bool expire(Row row, Instant at) noexcept;
+    [[gnu::noinline]] void end_at(Row row, Instant at) noexcept;
     bool settle(Row row) noexcept;
     void settle_pair(Row& process, Row& app) noexcept {
         if (fires(process) || fires(app)) settle_fired_pair(process, app);
@@ -122,8 +123,10 @@ struct Engine::Parts {
     [[nodiscard]] bool reserve_places() noexcept;
     [[nodiscard]] bool has_places() const noexcept { return places >= table.capacity(); }
 
-    // The two ways in which a mask changes, with their events; and the second without.
-    void tell_apply(OwnerKind owner, const Record& record, Mask fresh, std::uint32_t pid, TextId bundle) noexcept;
+    // engine_changes.hpp. The two ways in which a mask changes, with their events; and the second without.
+    [[gnu::always_inline]] void tell_apply(OwnerKind owner, const Record& record, Mask fresh, std::uint32_t pid,
+                                           TextId bundle) noexcept;
+    [[gnu::always_inline]] void remove_types(Row row, Record& record, Mask mask, Cause cause, Instant time) noexcept;
     [[gnu::noinline]] void remove_types(Row row, Mask mask, Cause cause, Instant time) noexcept;
     void drop_types(Row row, Mask mask, Cause cause) noexcept;
 
@@ -146,35 +149,63 @@ struct Engine::Parts {
     }
 
 private:
-    [[nodiscard]] StoredEvent& add_event(TextId bundle) noexcept;
+    [[nodiscard, gnu::always_inline]] StoredEvent& add_event(TextId bundle) noexcept;
+    [[gnu::always_inline]] Mask release_row(Row row, Mask mask, Cause cause) noexcept;
     void keep_events_in(Events& others) noexcept;
     void settle_fired_pair(Row& process, Row& app) noexcept;
     [[gnu::always_inline]] void take_types(Row row, Record& record, Mask mask, Cause cause) noexcept;
+    [[nodiscard, gnu::noinline]] Mask release_with_process(const Command& command, Mask process_mask) noexcept;
     [[nodiscard, gnu::noinline]] Mask release_cascading(Row app, std::uint32_t uid, Mask mask, Cause cause) noexcept;
     [[nodiscard]] std::size_t gather_processes(std::uint32_t uid) noexcept;
     void prefetch_all(Row row) const noexcept { table.prefetch_row(row, table.mask(row)); }
-    void pop_rows(const Wheel::Slot& slot, std::size_t& budget) noexcept;
+    // What of a record is over at an instant, nothing being due before it, and when the rest of it is.
+    struct Over {
+        Mask mask;
+        Instant rest;
+    };
+    [[nodiscard]] Over over_at(Row row, Instant at) const noexcept;
+    // A record that ends, and its place in the order, as `sort_key`.
+    struct Ending {
+        Instant at;
+        std::uint64_t key;
+        [[nodiscard]] friend bool operator<(const Ending& left, const Ending& right) noexcept {
+            return left.at != right.at ? left.at < right.at : left.key < right.key;
+        }
+    };
+    static constexpr std::size_t most_few = 64;
     template <typename Visit>
-    void for_each_popped(Visit&& visit) noexcept;
-    void gather(const Wheel::Slot& slot, std::size_t& budget) noexcept;
-    void end_due(Budget& budget) noexcept;
-    void empty_slot(const Wheel::Slot& slot, std::size_t& budget) noexcept;
+    [[gnu::always_inline]] void empty(const Wheel::Slot& slot, std::size_t& budget, Visit&& visit) noexcept;
+    [[nodiscard, gnu::noinline]] bool end_few(const Wheel::Slot& slot, Budget& budget) noexcept;
+    [[gnu::noinline]] void gather(const Wheel::Slot& slot, std::size_t& budget) noexcept;
+    [[gnu::noinline]] void end_due(Budget& budget) noexcept;
+    [[gnu::noinline]] void empty_slot(const Wheel::Slot& slot, std::size_t& budget) noexcept;
 
     // What an apply needs before it changes anything.
     struct Texts {
         TextId reason;
         TextId bundle;
     };
-    template <bool may_have_process>
-    Result apply(const Command& command, Texts& texts) noexcept;
+    Texts no_texts{Strings::empty, Strings::empty};  // of a command that has none; stays so
+    // Whether there is a text to be taken; the empty one is always there.
+    [[nodiscard]] static bool has_any(const Texts& texts, bool tells) noexcept {
+        return texts.reason != Strings::empty || (tells && texts.bundle != Strings::empty);
+    }
+    [[gnu::noinline]] Result apply_with_texts(const Command& command) noexcept;
+    template <bool has_texts>
+    [[gnu::always_inline]] Result apply(const Command& command, Texts& texts) noexcept;
+    [[gnu::always_inline]] void extend(Row row, Mask mask, const Command& command, TextId reason) noexcept;
+    [[gnu::noinline]] void set_reason(Grant& grant, TextId reason) noexcept;
+    [[gnu::noinline]] Result add_types(const Command& command, Texts& texts, Row app) noexcept;
+    [[gnu::noinline]] Result add_app(const Command& command, Texts& texts, RowIndex::Place place) noexcept;
     [[gnu::noinline]] Result apply_with_process(const Command& command, Texts& texts) noexcept;
     [[gnu::noinline]] Result renew(const Command& command, Texts& texts) noexcept;
     [[nodiscard]] bool make_room(const Command& command, bool adds_app, bool adds_process, bool reused) noexcept;
     [[nodiscard]] bool take_texts(const Command& command, bool tells, bool adds, Texts& texts) noexcept;
     Row add(OwnerKind kind, const Command& command, Texts texts) noexcept;
     // Inline, as most of the time a call goes straight through all of them.
-    template <OwnerKind kind>
-    [[gnu::always_inline]] void grant(Row row, Mask mask, const Command& command, Texts texts) noexcept;
+    template <OwnerKind kind, bool is_new>
+    [[gnu::always_inline]] void grant(Row row, Record& record, Mask mask, const Command& command, Texts texts) noexcept;
+    template <bool is_new>
     [[gnu::always_inline]] void merge(Row row, Record& record, Mask mask, const Command& command,
                                       TextId reason) noexcept;
     [[gnu::noinline]] void merge_capped(Row row, Record& record, Mask mask, const Command& command,

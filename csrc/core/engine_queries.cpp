@@ -43,7 +43,8 @@ Mask Engine::Parts::mask_looked_at(Row row, Instant at) const noexcept {
 
 Result Engine::mask(Owner owner, Instant now) const noexcept {
     if (const Status status = parts_->check_time(now); status != Status::ok) return {status, 0};
-    const Row row = parts_->table.find(owner);
+    const Table& table = parts_->table;
+    const Row row = owner.kind == OwnerKind::app ? table.find_app(owner.key) : table.find_process(owner.key);
     return {Status::ok, row == no_row ? 0 : parts_->mask_at(row, now)};
 }
 

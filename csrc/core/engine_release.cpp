@@ -1,23 +1,36 @@
 #include <algorithm>
 
-#include "core/engine_parts.hpp"
+#include "core/engine_changes.hpp"
 
 namespace grantwheel {
 
-// CPU of a process request goes from the caller's own process record, the rest from the app record and, by the cascade,
-// from the processes of the uid.
+inline Mask Engine::Parts::release_row(Row row, Mask mask, Cause cause) noexcept {
+    if (row == no_row || (fires(row) && !settle(row))) return 0;
+    Record& record = table.record(row);
+    const Mask held = record.mask & mask;
+    if (held != 0) remove_types(row, record, held, cause, now);
+    return held;
+}
+
+Mask Engine::Parts::release_one(Row row, Mask mask, Cause cause) noexcept { return release_row(row, mask, cause); }
+
 Result Engine::Parts::release(const Command& command) noexcept {
     const Mask process_mask = process_mask_of(command);
-    const Mask app_mask = command.mask & ~process_mask;
-    if (process_mask == 0) return {Status::ok, release_app(command.uid, app_mask, Cause::release)};
+    return {Status::ok, process_mask != 0 ? release_with_process(command, process_mask)
+                                          : release_app(command.uid, command.mask, Cause::release)};
+}
 
+// CPU of a process request goes from the caller's own process record, the rest from the app record and, by the cascade,
+// from the processes of the uid.
+Mask Engine::Parts::release_with_process(const Command& command, Mask process_mask) noexcept {
+    const Mask app_mask = command.mask & ~process_mask;
     Row process = table.find_process(command.pid);
     if (process != no_row && table.record(process).uid != command.uid) process = no_row;
     Row app = app_mask != 0 ? table.find_app(command.uid) : no_row;
     settle_pair(process, app);
     const Mask removed = release_one(process, process_mask, Cause::release);
     // No process record holds anything but CPU, so this part cannot cascade.
-    return {Status::ok, removed | release_one(app, app_mask, Cause::release)};
+    return removed | release_one(app, app_mask, Cause::release);
 }
 
 Result Engine::Parts::end(const Command& command) noexcept {
@@ -42,7 +55,7 @@ Result Engine::Parts::end(const Command& command) noexcept {
 // Takes the types from the app record, then from every process record of the uid that holds any of them.
 inline Mask Engine::Parts::release_app(std::uint32_t uid, Mask mask, Cause cause) noexcept {
     const Row app = table.find_app(uid);
-    return (mask & rules.per_process) != 0 ? release_cascading(app, uid, mask, cause) : release_one(app, mask, cause);
+    return (mask & rules.per_process) != 0 ? release_cascading(app, uid, mask, cause) : release_row(app, mask, cause);
 }
 
 // The processes by ascending pid. All of these records are settled first, as one.

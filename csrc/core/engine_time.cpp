@@ -1,6 +1,6 @@
 #include <algorithm>
 
-#include "core/engine_parts.hpp"
+#include "core/engine_changes.hpp"
 
 namespace grantwheel {
 
@@ -11,27 +11,37 @@ constexpr std::size_t ahead = 8;
 
 }  // namespace
 
-// The earliest deadline of a record; no_deadline when none of its types is timed.
-Instant Engine::Parts::earliest(Row row) const noexcept {
-    Instant at = no_deadline;
-    for_each_type(table.mask(row), [&](int type) { at = std::min(at, table.grant(row, type).deadline); });
-    return at;
-}
-
 Instant Engine::Parts::due_at(Row row) const noexcept {
     if (table.record(row).armed > now) return no_deadline;
     const Instant at = earliest(row);
     return at <= now ? at : no_deadline;
 }
 
+inline Engine::Parts::Over Engine::Parts::over_at(Row row, Instant at) const noexcept {
+    Over over{0, no_deadline};
+    for_each_type(table.mask(row), [&](int type) {
+        const Instant deadline = table.grant(row, type).deadline;
+        if (deadline == at) {
+            over.mask |= type_bit(type);
+        } else {
+            over.rest = std::min(over.rest, deadline);
+        }
+    });
+    return over;
+}
+
 bool Engine::Parts::expire(Row row, Instant at) noexcept {
     const Mask held = table.mask(row);
-    Mask over = 0;
-    for_each_type(held, [&](int type) {
-        if (table.grant(row, type).deadline == at) over |= type_bit(type);
-    });
+    const Mask over = over_at(row, at).mask;
     remove_types(row, over, Cause::expired, at);
     return over != held;
+}
+
+void Engine::Parts::end_at(Row row, Instant at) noexcept {
+    const Over over = over_at(row, at);
+    Record& record = table.record(row);
+    remove_types(row, record, over.mask, Cause::expired, at);
+    wheel.put(record, row, over.rest);
 }
 
 // Afterwards the timer of the record does not lie in the past: nothing is due, and its deadlines can be changed.
@@ -73,6 +83,7 @@ AdvanceResult Engine::Parts::advance(Budget budget) noexcept {
             result.more = budget.looks == 0;
             if (result.more) break;
             wheel.enter(slot.start);
+            if (end_few(slot, budget)) continue;
             if (slot.level == 0) {
                 gather(slot, budget.looks);
             } else {
@@ -99,30 +110,64 @@ bool Engine::Parts::ends_next() noexcept {
     return is_popped(row) && table.mask(row) != 0;
 }
 
-// Puts rows of a slot into `scratch`, at most as many as the budget. Each must be armed next.
-void Engine::Parts::pop_rows(const Wheel::Slot& slot, std::size_t& budget) noexcept {
-    scratch.clear();
-    for (; budget != 0 && wheel.occupied(slot); --budget) scratch.push(wheel.pop(table.records(), slot));
+// Takes rows off a slot, a tray at a time and at most as many as the budget, and calls `visit(row)` for each, which must
+// put it into another slot or none. Asks the processor for the grants of a whole tray, as there may be more of them.
+template <typename Visit>
+inline void Engine::Parts::empty(const Wheel::Slot& slot, std::size_t& budget, Visit&& visit) noexcept {
+    Row rows[Wheel::tray_size];
+    while (budget != 0 && wheel.occupied(slot)) {
+        const std::size_t count = wheel.take(table.records(), slot, budget, rows);
+        budget -= count;
+        if (count == Wheel::tray_size) {
+            for (const Row row : rows) table.prefetch_grants(row);
+        }
+        for (std::size_t i = 0; i < count; ++i) visit(rows[i]);
+    }
 }
 
-// Calls `visit(row)` for each of them, and asks the processor for the grants of those that come after it.
-template <typename Visit>
-void Engine::Parts::for_each_popped(Visit&& visit) noexcept {
-    for (std::size_t i = 0; i < scratch.size(); ++i) {
-        if (i + ahead < scratch.size()) prefetch_all(static_cast<Row>(scratch[i + ahead]));
-        visit(static_cast<Row>(scratch[i]));
+// Ends the rows of a slot in one go, when all of it is due and they are few, as they nearly always are, without a slot for
+// each of its instants; what fires for nothing is re-armed. False, with nothing done, when this cannot be, when the budget is not
+// enough, or when others are being ended.
+bool Engine::Parts::end_few(const Wheel::Slot& slot, Budget& budget) noexcept {
+    const Instant last = slot.start + (slot.level == 0 ? 0 : Wheel::slot_count - 1);
+    const bool may = due.empty() && wheel.is_whole(slot) && last <= now;
+    if (!may || wheel.has_more(slot, std::min({most_few, budget.endings, budget.looks}))) return false;
+    Ending endings[most_few];
+    Ending* end = endings;
+    empty(slot, budget.looks, [&](Row row) {
+        if (const Instant at = earliest(row); at > last) {
+            wheel.put(table.record(row), row, at);
+        } else {
+            *end++ = {at, sort_key(row)};
+        }
+    });
+    if (end - endings > 1) std::sort(endings, end);
+    Ending* next = endings;
+    for (; next != end && budget.endings != 0; --budget.endings) {
+        const Row row = row_of(next->key);
+        Record& record = table.record(row);
+        const Over over = over_at(row, next->at);
+        remove_types(row, record, over.mask, Cause::expired, next->at);
+        if (over.rest > last) {
+            wheel.put(record, row, over.rest);
+            ++next;
+        } else {  // it ends again among those that come
+            Ending* place = next;
+            for (next->at = over.rest; place + 1 != end && place[1] < place[0]; ++place) std::swap(place[0], place[1]);
+        }
     }
+    for (; next != end; ++next) wheel.put(table.record(row_of(next->key)), row_of(next->key), next->at);
+    return true;
 }
 
 // Takes rows of a slot of the lowest level to those that are due at its instant, and re-arms the timers that fire for
 // nothing.
 void Engine::Parts::gather(const Wheel::Slot& slot, std::size_t& budget) noexcept {
-    pop_rows(slot, budget);
     if (due.empty()) due.open();
     ending = slot.start;
-    for_each_popped([&](Row row) {
+    empty(slot, budget, [&](Row row) {
         if (const Instant at = earliest(row); at != slot.start) {
-            wheel.arm(table.records(), row, at);
+            wheel.put(table.record(row), row, at);
         } else {
             due.add(sort_key(row));
         }
@@ -146,8 +191,11 @@ void Engine::Parts::end_due(Budget& budget) noexcept {
             if (left == 0) break;
             --left;
             if (!is_popped(row)) continue;
-            const Instant at = ends && expire(row, ending) ? earliest(row) : no_deadline;
-            wheel.arm(table.records(), row, at);
+            if (ends) {
+                end_at(row, ending);
+            } else {
+                wheel.put(table.record(row), row, no_deadline);
+            }
         }
         const bool stopped = i < page.size();
         due.drop(i);
@@ -157,23 +205,25 @@ void Engine::Parts::end_due(Budget& budget) noexcept {
 
 // Moves the timers of a slot of a higher level to where they belong now that it has been entered.
 void Engine::Parts::empty_slot(const Wheel::Slot& slot, std::size_t& budget) noexcept {
-    pop_rows(slot, budget);
-    for_each_popped([&](Row row) { wheel.arm(table.records(), row, earliest(row)); });
+    empty(slot, budget, [&](Row row) { wheel.put(table.record(row), row, earliest(row)); });
 }
 
 // After an advance every timer lies in the future. The first occupied slot then has the answer, once the timers that
-// have been left behind in it are where they belong; when they all belong elsewhere, the next slot is the first.
+// have been left behind in it are where they belong; when they all belong elsewhere, the next slot is the first. Those
+// that belong there come back to it, so that all are taken off before.
 bool Engine::Parts::next_deadline(std::size_t looks, Instant& deadline) noexcept {
     deadline = no_deadline;
     Wheel::Slot slot;
     while (wheel.first(slot)) {
         if (wheel.has_more(slot, looks)) return false;
-        pop_rows(slot, looks);
-        for_each_popped([&](Row row) {
+        scratch.clear();
+        empty(slot, looks, [&](Row row) { scratch.push(row); });
+        for (const std::uint64_t taken : scratch) {
+            const auto row = static_cast<Row>(taken);
             const Instant at = earliest(row);
-            wheel.arm(table.records(), row, at);
+            wheel.put(table.record(row), row, at);
             deadline = std::min(deadline, at);
-        });
+        }
         if (wheel.occupied(slot)) return true;
         deadline = no_deadline;
     }

@@ -36,7 +36,15 @@ public:
 
     // The place of one more event, to be written at once. Until then it has what is overwritten, which is the oldest event
     // when the ring is full, and else one with the empty text.
-    [[nodiscard]] StoredEvent& add() noexcept;
+    [[nodiscard, gnu::always_inline]] StoredEvent& add() noexcept {
+        constexpr std::size_t ahead = 8;  // beyond the end there is nothing that asking could harm
+        prefetch(ring_.data() + next_ + ahead);
+        if (ring_.size() < capacity_) ring_.push({});
+        StoredEvent& place = ring_[next_];
+        if (++next_ == capacity_) next_ = 0;
+        ++last_;
+        return place;
+    }
 
     [[nodiscard]] std::uint64_t last() const noexcept { return last_; }
     // The number of the oldest event that is still there; last() + 1 when there is none.

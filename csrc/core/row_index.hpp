@@ -65,7 +65,7 @@ public:
         Entry wanted = tag(hash) | one();
         for (std::size_t i = home(hash);; i = next(i), wanted += one()) {
             const Entry entry = entries_[i];
-            if ((entry ^ wanted) <= row_mask_ && matches(entry & row_mask_)) return {entry & row_mask_, wanted, i};
+            if ((entry ^ wanted) <= row_mask_ && matches(row_in(entry))) return {row_in(entry), wanted, i};
             if ((entry & longest_) < (wanted & longest_)) return {no_row, wanted, i};
             if (is_longest(wanted)) return locate_far(hash, i, wanted, matches, hash_of);
         }
@@ -109,15 +109,14 @@ public:
 
     // Takes the entry of a row away. Pre: there is one, of a key with this hash.
     template <typename HashOf>
-    void erase(std::uint32_t hash, Row row, HashOf&& hash_of) noexcept {
+    [[gnu::always_inline]] void erase(std::uint32_t hash, Row row, HashOf hash_of) noexcept {
         std::size_t hole = home(hash);
         while ((entries_[hole] & row_mask_) != row) hole = next(hole);  // no entry before it is unused
         for (std::size_t i = next(hole);; hole = i, i = next(i)) {
             const Entry entry = entries_[i];
-            if (entry == unused) break;
-            const std::size_t far = is_longest(entry) ? distance(hash_of(entry & row_mask_), i) : steps(entry);
-            if (far == 0) break;
-            entries_[hole] = (entry & ~longest_) | saved(far - 1);
+            const Entry nearer = is_longest(entry) ? nearer_far(i, hash_of) : entry - one();
+            if ((entry & longest_) == 0 || (nearer & longest_) == 0) break;  // unused, or at home
+            entries_[hole] = nearer;
         }
         entries_[hole] = unused;
         --count_;
@@ -168,10 +167,16 @@ private:
                                                   HashOf hash_of) const noexcept {
         for (;; i = next(i)) {
             const Entry entry = entries_[i];
-            if ((entry ^ wanted) <= row_mask_ && matches(entry & row_mask_)) return {entry & row_mask_, wanted, i};
+            if ((entry ^ wanted) <= row_mask_ && matches(row_in(entry))) return {row_in(entry), wanted, i};
             if (!is_longest(entry) || distance(hash_of(entry & row_mask_), i) < distance(hash, i))
                 return {no_row, wanted, i};
         }
+    }
+    // An entry of the longest distance as it is one place nearer to its home; without a distance when it is at home.
+    template <typename HashOf>
+    [[nodiscard, gnu::noinline]] Entry nearer_far(std::size_t i, HashOf hash_of) const noexcept {
+        const std::size_t far = distance(hash_of(entries_[i] & row_mask_), i);
+        return (entries_[i] & ~longest_) | (far == 0 ? 0 : saved(far - 1));
     }
     [[nodiscard]] std::size_t limit() const noexcept { return entries_.size() / 16 * 13; }
     // The home of a hash is in the upper half, and the bits behind it, which the tag is taken of, in the lower one.
@@ -183,6 +188,12 @@ private:
         return (entry - home(hash)) & (entries_.size() - 1);
     }
     [[nodiscard]] std::size_t next(std::size_t i) const noexcept { return (i + 1) & (entries_.size() - 1); }
+    // The row of an entry. That it has less than 32 bits saves callers a comparison with `no_row`.
+    [[nodiscard]] Row row_in(Entry entry) const noexcept {
+        const Row row = entry & row_mask_;
+        if (row == no_row) __builtin_unreachable();
+        return row;
+    }
     // How many bits of a hash its home and its tag tell, and these bits of that of an entry, with zeros behind them.
     [[nodiscard]] int hash_bits() const noexcept { return home_bits_ + std::popcount(tag_mask_); }
     [[nodiscard]] std::uint32_t known_hash(std::size_t i) const noexcept {

@@ -34,7 +34,7 @@ public:
     // The number of a text, or no_text.
     [[nodiscard]] TextId find(std::string_view text) const noexcept { return text.empty() ? empty : find_some(text); }
     // Drops a text that has neither user nor pin.
-    void discard(TextId id) noexcept;
+    [[gnu::noinline]] void discard(TextId id) noexcept;
 
     // Room for that many new texts, of so many bytes together: as many calls of `find_or_add` cannot fail.
     [[nodiscard]] bool reserve(std::size_t count, std::size_t bytes) noexcept;
@@ -44,7 +44,7 @@ public:
     void use(TextId id) noexcept {
         if (id != empty && texts_[id].users++ == 0) ++used_count_;
     }
-    void drop(TextId id) noexcept {
+    [[gnu::always_inline]] void drop(TextId id) noexcept {
         if (id == empty || --texts_[id].users != 0) return;
         --used_count_;
         discard(id);

@@ -56,6 +56,12 @@ void Table::prefetch_index(Owner owner) const noexcept {
 
 void Table::prefetch_row(Row row, Mask mask) const noexcept {
     prefetch(&records_[row]);
+    prefetch_grants(row, mask);
+}
+
+void Table::prefetch_grants(Row row) const noexcept { prefetch_grants(row, records_[row].mask); }
+
+inline void Table::prefetch_grants(Row row, Mask mask) const noexcept {
     for_each_type(mask & reserved_mask_, [&](int type) { prefetch(&grants_[type][row]); });
 }
 
@@ -84,7 +90,10 @@ Row Table::first_process(std::uint32_t uid) const noexcept {
     return first != no_row && is_app(first) ? next_of_uid(first) : first;
 }
 
-Row Table::add(OwnerKind kind, std::uint32_t uid, std::uint32_t pid, TextId bundle) noexcept {
+RowIndex::Place Table::place_again(std::uint32_t uid) const noexcept { return place_of_uid(uid); }
+
+Row Table::add(OwnerKind kind, std::uint32_t uid, std::uint32_t pid, TextId bundle,
+               const RowIndex::Place& place) noexcept {
     const bool app = kind == OwnerKind::app;
     const Row row = take_row();
     Record& record = records_[row];
@@ -95,7 +104,7 @@ Row Table::add(OwnerKind kind, std::uint32_t uid, std::uint32_t pid, TextId bund
     record.cpu_level = default_level;
     if (is_linked_) links_[row] = {no_row, no_row};
     ++record_count_[at(kind)];
-    link(row, uid);
+    link(row, place);
     if (!app) pids_.insert(place_of_pid(pid), row);
     return row;
 }
@@ -119,8 +128,7 @@ Row Table::take_row() noexcept {
 }
 
 // Puts an app in front of the records of its uid, and a process behind the first one.
-void Table::link(Row row, std::uint32_t uid) noexcept {
-    const RowIndex::Place place = place_of_uid(uid);
+void Table::link(Row row, const RowIndex::Place& place) noexcept {
     const Row first = place.row;
     if (first == no_row) {
         uids_.insert(place, row);
@@ -149,16 +157,6 @@ void Table::unlink(Row row, std::uint32_t uid) noexcept {
     } else {
         uids_.erase(hash_(uid), row, hash_of_uid());
     }
-}
-
-void Table::remove(Row row) noexcept {
-    Record& record = records_[row];
-    unlink(row, record.uid);
-    if (!is_app(row)) pids_.erase(hash_(record.pid), row, hash_of_pid());
-    --record_count_[at(record.kind)];
-    record.uid = free_;
-    free_ = row;
-    ++free_count_;
 }
 
 // What is wrong with one live record, seen from its row; null when nothing is.

@@ -44,6 +44,8 @@ public:
     // used soon.
     void prefetch_index(Owner owner) const noexcept;
     void prefetch_row(Row row, Mask mask) const noexcept;
+    // The same for the grants of a record, which has come.
+    void prefetch_grants(Row row) const noexcept;
     // The same for the row that is most likely that of an app, as far as the index alone can tell: when the entry has come,
     // or without waiting for it.
     void prefetch_app(std::uint32_t uid, Mask mask) const noexcept;
@@ -56,21 +58,39 @@ public:
     [[nodiscard]] Row first_process(std::uint32_t uid) const noexcept;
     [[nodiscard]] Row next_of_uid(Row row) const noexcept { return is_linked_ ? links_[row].next : no_row; }
 
+    // The place in the index of the first record of a uid, until the next change; which `is_app` or is not. `place_again`
+    // is the same where it is seldom asked for.
+    // Inline, as GCC would let most look-ups call it, and that costs them a fourth more.
+    [[nodiscard, gnu::always_inline]] RowIndex::Place place_of_uid(std::uint32_t uid) const noexcept;
+    [[nodiscard, gnu::noinline]] RowIndex::Place place_again(std::uint32_t uid) const noexcept;
+    [[nodiscard]] bool is_app(Row row) const noexcept { return records_[row].kind == OwnerKind::app; }
+
     // Adds a record that holds nothing yet; its timer is that of its row. Pre: the owner has none, and room has been made.
-    Row add(OwnerKind kind, std::uint32_t uid, std::uint32_t pid, TextId bundle) noexcept;
+    Row add(OwnerKind kind, std::uint32_t uid, std::uint32_t pid, TextId bundle) noexcept {
+        return add(kind, uid, pid, bundle, place_again(uid));
+    }
+    // The same where the place of the uid is known.
+    Row add(OwnerKind kind, std::uint32_t uid, std::uint32_t pid, TextId bundle, const RowIndex::Place& place) noexcept;
     // Takes a record away. Pre: it holds nothing.
-    void remove(Row row) noexcept;
+    [[gnu::always_inline]] void remove(Row row, Record& record) noexcept;
+    void remove(Row row) noexcept { remove(row, records_[row]); }
 
     [[nodiscard]] Mask mask(Row row) const noexcept { return records_[row].mask; }
     // Sets what a record, which is that of the row, holds, and keeps the counts.
-    void set_mask(Row row, Record& record, Mask mask) noexcept {
+    [[gnu::always_inline]] void set_mask(Row row, Record& record, Mask mask) noexcept {
         auto& counts = grant_count_[at(record.kind)];
         for_each_type(mask & ~Mask{record.mask}, [&](int type) { ++counts[type]; });
         for_each_type(record.mask & ~mask, [&](int type) { --counts[type]; });
+        write_mask(row, record, mask);
+    }
+    void set_mask(Row row, Mask mask) noexcept { set_mask(row, records_[row], mask); }
+
+    // The same in two steps, for masks that lose types only: all that go are counted out, one by one.
+    void count_out(OwnerKind kind, int type) noexcept { --grant_count_[at(kind)][type]; }
+    void write_mask(Row row, Record& record, Mask mask) noexcept {
         record.mask = static_cast<std::uint16_t>(mask);
         masks_[row] = record.mask;
     }
-    void set_mask(Row row, Mask mask) noexcept { set_mask(row, records_[row], mask); }
 
     [[nodiscard]] Rows<Record>& records() noexcept { return records_; }
     [[nodiscard]] const Rows<Record>& records() const noexcept { return records_; }
@@ -110,14 +130,12 @@ private:
     [[nodiscard]] std::size_t rows_with(std::size_t more) const noexcept {
         return masks_.size() + (more > free_count_ ? more - free_count_ : 0);
     }
+    void prefetch_grants(Row row, Mask mask) const noexcept;
     [[nodiscard]] Row take_row() noexcept;
     [[nodiscard]] static std::size_t at(OwnerKind kind) noexcept { return static_cast<std::size_t>(kind); }
     // The first record of a uid: that of the app, if there is one.
     [[nodiscard]] Row first_of(std::uint32_t uid) const noexcept;
-    [[nodiscard]] bool is_app(Row row) const noexcept { return records_[row].kind == OwnerKind::app; }
-    // The place in the index of the first record of a uid, and of a pid.
-    // Inline, as GCC would let most look-ups call it, and that costs them a fourth more.
-    [[nodiscard, gnu::always_inline]] RowIndex::Place place_of_uid(std::uint32_t uid) const noexcept;
+    // The place in the index of a pid.
     [[nodiscard, gnu::always_inline]] RowIndex::Place place_of_pid(std::uint32_t pid) const noexcept;
     [[nodiscard]] auto hash_of_uid() const noexcept {
         return [this](Row row) { return hash_(records_[row].uid); };
@@ -128,8 +146,8 @@ private:
     [[nodiscard]] bool reserve_rows(std::size_t rows, Mask mask, bool linked) noexcept;
     [[nodiscard]] bool reserve_index(std::size_t uids, std::size_t pids, std::size_t rows) noexcept;
     [[nodiscard]] Row previous_of_uid(Row row) const noexcept { return is_linked_ ? links_[row].previous : no_row; }
-    void link(Row row, std::uint32_t uid) noexcept;
-    void unlink(Row row, std::uint32_t uid) noexcept;
+    void link(Row row, const RowIndex::Place& place) noexcept;
+    [[gnu::noinline]] void unlink(Row row, std::uint32_t uid) noexcept;
     [[nodiscard]] const char* first_broken_record(Row row) const noexcept;
 
     Rows<Record> records_;
@@ -159,6 +177,19 @@ inline RowIndex::Place Table::place_of_pid(std::uint32_t wanted) const noexcept 
 inline Row Table::find_app(std::uint32_t uid) const noexcept {
     const Row first = place_of_uid(uid).row;
     return first != no_row && is_app(first) ? first : no_row;
+}
+
+inline void Table::remove(Row row, Record& record) noexcept {
+    if (is_linked_) {
+        unlink(row, record.uid);
+        if (record.kind == OwnerKind::process) pids_.erase(hash_(record.pid), row, hash_of_pid());
+    } else {
+        uids_.erase(hash_(record.uid), row, hash_of_uid());
+    }
+    --record_count_[at(record.kind)];
+    record.uid = free_;
+    free_ = row;
+    ++free_count_;
 }
 
 template <typename Visit>

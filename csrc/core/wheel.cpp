@@ -6,19 +6,7 @@ namespace grantwheel {
 
 namespace {
 
-constexpr int group_bits = 8;
-constexpr unsigned group_mask = Wheel::slot_count - 1;
 constexpr int word_bits = 64;
-
-unsigned group(Instant at, int level) noexcept {
-    return static_cast<unsigned>(at >> (level * group_bits)) & group_mask;
-}
-
-// `at` with the groups of this level and below set to zero.
-Instant above(Instant at, int level) noexcept {
-    const int bits = (level + 1) * group_bits;
-    return bits >= 64 ? 0 : at >> bits << bits;
-}
 
 }  // namespace
 
@@ -31,13 +19,8 @@ bool Wheel::reserve(std::size_t rows) noexcept {
     return trays_.reserve(std::min(rows, rows / Tray::size + std::size(stacks_)));
 }
 
-std::uint16_t Wheel::slot_of(Instant at) const noexcept {
-    const Instant difference = at ^ current_;
-    const int level = difference == 0 ? 0 : (63 - std::countl_zero(difference)) / group_bits;
-    return static_cast<std::uint16_t>(static_cast<unsigned>(level * slot_count) + group(at, level));
-}
-
-void Wheel::add_tray(Stack& stack) noexcept {
+// A tray on top of a slot, which is empty or whose trays are full.
+void Wheel::add_tray(std::uint16_t slot) noexcept {
     std::uint32_t tray = free_trays_;
     if (tray != no_tray) {
         free_trays_ = trays_[tray].below;
@@ -45,44 +28,33 @@ void Wheel::add_tray(Stack& stack) noexcept {
         tray = static_cast<std::uint32_t>(trays_.size());
         trays_.extend();
     }
+    Stack& stack = stacks_[slot];
     trays_[tray].below = stack.tray;
     stack = {tray, 0};
+    occupied_[slot / word_bits] |= std::uint64_t{1} << slot % word_bits;
+    occupied_words_ |= 1u << slot / word_bits;
 }
 
-void Wheel::drop_tray(Stack& stack) noexcept {
+// Takes the topmost tray away, which is empty.
+void Wheel::drop_tray(std::uint16_t slot) noexcept {
+    Stack& stack = stacks_[slot];
     const std::uint32_t tray = stack.tray;
     const std::uint32_t below = trays_[tray].below;
     trays_[tray].below = free_trays_;
     free_trays_ = tray;
     stack = {below, below == no_tray ? 0 : Tray::size};
-}
-
-void Wheel::link(Rows<Record>& records, Row row, std::uint16_t slot) noexcept {
-    Stack& stack = stacks_[slot];
-    if (stack.filled == 0 || stack.filled == Tray::size) add_tray(stack);
-    Record& record = records[row];
-    record.place = stack.tray << place_bits | stack.filled;
-    trays_[stack.tray].rows[stack.filled++] = row;
-    occupied_[slot / word_bits] |= std::uint64_t{1} << slot % word_bits;
-    occupied_words_ |= 1u << slot / word_bits;
-}
-
-Row Wheel::take_top(std::uint16_t slot) noexcept {
-    Stack& stack = stacks_[slot];
-    const Row row = trays_[stack.tray].rows[--stack.filled];
-    if (stack.filled != 0) return row;
-    drop_tray(stack);
-    if (stack.filled != 0) return row;
+    if (stack.filled != 0) return;
     std::uint64_t& word = occupied_[slot / word_bits];
     word &= ~(std::uint64_t{1} << slot % word_bits);
     if (word == 0) occupied_words_ &= ~(1u << slot / word_bits);
-    return row;
 }
 
 // The topmost row of the slot takes the place of the one that goes.
 void Wheel::unlink(Rows<Record>& records, Row row) noexcept {
     const Record& record = records[row];
-    const Row top = take_top(record.slot);
+    Stack& stack = stacks_[record.slot];
+    const Row top = trays_[stack.tray].rows[--stack.filled];
+    if (stack.filled == 0) drop_tray(record.slot);
     if (top == row) return;
     trays_[record.place >> place_bits].rows[record.place & ((1u << place_bits) - 1)] = top;
     records[top].place = record.place;
@@ -91,28 +63,28 @@ void Wheel::unlink(Rows<Record>& records, Row row) noexcept {
 void Wheel::arm(Rows<Record>& records, Row row, Instant at) noexcept {
     Record& record = records[row];
     const std::uint16_t slot = at == no_deadline ? no_slot : slot_of(at);
-    if (slot != record.slot) {
-        if (record.slot != no_slot) unlink(records, row);
-        record.slot = slot;
-        if (slot != no_slot) link(records, row, slot);
-    }
     record.armed = at;
+    if (slot == record.slot) return;
+    if (record.slot != no_slot) unlink(records, row);
+    record.slot = slot;
+    if (slot != no_slot) link(record, row, slot);
 }
 
-Row Wheel::pop(Rows<Record>& records, const Slot& slot) noexcept {
-    constexpr unsigned ahead = 8;
+std::size_t Wheel::take(Rows<Record>& records, const Slot& slot, std::size_t most, Row* rows) noexcept {
     const auto number = static_cast<std::uint16_t>(slot.level * slot_count + slot.position);
-    const Stack stack = stacks_[number];
+    Stack& stack = stacks_[number];
     const Tray& tray = trays_[stack.tray];
-    if (stack.filled > ahead) {
-        prefetch(&records[tray.rows[stack.filled - 1 - ahead]]);
-        if (stack.filled == Tray::size && tray.below != no_tray) prefetch(&trays_[tray.below]);
-    } else if (tray.below != no_tray) {
-        prefetch(&records[trays_[tray.below].rows[Tray::size - 1 - ahead + stack.filled]]);
+    const std::size_t count = std::min<std::size_t>(most, stack.filled);
+    if (tray.below != no_tray) {
+        for (const Row row : trays_[tray.below].rows) prefetch(&records[row]);
     }
-    const Row row = take_top(number);
-    records[row].slot = no_slot;
-    return row;
+    stack.filled -= static_cast<std::uint32_t>(count);
+    for (std::size_t i = 0; i < count; ++i) {
+        rows[i] = tray.rows[stack.filled + i];
+        records[rows[i]].slot = no_slot;
+    }
+    if (stack.filled == 0) drop_tray(number);
+    return count;
 }
 
 bool Wheel::has_more(const Slot& slot, std::size_t rows) const noexcept {
@@ -125,13 +97,13 @@ bool Wheel::has_more(const Slot& slot, std::size_t rows) const noexcept {
     return found > rows;
 }
 
-bool Wheel::first(Slot& slot) const noexcept {
+bool Wheel::find_first(Slot& slot) const noexcept {
     bool found = false;
     for (std::uint64_t occupied = occupied_words_; occupied != 0;) {
         const int word = std::countr_zero(occupied);
         const int level = word / words;
         const int position = word % words * word_bits + std::countr_zero(occupied_[word]);
-        const Instant start = above(current_, level) | static_cast<Instant>(position) << (level * group_bits);
+        const Instant start = start_of(level, position);
         // Of two that start now, the higher is the one that was entered and not yet emptied: it comes first.
         if (!found || start <= slot.start) slot = {level, position, start};
         found = true;

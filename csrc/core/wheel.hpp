@@ -11,6 +11,7 @@
 //          been entered is emptied before anything else happens, though maybe not in one go.
 #pragma once
 
+#include <bit>
 #include <cstdint>
 
 #include "core/rows.hpp"
@@ -38,16 +39,37 @@ public:
 
     // Sets when the timer of a row fires; no_deadline: never. Pre: at >= current().
     void arm(Rows<Record>& records, Row row, Instant at) noexcept;
-    // Takes the topmost row off an occupied slot. Its timer is still set, but in no slot: it must be armed next. Asks the
-    // processor for the record of a row that will be popped soon.
-    [[nodiscard]] Row pop(Rows<Record>& records, const Slot& slot) noexcept;
+    // The same for a row that is in no slot.
+    [[gnu::always_inline]] void put(Record& record, Row row, Instant at) noexcept;
+    // Takes rows off an occupied slot, at most so many (one at least) and none but those of its topmost tray; answers their
+    // number. Their timers are still set, but in no slot: each must be put next. Asks the processor for the records of the
+    // tray below.
+    [[nodiscard]] std::size_t take(Rows<Record>& records, const Slot& slot, std::size_t most, Row* rows) noexcept;
+    // The most rows that are taken at once.
+    static constexpr std::size_t tray_size = 15;
 
     // The first occupied slot. Cost O(levels). False when no timer is set.
-    [[nodiscard]] bool first(Slot& slot) const noexcept;
+    [[nodiscard]] bool first(Slot& slot) const noexcept {
+        // A slot of a higher level that has been entered and not yet emptied starts now, on the first instant of all slots
+        // below it; at any other instant the lowest level that has a timer has the first one.
+        if (current_ % slot_count == 0) return find_first(slot);
+        if (occupied_words_ == 0) return false;
+        const int word = std::countr_zero(occupied_words_);
+        const int level = word / words;
+        const int position = word % words * 64 + std::countr_zero(occupied_[word]);
+        slot = {level, position, start_of(level, position)};
+        return true;
+    }
 
     // Whether a slot has any row.
     [[nodiscard]] bool occupied(const Slot& slot) const noexcept {
         return stacks_[slot.level * slot_count + slot.position].filled != 0;
+    }
+    // Whether a slot has all timers of the instants that it spans, and these are not too many: when it is of the lowest
+    // level, or of the one above it and has not been emptied in part.
+    [[nodiscard]] bool is_whole(const Slot& slot) const noexcept {
+        constexpr std::uint32_t lowest = (1u << words) - 1;
+        return slot.level == 0 || (slot.level == 1 && (occupied_words_ & lowest) == 0);
     }
     // Whether a slot has more rows than that. Cost O(rows / 15).
     [[nodiscard]] bool has_more(const Slot& slot, std::size_t rows) const noexcept;
@@ -64,7 +86,7 @@ private:
     static constexpr std::uint32_t no_tray = UINT32_MAX;
 
     struct alignas(64) Tray {
-        static constexpr unsigned size = 15;
+        static constexpr unsigned size = tray_size;
         Row rows[size];
         std::uint32_t below;  // the next tray of the slot, which is full; of a free tray the next free one
     };
@@ -76,14 +98,24 @@ private:
     static constexpr unsigned place_bits = 4;
 
     [[nodiscard]] std::uint16_t slot_of(Instant at) const noexcept;
-    void link(Rows<Record>& records, Row row, std::uint16_t slot) noexcept;
+    [[nodiscard]] static unsigned group(Instant at, int level) noexcept;
+    // The first instant of a slot, `current` being what it is.
+    [[nodiscard]] Instant start_of(int level, int position) const noexcept {
+        return above(current_, level) | static_cast<Instant>(position) << (level * group_bits);
+    }
+    // `at` with the groups of this level and below set to zero.
+    [[nodiscard]] static Instant above(Instant at, int level) noexcept {
+        return at >> level * group_bits >> group_bits << group_bits << level * group_bits;
+    }
+    [[gnu::always_inline]] void link(Record& record, Row row, std::uint16_t slot) noexcept;
     void unlink(Rows<Record>& records, Row row) noexcept;
-    Row take_top(std::uint16_t slot) noexcept;
-    void add_tray(Stack& stack) noexcept;
-    void drop_tray(Stack& stack) noexcept;
+    [[gnu::noinline]] void add_tray(std::uint16_t slot) noexcept;
+    void drop_tray(std::uint16_t slot) noexcept;
+    [[nodiscard]] bool find_first(Slot& slot) const noexcept;
     [[nodiscard]] const char* first_broken_row(const Rows<Record>& records, std::uint16_t slot, Row row,
                                                std::uint32_t place) const noexcept;
 
+    static constexpr int group_bits = 8;
     static constexpr int words = slot_count / 64;
 
     Instant current_ = 0;
@@ -93,5 +125,28 @@ private:
     Rows<Tray> trays_;
     std::uint32_t free_trays_ = no_tray;
 };
+
+inline unsigned Wheel::group(Instant at, int level) noexcept {
+    return static_cast<unsigned>(at >> (level * group_bits)) & (slot_count - 1);
+}
+
+inline std::uint16_t Wheel::slot_of(Instant at) const noexcept {
+    const Instant difference = at ^ current_;
+    const int level = (63 - std::countl_zero(difference | 1)) / group_bits;
+    return static_cast<std::uint16_t>(static_cast<unsigned>(level * slot_count) + group(at, level));
+}
+
+inline void Wheel::link(Record& record, Row row, std::uint16_t slot) noexcept {
+    Stack& stack = stacks_[slot];
+    if (stack.filled == 0 || stack.filled == Tray::size) add_tray(slot);
+    record.slot = slot;
+    record.place = stack.tray << place_bits | stack.filled;
+    trays_[stack.tray].rows[stack.filled++] = row;
+}
+
+inline void Wheel::put(Record& record, Row row, Instant at) noexcept {
+    record.armed = at;
+    if (at != no_deadline) link(record, row, slot_of(at));
+}
 
 }  // namespace grantwheel

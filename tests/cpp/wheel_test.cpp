@@ -2,6 +2,7 @@
 
 #include <map>
 #include <set>
+#include <span>
 
 #include "allocations.hpp"
 #include "support.hpp"
@@ -48,18 +49,7 @@ public:
             REQUIRE_QUIETLY(slot.start >= wheel_.current());
             wheel_.enter(slot.start);
             if (slot.level == 0) check_together(slot.start);
-            for (; wheel_.occupied(slot) && budget != 0; --budget) {
-                const Row row = wheel_.pop(records_, slot);
-                const Instant at = records_[row].armed;
-                if (slot.level == 0) {
-                    REQUIRE_EQUAL_QUIETLY(at, slot.start);
-                    REQUIRE_EQUAL_QUIETLY(at, model_.begin()->first);
-                    disarm(row);
-                } else {
-                    wheel_.arm(records_, row, at);
-                    REQUIRE_QUIETLY(level(row) < slot.level);
-                }
-            }
+            while (wheel_.occupied(slot) && budget != 0) fire(slot, budget);
         }
         wheel_.enter(now);
         return true;
@@ -88,6 +78,27 @@ public:
     }
 
 private:
+    // Takes some rows off a slot that has been entered.
+    void fire(const Wheel::Slot& slot, std::size_t& budget) {
+        Row rows[Wheel::tray_size];
+        const std::size_t count = wheel_.take(records_, slot, budget, rows);
+        REQUIRE_QUIETLY(count != 0 && count <= budget && count <= Wheel::tray_size);
+        budget -= count;
+        for (const Row row : std::span(rows, count)) {
+            const Instant at = records_[row].armed;
+            REQUIRE_EQUAL_QUIETLY(records_[row].slot, no_slot);
+            if (slot.level == 0) {
+                REQUIRE_EQUAL_QUIETLY(at, slot.start);
+                REQUIRE_EQUAL_QUIETLY(at, model_.begin()->first);
+                forget(row);
+                wheel_.put(records_[row], row, no_deadline);
+            } else {
+                wheel_.put(records_[row], row, at);
+                REQUIRE_QUIETLY(level(row) < slot.level);
+            }
+        }
+    }
+
     // When an instant has come, all of its timers must be in the slot of that instant.
     void check_together(Instant instant) const {
         const auto [first, last] = model_.equal_range(instant);
