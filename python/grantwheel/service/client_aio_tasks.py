@@ -2,8 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Iterable
-from typing import TYPE_CHECKING, Any
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from typing import Any, Protocol, TypeVar
 
 from grantwheel import BusinessError, ServiceOperationError, TransactionError
 from grantwheel._callback import refuse_coroutine
@@ -14,14 +14,35 @@ from grantwheel.service.client_commands import pack
 from grantwheel.service.client_events import Place
 from grantwheel.service.client_link import is_absence
 from grantwheel.service.client_requests import OpenRequests, Words
-from grantwheel.service.client_streams import TASKS
+from grantwheel.service.client_streams import TASKS, EventT, Stream
 from grantwheel.tasks.arguments import require_count
 from grantwheel.tasks.values import ContinuousTask, DelaySuspendInfo, TaskEvent, TaskEventKind, TransientTaskInfo
 
-if TYPE_CHECKING:
-    from grantwheel.service.client_aio import AsyncClient
-
 _log = logging.getLogger("grantwheel")
+_Value = TypeVar("_Value")
+
+
+class Asking(Protocol):
+    """What tasks use of their client."""
+
+    _own: tuple[int, int]
+
+    async def _call(self, command: bytes, read: Callable[[Any], _Value]) -> _Value: ...
+
+    async def _ask_both(self, *commands: bytes) -> list[Any]: ...
+
+    async def _standing(self, stream: Stream[Any]) -> tuple[str, int]: ...
+
+    def _following(
+        self,
+        stream: Stream[EventT],
+        place: Place,
+        wanted: list[bytes],
+        *,
+        on_gap: Callable[[int], object] | None = None,
+        on_begin: Callable[[Any], Awaitable[object]] | None = None,
+        is_patient: bool = False,
+    ) -> AsyncIterator[EventT]: ...
 
 
 class AsyncTasks:
@@ -31,7 +52,7 @@ class AsyncTasks:
     loop calls. A request whose call is cancelled may have been granted, and its callback is not called then.
     """
 
-    def __init__(self, client: "AsyncClient") -> None:
+    def __init__(self, client: Asking) -> None:
         self._client = client
         self._lock = asyncio.Lock()  # from when a request is sent until its callback is known
         self._open = OpenRequests()
@@ -163,7 +184,7 @@ class _Listener:
     """Hears of the requests that a client has made for a process, and calls their callbacks, in a task of its own."""
 
     def __init__(
-        self, client: "AsyncClient", place: Place, acting: Words, lock: asyncio.Lock, open_requests: OpenRequests
+        self, client: Asking, place: Place, acting: Words, lock: asyncio.Lock, open_requests: OpenRequests
     ) -> None:
         self._client = client
         self._place = place
