@@ -20,7 +20,7 @@ import grantwheel
 import grantwheel._documented
 from client_stage import OWN, Careless, Stage, stage
 from forking import in_child
-from grantwheel import BusinessError, Manager, ResourceType, backgroundTaskManager
+from grantwheel import BackgroundMode, BusinessError, Manager, ResourceType, backgroundTaskManager
 from grantwheel.journal import MemoryJournal
 from support import refusal, request
 
@@ -321,15 +321,37 @@ def test_the_documented_module_speaks_to_the_service(stage: Stage, monkeypatch: 
     check(refusal(lambda: backgroundTaskManager.applyEfficiencyResources(request(isApply=1))), 401, 9800414)
     check(refusal(lambda: backgroundTaskManager.applyEfficiencyResources(request(1))), 9800004, 980000402)
     check(refusal(backgroundTaskManager.getAllEfficiencyResources), 18700004, 1870000402)
-    error = refusal(lambda: backgroundTaskManager.requestSuspendDelay("", print))
-    check(error, 9800004, 980000402)
-    assert "the service keeps no transient" in str(error)
+    check(refusal(lambda: backgroundTaskManager.requestSuspendDelay("", print)), 9800004, 980000402)
+    assert refusal(lambda: backgroundTaskManager.requestSuspendDelay("", None)).detail == 9800403
+    check(refusal(lambda: backgroundTaskManager.startBackgroundRunning("Sync", 1, "page")), 9800004, 980000402)
     assert refusal(backgroundTaskManager.getTransientTaskInfo).detail == 990000402
     client: Any = stage.client()
     before = backgroundTaskManager.set_default_manager(client)
     assert backgroundTaskManager.set_default_manager(None) is client
     assert before is not None
     before.close()
+
+
+def test_the_documented_module_has_the_tasks_of_the_service(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GRANTWHEEL_SOCKET", str(stage.path))
+    monkeypatch.setattr(backgroundTaskManager._default, "_manager", None)
+    come = threading.Event()
+    delay = backgroundTaskManager.requestSuspendDelay("save", come.set)
+    assert delay == (1, 180_000)
+    assert backgroundTaskManager.getRemainingDelayTime(1) == 180_000
+    assert backgroundTaskManager.startBackgroundRunning("Sync", BackgroundMode.LOCATION, "page") == 1
+    backgroundTaskManager.updateBackgroundRunning("Sync", [BackgroundMode.VOIP])
+    assert [task.modes for task in stage.tasks.continuous_tasks(UID)] == [(BackgroundMode.VOIP,)]
+    backgroundTaskManager.stopBackgroundRunning("Sync")
+    stage.clock.advance(174_000)
+    stage.tasks.advance()
+    assert come.wait(20)
+    assert backgroundTaskManager.getTransientTaskInfo() == (426_000, [(1, 6000)])
+    backgroundTaskManager.cancelSuspendDelay(1)
+    assert not stage.tasks.keeps_running(UID)
+    assert backgroundTaskManager.default_tasks().last_sequence == stage.tasks.last_sequence
+    backgroundTaskManager.default_manager().close()
+    monkeypatch.setattr(backgroundTaskManager._default, "_manager", None)
 
 
 def test_importing_the_package_needs_no_hiredis() -> None:

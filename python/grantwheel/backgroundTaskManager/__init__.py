@@ -10,8 +10,7 @@ by ``grantwheel.open(path, owners="processes")``: what is held survives the end 
 When ``GRANTWHEEL_SOCKET`` is set, it is the path of the service's socket, and the calls are the service's to answer:
 the default manager is then a client, as of ``grantwheel.connect(path)``. It goes before ``GRANTWHEEL_STATE``.
 
-Transient and continuous tasks are those of the default manager, `default_tasks`. They live in memory; the service keeps
-none.
+Transient and continuous tasks are those of the default manager, `default_tasks`; those of a client are the service's.
 """
 
 from grantwheel._core import EfficiencyResourcesRequest

@@ -113,15 +113,16 @@ def default_tasks() -> Tasks:
     """Return the tasks of the default manager, which the calls of this module act on; they are made at the first call.
 
     To have some with a policy, figures or a store of your own, make them first: ``Tasks(default_manager(), ...)``.
+    Those of a client are the service's, as of ``Client.tasks``.
 
     Raises
     ------
     BusinessError
-        9800004: as `default_manager`; or the default manager is a client, as the service keeps no tasks.
+        9800004: as `default_manager`, or the client is closed.
     """
     manager = default_manager()
-    if not isinstance(manager, Manager):
-        raise business_error(_NOT_CONNECTED, "", "the service keeps no transient and no continuous tasks")
+    if _is_client(manager):
+        return cast("Tasks", cast("Client", manager).tasks)  # it has the calls
     tasks = tasks_of(manager)
     if tasks is None:
         with _making:

@@ -20,7 +20,8 @@ def startBackgroundRunning(*args: Any) -> int:  # noqa: N802 - the documented na
     Raises
     ------
     BusinessError
-        With code 201, 202, 401, 9800001, 9800002, 9800004, 9800005, 9800006 or 9800007; nothing has begun then.
+        With code 201, 202, 401, 9800001, 9800002, 9800003, 9800004, 9800005, 9800006 or 9800007;
+        nothing has begun then, but perhaps with 9800003.
     """
     return default_tasks().start_background_running(*args)
 
@@ -33,7 +34,7 @@ def updateBackgroundRunning(*args: Any) -> None:  # noqa: N802 - the documented 
     Raises
     ------
     BusinessError
-        With code 201, 202, 401, 9800002, 9800004, 9800005 or 9800007; nothing has changed then.
+        With code 201, 202, 401, 9800002, 9800003, 9800004, 9800005 or 9800007; nothing has changed then.
     """
     default_tasks().update_background_running(*args)
 
@@ -46,6 +47,6 @@ def stopBackgroundRunning(*args: Any) -> None:  # noqa: N802 - the documented na
     Raises
     ------
     BusinessError
-        With code 401, 9800002, 9800004, 9800005 or 9800007.
+        With code 401, 9800002, 9800003, 9800004, 9800005 or 9800007.
     """
     default_tasks().stop_background_running(*args)

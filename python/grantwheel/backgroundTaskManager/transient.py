@@ -48,7 +48,7 @@ def getRemainingDelayTime(*args: Any) -> int:  # noqa: N802 - the documented nam
     Raises
     ------
     BusinessError
-        With code 401, 9800004 or 9900001.
+        With code 401, 9800003, 9800004 or 9900001.
     """
     return default_tasks().remaining_delay_time(*args)
 
