@@ -173,6 +173,16 @@ class TestRedisPy:
             assert client.client_getname() in (b"mine", "mine")
             assert client.execute_command("RESETALL") == CPU
 
+    def test_what_it_asks_about_the_service(self, path: Path, protocol: int) -> None:
+        redis = pytest.importorskip("redis")
+        with redis.Redis(unix_socket_path=str(path), protocol=protocol, decode_responses=True) as client:
+            commands = client.command()
+            assert commands["apply"]["arity"] == -3
+            assert "write" in commands["apply"]["flags"]
+            assert client.command_count() == len(commands)
+            assert client.info()["connected_clients"] >= 1
+            assert list(client.info("clients")) == ["connected_clients"]
+
     def test_each_connection_has_a_number(self, path: Path, protocol: int) -> None:
         redis = pytest.importorskip("redis")
         with redis.Redis(unix_socket_path=str(path), protocol=protocol) as client:

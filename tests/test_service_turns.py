@@ -461,3 +461,30 @@ def test_a_peer_that_is_not_known_is_told_why(path: Path) -> None:
         assert server.refused == 1
 
     serve(path, work, identify=refuse)
+
+
+def test_what_info_is_asked_for(path: Path) -> None:
+    async def work(_: Server, connect: Callable[[], Awaitable[Client]]) -> None:
+        client = await connect()
+
+        async def titles(*asked: str) -> list[str]:
+            lines = (await client.ask("INFO", *asked)).decode().splitlines()
+            return [line for line in lines if line.startswith("# ")]
+
+        assert await titles() == await titles("all") == ["# Server", "# Clients", "# Stats", "# Limits"]
+        assert await titles("limits") == ["# Limits"]
+        assert await titles("STATS", "server") == ["# Server", "# Stats"]
+        assert await titles("replication") == []
+
+    serve(path, work)
+
+
+@pytest.mark.parametrize("request_", ["MASK 1", "PMASK 1", "FIND 1", "COUNT CPU", "EVENTS", "RECORDS", "NEXT", "STATS"])
+def test_who_is_not_native_is_told_what_that_would_take(path: Path, request_: str) -> None:
+    async def work(_: Server, connect: Callable[[], Awaitable[Client]]) -> None:
+        told = str(await (await connect()).ask(*request_.split()))
+        rule = "what others hold, and what becomes of it, is told to native peers"
+        assert told == f"PERMISSION 201 Permission denied. (201: {rule})"
+
+    policy = Policy(default_caller=Caller(bundle="a", system_app=True))
+    serve(path, work, Manager(clock=ManualClock(), policy=policy))

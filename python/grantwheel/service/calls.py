@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from grantwheel import Pipeline
+from grantwheel import PermissionDeniedError, Pipeline
 from grantwheel.caller import Caller
 from grantwheel.types import OwnerKind, Record, ResourceType
 
@@ -47,7 +47,10 @@ def who(on: Session, given: Words | None) -> tuple[int, int, Caller | None]:
 
 def require_native(on: Session) -> None:
     """Refuse whoever may not see what others hold."""
-    on.manager.require_native(caller=caller(on))
+    try:
+        on.manager.require_native(caller=caller(on))
+    except PermissionDeniedError:
+        raise denied("what others hold, and what becomes of it, is told to native peers") from None
 
 
 # Changes, which are carried out together. ----------------------------------------------------------------------------

@@ -125,8 +125,8 @@ COMMANDS: Final[dict[str, Command]] = {
     ),
     "NEXT": Command(
         usage="",
-        summary="Tell in how many ms the next deadline is; for native peers",
-        answer="ms, or nil",
+        summary="Tell when the next deadline is; for native peers",
+        answer="an instant, or nil",
         run=calls.next_deadline,
         most=1,
     ),
@@ -222,7 +222,7 @@ COMMANDS: Final[dict[str, Command]] = {
     ),
     "INFO": Command(
         usage="[section ...]",
-        summary="Tell about the service, as text",
+        summary="Tell about the service, as text: all of it, or what is asked for of Server, Clients, Stats, Limits",
         answer="lines of name:value",
         run=sessions.info,
         how=How.SESSION,
@@ -265,7 +265,7 @@ def describe(words: "sessions.Words") -> Any:
 def _docs(name: str, command: Command) -> dict[str, Any]:
     return {
         "summary": command.summary,
-        "since": "0.2.0",
+        "since": "0.1.0",
         "group": "tasks" if name in TASK_COMMANDS else _GROUPS[command.how],
         "arguments": [
             {"name": word, "type": "string", "display_text": word} for word in arguments(command.usage)
@@ -290,4 +290,5 @@ def _info(name: str) -> list[Any]:
     command = COMMANDS[name]
     arity = command.least if command.least == command.most else -command.least
     flags = ["write" if command.how in (How.TOGETHER, How.ALONE) else "readonly", "fast"]
-    return [name.lower(), arity, flags, 0, 0, 0]
+    # It has no keys, and none of what Redis tells at the end: categories, tips, key specifications, subcommands.
+    return [name.lower(), arity, flags, 0, 0, 0, [], [], [], []]

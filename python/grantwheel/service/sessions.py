@@ -101,25 +101,29 @@ def quit_it(on: Session, words: Words) -> Any:
 
 def info(on: Session, words: Words) -> str:
     server = on.server
-    lines = [
-        "# Server",
-        f"grantwheel_version:{__version__}",
-        f"process_id:{os.getpid()}",
-        f"instance:{server.instance}",
-        f"task_instance:{server.task_instance}",
-        f"uptime_in_seconds:{int(time.monotonic() - server.began)}",
-        "# Clients",
-        f"connected_clients:{server.connected}",
-        "# Stats",
-        f"total_connections_received:{server.accepted}",
-        f"total_commands_processed:{server.answered}",
-        f"rejected_connections:{server.refused}",
-        f"turns:{server.turns}",
-        "# Limits",
-        *(f"{name}_met:{server.met[name]}" for name in LIMIT_WORDS),
-        "",
-    ]
-    return "\r\n".join(lines)
+    sections: dict[str, dict[str, Any]] = {
+        "Server": {
+            "grantwheel_version": __version__,
+            "process_id": os.getpid(),
+            "instance": server.instance,
+            "task_instance": server.task_instance,
+            "uptime_in_seconds": int(time.monotonic() - server.began),
+        },
+        "Clients": {"connected_clients": server.connected},
+        "Stats": {
+            "total_connections_received": server.accepted,
+            "total_commands_processed": server.answered,
+            "rejected_connections": server.refused,
+            "turns": server.turns,
+        },
+        "Limits": {f"{name}_met": server.met[name] for name in LIMIT_WORDS},
+    }
+    asked = {text(word, "section").lower() for word in words[1:]}
+    lines: list[str] = []
+    for title, told in sections.items():
+        if not asked or not asked.isdisjoint((title.lower(), "all", "default", "everything")):
+            lines += [f"# {title}", *(f"{name}:{value}" for name, value in told.items())]
+    return "".join(f"{line}\r\n" for line in lines)
 
 
 def events(on: Session, words: Words) -> Any:
