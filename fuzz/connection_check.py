@@ -293,9 +293,11 @@ class Run:
         self._settle()
         server = self.server
         left = (server.connections, server._begun, server._by_uid, server._ready, server._unread._noted)
-        if any(left) or server._unread._by_uid or server._pushes._followers or server._pushes._behind:
+        pushes = server._pushes.values()
+        if any(left) or server._unread._by_uid or any(one._followers or one._behind for one in pushes):
             raise FaultError("something is kept of connections that have ended")
-        server._pushes.close()
+        for one in pushes:
+            one.close()
         self.loop.settle()
 
     # Checks. ---------------------------------------------------------------------------------------------------------

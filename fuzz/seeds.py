@@ -168,6 +168,11 @@ def connections() -> dict[str, bytes]:
         "others": b"\0" + part(other_of_mail, "MASK 1000", "MASK 0", "FIND 2000", "PMASK 42", "COUNT 1", "STATS"),
         "follow": b"\0" + follow + apply + plain + part(native, "EVENTS STOP", "RESET", "EVENTS AFTER 0 COUNT 2"),
         "follow-unread": b"\x08" + follow + part(native, "INFO", "COMMAND", flags=reads_nothing) + apply * 4 + follow,
+        "follow-closed": b"\0"
+        + follow
+        + part(native, "COMMAND DOCS", flags=reads_nothing)
+        + apply * 3
+        + part(native, b"*x\r\n"),
         "session": b"\0" + part(mail, "HELLO", "CLIENT ID", "CLIENT SETNAME x", "SELECT 0", "COMMAND DOCS", "AUTH x"),
         "too-long": b"\5" + half + filler + part(mail, "PING"),
         "unread": b"\5" + part(mail, "COMMAND DOCS", "PING", flags=reads_nothing | forty_times) + half + filler,

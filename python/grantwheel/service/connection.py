@@ -398,7 +398,7 @@ class Connection(asyncio.BufferedProtocol):
     def push(self, pages: Pages) -> bool:
         """Send the next page of the events that it follows, if it reads; return whether there are more for it now."""
         following = self.following.get(pages.name)
-        if following is None or self._is_slow or self._transport is None:
+        if following is None or self._is_slow or self._transport is None or self._transport.is_closing():
             return False
         page = pages.next(following)
         following.after = page.after
