@@ -1,12 +1,13 @@
 """The documented request: what may carry its fields."""
 
 from collections import ChainMap, OrderedDict, UserDict, defaultdict
+from collections.abc import Mapping
 from types import MappingProxyType, SimpleNamespace
 from typing import Any
 
 import pytest
 
-from grantwheel import EfficiencyResourcesRequest, Manager
+from grantwheel import BusinessError, EfficiencyResourcesRequest, Manager
 from support import (
     CPU,
     GPS,
@@ -55,6 +56,101 @@ def test_a_default_of_the_mapping_is_no_field(manager: Manager) -> None:
     assert manager.apply_request(fields, caller=MAIL) == GPS
     assert set(fields) == set(request())
     refuse_field(manager, "reason", defaultdict(str, resourceTypes=GPS, isApply=True, timeOut=40))
+
+
+class Name(str):
+    """A key of a class of its own."""
+
+    __slots__ = ()
+
+
+class Equal:
+    """A key that is no string, and equal to one."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __hash__(self) -> int:
+        return hash(self.name)
+
+    def __eq__(self, other: object) -> bool:
+        return self.name == other
+
+
+@pytest.mark.parametrize("key", [Name, Equal, lambda name: "".join([*name])], ids=["Name", "Equal", "not interned"])
+@pytest.mark.parametrize("more", [0, 100])
+def test_a_key_is_the_field_that_it_is_equal_to(manager: Manager, key: Any, more: int) -> None:
+    others: dict[Any, Any] = {f"other {i}": i for i in range(more)}
+    fields = others | {key(name): value for name, value in request(GPS | CPU, isProcess=True).items()}
+    assert manager.apply_request(fields, caller=MAIL) == GPS | CPU
+    assert manager.process_mask(71) == CPU
+    refuse_field(manager, "isProcess", {**request(), key("isProcess"): 1})
+    del fields["isApply"]
+    refuse_field(manager, "isApply", fields)
+
+
+def test_a_dict_that_changes_while_it_is_read_does_no_harm(manager: Manager) -> None:
+    class Emptying:
+        def __index__(self) -> int:
+            fields.clear()
+            return int(GPS)
+
+    def reason() -> str:
+        return "why " * 10  # nobody else has it
+
+    fields: dict[Any, Any] = {**request(reason=reason()), "resourceTypes": Emptying()}
+    assert manager.apply_request(fields, caller=MAIL) == GPS  # all was read before
+    fields.update(request(reason=reason()), resourceTypes=Emptying())
+    fields[1] = 2
+    with pytest.raises(BusinessError, match="isApply"):
+        manager.apply_request(fields, caller=MAIL)
+    assert fields == {}
+
+
+@Mapping.register
+class Registered:
+    """A mapping by its own account only."""
+
+    def __init__(self, fields: dict[str, Any]) -> None:
+        self.fields = fields
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.fields
+
+    def __getitem__(self, name: str) -> Any:
+        return self.fields[name]
+
+
+class Claiming:
+    """The same, which names another class as its own."""
+
+    __contains__ = Registered.__contains__
+    __getitem__ = Registered.__getitem__
+
+    def __init__(self, fields: dict[str, Any]) -> None:
+        self.fields = fields
+
+    @property  # type: ignore[misc]
+    def __class__(self) -> type:
+        return dict
+
+
+@pytest.mark.parametrize("make", [Registered, Claiming])
+def test_what_is_called_a_mapping_is_one(manager: Manager, make: Any) -> None:
+    assert manager.apply_request(make(request(GPS)), caller=MAIL) == GPS
+    refuse_field(manager, "timeOut", make(request(timeOut=None)))
+
+
+def test_attributes_are_no_fields_of_a_request(manager: Manager) -> None:
+    class Request(EfficiencyResourcesRequest):
+        isApply = property(lambda self: True)  # noqa: N815 - the documented name
+
+        def __getattr__(self, name: str) -> object:
+            raise AssertionError("asked for")
+
+    made = Request.__new__(Request)
+    EfficiencyResourcesRequest.resourceTypes.__set__(made, GPS)
+    refuse_field(manager, "isApply", made)
 
 
 @pytest.mark.parametrize("field", ["resourceTypes", "isApply", "timeOut", "reason"])

@@ -22,6 +22,7 @@ from support import (
     TIMER,
     check_refused,
     make_manager,
+    request,
     unchanged,
 )
 
@@ -425,6 +426,57 @@ def test_callers_come_from_the_registry_by_uid() -> None:
     assert manager.apply(900, 91, ALL, 40) == CPU
     assert manager.release(700, 72, ALL) == GPS
     assert manager.reset_all(900, 92) == CPU
+
+
+class Asked(Caller):
+    """A caller whose attributes are made when they are asked for."""
+
+    bundle = property(lambda self: "org.tide.mail", lambda self, value: None)
+
+    @property
+    def system_app(self) -> bool:
+        return bool(self.uid == 700)
+
+    @system_app.setter
+    def system_app(self, value: bool) -> None:
+        pass
+
+
+def test_a_subclass_of_caller_is_asked_for_its_attributes() -> None:
+    manager, _ = make_manager()
+    asked = Asked(uid=700, pid=71)
+    assert manager.apply(700, 71, GPS, 40, caller=asked) == GPS
+    assert manager.apply_request(request(TIMER), caller=asked) == TIMER
+    record = manager.find_app(700)
+    assert record
+    assert record.bundle == "org.tide.mail"
+    check_refused(manager, lambda: manager.apply(700, 71, GPS, 40, caller=Asked(uid=1)), 202, 202)
+
+
+@pytest.mark.parametrize("error", [AttributeError, OSError, KeyboardInterrupt])
+def test_an_attribute_of_a_caller_that_fails_ends_the_call_as_it_is(error: type[BaseException]) -> None:
+    class Broken(Caller):
+        def __getattribute__(self, name: str) -> object:
+            if name == "native":
+                raise error("nobody knows")
+            return super().__getattribute__(name)
+
+    manager, _ = make_manager()
+    with pytest.raises(error, match="nobody knows"):
+        manager.apply(700, 71, GPS, 40, caller=Broken())
+    with pytest.raises(error, match="nobody knows"):
+        manager.apply_request(request(GPS), caller=Broken())
+    assert manager.records() == []
+
+
+@pytest.mark.parametrize("name", ["uid", "pid", "bundle", "system_app", "service_extension", "native"])
+def test_a_caller_without_an_attribute_is_an_error_that_names_it(name: str) -> None:
+    manager, _ = make_manager()
+    caller = Caller(uid=700, pid=71, system_app=True)
+    delattr(caller, name)
+    with pytest.raises(AttributeError, match=name):
+        manager.apply(700, 71, GPS, 40, caller=caller)
+    assert manager.records() == []
 
 
 def test_a_caller_given_supplies_bundle_and_flags_only() -> None:

@@ -59,6 +59,8 @@ LAYERS: dict[str, dict[str, MakeTrial]] = {
         "typed": _entry("documented call", "typed"),
         "made": _entry("documented call", "documented, made each time"),
         "kept": _entry("documented call", "documented, kept"),
+        "dict-made": _entry("documented call", "documented, dict made each time"),
+        "mapping-kept": _entry("documented call", "documented, mapping kept"),
     },
     "python-events": {
         "drain": _entry("drain", "drain()"),

@@ -1,5 +1,7 @@
 #include "bindings/arguments.hpp"
 
+#include <structmember.h>
+
 #include <bit>
 #include <limits>
 
@@ -14,21 +16,54 @@ namespace {
     throw py::type_error(std::string(name) + " must be " + expected + ", not " + Py_TYPE(value)->tp_name);
 }
 
-// The attributes of a Caller, with their names interned for the life of the process.
-struct CallerAttributes {
-    PyObject* uid = interned("uid");
-    PyObject* pid = interned("pid");
-    PyObject* bundle = interned("bundle");
-    PyObject* system_app = interned("system_app");
-    PyObject* service_extension = interned("service_extension");
-    PyObject* native = interned("native");
-};
-
-py::object attribute(PyObject* object, PyObject* name) {
-    PyObject* const value = as_python([&] { return PyObject_GetAttr(object, name); });
-    if (value == nullptr) throw py::error_already_set();
-    return py::reinterpret_steal<py::object>(value);
+// A call that does not fit its signature.
+[[noreturn]] void refuse_count(const Signature& signature, Py_ssize_t count) {
+    throw py::type_error(std::string(signature.function) + "() takes " + std::to_string(signature.positional) +
+                         " positional arguments but " + std::to_string(count) + " were given");
 }
+[[noreturn]] void refuse_keyword(const Signature& signature, const char* fault, PyObject* keyword) {
+    PyErr_Format(PyExc_TypeError, "%s() got %s argument %R", signature.function, fault, keyword);
+    throw py::error_already_set();
+}
+[[noreturn]] void refuse_missing(const Signature& signature, PyObject* name) {
+    throw py::type_error(std::string(signature.function) + "() misses the argument '" + py::cast<std::string>(name) +
+                         "'");
+}
+
+// The attributes of Callers. Those of a Caller itself, and of no class derived from it, lie in slots, which are read where
+// they are: by name the six of them would take longer than all that is done with them. So what a test may put into the
+// class in place of a slot is not seen.
+class CallerAttributes {
+public:
+    enum Name : std::size_t { uid, pid, bundle, system_app, service_extension, native, count };
+
+    explicit CallerAttributes(const py::object& caller) : type_(caller) {
+        for (std::size_t i = 0; i < count; ++i) {
+            names_[i] = interned(texts[i]);
+            const py::object found = type_.attr(py::handle(names_[i]));
+            if (Py_IS_TYPE(found.ptr(), &PyMemberDescr_Type)) {
+                offsets_[i] = reinterpret_cast<PyMemberDescrObject*>(found.ptr())->d_member->offset;
+            }
+        }
+    }
+
+    [[nodiscard]] py::object read(PyObject* caller, Name name) const {
+        if (Py_IS_TYPE(caller, reinterpret_cast<PyTypeObject*>(type_.ptr())) && offsets_[name] != 0) {
+            PyObject* const value = *reinterpret_cast<PyObject**>(reinterpret_cast<char*>(caller) + offsets_[name]);
+            if (value != nullptr) return py::reinterpret_borrow<py::object>(value);
+        }
+        PyObject* const value = as_python([&] { return PyObject_GetAttr(caller, names_[name]); });
+        if (value == nullptr) throw py::error_already_set();
+        return py::reinterpret_steal<py::object>(value);
+    }
+
+private:
+    static constexpr const char* texts[count] = {"uid", "pid", "bundle", "system_app", "service_extension", "native"};
+
+    py::object type_;
+    PyObject* names_[count];       // interned for the life of the process
+    Py_ssize_t offsets_[count]{};  // 0 for what lies in no slot
+};
 
 }  // namespace
 
@@ -55,29 +90,18 @@ py::object to_index(PyObject* value) {
 
 void read_arguments(const Signature& signature, PyObject* const* arguments, Py_ssize_t count, PyObject* keywords,
                     std::span<PyObject*> values) {
-    const std::string function = std::string(signature.function) + "()";
-    if (count > static_cast<Py_ssize_t>(signature.positional)) {
-        throw py::type_error(function + " takes " + std::to_string(signature.positional) +
-                             " positional arguments but " + std::to_string(count) + " were given");
-    }
+    if (count > static_cast<Py_ssize_t>(signature.positional)) refuse_count(signature, count);
     for (Py_ssize_t i = 0; i < count; ++i) values[i] = arguments[i];
     const Py_ssize_t keyword_count = keywords == nullptr ? 0 : PyTuple_GET_SIZE(keywords);
     for (Py_ssize_t i = 0; i < keyword_count; ++i) {
         PyObject* const keyword = PyTuple_GET_ITEM(keywords, i);
         const std::size_t place = place_of(signature.names, keyword);
-        if (place == signature.names.size()) {
-            PyErr_Format(PyExc_TypeError, "%s() got an unexpected keyword argument %R", signature.function, keyword);
-            throw py::error_already_set();
-        }
-        if (values[place] != nullptr) {
-            PyErr_Format(PyExc_TypeError, "%s() got multiple values for argument %R", signature.function, keyword);
-            throw py::error_already_set();
-        }
+        if (place == signature.names.size()) refuse_keyword(signature, "an unexpected keyword", keyword);
+        if (values[place] != nullptr) refuse_keyword(signature, "multiple values for", keyword);
         values[place] = arguments[count + i];
     }
     for (std::size_t i = 0; i < signature.required; ++i) {
-        if (values[i] != nullptr) continue;
-        throw py::type_error(function + " misses the argument '" + py::cast<std::string>(signature.names[i]) + "'");
+        if (values[i] == nullptr) refuse_missing(signature, signature.names[i]);
     }
 }
 
@@ -152,19 +176,23 @@ std::string_view to_text(PyObject* value, const char* name, Status unencodable) 
 CallerArgument to_given_caller(PyObject* value, Status unencodable) {
     CallerArgument argument;
     if (!py::isinstance(value, vocabulary().Caller)) raise_type("caller", "a Caller", value);
-    static const CallerAttributes names;
-    const auto number = [&](PyObject* name, const char* what) { return to_int64(attribute(value, name).ptr(), what); };
-    const auto flag = [&](PyObject* name, const char* what) {
-        return to_bool(attribute(value, name).ptr(), what, false);
+    using Attributes = CallerAttributes;
+    // Never destroyed: it may be used as long as Python runs.
+    static const auto& attributes = *new Attributes(vocabulary().Caller);
+    const auto number = [&](Attributes::Name name, const char* what) {
+        return to_int64(attributes.read(value, name).ptr(), what);
+    };
+    const auto flag = [&](Attributes::Name name, const char* what) {
+        return to_bool(attributes.read(value, name).ptr(), what, false);
     };
     argument.given = true;
-    argument.bundle = attribute(value, names.bundle);
-    argument.caller = {number(names.uid, "uid of the caller"),
-                       number(names.pid, "pid of the caller"),
+    argument.bundle = attributes.read(value, Attributes::bundle);
+    argument.caller = {number(Attributes::uid, "uid of the caller"),
+                       number(Attributes::pid, "pid of the caller"),
                        to_text(argument.bundle.ptr(), "bundle of the caller", unencodable),
-                       flag(names.system_app, "system_app of the caller"),
-                       flag(names.service_extension, "service_extension of the caller"),
-                       flag(names.native, "native of the caller")};
+                       flag(Attributes::system_app, "system_app of the caller"),
+                       flag(Attributes::service_extension, "service_extension of the caller"),
+                       flag(Attributes::native, "native of the caller")};
     return argument;
 }
 

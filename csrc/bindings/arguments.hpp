@@ -59,19 +59,26 @@ private:
 // The int of anything with __index__; null for what is no integer, as an array whose __index__ is a TypeError. What else
 // it raises is the caller's own.
 [[nodiscard]] py::object to_index(PyObject* value);
-// The same but for bools; beyond 64 bits the nearest.
-[[nodiscard]] std::int64_t to_int64_slowly(PyObject* value, const char* name);
-// The same; most are ints of one digit, which are read here.
-[[nodiscard]] inline std::int64_t to_int64(PyObject* value, const char* name) {
+// Whether it is an int of one digit, and of no class derived from int, as most are; and its value.
 #if PY_VERSION_HEX >= 0x030C0000
-    if (PyLong_CheckExact(value)) {
-        const auto* const number = reinterpret_cast<PyLongObject*>(value);
-        if (PyUnstable_Long_IsCompact(number) != 0) return PyUnstable_Long_CompactValue(number);
-    }
+[[nodiscard]] inline bool is_small_int(PyObject* value) noexcept {
+    return PyLong_CheckExact(value) && PyUnstable_Long_IsCompact(reinterpret_cast<PyLongObject*>(value)) != 0;
+}
+[[nodiscard]] inline std::int64_t small_int(PyObject* value) noexcept {
+    return PyUnstable_Long_CompactValue(reinterpret_cast<PyLongObject*>(value));
+}
 #else
-    if (PyLong_CheckExact(value) && Py_SIZE(value) == 1) return reinterpret_cast<PyLongObject*>(value)->ob_digit[0];
+[[nodiscard]] inline bool is_small_int(PyObject* value) noexcept {
+    return PyLong_CheckExact(value) && Py_SIZE(value) == 1;
+}
+[[nodiscard]] inline std::int64_t small_int(PyObject* value) noexcept {
+    return reinterpret_cast<PyLongObject*>(value)->ob_digit[0];
+}
 #endif
-    return to_int64_slowly(value, name);
+// The int of anything with __index__ but bools; beyond 64 bits the nearest.
+[[nodiscard]] std::int64_t to_int64_slowly(PyObject* value, const char* name);
+[[nodiscard]] inline std::int64_t to_int64(PyObject* value, const char* name) {
+    return is_small_int(value) ? small_int(value) : to_int64_slowly(value, name);
 }
 [[nodiscard]] Mask to_mask(PyObject* value, const char* name);
 [[nodiscard]] std::uint64_t to_timeout(PyObject* value, const char* name);

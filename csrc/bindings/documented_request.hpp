@@ -20,6 +20,7 @@ public:
     [[nodiscard]] const Request& request() const noexcept { return request_; }
 
 private:
+    void walk();
     // What a field holds; null when it is absent.
     [[nodiscard]] py::object read(Field field) const;
     [[nodiscard]] std::int64_t number(Field field, Status status) const;
@@ -30,6 +31,8 @@ private:
 
     py::handle given_;
     bool is_request_;
+    bool is_walked_ = false;
+    py::object fields_[field_count];  // of a dictionary; all of them when it is walked
     py::object reason_;
     Request request_;
 };

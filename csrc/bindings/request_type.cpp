@@ -15,7 +15,7 @@ namespace grantwheel::bindings {
 
 namespace {
 
-constexpr const char* field_names[field_count] = {"resourceTypes", "isApply",   "timeOut", "reason",
+constexpr const char* field_texts[field_count] = {"resourceTypes", "isApply",   "timeOut", "reason",
                                                   "isPersist",     "isProcess", "cpuLevel"};
 
 struct RequestObject {
@@ -151,7 +151,7 @@ std::array<PyMemberDef, field_count + 1> make_members(std::index_sequence<places
     constexpr auto offset = static_cast<Py_ssize_t>(offsetof(RequestObject, fields));
     constexpr auto size = static_cast<Py_ssize_t>(sizeof(PyObject*));
     return {
-        PyMemberDef{field_names[places], T_OBJECT_EX, offset + static_cast<Py_ssize_t>(places) * size, 0, nullptr}...,
+        PyMemberDef{field_texts[places], T_OBJECT_EX, offset + static_cast<Py_ssize_t>(places) * size, 0, nullptr}...,
         PyMemberDef{}};
 }
 
@@ -170,7 +170,7 @@ constexpr const char* documentation =
 
 }  // namespace
 
-PyObject* field_name(Field field) { return interned_names[static_cast<std::size_t>(field)]; }
+std::span<PyObject* const, field_count> field_names() noexcept { return interned_names; }
 
 bool is_request(PyObject* object) noexcept { return PyObject_TypeCheck(object, request_type) != 0; }
 
@@ -206,7 +206,7 @@ void bind_request_type(py::module_& module) {
     };
     PyType_Spec spec{"grantwheel.EfficiencyResourcesRequest", static_cast<int>(sizeof(RequestObject)), 0,
                      Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC, slots};
-    for (std::size_t i = 0; i < field_count; ++i) interned_names[i] = interned(field_names[i]);
+    for (std::size_t i = 0; i < field_count; ++i) interned_names[i] = interned(field_texts[i]);
     PyObject* const made = PyType_FromSpec(&spec);
     if (made == nullptr) throw py::error_already_set();
     request_type = reinterpret_cast<PyTypeObject*>(made);

@@ -4,6 +4,9 @@
 
 #include <pybind11/pybind11.h>
 
+#include <cstddef>
+#include <span>
+
 namespace grantwheel::bindings {
 
 namespace py = pybind11;
@@ -12,8 +15,11 @@ namespace py = pybind11;
 enum class Field : std::size_t { resourceTypes, isApply, timeOut, reason, isPersist, isProcess, cpuLevel };
 inline constexpr std::size_t field_count = 7;
 
-// The name of a field as a Python string that lives as long as the process.
-[[nodiscard]] PyObject* field_name(Field field);
+// The names of the fields as Python strings that live as long as the process.
+[[nodiscard]] std::span<PyObject* const, field_count> field_names() noexcept;
+[[nodiscard]] inline PyObject* field_name(Field field) noexcept {
+    return field_names()[static_cast<std::size_t>(field)];
+}
 
 // Whether an object is such a request.
 [[nodiscard]] bool is_request(PyObject* object) noexcept;

@@ -1,6 +1,7 @@
-"""The documented call: a request object is made and applied, against the typed call."""
+"""The documented call: a request object or a mapping is made and applied, against the typed call."""
 
 from collections.abc import Callable
+from types import MappingProxyType
 
 from grantbench import loops
 from grantbench.contender import COMMON, Run
@@ -53,6 +54,37 @@ def _kept(contender: GrantwheelContender, plan: Plan) -> Run:
     return run
 
 
+def _mapping_made(contender: GrantwheelContender, plan: Plan) -> Run:
+    apply_request = contender.manager.apply_request
+    callers = _callers(plan)
+
+    def run() -> None:
+        for caller in callers:
+            request = {
+                "resourceTypes": COMMON,
+                "isApply": True,
+                "timeOut": TIMEOUT_MS,
+                "reason": REASON,
+                "isPersist": False,
+                "isProcess": False,
+            }
+            apply_request(request, caller=caller)
+
+    return run
+
+
+def _mapping_kept(contender: GrantwheelContender, plan: Plan) -> Run:
+    apply_request = contender.manager.apply_request
+    callers = _callers(plan)
+    request = MappingProxyType({"resourceTypes": COMMON, "isApply": True, "timeOut": TIMEOUT_MS, "reason": REASON})
+
+    def run() -> None:
+        for caller in callers:
+            apply_request(request, caller=caller)
+
+    return run
+
+
 def _entry(loop: Callable[[GrantwheelContender, Plan], Run]) -> Entry:
     def make(plan: Plan) -> Trial:
         contender = GrantwheelContender(plan.owners)
@@ -77,13 +109,15 @@ def _entry(loop: Callable[[GrantwheelContender, Plan], Run]) -> Entry:
 
 DOCUMENTED = Workload(
     name="documented call",
-    what="renew by a request object that is made for the call, or kept from one call to the next; against the typed "
-    "call with a reason",
+    what="renew by a request object, made for the call or kept from one call to the next, by a dict that is made for "
+    "it, and by a mapping that is kept and no dict; against the typed call with a reason",
     unit="per call",
     base="typed",
     entries={
         "typed": _entry(_typed),
         "documented, made each time": _entry(_made_and_applied),
         "documented, kept": _entry(_kept),
+        "documented, dict made each time": _entry(_mapping_made),
+        "documented, mapping kept": _entry(_mapping_kept),
     },
 )

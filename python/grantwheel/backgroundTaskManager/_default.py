@@ -51,9 +51,9 @@ def default_manager() -> Manager:
     return manager
 
 
-def is_made() -> bool:
-    """Whether there is a default manager: making one may fail."""
-    return _manager is not None
+def made_manager() -> Manager | None:
+    """Return the default manager if there is one; None when the next call makes it, which may fail."""
+    return _manager
 
 
 def _make() -> Manager:

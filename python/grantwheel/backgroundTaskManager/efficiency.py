@@ -5,7 +5,7 @@ from typing import Any
 from grantwheel._core import BusinessError, business_error, read_request
 from grantwheel.types import EfficiencyResourcesInfo
 
-from ._default import NOT_READY, default_manager, is_made
+from ._default import NOT_READY, default_manager, made_manager
 
 _QUERY_NOT_CONNECTED = 1870000402
 
@@ -20,9 +20,11 @@ def applyEfficiencyResources(*args: Any) -> None:  # noqa: N802 - the documented
     BusinessError
         With code 201, 202, 401, 9800001, 9800002, 9800003, 9800004 or 18700001; nothing has changed then.
     """
-    if not is_made():  # what is asked for is judged first, and makes nothing if it is wrong
-        read_request(*args)
-    default_manager().apply_request(*args)
+    manager = made_manager()
+    if manager is None:
+        read_request(*args)  # what is asked for is judged first, and makes nothing if it is wrong
+        manager = default_manager()
+    manager.apply_request(*args)
 
 
 def resetAllEfficiencyResources() -> None:  # noqa: N802 - the documented name
