@@ -4,7 +4,8 @@ import json
 import re
 from typing import Any, Final, NamedTuple
 
-from grantwheel.service.commands import COMMANDS, How
+from grantwheel.service.command import How
+from grantwheel.service.commands import COMMANDS
 from grantwheel.service.limits import LIMIT_WORDS, Limits
 from grantwheel.service.peers import Peer
 from grantwheel.service.wire import MOST_WORDS, WORDS
