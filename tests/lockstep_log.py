@@ -16,6 +16,7 @@ from lockstep_events import Mismatch
 from model_policy import TRANSACTION_FAILED, Refused
 
 STEPS_A_CHECK: Final = 150
+STEPS_A_WRITE: Final = 100
 NOT_ON_RECORD: Final = ("refused", TRANSACTION_FAILED // 100, TRANSACTION_FAILED)
 
 
@@ -80,6 +81,7 @@ class LoggedLockstep(Lockstep):
         self._dice = Random(0)
         self._companion = Follower(**self._limits)
         self._snapshots: list[tuple[int, int, bytes]] = []  # position, last event, bytes
+        self._notes: dict[bytes, bytes] = {}
         self.checks = 0
         for name in ("apply_many", "release_many"):
             for_manager, for_model = self._calls[name]
@@ -88,6 +90,8 @@ class LoggedLockstep(Lockstep):
     def perform(self, operation: Operation) -> object:
         """Make one call on both and compare; now and then look at the log as well."""
         result = super().perform(operation)
+        if self._dice.random() * STEPS_A_WRITE < 1:
+            self._write_notes()
         if self._dice.random() * STEPS_A_CHECK < 1:
             self._check_log()
         return result
@@ -135,6 +139,26 @@ class LoggedLockstep(Lockstep):
         if self.model.journal_works:
             super()._turn_back()
 
+    def _write_notes(self) -> None:
+        """Write some notes of all sizes, or drop them, and compare with what is to be there."""
+        dice = self._dice
+        size = 1 << dice.choice((7, 8, 14, 16))
+        values = (None, b"", bytes(dice.randrange(300)), bytes([dice.randrange(256)]) * size)
+        changes = {b"%d" % dice.randrange(12): dice.choice(values) for _ in range(dice.randint(1, 4))}
+        answer: object = None
+        try:
+            self.manager.write_notes(changes)
+        except BusinessError as error:
+            answer = ("refused", error.code, error.detail)
+        if answer != (None if self.model.journal_works else NOT_ON_RECORD):
+            raise Mismatch(f"write_notes: {answer}")
+        if answer is None:
+            left = {key: value for key, value in self._notes.items() if key not in changes}
+            written = {key: value for key, value in changes.items() if value is not None}
+            self._notes = dict(sorted((left | written).items()))
+        if list(self.manager.notes().items()) != list(self._notes.items()):
+            raise Mismatch("write_notes: other notes than were written")
+
     def _check_log(self) -> None:
         """Carry out what is on record in three ways, compare, and keep a snapshot."""
         self.checks += 1
@@ -166,6 +190,7 @@ class LoggedLockstep(Lockstep):
             "records": (follower.records(now_ms=self.now), self.manager.records()),
             "events": (follower.read(after), self.manager.read(after)),
             "position": (follower.position, self._log.last()),
+            "notes": (follower.notes(), self._notes),
             "instant": (follower.now_ms, fresh.now_ms),
             "numbers": (follower.stats(), fresh.stats()),
             "state": (follower.state_hash(), fresh.state_hash()),

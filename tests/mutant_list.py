@@ -412,7 +412,7 @@ MUTANTS: Final = (
     Mutant("snapshot_write.cpp", "start, full_body);", "start, full_body * 4);", "the size of a section"),
     Mutant("snapshot_write.cpp", "if (number != 0) return writer.number(number);", "", "a text stands there once"),
     Mutant("snapshot_read.cpp", "!= file.value()) return", "== 0) return", "the check of a section"),
-    Mutant("snapshot_read.cpp", "(kind != expected && !may_end && !may_count)", "false", "the order of sections"),
+    Mutant("snapshot_read.cpp", "is_done || !may_come(kind)", "is_done", "the order of sections"),
     Mutant("snapshot_read.cpp", " || place <= last) return", ") return", "the order of records"),
     Mutant("snapshot_read.cpp", "(is_app || (mask & ~rules.per_process) == 0) && ", "", "what a process may hold"),
     Mutant("snapshot_read.cpp", "(has_level || level == default_level)", "true", "a level without CPU"),
@@ -484,6 +484,22 @@ MUTANTS: Final = (
         "texts that fit",
     ),
     Mutant("snapshot_read.cpp", "parts.table.size() == parts.limits.max_records", "false", "records that fit"),
+    # notes
+    Mutant("op.cpp", "if (note.key <= last) reader.fail();", "", "keys of notes that do not ascend"),
+    Mutant("op.cpp", " || op.kind == OpKind::notes", "", "notes that are refused in a replay"),
+    Mutant(
+        "notes.cpp",
+        "if (count > max_notes || bytes > max_notes_bytes) return",
+        "if (false) return",
+        "the limit of notes",
+    ),
+    Mutant("notes.cpp", "    ++writes_;\n", "", "a write while a snapshot is written"),
+    Mutant("notes.cpp", "kept += place - next;", "kept = place;", "what lies between two notes that go"),
+    Mutant("snapshot_read.cpp", " && rest.size() == 0);", ");", "half a note at the end of a snapshot"),
+    Mutant("snapshot_read.cpp", "has_all_notes = part.size() < full_notes;", "", "sections of notes that are not full"),
+    Mutant(
+        "snapshot_read.cpp", "!ascends || !note.has_value || ", "!ascends || ", "a note of a snapshot without a value"
+    ),
     # the documented calls
     Mutant(
         "manager.cpp",

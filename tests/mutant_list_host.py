@@ -5,6 +5,16 @@ from typing import Final
 from mutant_list import Mutant
 
 HOST_MUTANTS: Final = (
+    # notes
+    Mutant(
+        "host/gate_notes.cpp",
+        "    ++parts_->open.changes;\n    parts_->open.write_op(encode_it);\n",
+        "    ++parts_->open.changes;\n",
+        "a write of notes is on record",
+    ),
+    Mutant(
+        "host/gate_notes.cpp", "    if (!changes.are_sound()) return", "    if (false) return", "notes that cannot be"
+    ),
     # staging
     Mutant(
         "host/gate_staging.cpp",

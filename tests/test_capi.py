@@ -22,7 +22,7 @@ HEADER = "".join(
     for name in ("grantwheel.h", "gate.h", "snapshot.h")
 )
 # They are the same as long as the ABI is, so that they need no size.
-SMALL_VALUES = {"gw_text", "gw_owner", "gw_result", "gw_grant", "gw_hash_key", "gw_mark", "gw_ticket"}
+SMALL_VALUES = {"gw_text", "gw_owner", "gw_result", "gw_grant", "gw_hash_key", "gw_mark", "gw_note", "gw_ticket"}
 WARNINGS = ("-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Wshadow", "-Werror")
 
 

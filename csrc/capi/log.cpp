@@ -42,7 +42,7 @@ gw_status gw_decode(const void* bytes, size_t size, gw_op* op, size_t* used) noe
     op->kind = static_cast<std::int32_t>(decoded.op.kind);
     op->now = decoded.op.now;
     op->records = decoded.op.endings;
-    op->rows = decoded.op.rows.size();
+    op->rows = decoded.op.kind == OpKind::notes ? decoded.op.notes.size() : decoded.op.rows.size();
     op->mark = to_mark(decoded.op.mark);
     write({Status::ok, false, decoded.op.command}, op->command);
     *used = decoded.size;

@@ -224,7 +224,7 @@ BOOST_AUTO_TEST_SUITE(op)
 
 BOOST_AUTO_TEST_CASE(every_version_reads_the_bytes_of_those_before_it) {
     const std::vector<GoldenLine> lines = golden_lines("ops-1.txt");
-    BOOST_CHECK_GE(lines.size(), 25u);
+    BOOST_CHECK_GE(lines.size(), 29u);
     for (const GoldenLine& line : lines) {
         BOOST_TEST_CONTEXT(line.text) {
             const Decoded decoded = decode(line.bytes);
@@ -458,7 +458,7 @@ BOOST_AUTO_TEST_CASE(bytes_of_a_newer_format_are_told_from_damage) {
     };
     BOOST_CHECK(!is_newer(0, 1));
     for (const unsigned version : {0u, 2u, 255u}) BOOST_CHECK(is_newer(0, version));
-    for (const unsigned kind : {9u, 10u, 250u}) BOOST_CHECK(is_newer(1, kind));
+    for (const unsigned kind : {9u, 10u, 249u}) BOOST_CHECK(is_newer(1, kind));
     BOOST_CHECK(!is_newer(3, 8));
 }
 

@@ -226,7 +226,7 @@ private:
     }
     // What a host does at its start, and in between. What it drops may be due.
     void note_of_host() {
-        switch (dice_.below(3)) {
+        switch (dice_.below(4)) {
             case 0: {
                 Mark mark{
                     .now = now_, .boot_ms = dice_.magnitude(62), .wall_ms = static_cast<std::int64_t>(dice_.next())};
@@ -235,8 +235,23 @@ private:
                 return require(engine_->set_mark(mark) == Status::ok, "a mark");
             }
             case 1: return set_limits();
+            case 2: return write_notes();
             default: return recover();
         }
+    }
+    void write_notes() {
+        const std::string value(dice_.magnitude(14), static_cast<char>(dice_.below(256)));
+        std::vector<std::string> keys;
+        std::vector<Note> notes;
+        for (std::uint32_t key = 100 + dice_.below(30); key < 150; key += 1 + dice_.below(30)) {
+            keys.push_back(std::to_string(key));
+        }
+        for (const std::string& key : keys) {
+            const bool has_value = !dice_.one_in(3);
+            notes.push_back({key, has_value ? std::string_view(value) : std::string_view(), has_value});
+        }
+        put([&](std::span<std::byte> out) { return encode_notes(notes, now_, out); }, notes_size(notes, now_));
+        require(engine_->write_notes(notes, now_) == Status::ok, "a write of notes");
     }
     // At times less than what is held, at others what there was at first.
     void set_limits() {

@@ -2,6 +2,7 @@
 #include "grantwheel/snapshot.hpp"
 
 #include <algorithm>
+#include <utility>
 #include <vector>
 
 #include "allocations.hpp"
@@ -277,14 +278,16 @@ BOOST_AUTO_TEST_CASE(every_allocation_of_a_load_and_of_a_writer_may_fail) {
 }
 
 BOOST_AUTO_TEST_CASE(every_version_reads_the_snapshots_of_those_before_it) {
-    for (const GoldenLine& line : golden_lines("snapshots-1.txt")) {
+    std::vector<GoldenLine> lines = golden_lines("snapshots-1.txt");
+    for (GoldenLine& line : golden_lines("snapshots-2.txt")) lines.push_back(std::move(line));
+    for (const GoldenLine& line : lines) {
         BOOST_TEST_CONTEXT(line.text) {
             const Loaded loaded = load(line.bytes, limits_of(line.bytes));
             BOOST_REQUIRE_EQUAL(loaded.status, Status::ok);
             BOOST_REQUIRE(loaded.engine != nullptr);
             check_valid(*loaded.engine);
             BOOST_CHECK(joined(sections_of(*loaded.engine)) ==
-                        line.bytes);  // as long as it is version 1 that is written
+                        line.bytes);  // as long as it is these versions that are written
             std::string text = std::to_string(hash_of_state(*loaded.engine)) + ", " +
                                std::to_string(loaded.engine->last_sequence()) + " events";
             for (const Owner owner : {Owner{OwnerKind::process, 9}, Owner{OwnerKind::app, 5}}) {
@@ -294,6 +297,10 @@ BOOST_AUTO_TEST_CASE(every_version_reads_the_snapshots_of_those_before_it) {
                 if (view.applied != 0) text += " applied " + std::to_string(view.applied);
             }
             if (const Mark* mark = loaded.engine->mark()) text += "; " + describe(*mark);
+            for (std::size_t i = 0; i < loaded.engine->note_count(); ++i) {
+                const Note note = loaded.engine->note(i);
+                text.append(i == 0 ? "; notes '" : " '").append(note.key).append("' '").append(note.value).append("'");
+            }
             BOOST_CHECK_EQUAL(text, line.text);
         }
     }
@@ -415,7 +422,7 @@ BOOST_AUTO_TEST_CASE(sound_bytes_that_say_what_cannot_be_are_refused) {
     BOOST_CHECK(refused_two({1, 5, 9, 0, 32, 0, 30, 60, 0, 1, 5, 9, 0, 32, 0, 30, 60, 0}));  // one twice
     BOOST_CHECK(refused({}));
     const List sound{1, 5, 9, 0, 32, 0, 30, 60, 0};
-    BOOST_CHECK(status(sound, {2, 100, 50, 9, 9, 9}).is_newer);
+    BOOST_CHECK(status(sound, {3, 100, 50, 9, 9, 9}).is_newer);
     BOOST_CHECK(!status(sound, {1, 100, 101, 9, 9, 9}).is_newer);
     for (const List head :
          {List{1, 100, 101, 9, 9, 9}, List{1, 100, 50, 0, 9, 9}, List{1, 100, 50, 9, 9}, List{1, 100, 50, 9, 9, 9, 9}})

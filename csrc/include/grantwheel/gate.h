@@ -94,6 +94,25 @@ GW_API gw_status gw_gate_put_mark(gw_gate* gate, const gw_mark* mark) GW_NOEXCEP
 /* The last mark that a manager, or the log that it has followed, has; `*is_there` is 0 when there is none. */
 GW_API gw_status gw_last_mark(const gw_manager* manager, gw_mark* mark, uint8_t* is_there) GW_NOEXCEPT;
 
+/* ---- Notes: bytes by a key, for layers above grants. They are in the log, in snapshots and in the hash of the state. ---- */
+
+/* A note, and what a write makes of one: without a value it goes, if it is there. Bytes of any kind. */
+typedef struct gw_note {
+    gw_text key;   /* 1..255 bytes */
+    gw_text value; /* at most 65536 bytes; not read without has_value */
+    uint8_t has_value;
+} gw_note;
+
+/* Gives notes their values and drops those without one, all or none, as one op of the log, and waits for it. Keys ascend byte
+ * by byte, none twice, 65536 at most; else, or for sizes out of range, GW_ARGUMENT_INVALID. GW_OUT_OF_MEMORY, and nothing has
+ * changed, when there would be more than 65536 notes, or more than 16777216 bytes of keys and values. */
+GW_API gw_status gw_gate_write_notes(gw_gate* gate, const gw_note* notes, size_t count) GW_NOEXCEPT;
+/* The same on a manager without a gate. */
+GW_API gw_status gw_write_notes(gw_manager* manager, uint64_t now, const gw_note* notes, size_t count) GW_NOEXCEPT;
+/* Writes the first notes of a manager, or of a gate's in gw_gate_read, keys ascending, as many as fit; `*count` is the number
+ * of all. They lie in the manager, until the next write. */
+GW_API gw_status gw_notes(const gw_manager* manager, gw_note* notes, size_t capacity, size_t* count) GW_NOEXCEPT;
+
 /* ---- Reads. They go on while the log stalls, for what has nothing staged about it, and when the gate is closed. ------- */
 
 GW_API gw_status gw_gate_mask(gw_gate* gate, gw_owner owner, uint32_t* mask) GW_NOEXCEPT;
@@ -139,7 +158,15 @@ GW_API void gw_gate_clear(gw_gate* gate) GW_NOEXCEPT;
 GW_API gw_status gw_encode(const gw_command* command, uint64_t now, void* out, size_t capacity,
                            size_t* size) GW_NOEXCEPT;
 
-enum { GW_OP_COMMAND = 0, GW_OP_BATCH = 1, GW_OP_ADVANCE = 2, GW_OP_MARK = 3, GW_OP_LIMITS = 4, GW_OP_RECOVERY = 5 };
+enum {
+    GW_OP_COMMAND = 0,
+    GW_OP_BATCH = 1,
+    GW_OP_ADVANCE = 2,
+    GW_OP_MARK = 3,
+    GW_OP_LIMITS = 4,
+    GW_OP_RECOVERY = 5,
+    GW_OP_NOTES = 6
+};
 
 /* One op. */
 typedef struct gw_op {
@@ -148,7 +175,7 @@ typedef struct gw_op {
     uint8_t is_newer; /* refused, though it is sound: it was written by a newer version */
     uint64_t now;
     uint64_t records;   /* of an advance: how many of the records that are due it ends at most */
-    size_t rows;        /* of a batch: how many commands it has */
+    size_t rows;        /* of a batch: how many commands it has; of notes: how many it writes */
     gw_command command; /* of a command; its texts point into the bytes */
     gw_mark mark;       /* of a mark */
 } gw_op;
@@ -156,6 +183,11 @@ typedef struct gw_op {
 /* Reads the op at the start of `bytes`; the next one begins `used` bytes behind. GW_PARCEL_FAILED for damage, and then only
  * `is_newer` is written. */
 GW_API gw_status gw_decode(const void* bytes, size_t size, gw_op* op, size_t* used) GW_NOEXCEPT;
+
+/* Writes the notes of the op at the start of `bytes`, in which they lie, as many as fit; `*count` is the number of all. As
+ * gw_decode, and GW_ARGUMENT_INVALID for an op of another kind. */
+GW_API gw_status gw_decode_notes(const void* bytes, size_t size, gw_note* notes, size_t capacity,
+                                 size_t* count) GW_NOEXCEPT;
 
 /* Carries out a group on a manager that has carried out all groups before it: a follower, or a start. What a limit refused
  * is refused again. GW_PARCEL_FAILED, and nothing has changed, when the bytes are damaged; or, when they do not fit the
