@@ -12,11 +12,53 @@ from typing import Any, Final
 import grantwheel
 from conformance_durable import RestartingFace
 from conformance_face import Answer, Json, Row, caller_of
+from conformance_tasks import TaskFace
 from grantwheel.service.client import Client
 from grantwheel.service.peers import Peer
 from service_thread import ServiceThread
 
 ADMIN: Final = {"uid": 0, "pid": 1, "native": True}
+DRIVEN: Final = ("advance", "next_deadline")  # as the manager is, by the clock of the scenario
+
+
+class ServiceTaskFace(TaskFace):
+    """The tasks of the server, through its clients."""
+
+    def __init__(self, face: "ServiceFace", policy: Row) -> None:
+        super().__init__(policy)
+        self._face = face
+        self.is_served = False
+
+    @property
+    def own(self) -> grantwheel.Tasks:
+        """Those that the server has."""
+        return super().tasks
+
+    @property
+    def tasks(self) -> Any:
+        """The calls of tasks, each by the client of its caller."""
+        return TasksOfClients(self._face, self.own)
+
+    def fetch(self) -> None:
+        if self.is_served:
+            super().fetch()
+
+
+class TasksOfClients:
+    """Has the calls of tasks: those without a caller are the administrator's."""
+
+    def __init__(self, face: "ServiceFace", own: grantwheel.Tasks) -> None:
+        self._face = face
+        self._own = own
+
+    def __getattr__(self, name: str) -> Any:
+        if name in DRIVEN:
+            return getattr(self._own, name)
+
+        def call(*args: Any, caller: grantwheel.Caller | None = None, **others: Any) -> Any:
+            return getattr(self._face.client_for_tasks(caller).tasks, name)(*args, **others)
+
+        return call
 
 
 class ServiceFace(RestartingFace):
@@ -28,14 +70,23 @@ class ServiceFace(RestartingFace):
         self._peer = Peer(uid=0, pid=1)
         self._clients: dict[str, Client] = {}
         super().__init__(policy)
-        self._server = self._serve()
+        self._serve()
 
-    def _make_tasks(self, policy: Row) -> None:
-        """The service has none."""
+    def _make_tasks(self, policy: Row) -> TaskFace:
+        self._task_face = ServiceTaskFace(self, policy)
+        self._task_face.begin(self._manager)
+        return self._task_face
 
-    def _serve(self) -> ServiceThread:
-        instance = self._manager.recovery.instance
-        return ServiceThread(self._manager, self._path, identify=lambda _socket: self._peer, instance=instance)
+    def _serve(self) -> None:
+        self._server = ServiceThread(
+            self._manager,
+            self._path,
+            identify=lambda _socket: self._peer,
+            instance=self._manager.recovery.instance,
+            tasks=self._task_face.own,
+        )
+        self._task_face.is_served = True
+        self._task_face.fetch()  # from here on
 
     def _as(self, caller: Row) -> Client:
         """Return the client of a caller, and let it be the one that connects, if anybody does."""
@@ -45,6 +96,23 @@ class ServiceFace(RestartingFace):
         if client is None:
             client = self._clients[repr(who)] = grantwheel.connect(self._path)
             client._own = (who.uid, who.pid)
+        return client
+
+    def client_for_tasks(self, who: grantwheel.Caller | None) -> Client:
+        """Return the client of a caller for its tasks.
+
+        All of these are of one process, so that a name stands for the same callback, whoever the caller is. No
+        callback is called: the events say whose turn it is.
+        """
+        if who is None:
+            return self._admin
+        self._peer = Peer(uid=ADMIN["uid"], pid=ADMIN["pid"], caller=who)
+        key = f"tasks of {who!r}"
+        client = self._clients.get(key)
+        if client is None:
+            client = self._clients[key] = grantwheel.connect(self._path)
+            client._own = (who.uid, who.pid)
+            client.tasks._listen = lambda _acting: None  # type: ignore[method-assign]
         return client
 
     @property
@@ -134,7 +202,8 @@ class ServiceFace(RestartingFace):
         super()._fetch(subscriber)
 
     def next_deadline(self) -> int | None:
-        return self._admin.next_deadline()
+        deadlines = self._admin.next_deadline(), self._task_face.own.next_deadline()
+        return min((at for at in deadlines if at is not None), default=None)
 
     def record(self, kind: str, key: int) -> Row | None:
         found: Row | None = self._through_the_socket(lambda: super(ServiceFace, self).record(kind, key))
@@ -156,11 +225,13 @@ class ServiceFace(RestartingFace):
         """Stop the server, and start another one where it was. Subscribers fetch what they have first."""
         for subscriber in self._subscriptions:
             self._fetch(subscriber)
+        self._task_face.fetch()
+        self._task_face.is_served = False
         self._server.stop()
         subscriptions, self._subscriptions = self._subscriptions, {}
         super().restart(running=running, down_ms=down_ms, rebooted=rebooted, corrupt=corrupt)
         self._subscriptions = subscriptions
-        self._server = self._serve()
+        self._serve()
         for subscriber in subscriptions:
             self._fetch(subscriber)
 

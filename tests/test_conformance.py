@@ -52,7 +52,7 @@ def test_scenario_on_a_file(scenario: Row) -> None:
     assert run_scenario(scenario, DurableFace).failure is None
 
 
-@pytest.mark.parametrize("scenario", [one for one in SCENARIOS if not has_tasks(one.values[0])])  # type: ignore[arg-type]
+@pytest.mark.parametrize("scenario", SCENARIOS)
 def test_scenario_through_the_service(scenario: Row) -> None:
     pytest.importorskip("hiredis")
     assert run_scenario(scenario, face_by_name("service")).failure is None
