@@ -16,7 +16,12 @@ MUTANTS: Final = (
     # merging an apply
     Mutant("engine_apply.cpp", "grant.deadline < deadline)", "grant.deadline > deadline)", "merge: extends"),
     Mutant("engine_apply.cpp", "wheel.arm(table.records(), row, deadline);", ";", "merge: sets the timer"),
-    Mutant("engine_apply.cpp", "(deadline < record.armed || ", "(", "merge: pulls the timer forward"),
+    Mutant("engine_apply.cpp", "wheel.put(record, row, deadline);", ";", "merge: sets the timer of a fresh row"),
+    Mutant("engine_apply.cpp", "if (is_new && record.slot == no_slot)", "if (is_new)", "merge: a timer that a row has"),
+    Mutant(
+        "engine_apply.cpp", "if (!is_held) table.count_in(record.kind", "table.count_in(record.kind", "counts of types"
+    ),
+    Mutant("engine_apply.cpp", "(deadline >= record.armed && ", "(", "merge: pulls the timer forward"),
     Mutant(
         "engine_apply.cpp", "timed += std::size_t{record.is_timed()} - std::size_t{was_timed};", "", "timed records"
     ),
@@ -242,8 +247,8 @@ MUTANTS: Final = (
         "links of the records of a uid",
     ),
     Mutant("table.cpp", "if (next != no_row) links_[next].previous = previous;", "", "links after a removal"),
-    Mutant("table.cpp", "--free_count_;", "", "number of free rows"),
-    Mutant("table.cpp", "free_ = records_[row].uid;", "", "a free row is taken once"),
+    Mutant("table.hpp", "--free_count_;", "", "number of free rows"),
+    Mutant("table.hpp", "free_ = records_[row].uid;", "", "a free row is taken once"),
     Mutant("table.hpp", "++free_count_;", "", "number of rows that were freed"),
     Mutant("table.cpp", "uids_.replace(place, row);", "", "an app is found before its processes"),
     Mutant("table.cpp", "links_[first].previous = row;\n", "\n", "link from the first process to a new app"),
@@ -264,7 +269,7 @@ MUTANTS: Final = (
     Mutant("table.hpp", "(mask & ~reserved_mask_) == 0", "true", "whether types have memory"),
     Mutant("table.hpp", "return has_types(mask) && ", "return ", "room for types"),
     Mutant("table.cpp", "if (linked || is_linked_) reserved", "if (linked) reserved", "links of new rows"),
-    Mutant("table.cpp", "if (is_linked_) links_[row] = {no_row, no_row};", "", "links of a new record"),
+    Mutant("table.hpp", "if (is_linked_) links_[row] = {no_row, no_row};", "", "links of a new record"),
     Mutant("table.hpp", "rows <= capacity()", "rows <= capacity() + 1", "room for one row too many"),
     Mutant("table.hpp", "uids_.count() + 1, rows", "uids_.count(), rows", "room for one uid too many"),
     Mutant("table.hpp", "pids_.count() + processes, rows", "pids_.count(), rows", "room for one pid too many"),

@@ -210,16 +210,22 @@ inline void Engine::Parts::merge(Row row, Record& record, Mask mask, const Comma
             grant.timeout_ms = command.timeout_ms;
             grant.deadline = deadline;
         }
+        if (!is_held) table.count_in(record.kind, std::countr_zero(left));
         ++(is_held ? renewed : granted);
     }
     if ((mask & ~held) != 0 || command.is_persist) {
         const bool was_timed = !is_new && record.is_timed();
         if (command.is_persist) record.persist_mask |= static_cast<std::uint16_t>(extended);
-        table.set_mask(row, record, held | mask);
+        table.write_mask(row, record, held | mask);
         timed += std::size_t{record.is_timed()} - std::size_t{was_timed};
     }
     // A new record may have come to a timer of the past.
-    if (extended != 0 && (deadline < record.armed || record.armed <= now)) wheel.arm(table.records(), row, deadline);
+    if (extended == 0 || (deadline >= record.armed && record.armed > now)) return;
+    if (is_new && record.slot == no_slot) {
+        wheel.put(record, row, deadline);
+    } else {
+        wheel.arm(table.records(), row, deadline);
+    }
 }
 
 // The same where types have timeouts of their own: the others first, then each of these.

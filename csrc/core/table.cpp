@@ -92,48 +92,13 @@ Row Table::first_process(std::uint32_t uid) const noexcept {
 
 RowIndex::Place Table::place_again(std::uint32_t uid) const noexcept { return place_of_uid(uid); }
 
-Row Table::add(OwnerKind kind, std::uint32_t uid, std::uint32_t pid, TextId bundle,
-               const RowIndex::Place& place) noexcept {
-    const bool app = kind == OwnerKind::app;
-    const Row row = take_row();
-    Record& record = records_[row];
-    record.uid = uid;
-    record.pid = pid;
-    record.bundle = bundle;
-    record.kind = kind;
-    record.cpu_level = default_level;
-    if (is_linked_) links_[row] = {no_row, no_row};
-    ++record_count_[at(kind)];
-    link(row, place);
-    if (!app) pids_.insert(place_of_pid(pid), row);
-    return row;
+Row Table::add(OwnerKind kind, std::uint32_t uid, std::uint32_t pid, TextId bundle) noexcept {
+    return add(kind, uid, pid, bundle, place_again(uid));
 }
 
-// A row for a new record: the one that was freed last, or one at the end.
-Row Table::take_row() noexcept {
-    const Row row = free_;
-    if (row == no_row) {
-        records_.extend() = {};
-        if (is_linked_) {
-            links_.extend();
-            applied_.extend();
-        }
-        masks_.extend() = 0;
-        return end() - 1;
-    }
-    free_ = records_[row].uid;
-    --free_count_;
-    if (free_ != no_row) prefetch_row(free_, 0);  // for the next record
-    return row;
-}
-
-// Puts an app in front of the records of its uid, and a process behind the first one.
+// Puts an app in front of the other records of its uid, and a process behind the first one.
 void Table::link(Row row, const RowIndex::Place& place) noexcept {
     const Row first = place.row;
-    if (first == no_row) {
-        uids_.insert(place, row);
-        return;
-    }
     Links& own = links_[row];
     if (is_app(row)) {
         uids_.replace(place, row);

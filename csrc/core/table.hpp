@@ -66,26 +66,25 @@ public:
     [[nodiscard]] bool is_app(Row row) const noexcept { return records_[row].kind == OwnerKind::app; }
 
     // Adds a record that holds nothing yet; its timer is that of its row. Pre: the owner has none, and room has been made.
-    Row add(OwnerKind kind, std::uint32_t uid, std::uint32_t pid, TextId bundle) noexcept {
-        return add(kind, uid, pid, bundle, place_again(uid));
-    }
+    Row add(OwnerKind kind, std::uint32_t uid, std::uint32_t pid, TextId bundle) noexcept;
     // The same where the place of the uid is known.
-    Row add(OwnerKind kind, std::uint32_t uid, std::uint32_t pid, TextId bundle, const RowIndex::Place& place) noexcept;
+    [[gnu::always_inline]] Row add(OwnerKind kind, std::uint32_t uid, std::uint32_t pid, TextId bundle,
+                                   const RowIndex::Place& place) noexcept;
     // Takes a record away. Pre: it holds nothing.
     [[gnu::always_inline]] void remove(Row row, Record& record) noexcept;
     void remove(Row row) noexcept { remove(row, records_[row]); }
 
     [[nodiscard]] Mask mask(Row row) const noexcept { return records_[row].mask; }
-    // Sets what a record, which is that of the row, holds, and keeps the counts.
-    [[gnu::always_inline]] void set_mask(Row row, Record& record, Mask mask) noexcept {
-        auto& counts = grant_count_[at(record.kind)];
-        for_each_type(mask & ~Mask{record.mask}, [&](int type) { ++counts[type]; });
-        for_each_type(record.mask & ~mask, [&](int type) { --counts[type]; });
+    // Sets what a record holds, and keeps the counts.
+    void set_mask(Row row, Mask mask) noexcept {
+        Record& record = records_[row];
+        for_each_type(mask & ~Mask{record.mask}, [&](int type) { count_in(record.kind, type); });
+        for_each_type(record.mask & ~mask, [&](int type) { count_out(record.kind, type); });
         write_mask(row, record, mask);
     }
-    void set_mask(Row row, Mask mask) noexcept { set_mask(row, records_[row], mask); }
 
-    // The same in two steps, for masks that lose types only: all that go are counted out, one by one.
+    // The same in two steps: each type that comes or goes is counted, and then all that is held is set.
+    void count_in(OwnerKind kind, int type) noexcept { ++grant_count_[at(kind)][type]; }
     void count_out(OwnerKind kind, int type) noexcept { --grant_count_[at(kind)][type]; }
     void write_mask(Row row, Record& record, Mask mask) noexcept {
         record.mask = static_cast<std::uint16_t>(mask);
@@ -131,7 +130,7 @@ private:
         return masks_.size() + (more > free_count_ ? more - free_count_ : 0);
     }
     void prefetch_grants(Row row, Mask mask) const noexcept;
-    [[nodiscard]] Row take_row() noexcept;
+    [[nodiscard, gnu::always_inline]] Row take_row() noexcept;
     [[nodiscard]] static std::size_t at(OwnerKind kind) noexcept { return static_cast<std::size_t>(kind); }
     // The first record of a uid: that of the app, if there is one.
     [[nodiscard]] Row first_of(std::uint32_t uid) const noexcept;
@@ -146,7 +145,7 @@ private:
     [[nodiscard]] bool reserve_rows(std::size_t rows, Mask mask, bool linked) noexcept;
     [[nodiscard]] bool reserve_index(std::size_t uids, std::size_t pids, std::size_t rows) noexcept;
     [[nodiscard]] Row previous_of_uid(Row row) const noexcept { return is_linked_ ? links_[row].previous : no_row; }
-    void link(Row row, const RowIndex::Place& place) noexcept;
+    [[gnu::noinline]] void link(Row row, const RowIndex::Place& place) noexcept;
     [[gnu::noinline]] void unlink(Row row, std::uint32_t uid) noexcept;
     [[nodiscard]] const char* first_broken_record(Row row) const noexcept;
 
@@ -177,6 +176,45 @@ inline RowIndex::Place Table::place_of_pid(std::uint32_t wanted) const noexcept 
 inline Row Table::find_app(std::uint32_t uid) const noexcept {
     const Row first = place_of_uid(uid).row;
     return first != no_row && is_app(first) ? first : no_row;
+}
+
+// A row for a new record: the one that was freed last, or one at the end.
+inline Row Table::take_row() noexcept {
+    const Row row = free_;
+    if (row == no_row) {
+        records_.extend() = {};
+        if (is_linked_) {
+            links_.extend();
+            applied_.extend();
+        }
+        masks_.extend() = 0;
+        return end() - 1;
+    }
+    free_ = records_[row].uid;
+    --free_count_;
+    if (free_ != no_row) prefetch_row(free_, 0);  // for the next record
+    return row;
+}
+
+inline Row Table::add(OwnerKind kind, std::uint32_t uid, std::uint32_t pid, TextId bundle,
+                      const RowIndex::Place& place) noexcept {
+    const bool app = kind == OwnerKind::app;
+    const Row row = take_row();
+    Record& record = records_[row];
+    record.uid = uid;
+    record.pid = pid;
+    record.bundle = bundle;
+    record.kind = kind;
+    record.cpu_level = default_level;
+    if (is_linked_) links_[row] = {no_row, no_row};
+    ++record_count_[at(kind)];
+    if (place.row == no_row) {
+        uids_.insert(place, row);
+    } else {
+        link(row, place);
+    }
+    if (!app) pids_.insert(place_of_pid(pid), row);
+    return row;
 }
 
 inline void Table::remove(Row row, Record& record) noexcept {
