@@ -82,13 +82,13 @@ class World:
             if one is not None
         ]
         own = (manager._own.missed, manager._own.pending(manager), manager._own.lateness)
-        events = manager.read(0)
+        events, notes = manager.read(0), manager.notes()
         settled = tuple(self.hook.settled)
         policy = "new" if manager.policy is self.policy else "old"
         subscribers = len(manager._subscribers._by_subscriber)
         out = self.out.tobytes()
         return (
-            records, stats, readers, own, events, settled, policy, subscribers, out, manager.ready,
+            records, notes, stats, readers, own, events, settled, policy, subscribers, out, manager.ready,
             manager.next_deadline(), len(self.heard),
         )  # fmt: skip
 
@@ -100,6 +100,7 @@ class World:
 
 
 Step = Callable[[World], object]
+NOTES: dict[bytes, bytes | None] = {b"note %d" % number: bytes(100 * number) for number in range(5)}
 
 
 def _later(step: int) -> Step:
@@ -197,6 +198,9 @@ STEPS: list[tuple[str, Step]] = [
     ("process_mask", lambda w: w.open.process_mask(8_100)),
     ("holders", lambda w: w.open.holders(SENSOR)),
     ("count", lambda w: w.open.count(SENSOR)),
+    ("write_notes", lambda w: w.open.write_notes(NOTES)),
+    ("write_notes, other ones", lambda w: w.open.write_notes({b"note 1": None, b"another": bytes(5_000)})),
+    ("notes", lambda w: w.open.notes()),
     ("find_app", lambda w: w.open.find_app(1_000)),
     ("find_process", lambda w: w.open.find_process(8_100)),
     ("records", lambda w: w.open.records()),

@@ -10,8 +10,8 @@ import pytest
 
 import grantwheel
 
-# Grants to uids that grow, releases the odd ones, and says when that was answered: "+ uid", "- uid", or "* uid" for all
-# up to there. Snapshots are made all the time.
+# Notes the next of uids that grow, grants to it, releases the odd ones, and says when that was answered: "+ uid",
+# "- uid", or "* uid" for all up to there. Snapshots are made all the time.
 CHILD = """
 import sys
 import grantwheel
@@ -24,6 +24,7 @@ say = sys.stdout
 manager = grantwheel.open(path, durability=durability)
 print("open", flush=True)
 for uid in range(first, first + 1_000_000):
+    manager.write_notes({b"begun": b"%d" % uid})
     manager.apply(uid, 1, 32, persist=True, reason=f"reason {uid % 100}")
     if durability == "batch" and not uid % 10:
         manager.flush()
@@ -87,4 +88,5 @@ def test_nothing_acknowledged_is_lost(tmp_path: Path, durability: str, pytestcon
         with grantwheel.open(path) as manager:
             manager.validate()
             known.compare({record.uid for record in manager.records()})
+            assert int(manager.notes().get(b"begun", b"-1")) >= known.certain
     assert len(known.held) > 1
