@@ -1,5 +1,5 @@
-// Notes: what layers above the engine keep in its log, its snapshots and its hash: bytes by a key. To the engine they mean
-// nothing: they make no events, and nothing waits for them. Values; thread-safe as values are.
+// Notes: what layers above the engine keep in its log, its snapshots and its hash: bytes by a key. Values; thread-safe as
+// values are. To the engine they mean nothing: they make no events, and nothing waits for them.
 #pragma once
 
 #include <concepts>
