@@ -76,6 +76,7 @@ class Apps:
 
     def end(self) -> None:
         for child in self._started:
+            child.kill()  # also one whose first thread has ended, which looks as if it had
             for _ in range(100):  # those that are born meanwhile, too
                 found = session(child.pid)
                 for pid in found:

@@ -6,10 +6,11 @@ Each mutant of `mutant_list.py` is built with the tests in C++, which run beside
 the two fails; beside those of `mutant_list_host.py`, in the gate and what stands around it, runs a storm of threads.
 Those of `mutant_list_behind.py` belong to one or the other.
 What neither notices is put to the tests in Python that go through the whole package. Each mutant of
-`mutant_list_python.py`, in the bindings, and of the lists for the package, the journal, the service and tasks is put
-to those tests in Python that are named with it. A hang is a failure: each of these has 60 s, or ten times as long as it
-took without any mutant. It prints what caught each mutant, and fails when one survived. ``--only`` takes the mutants
-whose file or description contains the text. With ``--folder`` the copy and its build are kept there, for the next time.
+`mutant_list_python.py`, in the bindings, and of the lists for the package, the journal, the service, tasks and
+suspension is put to those tests in Python that are named with it. A hang is a failure: each of these has 60 s, or ten
+times as long as it took without any mutant. It prints what caught each mutant, and fails when one survived. ``--only``
+takes the mutants whose file or description contains the text. With ``--folder`` the copy and its build are kept there,
+for the next time.
 
 Needs what all tests need, pybind11 included; an editable install of the package would stand before the copy. It takes
 about 10 s for each mutant on two cores.
@@ -38,6 +39,7 @@ from mutant_list_journal import JOURNAL_MUTANTS
 from mutant_list_package import PACKAGE_MUTANTS
 from mutant_list_python import PYTHON_MUTANTS, PythonMutant
 from mutant_list_service import SERVICE_MUTANTS
+from mutant_list_suspend import SUSPEND_MUTANTS
 from mutant_list_tasks import TASK_MUTANTS
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -53,6 +55,7 @@ AROUND = (
     *TASK_MUTANTS,
     *PIPELINE_MUTANTS,
     *SERVICE_MUTANTS,
+    *SUSPEND_MUTANTS,
 )
 DIFFERENTIAL_OPS = "500000"
 PYTEST = (sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider")

@@ -1,5 +1,6 @@
 """The notes of freezers: what they say, who reads them, and what becomes of those that a crash has left."""
 
+import fcntl
 import json
 import logging
 import os
@@ -169,6 +170,35 @@ def test_what_was_left_is_continued_and_the_file_goes(folder: Path, stopped: Pro
     wait_for(lambda: state(stopped.pid) != "T")
     assert list(folder.iterdir()) == []
     assert thaw_left(folder) == NOTHING
+
+
+def test_what_could_not_be_thawed_stays_in_the_notes(folder: Path, stopped: Process) -> None:
+    file = left(folder, ["cgroup", 7, 1, "/no/such"], ["process", 8, *stopped])
+    for _ in range(2):
+        thawed = thaw_left(folder)
+        assert (thawed.uids, len(thawed.failures), list(folder.iterdir())) == ((8,), 1, [file])
+
+
+def lock_what_is_gone(descriptor: int, _command: int) -> None:
+    """Have somebody else been quicker, who had the lock before, and has removed the file."""
+    Path(f"/proc/self/fd/{descriptor}").readlink().unlink()
+
+
+def test_a_file_that_was_removed_while_it_was_made_is_none(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fcntl, "lockf", lock_what_is_gone)
+    with pytest.raises(FreezeError, match="was removed while it was made"):
+        Notes(folder, PROC)
+    assert list(folder.iterdir()) == []
+
+
+def test_a_file_that_another_has_dealt_with_is_none(
+    folder: Path, stopped: Process, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whom it names may have been stopped by somebody else since."""
+    left(folder, ["process", 7, *stopped])
+    monkeypatch.setattr(fcntl, "lockf", lock_what_is_gone)
+    assert thaw_left(folder) == NOTHING
+    assert state(stopped.pid) == "T"
 
 
 def test_it_is_logged(folder: Path, stopped: Process, caplog: pytest.LogCaptureFixture) -> None:

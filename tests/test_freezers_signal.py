@@ -201,6 +201,7 @@ if os.fork() == 0:
         with SignalFreezer(sys.argv[1], processes=lambda _: [leader]) as freezer:
             try:
                 freezer.freeze(700)
+                print("it was frozen", flush=True)
             except OSError as error:
                 print(error.strerror, leader, os.getppid(), flush=True)
         os._exit(0)
@@ -212,10 +213,10 @@ time.sleep(600)
     child = subprocess.Popen([sys.executable, "-c", code, str(notes)], stdout=subprocess.PIPE, text=True)
     assert child.stdout is not None
     line = child.stdout.readline()
-    assert line.startswith(f"process {child.pid} (python")
-    assert "the leader of this session" in line
     child.kill()
     child.communicate()
+    assert line.startswith(f"process {child.pid} (python")
+    assert "the leader of this session" in line
 
 
 @needs_root
@@ -346,6 +347,46 @@ def test_a_failure_in_the_middle_is_taken_back_by_a_thaw(
         freezer.thaw(APP)
         for pid in pids:
             assert runs(pid)
+
+
+def test_one_that_cannot_be_thawed_holds_up_no_other(apps: Apps, notes: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pids = [apps.start(BUSY) for _ in range(2)]
+    refused: list[int] = []
+    real = signal.pidfd_send_signal
+
+    def send(descriptor: int, number: int) -> None:
+        if not refused:
+            refused.append(number)
+            raise PermissionError(1, "no")
+        real(descriptor, number)
+
+    with SignalFreezer(notes, processes=lambda _: pids) as freezer:
+        freeze(freezer)
+        monkeypatch.setattr(signal, "pidfd_send_signal", send)
+        with pytest.raises(FreezeError, match=f"process {pids[0]} may not be sent SIGCONT"):
+            freezer.thaw(APP)
+        assert runs(pids[1])
+        assert state(pids[0]) == "T"
+        freezer.thaw(APP)
+        assert runs(pids[0])
+
+
+def test_a_process_whose_first_thread_has_ended_is_frozen(apps: Apps, notes: Path) -> None:
+    """It looks like a zombie."""
+    pid = apps.start(
+        "import ctypes, threading\nthreading.Thread(target=lambda: [0 for _ in iter(int, 1)]).start()\n"
+        "ctypes.CDLL(None).syscall(ctypes.c_long(60 if os.uname().machine == 'x86_64' else 93), 0)"
+    )
+    wait_for(lambda: state(pid) == "Z")
+    (thread,) = [int(path.name) for path in (PROC / str(pid) / "task").iterdir() if int(path.name) != pid]
+    with SignalFreezer(notes, processes=lambda _: [pid]) as freezer:
+        assert runs(pid)
+        freeze(freezer)
+        assert noted(notes)
+        assert state(thread) == "T"
+        assert rests([pid])
+        freezer.thaw(APP)
+        assert runs(pid)
 
 
 def test_close_continues_everybody(apps: Apps, notes: Path) -> None:

@@ -476,6 +476,14 @@ def test_events_that_were_overwritten_are_made_up_for() -> None:
     assert suspension.apps() == {APP: SUSPENDED, OTHER: SUSPENDED}
 
 
+def test_who_is_not_known_any_more_is_not_followed() -> None:
+    stage = Stage()
+    for uid in range(100):
+        stage.suspension.background(uid)
+        stage.suspension.foreground(uid)
+    assert len(stage.suspension._work._grants) == 0
+
+
 def test_it_needs_no_native_caller() -> None:
     policy = grantwheel.Policy(default_caller=grantwheel.Caller())
     manager = grantwheel.Manager(clock=grantwheel.ManualClock(), policy=policy)

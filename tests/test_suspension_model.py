@@ -193,6 +193,18 @@ def test_back_to_the_background_behind_a_thaw_that_failed() -> None:
     assert run.model.calls == [(GRACE, 10, "freeze"), (GRACE + 3, 10, "thaw"), (3 * GRACE + 3, 10, "freeze")]
 
 
+def test_nobody_is_frozen_behind_the_end() -> None:
+    driven = Driven(lambda _, __: True)
+    driven.decider.background(10, 0)
+    driven.run_to(GRACE)
+    driven.decider.background(11, GRACE)
+    driven.decider.close(GRACE)
+    driven.act()
+    driven.run_to(100 * GRACE)
+    assert driven.calls == [(GRACE, 10, "freeze"), (GRACE, 10, "thaw")]
+    assert driven.events[-1] == (GRACE, "background", "closed", 10)
+
+
 def fails_once(what: str) -> Callable[[int, str], bool | str]:
     answers = {what: ["it is broken"]}
     return lambda _, asked: answers[asked].pop() if answers.get(asked) else True
