@@ -1,5 +1,6 @@
 """Real processes to be frozen: what they are, whether they run, and who they belong to."""
 
+import atexit
 import contextlib
 import os
 import subprocess
@@ -7,6 +8,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -17,6 +19,8 @@ from waiting import wait_for
 
 PROC: Final = Path("/proc")
 APP: Final = 700  # a uid that nobody here has: which processes it stands for, a function says
+# A user whom nobody has here, another one in each run of the tests: freezers find processes by it. The next one, too.
+USER: Final = 20_000 + 2 * (os.getpid() % 20_000)
 
 BUSY: Final = "while True: pass"
 SLEEPY: Final = "import time\nwhile True: time.sleep(0.01)"
@@ -146,12 +150,31 @@ def freeze(freezer: Freezer, uid: int = APP) -> None:
 
 
 def make_group() -> Path:
-    """Make a cgroup of version 2, or skip the test where that cannot be."""
+    """Make a cgroup of version 2, or skip the test where that cannot be. It ends with this process at the latest."""
     lines = (PROC / "self/mountinfo").read_text(encoding="utf-8").splitlines()
     mounts = [line.split()[4] for line in lines if " - cgroup2 " in line]
     if not mounts:
         pytest.skip("no cgroups of version 2 are mounted here")
     try:
-        return Path(tempfile.mkdtemp(prefix="grantwheel-test-", dir=mounts[0]))
+        made = Path(tempfile.mkdtemp(prefix="grantwheel-test-", dir=mounts[0]))
     except OSError as error:
         pytest.skip(f"it needs root, to make cgroups in {mounts[0]}: {error.strerror}")
+    atexit.register(remove_group, made)
+    if not (made / "cgroup.freeze").exists():
+        pytest.skip(f"cgroups in {mounts[0]} cannot be frozen: that takes Linux 5.2")
+    return made
+
+
+def is_empty(path: Path) -> bool:
+    return "populated 0" in (path / "cgroup.events").read_text(encoding="ascii")
+
+
+def remove_group(root: Path) -> None:
+    """Remove a cgroup that a test has made, with all that is in it, should it be there still."""
+    for folder, _, _ in os.walk(root, topdown=False):
+        path = Path(folder)
+        with contextlib.suppress(OSError):
+            (path / "cgroup.kill").write_text("1", encoding="ascii")  # what is frozen too
+        with contextlib.suppress(OSError, AssertionError):
+            wait_for(partial(is_empty, path))
+        path.rmdir()

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from crashing import run_until
-from freezing import APP, BUSY, FORKING, SLEEPY, freeze, make_group, rests, runs, session, state, ticks
+from freezing import APP, BUSY, FORKING, SLEEPY, USER, freeze, make_group, rests, runs, session, state, ticks
 from freezing_groups import FIRST, SECOND, Real, Tree
 from grantwheel import Manager, ManualClock
 from grantwheel.linux.freezers_notes import ENDING
@@ -19,7 +19,6 @@ from grantwheel.suspend import CgroupFreezer, FreezeError, FreezeRefusedError, H
 from waiting import PATIENCE, wait_for
 
 OTHER = APP + 1
-USER = 54_321  # nobody here
 
 
 @pytest.fixture
@@ -405,8 +404,8 @@ def test_whoever_may_not_freeze_is_told_what_it_takes(real: Real) -> None:
     code = """
 import encodings.ascii, os, sys
 from grantwheel.suspend import CgroupFreezer
-os.setgroups([]); os.setgid(54321); os.setuid(54321)
-path, notes = sys.argv[1:]
+path, notes, user = sys.argv[1:]
+os.setgroups([]); os.setgid(int(user)); os.setuid(int(user))
 with CgroupFreezer(notes, cgroup=lambda _: path, root=path) as freezer:
     try:
         freezer.freeze(700)
@@ -418,7 +417,7 @@ with CgroupFreezer(notes, cgroup=lambda _: path, root=path) as freezer:
     with tempfile.TemporaryDirectory() as folder:
         os.chown(folder, USER, USER)
         done = subprocess.run(
-            [sys.executable, "-c", code, str(path), folder], check=False, capture_output=True, text=True
+            [sys.executable, "-c", code, str(path), folder, str(USER)], check=False, capture_output=True, text=True
         )
     what = "Permission denied: that takes root, or a cgroup that was delegated to this user (systemd: Delegate=yes)"
     assert (done.stdout, done.stderr) == (f"FreezeError {path} could not be frozen: {what}\n", "")

@@ -11,7 +11,22 @@ from pathlib import Path
 
 import pytest
 
-from freezing import APP, BUSY, FORKING, PROC, SLEEPY, Apps, freeze, of_sessions, rests, runs, session, state, ticks
+from freezing import (
+    APP,
+    BUSY,
+    FORKING,
+    PROC,
+    SLEEPY,
+    USER,
+    Apps,
+    freeze,
+    of_sessions,
+    rests,
+    runs,
+    session,
+    state,
+    ticks,
+)
 from grantwheel import Manager
 from grantwheel.linux.freezers_notes import ENDING
 from grantwheel.linux.freezers_signal import SignalFreezer
@@ -22,7 +37,6 @@ from waiting import wait_for
 
 IS_ROOT = os.geteuid() == 0
 needs_root = pytest.mark.skipif(not IS_ROOT, reason="it needs root: to have processes of other users")
-USER = 54_321  # nobody here
 THREADS = """
 import threading
 def turn():
@@ -292,8 +306,9 @@ def test_whoever_may_not_be_signalled_is_named(apps: Apps, notes: Path) -> None:
     code = """
 import encodings.ascii, os, sys  # what cannot be had any more as another user, who may not get to it
 from grantwheel.linux.freezers_signal import SignalFreezer
-os.setgroups([]); os.setgid(54321); os.setuid(54321)
-with SignalFreezer(sys.argv[1], processes=lambda _: [int(sys.argv[2])]) as freezer:
+notes, pid, user = sys.argv[1:]
+os.setgroups([]); os.setgid(int(user)); os.setuid(int(user))
+with SignalFreezer(notes, processes=lambda _: [int(pid)]) as freezer:
     try:
         freezer.freeze(700)
     except OSError as error:
@@ -303,7 +318,7 @@ with SignalFreezer(sys.argv[1], processes=lambda _: [int(sys.argv[2])]) as freez
     with tempfile.TemporaryDirectory() as folder:  # where others get to, as they do not to those of pytest
         os.chown(folder, USER, USER)
         done = subprocess.run(
-            [sys.executable, "-c", code, folder, str(pid)], check=False, capture_output=True, text=True
+            [sys.executable, "-c", code, folder, str(pid), str(USER)], check=False, capture_output=True, text=True
         )
     what = "may not be sent SIGSTOP: that takes its user, root or CAP_KILL"
     assert (done.stdout, done.stderr) == (f"FreezeError process {pid} {what}\n", "")
