@@ -13,7 +13,7 @@ from crashing import run_until
 from freezing import APP, BUSY, FORKING, SLEEPY, USER, freeze, make_group, rests, runs, session, state, ticks
 from freezing_groups import FIRST, SECOND, Real, Tree
 from grantwheel import Manager, ManualClock
-from grantwheel.linux.freezers_notes import ENDING
+from grantwheel.linux.freezers_notes import ENDING, Frozen, Notes
 from grantwheel.linux.freezers_thaw import thaw_left
 from grantwheel.suspend import CgroupFreezer, FreezeError, FreezeRefusedError, HierarchyError, Suspension
 from waiting import PATIENCE, wait_for
@@ -348,6 +348,36 @@ def test_a_cgroup_that_vanishes_is_a_failure_and_nothing_stays(real: Real, notes
         assert "there is no such cgroup" in suspension.why(APP).failure
         assert [event.kind for event in reader.drain()][2:] == ["freeze_failed", "background"]
         assert noted(notes) == []
+
+
+def test_a_cgroup_that_vanishes_in_the_middle_of_freezing(
+    real: Real, notes: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = real.group("app")
+    add = Notes.add
+
+    def note_and_remove(self: Notes, uid: int, frozen: list[Frozen]) -> None:
+        add(self, uid, frozen)
+        real.remove(path)
+
+    monkeypatch.setattr(Notes, "add", note_and_remove)
+    with freezer_of(real, notes) as freezer:
+        with pytest.raises(FreezeError, match="app could not be frozen: there is no such cgroup"):
+            freezer.freeze(APP)
+        assert len(noted(notes)) == 1
+        freezer.thaw(APP)
+        assert noted(notes) == []
+
+
+def test_another_cgroup_of_that_name_is_not_thawed(real: Real, notes: Path) -> None:
+    path = real.group("app")
+    with freezer_of(real, notes) as freezer:
+        freeze(freezer)
+        real.remove(path)
+        real.group("app")
+        (path / "cgroup.freeze").write_text("1", encoding="ascii")
+        freezer.thaw(APP)
+        assert (path / "cgroup.freeze").read_text(encoding="ascii") == "1\n"
 
 
 def test_what_others_froze_is_left(real: Real, notes: Path) -> None:
