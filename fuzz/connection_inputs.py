@@ -255,6 +255,8 @@ HOSTILE: Final = (
     ),
     *(
         b"PING\r\n",
+        b"\r\n\r\n",
+        b"\r",
         b"\r\n",
         b"\n",
         b"\0\xff",

@@ -4,6 +4,7 @@ import json
 import re
 from typing import Any, Final, NamedTuple
 
+from connection_inputs import written
 from grantwheel.service.command import How
 from grantwheel.service.commands import COMMANDS
 from grantwheel.service.limits import LIMIT_WORDS, Limits
@@ -33,6 +34,7 @@ class Sent(NamedTuple):
     requests: list[list[bytes]]
     ends: list[int]  # after each request
     is_wrong: bool  # what follows is the begin of none
+    is_odd: bool  # an empty line stands behind a word that no line end follows: it may be passed over
 
 
 def requests_in(data: bytes, most_bytes: int = _MOST_BYTES) -> Sent:
@@ -40,50 +42,56 @@ def requests_in(data: bytes, most_bytes: int = _MOST_BYTES) -> Sent:
     requests: list[list[bytes]] = []
     ends: list[int] = []
     at = 0
-
-    def header(kind: bytes) -> int | None:
-        """The number in a header; None when it is not whole."""
-        nonlocal at
-        end = data.find(b"\r\n", at)
-        whole = data[at:] if end < 0 else data[at:end]
-        if not whole:
-            if end >= 0:
-                raise ValueError
-            return None
-        digits = whole[1:].removesuffix(b"\r") if end < 0 else whole[1:]
-        if whole[:1] != kind or (digits and not digits.isdigit()) or len(digits) > 21:
-            raise ValueError
-        if (digits or end >= 0) and digits != b"%d" % int(digits or b"0"):
-            raise ValueError
-        if digits and int(digits) > (MOST_WORDS if kind == b"*" else most_bytes):
-            raise ValueError
-        if end < 0:
-            return None
-        at = end + 2
-        return int(digits)
-
+    is_odd = is_ragged = False
     try:
         while at < len(data):
-            begin = at
-            count = header(b"*")
-            if count is None:
+            if data.startswith(b"\r\n", at) or data[at:] == b"\r":
+                is_odd = is_odd or is_ragged
+                at += 2
+                continue
+            found = _request(data, at, most_bytes)
+            if found is None:
                 break
-            words: list[bytes] = []
-            while len(words) < count:
-                size = header(b"$")
-                if at - begin > most_bytes or at + (size or 0) + 2 - begin > most_bytes:
-                    raise ValueError
-                if size is None or at + size + 2 > len(data):
-                    break
-                words.append(data[at : at + size])
-                at += size + 2  # whatever these two are
-            if len(words) < count:
-                break
+            words, end = found
+            is_ragged = is_ragged or data[at:end] != written(words)
             requests.append(words)
-            ends.append(at)
+            ends.append(end)
+            at = end
     except ValueError:
-        return Sent(requests, ends, True)
-    return Sent(requests, ends, False)
+        return Sent(requests, ends, True, is_odd)
+    return Sent(requests, ends, False, is_odd)
+
+
+def _request(data: bytes, begin: int, most_bytes: int) -> tuple[list[bytes], int] | None:
+    """A request and its end, None if it is not whole; a ValueError says that it is none."""
+    count, at = _header(data, begin, b"*", MOST_WORDS)
+    words: list[bytes] = []
+    while count is not None and len(words) < count:
+        size, at = _header(data, at, b"$", most_bytes)
+        end = at + (size or 0) + 2  # whatever these two are
+        if at - begin > most_bytes or end - begin > most_bytes:
+            raise ValueError
+        if size is None or end > len(data):
+            return None
+        words.append(data[at : at + size])
+        at = end
+    return None if count is None else (words, at)
+
+
+def _header(data: bytes, at: int, kind: bytes, most: int) -> tuple[int | None, int]:
+    """The number in a header, None when it is not whole, and its end."""
+    end = data.find(b"\r\n", at)
+    line = data[at:] if end < 0 else data[at:end]
+    if not line and end < 0:
+        return None, at
+    digits = line[1:].removesuffix(b"\r") if end < 0 else line[1:]
+    if line[:1] != kind or (digits and not digits.isdigit()) or len(digits) > 21:
+        raise ValueError
+    if (digits or end >= 0) and digits != b"%d" % int(digits or b"0"):
+        raise ValueError
+    if digits and int(digits) > most:
+        raise ValueError
+    return (None, at) if end < 0 else (int(digits), end + 2)
 
 
 def may_change(words: list[bytes], reply: Any) -> bool:

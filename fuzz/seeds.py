@@ -181,6 +181,9 @@ def connections() -> dict[str, bytes]:
         "too-often": b"\7" + apply + plain + part(other_of_mail, "MASK", "QUIT", "MASK", flags=a_second) + plain,
         "together": b"\0" + part(mail, "APPLY 1 9", "ECHO a", flags=together) + part(native, "ECHO b", "MASK 1000"),
         "ends": b"\0" + part(mail, "APPLY 1 9", b"*2\r\n", flags=ends) + part(mail, "MASK", flags=is_lost) + apply,
+        "empty-lines": b"\0"
+        + part(mail, b"\r\n", "PING", b"\r\n\r\n", "APPLY 4 1000", "MASK", b"\r\n")
+        + part(mail, "PING"),
         "no-request": b"\0"
         + apply
         + part(mail, "PING", b"PING\r\n")

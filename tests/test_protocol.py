@@ -74,7 +74,33 @@ def test_requests_come_whole_however_they_are_cut() -> None:
         assert read(*pieces) == requests
 
 
+def test_empty_lines_between_requests_are_passed_over() -> None:
+    ping = written(b"PING")
+    data = (
+        b"\r\n"
+        + ping
+        + b"\r\n\r\n"
+        + ping * 2
+        + b"\r\n"
+        + written(b"ECHO", b"\r\n\r\n")
+        + written(b"ECHO", b"")
+        + b"\r\n"
+    )
+    expected = [[b"PING"]] * 3 + [[b"ECHO", b"\r\n\r\n"], [b"ECHO", b""]]
+    assert read(data) == expected
+    for cut in range(len(data)):
+        for other in range(cut, min(cut + 3, len(data))):
+            assert read(data[:cut], data[cut:other], data[other:]) == expected
+    assert read(*(data[at : at + 1] for at in range(len(data)))) == expected
+    reader = RequestReader(LIMIT)
+    reader.feed(ping + b"\r\n" * 1000)
+    assert reader.begun_bytes == 0
+
+
 HOSTILE = {
+    b"\r\n\rx": "an array of bulk strings",
+    b"\r\r\n": "an array of bulk strings",
+    b"\n": "an array of bulk strings",
     b"*1000000000\r\n": "at most 99 words",
     b"*10000": "at most 99 words",
     b"*1\r\n$1000000000\r\n": f"at most {LIMIT} bytes in a word",

@@ -87,6 +87,14 @@ def test_a_pipe_of_commands(name: str, path: Path) -> None:
     assert done.stdout.split() == [str(CPU)] * 100
 
 
+@pytest.mark.parametrize("name", CLIS)
+def test_what_is_piped_into_it_as_it_stands(name: str, path: Path) -> None:
+    requests = b"".join(b"*3\r\n$5\r\nAPPLY\r\n$3\r\nCPU\r\n$4\r\n%d\r\n" % (1000 + number) for number in range(100))
+    command = [name, "-s", str(path), "--pipe"]
+    done = subprocess.run(command, input=requests, capture_output=True, timeout=WAIT_S, check=True)
+    assert b"errors: 0, replies: 100" in done.stdout
+
+
 class Terminal:
     """A command line client on a terminal of its own."""
 

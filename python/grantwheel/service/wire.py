@@ -14,11 +14,12 @@ import hiredis
 from grantwheel import BusinessError
 
 MOST_WORDS: Final = 99
-# What needs a look before it is parsed, wherever it stands: what may be the header of more than 99 elements, and what
-# hiredis would read as a list or as bytes where something else is sent. For the bytes of a word the parser waits, and
-# what has begun is bounded.
+# What needs a look before it is parsed, wherever it stands: what may be the header of more than 99 elements, what hiredis
+# would read as a list or as bytes where something else is sent, and empty lines, which it knows nothing of. For the
+# bytes of a word the parser waits, and what has begun is bounded.
 _MANY = re.compile(rb"\*\d\d\d")
 _OTHER_KINDS: Final = b"%~>|+=("
+_EMPTY_LINES = re.compile(rb"(?:\r\n)+")
 _LONGEST_HEADER = 24
 _ZERO: Final = ord("0")
 _NO_REQUEST = "a request must be an array of bulk strings"
@@ -81,6 +82,8 @@ class RequestReader:
         self._header = b""  # of these, a header that is not whole
         self._missing = 0  # bytes that the word is short of
         self._words = 0  # that come after that
+        # Where between requests lines are empty, in what was looked at last:
+        self._empty: list[tuple[int, int]] = []
 
     def feed(self, data: bytes) -> list[list[bytes] | ProtocolError]:
         """Take what has come, and return the requests that are whole now.
@@ -95,11 +98,14 @@ class RequestReader:
             or len(data) > self._request_bytes
             or len(data.translate(None, _OTHER_KINDS)) != len(data)
             or _MANY.search(data) is not None
+            or b"\n\r" in data
+            or data.startswith(b"\r")
         )
         if is_doubtful:
             wrong = self._look_at(data)
             if wrong is not None:
                 data = data[: wrong.after]
+            data = self._without_empty_lines(data)
         try:
             is_whole = self._parse(data, requests)
         except (ProtocolError, TypeError) as problem:
@@ -142,6 +148,13 @@ class RequestReader:
             is_whole = not reader.has_data()
         return is_whole
 
+    def _without_empty_lines(self, data: bytes) -> bytes:
+        parts, at = [], 0
+        for begin, end in self._empty:
+            parts.append(data[at : max(begin, 0)])
+            at = end
+        return b"".join((*parts, data[at:])) if parts else data
+
     def _look_at(self, data: bytes) -> ProtocolError | None:
         """Look at all headers in what has come, and note where it ends. What has come before is not looked at again.
 
@@ -151,6 +164,7 @@ class RequestReader:
         data = self._header + data
         begin = known - self.begun_bytes  # of the request: negative, if that was before these data
         requests = 0
+        self._empty.clear()
         at, words, end = self._missing, self._words, len(data)
         most = self._request_bytes
         try:
@@ -161,6 +175,13 @@ class RequestReader:
                     begin = at  # it is whole
                     requests += 1
                 if at >= end:
+                    break
+                if at == begin and (empty := _EMPTY_LINES.match(data, at)):
+                    self._empty.append((at - known, empty.end() - known))
+                    begin = at = empty.end()
+                    continue
+                if at == begin and at + 1 == end and data.endswith(b"\r"):  # the begin of one more
+                    self._empty.append((at - known, end - known))
                     break
                 if at == begin:
                     header = _header(data, at, b"*", MOST_WORDS, "words")
