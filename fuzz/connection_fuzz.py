@@ -6,6 +6,7 @@ requests are drawn at random. Both try the same for the same seed, where no corp
 
 import argparse
 import contextlib
+import importlib.util
 import random
 import secrets
 import sys
@@ -19,14 +20,11 @@ MOST_BYTES = 2048
 EXAMPLES = 200  # that one seed draws
 GUIDED = 0.7  # of the mutations are of requests, the others of bytes
 
-try:
-    import atheris
-except ImportError:
-    atheris = None
-
 
 def guided(seconds: float, runs: int, seed: int, corpora: list[str]) -> None:
     """Have atheris look for inputs; ends the program."""
+    import atheris
+
     with atheris.instrument_imports(include=["grantwheel.service"]):
         from connection_check import check, described
     from connection_inputs import generated, mutated, parts_of
@@ -104,7 +102,7 @@ def main() -> int:
         return 0
     seed = secrets.randbits(31) if options.seed is None else options.seed
     print(f"seed {seed}", flush=True)
-    if atheris is None or options.drawn:
+    if options.drawn or importlib.util.find_spec("atheris") is None:
         drawn(options.seconds, seed, is_one=options.seed is not None)
         return 0
     guided(options.seconds, options.runs, seed, options.corpus)
