@@ -73,7 +73,7 @@ def drawn(seconds: float, seed: int, is_one: bool) -> None:
     rounds = 0
     while rounds == 0 or (not is_one and time.monotonic() - started < seconds):
         with contextlib.ExitStack() as told:
-            told.callback(print, f"again: connection_fuzz.py --drawn --seed {seed + rounds}", flush=True)
+            told.callback(print, f"again: python fuzz/connection_fuzz.py --drawn --seed {seed + rounds}", flush=True)
             check_seed(seed + rounds)
             told.pop_all()
         rounds += 1
