@@ -78,6 +78,7 @@ READERS: dict[str, tuple[Callable[[], tuple[Manager, ManualClock]], Callable[[Ma
     "records": (lambda: filled(1000), lambda manager: manager.records()),
     "records when all are due": (due, lambda manager: manager.records()),
     "holders": (lambda: filled(1000), lambda manager: manager.holders(GPS)),
+    "records_columns": (lambda: filled(1000), lambda manager: manager.records_columns()),
     "infos": (lambda: filled(1000), lambda manager: manager.infos(caller=Caller(native=True))),
     "app_masks": (lambda: filled(1000), lambda manager: [manager.app_masks(UIDS) for _ in range(3)]),
 }

@@ -1,5 +1,6 @@
 #include "bindings/answers.hpp"
 
+#include <algorithm>
 #include <array>
 
 #include "bindings/gil.hpp"
@@ -9,6 +10,7 @@ namespace grantwheel::bindings {
 
 namespace {
 
+// Here and below numbers become ints beforehand: pybind11 does not look whether it could make one for `append`, `=`.
 py::dict by_type(const std::uint64_t (&counts)[type_count]) {
     py::dict result;
     for (std::size_t type = 0; type < type_count; ++type)
@@ -52,15 +54,23 @@ py::object make_log_stats(const LogFigures* log) {
 
 }  // namespace
 
-// Here and above numbers become ints beforehand: pybind11 does not look whether it could make one for `append`, `=`.
+// Nobody finds the lists before they are full: the garbage collector, which tells of what it tracks, knows them then.
 py::object make_holders(const std::vector<Owner>& owners) {
     constexpr std::size_t slice = 1024;
-    py::list lists[2];
+    const auto is_app = [](const Owner& owner) { return owner.kind == OwnerKind::app; };
+    const auto apps = static_cast<std::size_t>(std::count_if(owners.begin(), owners.end(), is_app));
+    const py::list lists[2] = {py::list(apps), py::list(owners.size() - apps)};
+    for (const py::list& list : lists) PyObject_GC_UnTrack(list.ptr());
+    Py_ssize_t ends[2] = {0, 0};
     GilOffers gil;
     for (std::size_t i = 0; i < owners.size(); ++i) {
         if (i % slice == slice - 1) gil.offer();
-        lists[static_cast<std::size_t>(owners[i].kind)].append(py::int_(owners[i].key));
+        const auto kind = static_cast<std::size_t>(owners[i].kind);
+        PyObject* const key = PyLong_FromUnsignedLong(owners[i].key);
+        if (key == nullptr) throw py::error_already_set();
+        PyList_SET_ITEM(lists[kind].ptr(), ends[kind]++, key);
     }
+    for (const py::list& list : lists) PyObject_GC_Track(list.ptr());
     return make_named(vocabulary().Holders, {lists[0], lists[1]});
 }
 

@@ -7,6 +7,7 @@
 #include "bindings/calls.hpp"
 #include "bindings/documented_request.hpp"
 #include "bindings/listing.hpp"
+#include "bindings/listing_columns.hpp"
 #include "bindings/views.hpp"
 
 namespace grantwheel::bindings {
@@ -90,8 +91,10 @@ py::object get_all(Shell& shell, PyObject* who) {
     });
 }
 
-py::object infos(Shell& shell, PyObject* who) {
-    return as_query([&] {
+// Calls `take(view)` for every record of everyone.
+template <typename Take>
+void for_each_info(Shell& shell, PyObject* who, Take&& take) {
+    as_query([&] {
         const CallerArgument given = to_caller(who, Status::query_parcel_failed);
         {
             const auto session = shell.begin();
@@ -99,15 +102,26 @@ py::object infos(Shell& shell, PyObject* who) {
         }
         Listing listing(type::ALL);
         listing.find(shell);
-        py::list rows[2];
         for (;;) {
             const OwnedViews page = listing.next_page(shell);
-            if (page.records().empty()) return make_named(vocabulary().Infos, {rows[0], rows[1]});
-            for (const RecordView& view : page.records()) {
-                rows[static_cast<std::size_t>(view.owner.kind)].append(make_record_info(view));
-            }
+            if (page.records().empty()) return;
+            for (const RecordView& view : page.records()) take(view);
         }
     });
+}
+
+py::object infos(Shell& shell, PyObject* who) {
+    py::list rows[2];
+    for_each_info(shell, who, [&](const RecordView& view) {
+        rows[static_cast<std::size_t>(view.owner.kind)].append(make_record_info(view));
+    });
+    return make_named(vocabulary().Infos, {rows[0], rows[1]});
+}
+
+py::object infos_columns(Shell& shell, PyObject* who) {
+    RecordTable table;
+    for_each_info(shell, who, [&](const RecordView& view) { table.add(view); });
+    return table.infos();
 }
 
 py::object require_native(Shell& shell, PyObject* who) {
@@ -120,6 +134,7 @@ py::object require_native(Shell& shell, PyObject* who) {
 constexpr char reset_all_request_name[] = "reset_all_request";
 constexpr char get_all_name[] = "get_all";
 constexpr char infos_name[] = "infos";
+constexpr char infos_columns_name[] = "infos_columns";
 constexpr char require_native_name[] = "require_native";
 
 PyMethodDef documented_methods[] = {
@@ -148,6 +163,12 @@ PyMethodDef documented_methods[] = {
      "infos($self, /, *, caller=None)\n--\n\n"
      "Return every record of everyone, for native callers. Not of one instant when there are more than 1024.\n\n"
      "Raises\n------\nBusinessError\n    201 for a caller that is not native, 18700004 when closed."},
+    {infos_columns_name, as_c_function(call_of_caller<&infos_columns, infos_columns_name>),
+     METH_FASTCALL | METH_KEYWORDS,
+     "infos_columns($self, /, *, caller=None)\n--\n\n"
+     "Return the same as `infos`, as columns: for many records, without an object each.\n\n"
+     "Returns\n-------\nInfoColumns\n    Apps by ascending uid, then processes by ascending pid.\n\n"
+     "Raises\n------\nBusinessError\n    As `infos`."},
     {require_native_name, as_c_function(call_of_caller<&require_native, require_native_name>),
      METH_FASTCALL | METH_KEYWORDS,
      "require_native($self, /, *, caller=None)\n--\n\n"

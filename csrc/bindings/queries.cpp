@@ -7,6 +7,7 @@
 #include "bindings/arguments.hpp"
 #include "bindings/calls.hpp"
 #include "bindings/listing.hpp"
+#include "bindings/listing_columns.hpp"
 #include "bindings/views.hpp"
 
 namespace grantwheel::bindings {
@@ -74,6 +75,26 @@ py::object holders(Shell& shell, const py::object& type) {
     Listing listing(mask);
     listing.find(shell);
     return make_holders(listing.take_owners());
+}
+
+py::object holders_columns(Shell& shell, const py::object& type) {
+    Listing listing(to_one_type(type));
+    listing.find(shell);
+    return make_holder_columns(listing.take_owners());
+}
+
+py::object records_columns(Shell& shell) {
+    Listing listing(type::ALL);
+    listing.find(shell);
+    RecordTable table;
+    for (;;) {
+        const OwnedViews page = listing.next_page(shell);
+        if (page.records().empty()) return table.records();
+        for (const RecordView& view : page.records()) {
+            table.add(view);
+            table.add_grants(view);
+        }
+    }
 }
 
 std::size_t count(Shell& shell, const py::object& type) {
@@ -158,6 +179,18 @@ void bind_queries(ManagerClass& bound, py::module_& module) {
             "Returns\n-------\nHolders\n    The uids of apps and the pids of processes, each ascending.\n\n"
             "Raises\n------\nValueError\n    Not one type, or the clock has run backwards or out of range.\n"
             "BusinessError\n    9800004: closed.")
+        .def(
+            "holders_columns", &holders_columns, py::arg("resource_type"),
+            "Return the same as `holders`, as columns: for many owners, without an object each. Advances first.\n\n"
+            "Returns\n-------\nHolderColumns\n    The uids of apps and the pids of processes: buffers of format I, each\n"
+            "    ascending.\n\n"
+            "Raises\n------\nValueError, BusinessError\n    As `holders`.")
+        .def(
+            "records_columns", counting<&records_columns>,
+            "Return the same as `records`, all of them, as columns: for many records, without an object each. Advances\n"
+            "first.\n\n"
+            "Returns\n-------\nRecordColumns\n    The records in the order of `records`, and their grants.\n\n"
+            "Raises\n------\nValueError, BusinessError\n    As `records`.")
         .def("count", &count, py::arg("resource_type"),
              "Return how many owners hold a type now. Advances first.\n\n"
              "Raises\n------\nValueError, BusinessError\n    As `holders`.")

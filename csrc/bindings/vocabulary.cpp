@@ -37,6 +37,10 @@ void use_vocabulary(const py::object& types, const py::object& caller, const py:
     words->RecordInfo = types.attr("RecordInfo");
     words->Infos = types.attr("Infos");
     words->Holders = types.attr("Holders");
+    words->HolderColumns = types.attr("HolderColumns");
+    words->InfoColumns = types.attr("InfoColumns");
+    words->RecordColumns = types.attr("RecordColumns");
+    words->GrantColumns = types.attr("GrantColumns");
     words->Stats = types.attr("Stats");
     words->LatenessCounts = types.attr("LatenessCounts");
     words->LogStats = types.attr("LogStats");

@@ -19,6 +19,7 @@ struct Vocabulary {
     // Named tuples.
     py::object Event, EventColumns, Grant, Record, RecordInfo, Infos, Holders, Stats, LatenessCounts, LogStats,
         AppendTimes;
+    py::object HolderColumns, InfoColumns, RecordColumns, GrantColumns;
     py::object EfficiencyResourcesInfo;
     // The ops of a log.
     py::object Command, Advance, Mark, LimitsChange, Recovery, NotesChange;

@@ -216,6 +216,61 @@ class Holders(NamedTuple):
     processes: list[int]
 
 
+class HolderColumns(NamedTuple):
+    """Who holds a type, without an object each: the uids of apps and the pids of processes, each ascending.
+
+    Both are buffers of shape (n,) and format I (``struct``), which ``numpy.asarray`` takes without a copy.
+    """
+
+    apps: memoryview
+    processes: memoryview
+
+
+class InfoColumns(NamedTuple):
+    """Many records without an object each: a buffer for each field, all of the same length, and the texts.
+
+    ``kind`` is a place in ``list(OwnerKind)``, ``bundle`` one in ``texts``. Formats (``struct``): B for kind, I for
+    uid, pid and bundle, H for mask, b for cpu_level. ``numpy.asarray`` takes them without a copy.
+    """
+
+    kind: memoryview
+    uid: memoryview
+    pid: memoryview
+    mask: memoryview
+    cpu_level: memoryview
+    bundle: memoryview
+    texts: tuple[str, ...]
+
+
+class GrantColumns(NamedTuple):
+    """The grants of many records: a buffer for each field, all of the same length.
+
+    They are in the order of their records, and in each by ascending type. ``record`` is a place in the columns of the
+    records, ``reason`` one in their ``texts``, ``type`` the bit. ``timeout_ms`` is in ms, ``deadline_ms`` an instant of
+    the manager's clock in ms, and 2^64-1 for a persistent grant. Formats (``struct``): I for record, timeout_ms and
+    reason, H for type, Q for deadline_ms.
+    """
+
+    record: memoryview
+    type: memoryview
+    timeout_ms: memoryview
+    deadline_ms: memoryview
+    reason: memoryview
+
+
+class RecordColumns(NamedTuple):
+    """All records with their grants, without an object each. The columns of records are those of `InfoColumns`."""
+
+    kind: memoryview
+    uid: memoryview
+    pid: memoryview
+    mask: memoryview
+    cpu_level: memoryview
+    bundle: memoryview
+    grants: GrantColumns
+    texts: tuple[str, ...]
+
+
 class LatenessCounts(NamedTuple):
     """How late things were, in ms of the manager's clock.
 

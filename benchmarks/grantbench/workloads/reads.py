@@ -1,41 +1,54 @@
 """Reads across owners: who holds a type."""
 
+from collections.abc import Callable, Sequence
+
 from grantbench.contender import COMMON, RARE, Contender
 from grantbench.contenders import CONTENDERS
+from grantbench.contenders.grantwheel_contender import GrantwheelContender
 from grantbench.plan import Plan
-from grantbench.workload import Trial, Workload, expect
-from grantbench.workloads.calls import Setup, entry
+from grantbench.workload import Entry, Trial, Workload, expect
+from grantbench.workloads.calls import entry
 
 REPEATS = 5
 RARITY = 100
 
+Ask = Callable[[int], Sequence[int]]
 
-def _holders(contender: Contender, plan: Plan, mask: int, wanted: int) -> Trial:
+
+def _holders(ask: Ask, contender: Contender, plan: Plan, mask: int, wanted: int) -> Trial:
     for place, (uid, timeout) in enumerate(zip(plan.uids, plan.timeouts, strict=True)):
         contender.apply(uid, RARE if place % RARITY == 0 else COMMON, timeout)
-    found: list[int] = []
+    found: list[Sequence[int]] = [()]
 
     def run() -> None:
         for _ in range(REPEATS):
-            found[:] = contender.holders(mask)
+            found[0] = ask(mask)
 
     def check() -> None:
-        expect("holders", len(found), wanted)
-        expect("one owner twice", len(set(found)), wanted)
+        expect("holders", len(found[0]), wanted)
+        expect("one owner twice", len(set(found[0])), wanted)
 
     return Trial(run=run, operations=REPEATS, check=check, close=contender.close)
 
 
-def _rare(contender: Contender, plan: Plan) -> Trial:
-    return _holders(contender, plan, RARE, -(-plan.owners // RARITY))
+def _rare(ask: Ask, contender: Contender, plan: Plan) -> Trial:
+    return _holders(ask, contender, plan, RARE, -(-plan.owners // RARITY))
 
 
-def _common(contender: Contender, plan: Plan) -> Trial:
-    return _holders(contender, plan, COMMON, plan.owners - -(-plan.owners // RARITY))
+def _common(ask: Ask, contender: Contender, plan: Plan) -> Trial:
+    return _holders(ask, contender, plan, COMMON, plan.owners - -(-plan.owners // RARITY))
 
 
-def _workload(name: str, what: str, setup: Setup) -> Workload:
-    entries = {contender.name: entry(contender, setup) for contender in CONTENDERS.values()}
+def _workload(name: str, what: str, setup: Callable[[Ask, Contender, Plan], Trial]) -> Workload:
+    def lists(contender: Contender, plan: Plan) -> Trial:
+        return setup(contender.holders, contender, plan)
+
+    def columns(plan: Plan) -> Trial:
+        contender = GrantwheelContender(plan.owners)
+        return setup(lambda mask: contender.manager.holders_columns(mask).apps, contender, plan)
+
+    entries = {contender.name: entry(contender, lists) for contender in CONTENDERS.values()}
+    entries["grantwheel, columns"] = Entry(columns, GrantwheelContender.max_owners)
     return Workload(name=name, what=what, unit="per list", base="grantwheel", entries=entries)
 
 
