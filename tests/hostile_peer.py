@@ -134,10 +134,29 @@ def subscribers(on: Hostile, _: random.Random) -> None:
         time.sleep(2)
 
 
+def tasks(on: Hostile, chance: random.Random) -> None:
+    """Tasks as fast as they begin and end, beside events of them that are not read."""
+    number = b"%d" % chance.randrange(1 << 31)
+    pipeline = (
+        written(b"STARTRUNNING", b"any", b"1,7", b"page", b"ABILITYID", number)
+        + written(b"SUSPENDDELAY", b"x" * 1024, number)
+        + written(b"TASKEVENTS", b"AFTER", b"0")
+        + written(b"CANCELDELAY", b"%d" % chance.randrange(1, 1000))
+        + written(b"STOPRUNNING", b"any", b"ABILITYID", number)
+    )
+    with on.many(8) as connections:
+        for connection in connections[:4]:
+            send(connection, written(b"HELLO", b"3") + written(b"TASKEVENTS", b"FOLLOW", b"AFTER", b"0"))
+        for connection in connections[4:]:
+            connection.settimeout(SOON_S)
+            send(connection, pipeline * 50)
+        time.sleep(2)
+
+
 def main() -> None:
     path, seed = sys.argv[1], int(sys.argv[2])
     on = Hostile(path)
-    works: list[_Work] = [garbage, huge, halves, unread, flood, many, subscribers]
+    works: list[_Work] = [garbage, huge, halves, unread, flood, many, subscribers, tasks]
     for work in works:
         work(on, random.Random(seed))
     print("all", flush=True)

@@ -13,10 +13,11 @@ pytest.importorskip("hiredis")
 
 import grantwheel
 from client_stage import OWN, Careless, Stage, stage
-from grantwheel import Ability, BackgroundMode, Caller, Manager, ManualClock, Tasks
+from grantwheel import Ability, BackgroundMode, Caller, Manager, ManualClock, Tasks, TransientFigures
 from grantwheel.service.client import Client
 from grantwheel.service.client_tasks import ClientTasks
 from grantwheel.service.peers import Peer
+from service_thread import ServiceThread
 from support import refusal
 from task_stage import attempt
 from waiting import own_threads, wait_for
@@ -168,6 +169,12 @@ def settled(client: Client) -> None:
     assert come.wait(20)
 
 
+def doubted(client: Client) -> None:
+    """Wait until it has asked whether there still is what it had: after the restart, and after the gap since."""
+    (listener,) = client.tasks._listeners.values()
+    wait_for(lambda: listener.missed and not listener._is_in_doubt)
+
+
 _STAGES: dict[int, Stage] = {}
 
 
@@ -240,6 +247,23 @@ def test_a_closed_client_calls_nobody(stage: Stage) -> None:
     assert called.times == []
 
 
+def test_by_a_clock_that_goes_on_by_itself(tmp_path: Path) -> None:
+    # A real clock, as nothing but the service's own thread is to say that it is time, and to end the request.
+    figures = TransientFigures(
+        request_ms=300, low_battery_ms=300, quota_ms=1000, least_quota_ms=250, notice_ms=200, forced_ms=50
+    )
+    with Manager() as manager:
+        tasks = Tasks(manager, figures=figures)
+        service = ServiceThread(manager, tmp_path / "s", identify=lambda _: Peer(uid=UID, pid=PID), tasks=tasks)
+        with grantwheel.connect(tmp_path / "s") as client:
+            come = threading.Event()
+            assert client.tasks.request_suspend_delay("save", come.set).actualDelayTime == 300
+            assert come.wait(30)
+            wait_for(lambda: not client.tasks.keeps_running(UID))
+            assert client.tasks.transient_task_info().transientTasks == []
+        service.stop()
+
+
 # When the service is started anew.
 
 
@@ -249,8 +273,11 @@ def test_requests_that_the_service_has_kept_go_on(stage: Stage) -> None:
     stage.stop()
     stage.resume()
     assert client.tasks.remaining_delay_time(1) == 180_000
-    settled(client)
+    doubted(client)
+    pass_ms(stage, 174_000)
     wait_for(lambda: called.times)
+    pass_ms(stage, 6000)
+    settled(client)
     assert called.times == [174_000]
 
 
@@ -261,6 +288,7 @@ def test_the_last_seconds_of_a_request_that_began_meanwhile_are_not_missed(stage
     pass_ms(stage, 175_000)  # nobody can hear of it
     stage.resume()
     assert client.tasks.remaining_delay_time(1) == 5000
+    doubted(client)
     pass_ms(stage, 5000)
     wait_for(lambda: called.times)
     assert called.times == [180_000]
