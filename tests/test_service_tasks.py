@@ -10,7 +10,8 @@ import pytest
 
 pytest.importorskip("hiredis")
 
-from grantwheel import Caller, Manager, ManualClock, Policy, TaskPolicy, Tasks, TransientFigures
+from grantwheel import Ability, Caller, Manager, ManualClock, Policy, TaskPolicy, Tasks, TransientFigures
+from grantwheel.service import streams
 from grantwheel.service.limits import Limits
 from grantwheel.service.peers import Peer
 from grantwheel.service.server import Server
@@ -371,6 +372,23 @@ def test_pages_of_events_have_gaps_that_are_counted(scene: Scene, path: Path) ->
         assert (after, missed, events[0][0]) == (101, 0, 101)
 
     scene.run(path, work)
+
+
+def test_the_last_events_of_tasks_are_kept(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(streams, "_KEPT", 4)
+    monkeypatch.setattr(streams, "_SPARE", 2)
+    stream = streams.TaskEvents(scene.tasks, "of a test")
+    caller = Caller(uid=7, pid=8, bundle="uid.0")
+    kept = []
+    for number in range(12):
+        scene.tasks.start_background_running(Ability("any", number), 1, "page", caller=caller)
+        found, missed, after = stream.read(0, 99)
+        assert (found[-1].sequence, after, missed) == (number + 1, number + 1, number + 1 - len(found))
+        kept.append(len(found))
+    assert kept == [1, 2, 3, 4, 5, 6, 4, 5, 6, 4, 5, 6]
+    assert [event.sequence for event in stream.read(9, 2)[0]] == [10, 11]
+    assert stream.read(12, 5) == ([], 0, 12)
+    stream.close()
 
 
 def test_a_turn_has_its_order_with_grants_and_tasks(scene: Scene, path: Path) -> None:

@@ -1,8 +1,6 @@
 """Events that are read by number and pushed: those of the manager, and those of its tasks."""
 
 import asyncio
-import itertools
-from collections import deque
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
@@ -20,6 +18,7 @@ if TYPE_CHECKING:
 
 MOST: Final = 1024  # events in one answer
 _KEPT: Final = 1 << 14  # events of tasks, which are to be read by number
+_SPARE: Final = 1 << 12  # so many more there may be before they are taken away: that is not done for each
 _ANYBODY: Final = Caller(native=True)
 
 
@@ -59,7 +58,7 @@ class TaskEvents:
 
     def __init__(self, tasks: "Tasks", instance: str) -> None:
         self.instance = instance
-        self._kept: deque[TaskEvent] = deque(maxlen=_KEPT)  # without a gap
+        self._kept: list[TaskEvent] = []  # without a gap
         self._reader = tasks.subscribe(self, caller=_ANYBODY)
         self._last = tasks.last_sequence
 
@@ -76,6 +75,8 @@ class TaskEvents:
                 self._kept.clear()
             self._kept.append(event)
             self._last = event.sequence
+        if len(self._kept) > _KEPT + _SPARE:
+            del self._kept[:-_KEPT]
         return self._last
 
     def read(self, after: int, limit: int) -> tuple[Sequence[TaskEvent], int, int]:
@@ -83,7 +84,7 @@ class TaskEvents:
         first = self.last - len(self._kept) + 1
         missed = max(0, first - 1 - after)
         start = max(0, after - (first - 1))
-        found = list(itertools.islice(self._kept, start, start + limit))
+        found = self._kept[start : start + limit]
         return found, missed, found[-1].sequence if found else max(after, first - 1)
 
     def row(self, one: TaskEvent) -> list[Any]:
