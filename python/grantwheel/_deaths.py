@@ -14,7 +14,7 @@ class Mourner(Protocol):
     def _process_died(self, uid: int, pid: int) -> None: ...
     def _app_stopped(self, uid: int) -> None: ...
     def _package_removed(self, uid: int) -> None: ...
-    def _closed(self) -> None: ...
+    def _closed(self, *, has_lost: bool) -> None: ...
 
 
 def _nobody() -> None:
@@ -26,6 +26,9 @@ class TellsDeaths(_core.Manager):
 
     _tasks: Callable[[], Mourner | None] = staticmethod(_nobody)
     _kept_tasks: Mourner | None = None  # those that nobody else keeps: of the documented module
+    # What the start of the manager knows: whether a process, of a uid and a pid, is the one that it was. None: nothing,
+    # or the tasks have been told.
+    _runs_still: Callable[[int, int], bool] | None = None
 
     def _begin_tasks(self, tasks: Mourner) -> None:
         """Let tasks hear of deaths and of the end."""

@@ -100,9 +100,9 @@ class Manager(TellsDeaths):
         made_clock = _core.BootClock() if clock is None else clock
         # By position: by name pybind11 would look for names that it may have had no memory for.
         super().__init__(made_clock, max_records, max_strings, event_capacity, reserve, log, os.urandom(16), durability)
-        self._begin(policy, has_log=log is not None)
+        self._begin(policy, has_log=log is not None, is_behind=durability == "batch")
 
-    def _begin(self, policy: Policy | None, *, has_log: bool) -> None:
+    def _begin(self, policy: Policy | None, *, has_log: bool, is_behind: bool) -> None:
         """Make all that is around the compiled one."""
         self._subscribers = Subscribers(Subscription, CallbackSubscription)
         self._running = Running(self._subscribers)
@@ -111,6 +111,7 @@ class Manager(TellsDeaths):
         self._own = _core.Cursor(self, _ALL_KINDS, None)
         self._holds = Holds(self, self._loop)
         self._staged = _Staged(self) if has_log else None
+        self._is_behind = is_behind  # whether what is changed gets into the log only afterwards
         self.set_policy(Policy() if policy is None else policy)
 
     __reduce_ex__ = refuse_to_pickle
@@ -154,12 +155,15 @@ class Manager(TellsDeaths):
 
     def _close_within(self, timeout_ms: int) -> bool:
         """Close, with so long for the log, and return whether that is not called any more."""
+        has_lost = True
         try:
-            return _core.close_within(self, timeout_ms)
+            is_over = _core.close_within(self, timeout_ms)
+            has_lost = False
         finally:
             self._watches.cancel_all()
             if (tasks := self._tasks()) is not None:
-                tasks._closed()
+                tasks._closed(has_lost=has_lost)
+        return is_over
 
     def stats(self) -> Stats:
         """Return the numbers of the manager: what lives now, and what was counted since it was made. Advances first.

@@ -53,7 +53,7 @@ class DurableManager(Manager):
         log = CountedLog(journal)
         follower = loaded.follower
         _core.Manager.__init__(self, clock, None, None, None, None, log, b"", durability, follower)
-        self._begin(policy, has_log=True)
+        self._begin(policy, has_log=True, is_behind=durability == "batch")
         self._journal = journal
         self._owns_journal = owns_journal
         self._clocks = clocks

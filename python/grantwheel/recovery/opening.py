@@ -16,7 +16,7 @@ from .durable import DurableManager, clocks_of
 from .loading import Loaded, Told, load
 from .report import Report
 from .start import Start, require_int
-from .timeline import App, Lost, Mark, Moment, ProcessRecord, find_lost, place
+from .timeline import App, Lost, Mark, Moment, ProcessRecord, find_lost, place, runs_still
 
 _OUT_OF_MEMORY = 980000101
 _LIMIT_NAMES = ("max_records", "max_strings", "event_capacity")
@@ -198,7 +198,7 @@ class _Opening:
             kept_processes=tuple(lost.kept_processes),
             instance=getattr(self._journal, "instance", None),
         )
-        return DurableManager(
+        manager = DurableManager(
             clock=self._clock,
             policy=options.policy,
             journal=self._journal,
@@ -209,6 +209,9 @@ class _Opening:
             report=report,
             snapshots=options.snapshots,
         )
+        if options.owners == "processes":
+            manager._runs_still = runs_still(self._last_ms, moment, start)
+        return manager
 
     def end_overdue(self, manager: DurableManager) -> int:
         """End what is overdue, processes first, and return how many grants that were."""

@@ -4,7 +4,7 @@ The log has a timeline of its own: the time since boot of the machine that began
 says which instant of the log was when, by the machine's clocks.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 from grantwheel._core import RETAINED
@@ -113,3 +113,23 @@ def find_lost(apps: Iterable[App], processes: Iterable[ProcessRecord], moment: M
         if not is_same:
             lost.processes.append(record.pid)
     return lost
+
+
+def runs_still(last_ms: int, moment: Moment, start: Start) -> Callable[[int, int], bool]:
+    """Return what tells whether a process, of a uid and a pid, is one that may be on record.
+
+    It has to run under its uid, and to have run since before the last instant of the log. After a reboot none does, and
+    what can't be seen is taken to.
+    """
+    running, hidden = start.running(), start.hidden
+    offset_ms = moment.now_ms - start.boot_ms
+
+    def runs(uid: int, pid: int) -> bool:
+        if moment.is_reboot:
+            return False
+        process = running.get(pid)
+        if process is None:
+            return hidden is not None and pid in hidden
+        return uid in process.uids and process.start_ms + offset_ms <= last_ms
+
+    return runs

@@ -105,7 +105,7 @@ class ContinuousTasks(Machine):
     """
 
     _NAME = "continuous"
-    _NOT_STORED = TaskStatus.TASK_NOT_STORED
+    _NOT_STORED = _NO_ROOM = TaskStatus.TASK_NOT_STORED
 
     def __init__(self, *, store: Store, emit: Callable[[TaskEvent], object], max_records: int = 10_000) -> None:
         super().__init__(store, emit, max_records + 1)

@@ -3,7 +3,7 @@
 import logging
 import weakref
 from collections.abc import Callable
-from typing import Final, Protocol
+from typing import Any, Final
 
 from grantwheel import _core
 from grantwheel._telling import tell
@@ -13,25 +13,28 @@ from grantwheel.run.loop import Loop, TryAgain
 _STEP_MS: Final = 1000
 
 
-class Driven(Protocol):
-    """What has something due now and then."""
-
-    def advance(self) -> None:
-        """Have what is due happen."""
-        ...
-
-
 def _nobody() -> None:
     """Stand for what has gone."""
 
 
 class Deadline:
-    """The next instant at which something is due, as a source of the loop. It does not keep alive what it drives."""
+    """The next instant at which something is due, as a source of the loop. It does not keep alive what it drives.
 
-    def __init__(self, driven: Driven, loop: Loop) -> None:
+    Parameters
+    ----------
+    driven : object
+        What has something due now and then.
+    drive : callable
+        Called with it then. No method of it, which would keep it alive.
+    loop : Loop
+        Whose thread that is done in.
+    """
+
+    def __init__(self, driven: object, drive: Callable[[Any], object], loop: Loop) -> None:
         self._loop = loop
+        self._drive = drive
         self._timer = _core.Timer()
-        self._driven: Callable[[], Driven | None] = weakref.ref(driven, self._forget)
+        self._driven: Callable[[], object | None] = weakref.ref(driven, self._forget)
         self._is_told = False
 
     def __repr__(self) -> str:
@@ -64,7 +67,7 @@ class Deadline:
             self._loop.remove(self)
             return
         try:
-            driven.advance()
+            self._drive(driven)
         except _core.BusinessError as error:
             self._timer.set(_STEP_MS)
             if isinstance(error, _core.ServiceOperationError):  # closed

@@ -10,8 +10,20 @@ from grantwheel._task_errors import task_refusal
 from .values import TaskEvent
 
 OUT_OF_MEMORY: Final = 980000101
+_CLOSED: Final = 980000402
 _PARCEL_FAILED: Final = 980000201
 _Answer = TypeVar("_Answer")
+
+
+class CutOffError(Exception):
+    """What a store raises when a signal handler has raised in it, which nobody refused for: the write may yet count.
+
+    The operation raises ``reason``, and the next one reads what is on record.
+    """
+
+    def __init__(self, reason: Exception) -> None:
+        super().__init__(str(reason))
+        self.reason = reason
 
 
 class Store(Protocol):
@@ -116,6 +128,7 @@ class Machine:
 
     _NAME: ClassVar[str]  # the key of the machine's own record, and how all its others begin
     _NOT_STORED: ClassVar[int]  # the inner code of what the store refuses
+    _NO_ROOM: ClassVar[int]  # the same where it has no room
 
     def __init__(self, store: Store, emit: Callable[[TaskEvent], object], max_records: int) -> None:
         self._store = store
@@ -206,9 +219,11 @@ class Machine:
             self._is_torn = True
             try:
                 self._store.write(values)
+            except CutOffError as cut_off:
+                raise cut_off.reason from None
             except Exception as error:
                 self._is_torn = False
-                raise task_refusal(self._NOT_STORED, "", "the tasks could not be put on record") from error
+                raise self._refusal(error) from error
             for key, record in changes.items():
                 self._replace(key, record)
             self._is_torn = False
@@ -220,8 +235,17 @@ class Machine:
         try:
             self._commit(draft)
         except BusinessError as error:
-            if error.detail != self._NOT_STORED:
+            if error.detail == _CLOSED:
                 raise
+
+    def _refusal(self, error: Exception) -> BusinessError:
+        """Return what an operation is refused with when the store has raised."""
+        detail = error.detail if isinstance(error, BusinessError) else None
+        if detail == _CLOSED:
+            return task_refusal(_CLOSED)
+        if detail == OUT_OF_MEMORY:
+            return task_refusal(self._NO_ROOM, "", "there is no room for the tasks on record")
+        return task_refusal(self._NOT_STORED, "", "the tasks could not be put on record")
 
     def _keys(self, draft: Draft) -> list[str]:
         """Return the keys of the records as they will be, but for the machine's own one."""

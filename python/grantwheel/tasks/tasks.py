@@ -39,7 +39,8 @@ class Tasks(TiedTasks):
     figures : TransientFigures
         How much time transient tasks have. Default: what the documented API says.
     store : Store
-        Where the state is kept, and what it begins with. Default: in memory. It must not call these tasks.
+        Where the state is kept, and what it begins with. Default: the log of the manager, in its notes whose keys begin
+        with ``b"tasks/"``, if it has one; else in memory. It must not call these tasks, nor may the log.
     max_records : int
         How many uids with transient tasks, and how many continuous tasks, there may be at once.
     event_capacity : int
@@ -52,7 +53,8 @@ class Tasks(TiedTasks):
     TypeError
         An argument is of another type.
     BusinessError
-        9800002: what is in the store cannot be read. 9800004: the manager is closed.
+        9800002: what is in the store cannot be read; names the record. 9800003, 9800007: the log takes nothing now, and
+        so cannot be told which processes have ended. 9800004: the manager is closed.
     """
 
     def __init__(
@@ -149,7 +151,8 @@ class Tasks(TiedTasks):
         """
         request_id, who = request_id_argument(args), self._caller(caller)
         self._do(lambda now: self._transient.cancel(now, who, request_id, **self._conditions(who)))
-        self._expired.pop(request_id, None)
+        for waiting in (self._noticed, self._expired):
+            waiting.pop(request_id, None)
 
     def remaining_delay_time(self, *args: Any, caller: Caller | None = None) -> int:
         """Return what is left of a request, in ms (documented API: ``getRemainingDelayTime``).
@@ -301,12 +304,7 @@ class Tasks(TiedTasks):
         runs : callable
             Whether a process, of a uid and a pid, is the one that it was.
         """
-
-        def drop(now: int) -> None:
-            self._transient.restarted(now, runs)
-            self._continuous.restarted(now, runs)
-
-        self._do(drop)
+        self._do(lambda now: self._drop(now, runs))
 
     # How it is done.
 

@@ -1,5 +1,6 @@
 """What ties the rules of tasks to a manager: its clock, its thread, their callbacks and who hears of them."""
 
+import contextlib
 import logging
 import os
 import threading
@@ -19,12 +20,16 @@ from grantwheel.manager import Manager
 
 from .continuous import ContinuousTasks
 from .deadline import Deadline
+from .notes import NoteStore
 from .queue import EventQueues
 from .store import MemoryStore, Store
 from .transient import TransientTasks
 from .values import TaskEvent, TaskEventKind, TransientFigures
 
 _MAX_RECORDS: Final = 2**31 - 1
+_BEHIND_MS: Final = 10  # so long a log of durability "batch" is behind
+_LONGEST_MS: Final = 100  # so long the thread of a manager waits for one
+_KINDS: Final = ("transient", "continuous")  # the names of the machines
 _Answer = TypeVar("_Answer")
 
 
@@ -72,16 +77,26 @@ class TiedTasks(OfOneProcess):
         self._subscribers = Subscribers(TaskSubscription, CallbackTaskSubscription)
         self._asked: dict[int, Asked] = {}  # the callbacks of open requests, by id
         self._names: dict[Hashable, str] = {}  # what stands for them
+        self._noticed: dict[int, Callable[[], object]] = {}  # those to be called once it is on record that it is time
         self._expired: dict[int, Callable[[], object]] = {}  # those to be called, by id
-        kept = MemoryStore() if store is None else store
+        has_log = manager._staged is not None
+        self._waits = has_log and not manager._is_behind  # for the log, in every change
+        kept = (NoteStore(manager, _KINDS) if has_log else MemoryStore()) if store is None else store
         self._told: deque[TaskEvent] = deque()  # what the rules have told in the call that goes on
+        self._untold: deque[tuple[int, TaskEvent]] = deque()  # what the log is behind with, numbered
+        self._happened = 0
         _ = manager.last_sequence
+        self._require_outside_log()
         now, emit = manager.clock.now(), self._told.append
         self._transient = TransientTasks(now, store=kept, emit=emit, figures=figures, max_records=max_records)
         self._continuous = ContinuousTasks(store=kept, emit=emit, max_records=max_records)
         is_by_hand = isinstance(manager.clock, _core.ManualClock)
-        self._deadline = None if is_by_hand else Deadline(self, manager._loop)
+        self._deadline = None if is_by_hand else Deadline(self, type(self).advance, manager._loop)
+        self._behind = Deadline(self, type(self)._catch_up, manager._loop) if manager._is_behind else None
+        if (runs := manager._runs_still) is not None:
+            self._drop(now, runs)
         manager._begin_tasks(self)
+        manager._runs_still = None
         manager._running.add(self._subscribers)
         self._arm(now)
 
@@ -161,6 +176,8 @@ class TiedTasks(OfOneProcess):
 
     def drain(self, limit: int | None = None) -> list[TaskEvent]:
         """Return the events since the last drain, or since the tasks were made: their own subscription."""
+        with contextlib.suppress(_core.BusinessError):  # the log has failed, and these are there still
+            self._tell_settled()
         return self._own.read(self._manager, limit)
 
     @property
@@ -176,6 +193,7 @@ class TiedTasks(OfOneProcess):
         # What is left of a call that was interrupted while it ended counts for nothing: it does not own the lock.
         if self._is_busy and self._lock._is_owned():  # type: ignore[attr-defined]  # as threading.Condition asks it
             raise RuntimeError("tasks were called from within a call of theirs: by their store, or a signal handler")
+        self._require_outside_log()
         with self._lock:
             try:
                 self._is_busy = True
@@ -189,6 +207,16 @@ class TiedTasks(OfOneProcess):
                     self._arm(now)
             finally:
                 self._is_busy = False
+
+    def _require_outside_log(self) -> None:
+        """Raise RuntimeError for whom the log calls: who has the lock may be waiting for it."""
+        if self._waits:
+            self._manager.flush(0)  # which tells that, and waits for nobody
+
+    def _drop(self, now: int, runs: Callable[[int, int], bool]) -> None:
+        """Drop what belongs to processes that do not run any more."""
+        self._transient.restarted(now, runs)
+        self._continuous.restarted(now, runs)
 
     def _arm(self, now: int) -> None:
         """Be driven when something is due next, and at once when a callback is to be called."""
@@ -216,22 +244,67 @@ class TiedTasks(OfOneProcess):
 
         self._do(remove)
 
-    def _closed(self) -> None:
-        """Hear that the manager is closed."""
+    def _closed(self, *, has_lost: bool) -> None:
+        """Hear that the manager is closed, and whether that has lost what its log was behind with."""
         if self._is_here:
+            while self._untold:
+                event = self._untold.popleft()[1]
+                if not has_lost:
+                    self._tell(event)
             self._queues.close()
-            if self._deadline is not None:
-                self._deadline.set(None)
+            for deadline in (self._deadline, self._behind):
+                if deadline is not None:
+                    deadline.set(None)
 
     def _take(self, event: TaskEvent) -> None:
         """Take an event of the rules."""
         asked = self._asked.get(event.id)
         if event.kind is TaskEventKind.EXPIRED_CALLBACK and asked is not None:
-            self._expired[event.id] = asked.call
+            self._noticed[event.id] = asked.call
         elif event.kind is TaskEventKind.TASK_END and asked is not None:
             del self._asked[event.id]
             self._names.pop(asked.identity, None)
+        if self._behind is None:
+            self._tell(event)
+            return
+        if not self._untold:
+            self._behind.set(_BEHIND_MS)
+        self._happened += 1
+        self._untold.append((self._happened, event))
+
+    def _tell(self, event: TaskEvent) -> None:
+        """Tell an event that is on record."""
+        if event.kind is TaskEventKind.EXPIRED_CALLBACK:
+            call = self._noticed.pop(event.id, None)
+            if call is not None:
+                self._expired[event.id] = call
         self._queues.put(event)
+
+    def _tell_settled(self, timeout_ms: int = 0) -> None:
+        """Tell what has happened by now, if it is on record within some time.
+
+        Raises
+        ------
+        BusinessError
+            9800003: the log has failed, and is tried again. 9800004: the manager is closed.
+        """
+        if not self._untold:
+            return
+        last = self._untold[-1][0]
+        if not self._manager.flush(timeout_ms):
+            return
+        with self._lock:
+            while self._untold and self._untold[0][0] <= last:
+                self._tell(self._untold.popleft()[1])
+            if self._expired and self._deadline is not None:
+                self._deadline.set(0)
+
+    def _catch_up(self) -> None:
+        """Tell what is on record by now, in the thread of the manager, and look again if that is not all."""
+        self._tell_settled(_LONGEST_MS)
+        with self._lock:
+            if self._behind is not None:
+                self._behind.set(_BEHIND_MS if self._untold else None)
 
     def _open(self, request_id: int, asked: Asked) -> None:
         """Hear that a request was granted, in the call that has granted it."""

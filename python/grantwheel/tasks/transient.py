@@ -44,6 +44,7 @@ class TransientTasks(Machine):
 
     _NAME = "transient"
     _NOT_STORED = 980000301
+    _NO_ROOM = OUT_OF_MEMORY
 
     def __init__(
         self,
