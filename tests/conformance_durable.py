@@ -63,8 +63,7 @@ class RestartingFace(PythonFace):
         self._clock.advance(down_ms)
         self._manager = self._open(owners=owners, running=running)
         if self.tasks is not None:
-            runs = None if owners == "any" else lambda uid, pid: [uid, pid] in map(list, running)
-            self.tasks.begin(self._manager, runs=runs, is_corrupt=corrupt)
+            self.tasks.begin(self._manager)
         missed = self._manager.read(last)[0]
         for subscriber in list(self._subscriptions):
             self._subscriptions[subscriber] = self._manager.subscribe(subscriber)

@@ -1,10 +1,9 @@
 """The way into the tasks of a manager that steps of scenarios are driven through."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, Final
 
 import grantwheel
-from grantwheel.tasks.store import MemoryStore
 
 Json = Any
 Row = dict[str, Any]
@@ -25,23 +24,18 @@ class Callback:
 
 
 class TaskFace:
-    """The tasks of a manager through the public Python API. They begin anew with another manager, from one store."""
+    """The tasks of a manager through the public Python API. They begin anew with another manager, from its log."""
 
     def __init__(self, policy: Row) -> None:
         self._policy = grantwheel.TaskPolicy(
             abilities=policy.get("abilities") or {}, task_keeping=policy.get("task_keeping", False)
         )
-        self._store = MemoryStore()
         self._tasks: grantwheel.Tasks | None = None
         self._events: dict[str, list[list[Json]]] = {"transient": [], "continuous": []}
 
-    def begin(self, manager: Any, *, runs: Callable[[int, int], bool] | None = None, is_corrupt: bool = False) -> None:
-        """Begin with a manager: the first one, or the one after a restart, when only some processes run."""
-        if is_corrupt:
-            self._store = MemoryStore()
-        self._tasks = grantwheel.Tasks(manager, policy=self._policy, store=self._store)
-        if runs is not None:
-            self._tasks.restarted(runs)
+    def begin(self, manager: Any) -> None:
+        """Begin with a manager: the first one, or the one after a restart."""
+        self._tasks = grantwheel.Tasks(manager, policy=self._policy)
 
     @property
     def tasks(self) -> grantwheel.Tasks:
