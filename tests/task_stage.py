@@ -1,12 +1,16 @@
 """What tests of the rules of tasks have in common: a store that can refuse, and events in brief."""
 
 from collections.abc import Callable, Mapping
+from random import Random
 from typing import Any
 
-from grantwheel import BusinessError
+from grantwheel import BusinessError, replay
+from grantwheel.tasks.notes import NoteStore
 from grantwheel.tasks.store import MemoryStore
 from grantwheel.tasks.values import TaskEvent
+from journals import ScriptedLog, appends, raises_after, raises_before, refuses
 from model_policy import Refused
+from support import make_manager
 
 
 class Stubborn(MemoryStore):
@@ -28,6 +32,35 @@ class Stubborn(MemoryStore):
         super().write(changes)
         if when == "after":
             raise KeyboardInterrupt
+
+
+class OnRecord:
+    """A store in the log of a manager, which takes nothing while it is told so, and does not always say what it took.
+
+    Parameters
+    ----------
+    seed : int
+        Of the choice between its failures.
+    """
+
+    def __init__(self, seed: int) -> None:
+        self.log = ScriptedLog()
+        self.refuses = False
+        self._dice = Random(seed)
+        self._manager, _ = make_manager(log=self.log)
+        self._store = NoteStore(self._manager, ("transient", "continuous"))
+
+    def items(self) -> list[tuple[str, bytes]]:
+        return self._store.items()
+
+    def write(self, changes: Mapping[str, bytes | None], /) -> None:
+        steps = (refuses, raises_before) if self.refuses else (appends, appends, raises_after)
+        self.log.otherwise = self._dice.choice(steps)
+        self._store.write(changes)
+
+    def check(self) -> None:
+        """Check that what is on record leads to what the manager has."""
+        assert replay(self.log.groups).notes() == self._manager.notes()
 
 
 def brief_transient(event: TaskEvent) -> tuple[Any, ...]:

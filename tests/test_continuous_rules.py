@@ -12,7 +12,7 @@ from grantwheel.tasks.continuous import Allowed, ContinuousTasks
 from grantwheel.tasks.values import Ability, ContinuousTask, TaskEvent
 from model_tasks import ContinuousModel
 from support import refusal
-from task_stage import Stubborn, attempt, brief_continuous
+from task_stage import OnRecord, Stubborn, attempt, brief_continuous
 
 MAIL: Final = Caller(uid=700, pid=71, bundle="org.tide.mail", system_app=True)
 PLAIN: Final = Caller(uid=700, pid=71, bundle="org.tide.mail")
@@ -24,8 +24,8 @@ ALL_MODES: Final = frozenset(range(1, 10))
 class Stage:
     """Continuous tasks, the store they are in, and the events since the last look."""
 
-    def __init__(self) -> None:
-        self.store = Stubborn()
+    def __init__(self, store: Any = None) -> None:
+        self.store: Any = Stubborn() if store is None else store
         self.events: list[TaskEvent] = []
         self.declared: frozenset[int] = ALL_MODES
         self.keeps_tasks = True
@@ -431,12 +431,22 @@ def step_beside_the_model(stage: Stage, model: ContinuousModel, numbers: random.
     assert stage.running() == [[task[0], task[5]] for task in model.running]
 
 
-@pytest.mark.parametrize("seed", range(4))
-def test_random_calls_beside_the_model(seed: int) -> None:
+def run_beside_the_model(seed: int, store: Any = None) -> None:
     print(f"seed {seed}")
-    numbers, stage, model = random.Random(seed), Stage(), ContinuousModel()
+    numbers, stage, model = random.Random(seed), Stage(store), ContinuousModel()
     for step in range(1_000):
         if numbers.random() < 0.03:
             stage.tasks = stage.again()
         step_beside_the_model(stage, model, numbers, step)
     assert model.next_id > 20
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_random_calls_beside_the_model(seed: int) -> None:
+    run_beside_the_model(seed)
+
+
+def test_random_calls_on_record_beside_the_model() -> None:
+    store = OnRecord(4)
+    run_beside_the_model(4, store)
+    store.check()

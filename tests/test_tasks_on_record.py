@@ -260,7 +260,7 @@ def test_a_refusal_says_why() -> None:
         assert "no room" in str(cause.__cause__)
 
 
-def test_while_the_log_does_not_say_where_it_stands_reads_go_on() -> None:
+def test_an_operation_of_which_nobody_knows_is_answered_when_the_log_says() -> None:
     log = ScriptedLog()
     tasks, _, _ = on_log(log)
     some(tasks)
@@ -520,6 +520,28 @@ def test_in_batches_readers_are_woken_by_themselves() -> None:
     assert [event.sequence for event in reader.drain()] == [1]
 
 
+def test_in_batches_what_has_come_since_then_is_not_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    stall = Stall()
+    tasks, manager, _, log = behind()
+    flush, me = manager.flush, threading.get_ident()
+
+    def flush_and_go_on(_timeout_ms: int | None = None) -> bool:
+        if threading.get_ident() != me:  # the thread of the manager looks too
+            return False
+        is_settled = flush()
+        log.otherwise = stall
+        tasks.start_background_running("b", 1, True, caller=MAIL)
+        return is_settled
+
+    with monkeypatch.context() as patch:
+        patch.setattr(manager, "flush", flush_and_go_on, raising=False)
+        tasks.start_background_running("a", 1, True, caller=MAIL)
+        tasks._tell_settled()
+        assert tasks.last_sequence == 1
+    stall.go_on()
+    wait_for(lambda: tasks.last_sequence == 2)
+
+
 @pytest.mark.parametrize("is_cancelled", [False, True])
 def test_in_batches_a_callback_is_called_when_that_is_on_record(is_cancelled: bool) -> None:
     called: list[int] = []
@@ -630,6 +652,21 @@ def test_after_a_boot_all_processes_have_ended() -> None:
     boot = Start(boot_id="00000000-0000-4000-8000-000000000002", boot_ms=1_000, processes={71: (700, 0), 81: (800, 0)})
     with opened(journal, clock, boot) as manager:
         assert left(Tasks(manager)) == (set(), [])
+
+
+@pytest.mark.parametrize(("wall_ms", "most"), [(60_000, 120_000), (-60_000, 180_000)])
+def test_after_a_boot_time_goes_on_by_the_calendar_and_never_back(wall_ms: int, most: int) -> None:
+    journal, begun = MemoryJournal(), grantwheel.BootClock().now()
+    first = Start(boot_id="00000000-0000-4000-8000-000000000001", boot_ms=begun, wall_ms=10**12)
+    with grantwheel.open(journal, start=first) as manager:
+        assert Tasks(manager).request_suspend_delay("save", nothing, caller=MAIL).requestId == 1
+    taken = grantwheel.BootClock().now() - begun
+    begun = grantwheel.BootClock().now()
+    second = Start(boot_id="00000000-0000-4000-8000-000000000002", boot_ms=begun, wall_ms=10**12 + wall_ms)
+    with grantwheel.open(journal, start=second) as manager:
+        (left,) = Tasks(manager).transient_task_info(caller=MAIL).transientTasks
+        assert left.requestId == 1
+        assert most - taken - (grantwheel.BootClock().now() - begun) <= left.actualDelayTime <= most + taken
 
 
 def test_owners_that_may_be_anything_stay() -> None:

@@ -14,7 +14,7 @@ from grantwheel.tasks.transient import TransientTasks
 from grantwheel.tasks.values import TaskEvent, TransientFigures
 from model_tasks import TransientModel
 from support import refusal
-from task_stage import Stubborn, attempt, brief_transient
+from task_stage import OnRecord, Stubborn, attempt, brief_transient
 
 MAIL = Caller(uid=700, pid=71, bundle="org.tide.mail")
 MAPS = Caller(uid=800, pid=81, bundle="org.tide.maps")
@@ -24,8 +24,8 @@ DAY = 86_400_000
 class Stage:
     """Transient tasks, the store they are in, and the events since the last look."""
 
-    def __init__(self, now: int = 0, **figures: int) -> None:
-        self.store = Stubborn()
+    def __init__(self, now: int = 0, store: Any = None, **figures: int) -> None:
+        self.store: Any = Stubborn() if store is None else store
         self.events: list[TaskEvent] = []
         self.figures = TransientFigures(**figures)
         self.tasks = self.again(now)
@@ -748,9 +748,9 @@ class Pair:
 
     UIDS, PIDS, BUNDLES, CALLBACKS = (1, 2, 3), (11, 12), ("a", "b", ""), "pqrstuvw"
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, store: Any = None) -> None:
         self.numbers = random.Random(seed)
-        self.stage = Stage(**SMALL)
+        self.stage = Stage(store=store, **SMALL)
         self.model = TransientModel(figures=dict(SMALL))
         self.now = 0
 
@@ -833,9 +833,9 @@ class Pair:
         assert len(tasks.dump()) <= 1 + len(self.UIDS)
 
 
-def run_beside_the_model(seed: int, steps: int) -> None:
+def run_beside_the_model(seed: int, steps: int, store: Any = None) -> None:
     print(f"seed {seed}")
-    pair = Pair(seed)
+    pair = Pair(seed, store)
     for _ in range(steps):
         pair.step()
     assert pair.model.next_id > steps // 20
@@ -850,3 +850,9 @@ def test_random_calls_beside_the_model(seed: int) -> None:
 @pytest.mark.parametrize("seed", range(100, 106))
 def test_many_random_calls_beside_the_model(seed: int) -> None:
     run_beside_the_model(seed, 5_000)
+
+
+def test_random_calls_on_record_beside_the_model() -> None:
+    store = OnRecord(4)
+    run_beside_the_model(4, 700, store)
+    store.check()
