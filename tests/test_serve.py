@@ -287,6 +287,33 @@ def test_a_holder_that_connects_no_more_is_watched_after_a_restart(folder: Path)
                 assert line.ask("PING") == "+PONG"
 
 
+_WITH_TASKS = """
+import sys, serve_stage
+with serve_stage.Line(sys.argv[1]) as line:
+    print(line.ask("SUSPENDDELAY", "why", "cb"), line.ask("STARTRUNNING", "Main", 1, "page"), flush=True)
+sys.stdin.read()
+"""
+
+
+def test_tasks_are_there_after_a_restart_but_for_those_of_processes_that_have_ended(folder: Path) -> None:
+    path, options = folder / "s", ("--state", folder / "state")
+    with serving(path, *options) as first, Line(path) as line, child_of_tests(_WITH_TASKS, path) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "[1, 180000] 1\n"
+        assert line.ask("SUSPENDDELAY", "why", "cb") == [2, 180_000]
+        assert line.ask("STARTRUNNING", "Sync", 1, "page") == 2
+        first.end(signal.SIGKILL)
+        holder.communicate(timeout=WAIT_S)
+    with serving(path, *options), Line(path) as line:
+        answer = line.ask("RUNNING")
+        assert isinstance(answer, list)
+        assert [(task[0], task[4]) for task in answer] == [(2, "Sync")]
+        info = line.ask("TRANSIENTINFO")
+        assert isinstance(info, list)
+        assert [row[0] for row in info[1]] == [2]
+        assert line.ask("STARTRUNNING", "Main", 1, "page") == 3
+
+
 @AS_ROOT
 def test_connections_of_a_uid_are_limited(folder: Path) -> None:
     path = folder / "s"

@@ -88,7 +88,7 @@ def serve(setting: Setting, *, on_progress: "Callable[[int, int], object] | None
         contextlib.closing(_manager(setting, registry, on_progress)) as manager,
         asyncio.Runner(loop_factory=_fast_loop()) as runner,
     ):
-        tasks = _tasks(manager, registry)
+        tasks = Tasks(manager, policy=registry.tasks)
         runner.run(_Service(setting, manager, tasks, registry, files).run(listeners))
 
 
@@ -117,31 +117,6 @@ def _manager(setting: Setting, registry: Registry, on_progress: "Callable[[int, 
         policy=registry.policy,
         on_progress=on_progress,
     )
-
-
-def _tasks(manager: Manager, registry: Registry) -> Tasks:
-    """Return the tasks of the manager, without those of processes that have ended while nobody served."""
-    tasks = Tasks(manager, policy=registry.tasks)
-    if isinstance(manager, recovery.DurableManager):
-        tasks.restarted(_runs_still(manager))
-    return tasks
-
-
-def _runs_still(manager: recovery.DurableManager) -> "Callable[[int, int], bool]":
-    """Return what tells whether a process, of a uid and a pid, has run since before the last entry of the journal."""
-    start, report = recovery.Start.now(), manager.recovery
-    running, hidden = start.running(), start.hidden
-    last_ms = start.boot_ms - (manager.clock.now() - report.now_ms) - report.away_ms
-
-    def runs(uid: int, pid: int) -> bool:
-        if report.is_reboot:
-            return False
-        process = running.get(pid)
-        if process is None:
-            return hidden is not None and pid in hidden
-        return uid in process.uids and process.start_ms <= last_ms
-
-    return runs
 
 
 @contextlib.contextmanager
