@@ -61,7 +61,7 @@ public:
     }
 
     [[nodiscard]] bool empty() const noexcept { return notes_.empty(); }
-    [[nodiscard]] NoteChanges changes() const noexcept { return notes_; }
+    [[nodiscard]] NoteChanges changes() const noexcept { return NoteChanges(notes_); }
 
 private:
     void add(const py::object& item) {

@@ -75,15 +75,14 @@ Note NoteChanges::next(std::size_t& place) const noexcept {
 }
 
 bool NoteChanges::are_sound() const noexcept {
-    bool are_sound = count_ != 0 && count_ <= max_notes;
+    if (count_ == 0 || count_ > max_notes) return false;
+    bool are_sound = true;
     std::string_view last;
-    if (are_sound) {
-        for_each([&](const Note& note) {
-            const bool fits = note.key.size() <= max_note_key_bytes && note.value.size() <= max_note_value_bytes;
-            are_sound = are_sound && fits && note.key > last;
-            last = note.key;
-        });
-    }
+    for_each([&](const Note& note) {
+        const bool fits = note.key.size() <= max_note_key_bytes && note.value.size() <= max_note_value_bytes;
+        are_sound = are_sound && fits && note.key > last;
+        last = note.key;
+    });
     return are_sound;
 }
 
