@@ -1,4 +1,4 @@
-"""The mistakes that `mutants.py` puts into suspension and freezers, one at a time: nothing is built for them."""
+"""The mistakes that `mutants.py` puts into suspension and freezers, one at a time: as root, as some tests need it."""
 
 from typing import Final
 
