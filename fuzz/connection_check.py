@@ -167,7 +167,7 @@ class Run:
             instance=INSTANCE,
             clock=lambda: self.loop.now_ms / 1000,
         )
-        self.server.task_instance = self.server.streams["taskevents"].instance = INSTANCE
+        self.server.task_instance = self.server._task_stream.instance = INSTANCE
         self._open: dict[int, Line] = {}
         self._has_left = False  # a turn to be done
 

@@ -3,22 +3,15 @@
 import asyncio
 import os
 import signal
-import subprocess
-import sys
-from collections.abc import Callable
-from types import SimpleNamespace
-from typing import Any
 
 import pytest
 
 pytest.importorskip("hiredis")
 
-from grantwheel import BootClock, Caller, ManualClock, Tasks
+from grantwheel import Caller, Tasks
 from grantwheel.linux.running import Running
-from grantwheel.recovery import Report
 from grantwheel.service.deaths import Deaths
 from grantwheel.service.limits import Limits
-from grantwheel.service.serving import _runs_still
 from serve_stage import OTHER_UID, Line, serving, short_folder, user
 from test_service_deaths import Watched, end, on_loop, sleeper
 
@@ -134,24 +127,6 @@ def test_those_who_have_tasks_are_watched_after_a_restart() -> None:
             assert alive.pid in it.deaths
 
     on_loop(run)
-
-
-def test_which_processes_run_still_after_a_restart() -> None:
-    boot_ms = BootClock().now()
-    own = (os.getuid(), os.getpid())
-
-    def runs_still(**report: Any) -> "Callable[[int, int], bool]":
-        manager: Any = SimpleNamespace(clock=ManualClock(start_ms=500), recovery=Report(now_ms=500, **report))
-        return _runs_still(manager)
-
-    runs = runs_still()
-    assert runs(*own)
-    assert not runs(own[0] + 1, own[1])
-    with subprocess.Popen([sys.executable, "-c", ""]) as ended:
-        pass
-    assert not runs(own[0], ended.pid)
-    assert not runs_still(is_reboot=True)(*own)
-    assert not runs_still(away_ms=boot_ms)(*own)  # it has begun after the last entry: its pid was another one's
 
 
 # A service of its own process. ---------------------------------------------------------------------------------------

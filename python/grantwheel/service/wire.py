@@ -14,9 +14,9 @@ import hiredis
 from grantwheel import BusinessError
 
 MOST_WORDS: Final = 99
-# What needs a look before it is parsed, wherever it stands: what may be the header of more than 99 elements, what hiredis
-# would read as a list or as bytes where something else is sent, and empty lines, which it knows nothing of. For the
-# bytes of a word the parser waits, and what has begun is bounded.
+# What needs a look before it is parsed, wherever it stands: what may be the header of more than 99 elements, what
+# hiredis would read as a list or as bytes where something else is sent, and empty lines, which it knows nothing of. For
+# the bytes of a word the parser waits, and what has begun is bounded.
 _MANY = re.compile(rb"\*\d\d\d")
 _OTHER_KINDS: Final = b"%~>|+=("
 _EMPTY_LINES = re.compile(rb"(?:\r\n)+")
