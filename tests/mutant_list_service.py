@@ -166,11 +166,4 @@ SERVICE_MUTANTS: Final = (
         "after events were lost it is asked which requests there are",
         "test_service_client_tasks meanwhile",
     ),
-    PythonMutant(
-        "python/grantwheel/service/serving.py",
-        " and process.start_ms <= last_ms",
-        "",
-        "a process that began after the last entry is another one",
-        "test_service_task_deaths run_still",
-    ),
 )
