@@ -136,6 +136,23 @@ BOOST_AUTO_TEST_CASE(a_budget_bounds_what_is_moved_too) {
     BOOST_CHECK_EQUAL(host.advance(10'000), 0u);
 }
 
+BOOST_AUTO_TEST_CASE(a_budget_bounds_a_record_that_ends_twice_within_a_slot_too) {
+    Host host;
+    host.run(0, timed(1, GPS, 8192 + 64));
+    host.run(0, timed(1, AUDIO, 8192 + 65));
+    host.events();
+    for (const Instant at : {8192 + 64, 8192 + 65}) {
+        const AdvanceResult result = host->advance(10'000, 1);
+        check_valid(*host);
+        BOOST_CHECK_EQUAL(result.records, 1u);
+        std::array<Event, 2> events;
+        BOOST_CHECK_EQUAL(host->read(host->last_sequence() - 1, events).count, 1u);
+        BOOST_CHECK_EQUAL(events[0].time, at);
+    }
+    BOOST_CHECK_EQUAL(host.advance(10'000), 0u);
+    BOOST_CHECK_EQUAL(host.stats(10'000).app_records, 0u);
+}
+
 BOOST_AUTO_TEST_CASE(without_a_budget_nothing_ends_but_all_is_gone_for_readers) {
     Host host;
     host.run(0, timed(1, GPS, 10));
