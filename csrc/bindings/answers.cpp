@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 
+#include "bindings/errors.hpp"
 #include "bindings/gil.hpp"
 #include "bindings/vocabulary.hpp"
 
