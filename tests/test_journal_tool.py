@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+import grantwheel
 from grantwheel import command, ops
 from grantwheel.command import journal as options
 from grantwheel.journal._wal import FRAME_HEADER_SIZE, HEADER_SIZE, read_chain
@@ -379,6 +380,20 @@ def test_show_of_a_restart(path: Path, capsys: Capture) -> None:
     assert "  2023-11-14T22:13:20.123Z  mark  " in out
     assert "apps 1 20010042 4294967294 processes 0 4242 2147483647\n" in out
     assert out.endswith("notes               b'task/1': 2 bytes b'task/2': removed\n")
+
+
+def test_show_of_tasks(path: Path, capsys: Capture) -> None:
+    path.unlink()
+    with grantwheel.open(path, clock=grantwheel.ManualClock()) as manager:
+        tasks = grantwheel.Tasks(manager)
+        who = grantwheel.Caller(uid=1, pid=2, bundle="b")
+        tasks.start_background_running("Main", 1, True, caller=who)
+        tasks.start_background_running("Main" * 200, 1, True, caller=who)
+        tasks.stop_background_running("Main", caller=who)
+    _, out, _ = run(capsys, "show", path)
+    assert """b'tasks/continuous': b'{"next_id":2}' b'tasks/continuous/1': b'{"ability":"Main",""" in out
+    assert re.search(r"b'tasks/continuous/2': \d+ bytes\n", out)
+    assert "b'tasks/continuous/1': removed\n" in out
 
 
 def shown_journal(capsys: Capture, path: Path) -> list[dict[str, Any]]:

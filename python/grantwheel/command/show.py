@@ -39,6 +39,8 @@ _FIELDS = {
     CommandKind.ADMIN_RESET_PROCESS: ("pid", "types"),
 }
 
+_MOST_SHOWN = 512  # bytes of a note
+
 _WORDS = {
     "endings": "ends {} at most",
     "boot_id": "boot {}",
@@ -151,4 +153,10 @@ def _words(found: dict[str, Any]) -> Iterator[str]:
             value = found[name]
             yield words.format(" ".join(map(str, value)) if isinstance(value, tuple) else value)
     for key, value in found.get("changes", {}).items():
-        yield f"{bytes.fromhex(key)!r}: " + ("removed" if value is None else f"{len(value) // 2} bytes")
+        yield f"{bytes.fromhex(key)!r}: " + ("removed" if value is None else _value(bytes.fromhex(value)))
+
+
+def _value(value: bytes) -> str:
+    """Return the value of a note if it is a short text, as those of tasks are, else how long it is."""
+    is_text = value.isascii() and value.decode("ascii").isprintable()
+    return repr(value) if is_text and 0 < len(value) <= _MOST_SHOWN else f"{len(value)} bytes"
