@@ -460,14 +460,16 @@ def test_a_signal_handler_that_raises_while_the_log_is_waited_for_leaves_what_is
             log.otherwise = stall
             waker = threading.Thread(target=interrupt, args=(stall,))
             waker.start()
+            is_there = after is not refuses
             with pytest.raises(Rang):
-                tasks.set_screen(after is refuses)
+                tasks.start_background_running(f"a{is_there}", 1, True, caller=MAIL)
             waker.join(PATIENCE)
             log.otherwise = ScriptedLog().otherwise
             stall.go_on()
-            tasks.set_battery(True)
+            tasks.set_battery(is_there)
             check_on_record(tasks, log.groups)
-            assert json.loads(tasks.dump()["transient"])["is_screen_on"] is False
+            assert [task.ability.name for task in tasks.continuous_tasks()] == ["aTrue"]
+            assert kinds(tasks) == (["continuous_start"] if is_there else [])
     finally:
         signal.signal(signal.SIGALRM, before)
 

@@ -602,9 +602,11 @@ def test_reads_and_refusals_go_on_without_the_store(stage: Stage) -> None:
 def test_an_interrupt_leaves_what_the_store_has(stage: Stage, when: str) -> None:
     stage.request(0)
     stage.store.interrupts = when
+    stage.told()
     with pytest.raises(KeyboardInterrupt):
         stage.request(10, "b")
     assert stage.tasks.next_deadline() == 174_000
+    assert stage.told() == ([] if when == "before" else [("task_start", 10, 700, 71)])
     number = 2 if when == "before" else 3
     assert stage.tasks.request(20, MAIL, "", "c").requestId == number
     assert stage.tasks.dump() == dict(stage.store.items()) == stage.again(20).dump()

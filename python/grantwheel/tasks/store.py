@@ -137,6 +137,7 @@ class Machine:
         self._now = 0
         self._records: dict[str, Any] = {}
         self._is_torn = False  # from before a change is written until it is in force
+        self._torn: tuple[dict[str, bytes | None], list[TaskEvent]] = ({}, [])  # that change, and its events
 
     def _load(self) -> None:
         """Take over what is in the store, and nothing else."""
@@ -174,6 +175,17 @@ class Machine:
         if self._is_torn:
             self._load()
             self._is_torn = False
+            values, events = self._torn
+            if all(value == self._value(key) for key, value in values.items()):
+                self._emit_all(events)
+
+    def _value(self, key: str) -> bytes | None:
+        record = self._records.get(key)
+        return None if record is None else encode(record)
+
+    def _emit_all(self, events: list[TaskEvent]) -> None:
+        for event in events:
+            self._emit(event)
 
     def dump(self) -> dict[str, bytes]:
         """Return every record as the store has it: a machine that begins with these goes on as this one."""
@@ -216,6 +228,7 @@ class Machine:
         changes = {key: record for key, record in draft.changes.items() if record != self._records.get(key)}
         if changes:
             values = {key: None if record is None else encode(record) for key, record in changes.items()}
+            self._torn = values, draft.events
             self._is_torn = True
             try:
                 self._store.write(values)
@@ -227,8 +240,7 @@ class Machine:
             for key, record in changes.items():
                 self._replace(key, record)
             self._is_torn = False
-        for event in draft.events:
-            self._emit(event)
+        self._emit_all(draft.events)
 
     def _try_to_commit(self, draft: Draft) -> None:
         """Do the same with what will be tried again if the store refuses it now."""

@@ -247,10 +247,11 @@ class TiedTasks(OfOneProcess):
     def _closed(self, *, has_lost: bool) -> None:
         """Hear that the manager is closed, and whether that has lost what its log was behind with."""
         if self._is_here:
-            while self._untold:
-                event = self._untold.popleft()[1]
-                if not has_lost:
-                    self._tell(event)
+            with self._lock if self._untold else contextlib.nullcontext():  # nobody waits for such a log with the lock
+                while self._untold:
+                    event = self._untold.popleft()[1]
+                    if not has_lost:
+                        self._tell(event)
             self._queues.close()
             for deadline in (self._deadline, self._behind):
                 if deadline is not None:
@@ -269,8 +270,8 @@ class TiedTasks(OfOneProcess):
             return
         if not self._untold:
             self._behind.set(_BEHIND_MS)
+        self._untold.append((self._happened + 1, event))
         self._happened += 1
-        self._untold.append((self._happened, event))
 
     def _tell(self, event: TaskEvent) -> None:
         """Tell an event that is on record."""
@@ -288,10 +289,8 @@ class TiedTasks(OfOneProcess):
         BusinessError
             9800003: the log has failed, and is tried again. 9800004: the manager is closed.
         """
-        if not self._untold:
-            return
-        last = self._untold[-1][0]
-        if not self._manager.flush(timeout_ms):
+        last = self._happened  # first: what has that number is there already, or was told
+        if not self._untold or not self._manager.flush(timeout_ms):
             return
         with self._lock:
             while self._untold and self._untold[0][0] <= last:
