@@ -100,8 +100,8 @@ TASK_MUTANTS: Final = (
     ),
     PythonMutant(
         f"{_TASKS}/tied.py",
-        "        due = now if self._expired else self._transient.next_deadline()\n",
-        "        due = self._transient.next_deadline()\n",
+        "        due = now if self._expired or is_torn else self._transient.next_deadline()\n",
+        "        due = now if is_torn else self._transient.next_deadline()\n",
         "a callback that another call has come upon",
         "test_tasks come_upon",
     ),

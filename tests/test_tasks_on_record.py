@@ -446,11 +446,13 @@ def ring(*_: object) -> None:
     raise Rang
 
 
-def test_a_signal_handler_that_raises_while_the_log_is_waited_for_leaves_what_is_on_record() -> None:
-    def interrupt(stall: Stall) -> None:
-        stall.wait()
-        os.kill(os.getpid(), signal.SIGALRM)
+def interrupt_in(stall: Stall) -> None:
+    """Interrupt whoever waits for an append."""
+    stall.wait()
+    os.kill(os.getpid(), signal.SIGALRM)
 
+
+def test_a_signal_handler_that_raises_while_the_log_is_waited_for_leaves_what_is_on_record() -> None:
     log = ScriptedLog()
     tasks, _, _ = on_log(log)
     before = signal.signal(signal.SIGALRM, ring)
@@ -458,7 +460,7 @@ def test_a_signal_handler_that_raises_while_the_log_is_waited_for_leaves_what_is
         for after in (ScriptedLog().otherwise, refuses):
             stall = Stall(after)
             log.otherwise = stall
-            waker = threading.Thread(target=interrupt, args=(stall,))
+            waker = threading.Thread(target=interrupt_in, args=(stall,))
             waker.start()
             is_there = after is not refuses
             with pytest.raises(Rang):
@@ -472,6 +474,30 @@ def test_a_signal_handler_that_raises_while_the_log_is_waited_for_leaves_what_is
             assert kinds(tasks) == (["continuous_start"] if is_there else [])
     finally:
         signal.signal(signal.SIGALRM, before)
+
+
+@pytest.mark.parametrize("is_transient", [False, True])
+def test_who_is_interrupted_does_not_wait_for_the_log_and_its_events_are_told_by_themselves(is_transient: bool) -> None:
+    stall = Stall()
+    log = ScriptedLog(stall)
+    with Manager(log=log) as manager:
+        tasks = Tasks(manager)
+        call: Callable[[], object] = lambda: tasks.start_background_running("a", 1, True, caller=MAIL)  # noqa: E731
+        if is_transient:
+            call = lambda: tasks.request_suspend_delay("", nothing, caller=MAIL)  # noqa: E731
+        before = signal.signal(signal.SIGALRM, ring)
+        try:
+            waker = threading.Thread(target=interrupt_in, args=(stall,))
+            waker.start()
+            with pytest.raises(Rang):
+                call()
+            waker.join(PATIENCE)
+            assert log.groups == []
+            stall.go_on()
+            wait_for(lambda: tasks.last_sequence == (2 if is_transient else 1))
+            check_on_record(tasks, log.groups)
+        finally:
+            signal.signal(signal.SIGALRM, before)
 
 
 # A log that is behind.

@@ -260,7 +260,7 @@ class ContinuousTasks(Machine):
 
     def tasks(self, uid: int | None = None) -> list[ContinuousTask]:
         """Return the tasks that run, those of one uid or all, by ascending id."""
-        self._mend()
+        self.mend()
         return [task.value for task in self._all(uid)]
 
     # How it is done.

@@ -170,7 +170,12 @@ class Machine:
         else:
             self._records[key] = record
 
-    def _mend(self) -> None:
+    @property
+    def is_torn(self) -> bool:
+        """Whether a change was interrupted, and it has not been looked at yet what became of it."""
+        return self._is_torn
+
+    def mend(self) -> None:
         """Go on after a signal handler has raised in the middle of a change: the store knows how far that went."""
         if self._is_torn:
             self._load()
@@ -189,14 +194,14 @@ class Machine:
 
     def dump(self) -> dict[str, bytes]:
         """Return every record as the store has it: a machine that begins with these goes on as this one."""
-        self._mend()
+        self.mend()
         return {key: encode(self._records[key]) for key in sorted(self._records)}
 
     def _draft(self, now: int) -> Draft:
         """Begin an operation at an instant."""
         if now < self._now:
             raise ValueError(f"now must not be before an instant that the tasks have seen, {self._now} ms, as {now} is")
-        self._mend()
+        self.mend()
         self._now = now
         return Draft(self._records, self._max_records)
 

@@ -120,7 +120,7 @@ class TiedTasks(OfOneProcess):
         BusinessError
             9800003: it could not be put on record, and is due still. 9800004: the manager is closed.
         """
-        self._do(self._transient.advance)
+        self._do(self._advance)
         for request_id in list(self._expired):
             call = self._expired.pop(request_id, None)
             if call is not None:
@@ -218,11 +218,19 @@ class TiedTasks(OfOneProcess):
         self._transient.restarted(now, runs)
         self._continuous.restarted(now, runs)
 
+    def _advance(self, now: int) -> None:
+        self._transient.advance(now)
+        self._continuous.mend()
+
     def _arm(self, now: int) -> None:
-        """Be driven when something is due next, and at once when a callback is to be called."""
+        """Be driven when something is due next, and at once when a callback is to be called.
+
+        Who was interrupted while it waited for the log does not wait for it here again: the thread of the manager does.
+        """
         if self._deadline is None:
             return
-        due = now if self._expired else self._transient.next_deadline()
+        is_torn = self._transient.is_torn or self._continuous.is_torn
+        due = now if self._expired or is_torn else self._transient.next_deadline()
         self._deadline.set(None if due is None else due - now)
 
     # What the manager tells.

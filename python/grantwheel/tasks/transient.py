@@ -266,19 +266,19 @@ class TransientTasks(Machine):
 
     def next_deadline(self) -> int | None:
         """Return when something happens next (ms), if nothing else happens before."""
-        self._mend()
+        self.mend()
         return self._agenda.next()
 
     def is_open(self, now: int, uid: int) -> bool:
         """Whether a uid has open requests at an instant. Changes nothing."""
-        self._mend()
+        self.mend()
         owner: Owner | None = self._records.get(self._key(uid))
         ends = () if owner is None else (owner.end_of(request, self._figures) for request in owner.requests)
         return any(end is None or end > now for end in ends)
 
     def processes(self, uid: int | None = None) -> set[tuple[int, int]]:
         """Return who has open requests or is in the foreground, of one uid or all."""
-        self._mend()
+        self.mend()
         found = self._records.values() if uid is None else (self._records.get(self._key(uid)),)
         return {(one.uid, pid) for one in found if isinstance(one, Owner) for pid in one.pids}
 
