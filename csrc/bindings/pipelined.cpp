@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "bindings/vocabulary.hpp"
+
 namespace grantwheel::bindings {
 
 Pipelined::Pipelined(Shell& shell, std::span<const Queued> calls)
