@@ -32,6 +32,8 @@ class Contender(ABC):
     max_owners: ClassVar[int] = 10_000_000
     # Whether time is a number that `pass_time` adds to. Otherwise it is the machine's, and waiting takes time.
     is_virtual: ClassVar[bool] = True
+    # Whether it can say who holds a type.
+    lists: ClassVar[bool] = True
     # Whether `end` can stop after a number of owners.
     has_slices: ClassVar[bool] = False
 

@@ -11,6 +11,7 @@ _ALL = (
     ("HeapqContender", "heapq_contender", "heapq"),
     ("BareHeapqContender", "heapq_contender", "heapq"),
     ("CacheboxContender", "cachebox_contender", "cachebox"),
+    ("MokaContender", "moka_contender", "moka_py"),
     ("CachetoolsContender", "cachetools_contender", "cachetools"),
     ("AsyncioContender", "asyncio_contender", "asyncio"),
 )

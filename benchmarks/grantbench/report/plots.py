@@ -19,6 +19,7 @@ COLOURS = {
     "heapq": "#c1440e",
     "bare heapq": "#e0a07c",
     "cachebox": "#3a5fcd",
+    "moka-py": "#6b8e23",
     "cachetools": "#8b5fbf",
     "asyncio": "#7f7f7f",
 }

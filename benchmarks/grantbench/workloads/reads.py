@@ -47,7 +47,7 @@ def _workload(name: str, what: str, setup: Callable[[Ask, Contender, Plan], Tria
         contender = GrantwheelContender(plan.owners)
         return setup(lambda mask: contender.manager.holders_columns(mask).apps, contender, plan)
 
-    entries = {contender.name: entry(contender, lists) for contender in CONTENDERS.values()}
+    entries = {contender.name: entry(contender, lists) for contender in CONTENDERS.values() if contender.lists}
     entries["grantwheel, columns"] = Entry(columns, GrantwheelContender.max_owners)
     return Workload(name=name, what=what, unit="per list", base="grantwheel", entries=entries)
 
