@@ -45,7 +45,7 @@ def guided(seconds: float, runs: int, seed: int, corpora: list[str]) -> None:
 
     FOUND.mkdir(parents=True, exist_ok=True)
     options = [f"-seed={seed}", f"-max_len={MOST_BYTES}", "-len_control=0", "-timeout=60", "-print_final_stats=1"]
-    options += [f"-runs={runs}"] if runs else [f"-max_total_time={int(seconds)}"]
+    options += [f"-runs={runs}"] if runs else [f"-max_total_time={max(1, round(seconds))}"]
     options += [f"-artifact_prefix={FOUND}/connection_fuzz-"]
     atheris.Setup([sys.argv[0], *options, *corpora], run, custom_mutator=mutate)
     atheris.Fuzz()

@@ -25,7 +25,7 @@ from journals import (
     raises_before,
     refuses,
 )
-from support import GPS, check_error, check_refused, make_manager, refusal
+from support import CPU, GPS, check_error, check_refused, make_manager, refusal
 from waiting import PATIENCE
 
 MAX_NOTES, MAX_BYTES, MAX_VALUE = 2**16, 2**24, 2**16
@@ -295,3 +295,57 @@ def test_encode_refuses_what_is_no_write() -> None:
             _core.encode_notes(changes, now_ms)
     with pytest.raises(BusinessError):
         _core.encode_notes({b"%d" % i: bytes(MAX_VALUE) for i in range(2**14 + 1)}, 0)
+
+
+class SlowLog:
+    """A log whose second group waits until it may come."""
+
+    def __init__(self) -> None:
+        self.groups = 0
+        self.is_asked, self.may_come = threading.Event(), threading.Event()
+
+    def last(self) -> int:
+        return self.groups
+
+    def append(self, after: int, _: object, /) -> int:
+        if after == 1:
+            self.is_asked.set()
+            self.may_come.wait(PATIENCE)
+        self.groups = after + 1
+        return self.groups
+
+
+class Settling:
+    """A quota that notes which threads ask it to settle."""
+
+    def __init__(self) -> None:
+        self.threads: list[str] = []
+
+    def check(self, _uid: int, _bundle: str, _mask: int, _is_apply: bool) -> bool:
+        return True
+
+    def settle(self, _uid: int) -> None:
+        self.threads.append(threading.current_thread().name)
+
+
+@pytest.mark.parametrize("round_", range(20))
+def test_a_write_settles_nothing_that_others_have_ended(round_: int) -> None:
+    del round_
+    log, quota = SlowLog(), Settling()
+    manager = Manager(log=log, policy=grantwheel.Policy(quota=quota), clock=ManualClock())
+    manager.apply(7, 7, CPU, 60_000)
+    first = threading.Thread(target=manager.apply, args=(8, 8, GPS, 60_000))
+    first.start()
+    assert log.is_asked.wait(PATIENCE)
+    rest = [
+        threading.Thread(target=manager.release, args=(7, 7, CPU), name="release"),
+        threading.Thread(target=manager.write_notes, args=({b"a": b"1"},), name="write"),
+    ]
+    for thread in rest:
+        thread.start()
+    log.may_come.set()  # mostly when both have come, and then they are one group
+    for thread in (first, *rest):
+        thread.join(PATIENCE)
+    assert quota.threads == ["release"]
+    assert manager.notes() == {b"a": b"1"}
+    manager.close()

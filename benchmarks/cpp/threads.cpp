@@ -173,11 +173,12 @@ void show(Call call, const Setting& setting, const Plan& plan) {
     std::fflush(stdout);
 }
 
-std::size_t to_number(const char* text) {
+std::size_t to_number(const char* text, std::size_t least) {
     char* end = nullptr;
     const unsigned long long number = text == nullptr ? 0 : std::strtoull(text, &end, 10);
-    if (number == 0 || *end != '\0' || number > 100'000'000) {
-        std::fputs("usage: grantwheel_threads [--owners N] [--rounds N] [--calls N]\n", stderr);
+    if (number < least || *end != '\0' || number > 100'000'000) {
+        std::fputs("usage: grantwheel_threads [--owners N] [--rounds N] [--calls N], 1000 owners and calls at least\n",
+                   stderr);
         std::exit(2);
     }
     return static_cast<std::size_t>(number);
@@ -194,7 +195,8 @@ int main(int count, char** arguments) {
                              : name == "--rounds" ? setting.rounds
                              : name == "--calls"  ? setting.calls
                                                   : unknown;
-        value = to_number(&value == &unknown || i + 1 == count ? nullptr : arguments[i + 1]);
+        const std::size_t least = &value == &setting.rounds ? 1 : 1'000;  // so that each shard has an owner
+        value = to_number(&value == &unknown || i + 1 == count ? nullptr : arguments[i + 1], least);
     }
     const Plan plan(setting.owners);
     std::printf("%zu owners, %zu calls, %zu rounds, %u cores\n\n", setting.owners, setting.calls, setting.rounds,

@@ -60,8 +60,13 @@ py::object make_holders(const std::vector<Owner>& owners) {
     constexpr std::size_t slice = 1024;
     const auto is_app = [](const Owner& owner) { return owner.kind == OwnerKind::app; };
     const auto apps = static_cast<std::size_t>(std::count_if(owners.begin(), owners.end(), is_app));
-    const py::list lists[2] = {py::list(apps), py::list(owners.size() - apps)};
-    for (const py::list& list : lists) PyObject_GC_UnTrack(list.ptr());
+    const auto make_hidden =
+        [](std::size_t size) {  // at once: the next one may run a collection, which others look into
+            py::list made(size);
+            PyObject_GC_UnTrack(made.ptr());
+            return made;
+        };
+    const py::list lists[2] = {make_hidden(apps), make_hidden(owners.size() - apps)};
     Py_ssize_t ends[2] = {0, 0};
     GilOffers gil;
     for (std::size_t i = 0; i < owners.size(); ++i) {

@@ -123,7 +123,8 @@ py::bytes encoded_notes(const py::object& changes, const py::object& now) {
     const GivenNotes given(changes);
     if (given.empty()) throw py::value_error("changes must have one note at least");
     const Instant instant = to_instant(now, "now_ms");
-    std::string out(notes_size(given.changes(), instant), '\0');
+    const std::size_t size = notes_size(given.changes(), instant);
+    std::string out(size > max_batch_bytes ? 0 : size, '\0');
     out.resize(encode_notes(given.changes(), instant, std::as_writable_bytes(std::span(out))));
     if (out.empty()) throw Refusal(Status::out_of_memory).with_rule("more than an entry of a log may have");
     return py::bytes(out);

@@ -206,8 +206,8 @@ void Shell::write_notes(const NoteChanges& changes) {
     });
     if (staged.status != Status::ok) throw refusal(staged.status);
     if (!staged.is_answered() && !waits) return;
+    // Nothing is settled with the hook: a write of notes ends nothing, and who has ended something settles it.
     const Answer answer = staged.is_answered() ? staged.answer : await(staged.ticket);
-    settle_logged();
     if (answer.status != Status::ok) throw refusal(answer.status);
 }
 

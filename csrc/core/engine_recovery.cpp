@@ -19,6 +19,7 @@ const Mark* Engine::mark() const noexcept { return parts_->has_mark ? &parts_->m
 Status Engine::write_notes(const NoteChanges& changes, Instant now) noexcept {
     if (!changes.are_sound()) return Status::argument_invalid;
     if (const Status status = parts_->begin(now); status != Status::ok) return status;
+    if (changes.kept_bytes() > max_notes_bytes) return Status::out_of_memory;  // before memory is taken for them
     const std::unique_ptr<NoteWrite> write = prepare_notes(changes);
     parts_->lacked_memory = write == nullptr;
     return write == nullptr ? Status::out_of_memory : parts_->notes.write(*write);
@@ -29,8 +30,9 @@ std::unique_ptr<NoteWrite> Engine::prepare_notes(const NoteChanges& changes) noe
 }
 
 Status Engine::write_notes(NoteWrite& write, Instant now) noexcept {
-    const Status status = parts_->begin(now);
-    return status == Status::ok ? parts_->notes.write(write) : status;
+    if (const Status status = parts_->begin(now); status != Status::ok) return status;
+    parts_->lacked_memory = !parts_->notes.reserve();  // which another engine may have prepared
+    return parts_->lacked_memory ? Status::out_of_memory : parts_->notes.write(write);
 }
 
 std::size_t Engine::note_count() const noexcept { return parts_->notes.size(); }

@@ -86,6 +86,12 @@ bool NoteChanges::are_sound() const noexcept {
     return are_sound;
 }
 
+std::size_t NoteChanges::kept_bytes() const noexcept {
+    std::size_t bytes = 0;
+    for_each([&](const Note& note) { bytes += note.has_value ? counted(note) : 0; });
+    return bytes;
+}
+
 struct NoteWrite::Parts {
     Parts() noexcept = default;
     ~Parts() {

@@ -11,6 +11,7 @@ namespace grantwheel {
 Staged Gate::stage_notes(const NoteChanges& changes) noexcept {
     if (!changes.are_sound()) return {Status::argument_invalid};
     if (const Status status = parts_->check_open(); status != Status::ok) return {status};
+    if (changes.kept_bytes() > max_notes_bytes) return {Status::out_of_memory};
     const std::size_t size = notes_size(changes, latest_);
     if (size > max_batch_bytes || !parts_->make_room(size, 0)) return {Status::out_of_memory};
     std::unique_ptr<NoteWrite> write = manager_->engine().prepare_notes(changes);
@@ -29,7 +30,12 @@ Staged Gate::stage_notes(const NoteChanges& changes) noexcept {
     parts_->entries[place].notes = write.release();
     ++parts_->open.changes;
     parts_->open.write_op(encode_it);
-    return parts_->staged(place);
+    Staged staged = parts_->staged(place);
+    if (parts_->is_immediate) {
+        static_cast<void>(take(staged.ticket, staged.answer));
+        staged.ticket = {};
+    }
+    return staged;
 }
 
 Answer Gate::write_notes(const NoteChanges& changes) noexcept {

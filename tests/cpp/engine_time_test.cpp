@@ -141,7 +141,7 @@ BOOST_AUTO_TEST_CASE(a_budget_bounds_a_record_that_ends_twice_within_a_slot_too)
     host.run(0, timed(1, GPS, 8192 + 64));
     host.run(0, timed(1, AUDIO, 8192 + 65));
     host.events();
-    for (const Instant at : {8192 + 64, 8192 + 65}) {
+    for (const Instant at : {Instant{8192 + 64}, Instant{8192 + 65}}) {
         const AdvanceResult result = host->advance(10'000, 1);
         check_valid(*host);
         BOOST_CHECK_EQUAL(result.records, 1u);

@@ -143,6 +143,12 @@ BOOST_AUTO_TEST_CASE(a_write_that_reaches_a_limit_changes_nothing_in_every_repla
 BOOST_AUTO_TEST_CASE(every_allocation_of_a_write_may_fail) {
     const auto engine = Engine::create({.event_capacity = 4});
     const std::vector<Note> changes{{"a", "1"}, {"b", "2"}, {"c", {}, false}};
+    {
+        const FailingAllocation failing(0);  // the places, which are taken once
+        BOOST_CHECK_EQUAL(engine->write_notes(changes, 0), Status::out_of_memory);
+    }
+    BOOST_CHECK(engine->lacked_memory());
+    BOOST_REQUIRE(engine->prepare_notes(changes) != nullptr);
     std::size_t failures = 0;
     for (;; ++failures) {
         const FailingAllocation failing(failures);
@@ -158,7 +164,7 @@ BOOST_AUTO_TEST_CASE(every_allocation_of_a_write_may_fail) {
         REQUIRE_EQUAL_QUIETLY(engine->write_notes(std::vector<Note>{{"a", {}, false}, {"b", {}, false}}, 0),
                               Status::ok);
     }
-    BOOST_CHECK_GE(failures, 6u);  // parts, blocks, their array and the write, the places
+    BOOST_CHECK_GE(failures, 6u);  // parts, their array, three blocks, the write
     const auto written = engine->prepare_notes(changes);
     BOOST_REQUIRE(written != nullptr);
     const std::size_t before = allocations();

@@ -5,8 +5,9 @@
 //          time_backwards or time_out_of_range, and nothing has changed.
 // Due      A grant ends when now >= its deadline. What is due is gone for every reader at once; it becomes an event
 //          when its record is next changed, when a read across records needs it gone, or by `advance`.
-// Memory   Grows with owners, texts and the types in use up to the limits, never shrinks before destruction. A call that
-//          only meets those seen before allocates nothing. A failed allocation is out_of_memory, and nothing has changed.
+// Memory   Grows with owners, texts, the types in use and notes up to the limits, and only notes give any back before
+//          destruction. A call on owners that only meets those seen before allocates nothing. A failed allocation is
+//          out_of_memory, and nothing has changed.
 // Errors   Nothing throws.
 #pragma once
 
@@ -146,7 +147,7 @@ public:
     //
     // Errors   argument_invalid when the changes are not sound. out_of_memory, and nothing has changed, when there would be
     //          more than max_notes, or max_notes_bytes of them, or an allocation has failed.
-    // Cost     O(bytes of the changes + notes there are), the latter of moving places.
+    // Cost     O(bytes of the changes + notes there are + changes * log(notes there are)).
     [[nodiscard]] Status write_notes(const NoteChanges& changes, Instant now) noexcept;
     // The same in two steps: what needs memory, which is null when there is none, and the write, which then allocates
     // nothing and is done once. Others may come in between. Pre: the changes are sound.

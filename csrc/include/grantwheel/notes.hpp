@@ -55,6 +55,8 @@ public:
     // Whether a write may have them: 1..max_notes, keys and values no longer than they may be, no key empty, and the keys
     // ascend byte by byte, none of them twice. O(bytes).
     [[nodiscard]] bool are_sound() const noexcept;
+    // The bytes of keys and values that they leave: with more than max_notes_bytes a write is refused, whatever there is.
+    [[nodiscard]] std::size_t kept_bytes() const noexcept;
 
 private:
     // `place` is a number of those of the host, a byte of those of an op.

@@ -1,8 +1,9 @@
 // The whole state of an engine as bytes, and back, a section at a time. As thread-safe as the engine. docs/log-format.md
 // has the bytes one by one.
 //
-// State    Records, their grants, the counters of stats and the number of the last event: all that decides what an engine
-//          answers and tells next. Not its time and limits, which stand beside it, nor the events that its ring still has.
+// State    Records, their grants, notes, the counters of stats and the number of the last event: all that decides what an
+//          engine answers and tells next. Not its time and limits, which stand beside it, nor the events that its ring
+//          still has.
 // Hash     The same for two engines with the same state, on every build, however each came to it.
 #pragma once
 
