@@ -350,6 +350,20 @@ def test_events_are_pushed_beside_those_of_grants(scene: Scene, path: Path) -> N
     scene.run(path, work)
 
 
+def test_events_are_pushed_that_somebody_else_has_read_before(scene: Scene, path: Path) -> None:
+    async def work(scene: Scene) -> None:
+        follower, client, reader = await scene.client(OTHER, 3), await scene.client(OTHER), await scene.client(0)
+        assert await follower.ask("TASKEVENTS", "FOLLOW", "UIDS", OTHER) == 0
+        for number in (1, 2):
+            client.send(written("STARTRUNNING", "Play", 2, "page", "ABILITYID", number))
+            reader.send(written("TASKEVENTS", "LAST"))  # in the same turn, behind it
+            assert await client.answers(1) == await reader.answers(1) == [number]
+            ((_, after, _, events),) = await follower.answers(1)
+            assert (after, [event[6] for event in events]) == (number, [number])
+
+    scene.run(path, work)
+
+
 def test_pages_of_events_have_gaps_that_are_counted(scene: Scene, path: Path) -> None:
     async def work(scene: Scene) -> None:
         root, client = await scene.client(0), await scene.client(OTHER)

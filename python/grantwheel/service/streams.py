@@ -61,6 +61,7 @@ class TaskEvents:
         self._kept: list[TaskEvent] = []  # without a gap
         self._reader = tasks.subscribe(self, caller=_ANYBODY)
         self._last = tasks.last_sequence
+        self._come: asyncio.Event | None = None  # of whoever iterates over changes
 
     def close(self) -> None:
         """Take no more of them."""
@@ -70,7 +71,10 @@ class TaskEvents:
     @property
     def last(self) -> int:
         """The number of the last event."""
-        for event in self._reader.drain():
+        found = self._reader.drain()
+        if found and self._come is not None:  # the descriptor is quiet by now, whoever has asked
+            self._come.set()
+        for event in found:
             if event.sequence != self._last + 1:
                 self._kept.clear()
             self._kept.append(event)
@@ -95,15 +99,17 @@ class TaskEvents:
         """Iterate, without an end, over when there is something more to read."""
         loop = asyncio.get_running_loop()
         descriptor = self._reader.fileno()
-        come = asyncio.Event()
+        come = self._come = asyncio.Event()
         loop.add_reader(descriptor, come.set)
         try:
             while True:
                 await come.wait()
+                last = self.last
                 come.clear()
-                yield self.last
+                yield last
         finally:
             loop.remove_reader(descriptor)
+            self._come = None
 
 
 def place(stream: Stream, given: Mapping[bytes, Sequence[bytes]]) -> int:
