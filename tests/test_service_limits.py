@@ -115,6 +115,32 @@ def test_the_length_of_a_request(path: Path) -> None:
     serve(path, work, limits=Limits(request_bytes=LEAST))
 
 
+@pytest.mark.parametrize(
+    ("words", "name", "separator", "most"),
+    [
+        (("APPLY", "GPS", 1000), "mask", "|", 1024),
+        (("EVENTS", "AFTER", 0, "KINDS", "app_apply"), "KINDS", ",", 1024),
+        (("EVENTS", "AFTER", 0, "UIDS", "1"), "UIDS", ",", 65_536),
+    ],
+)
+def test_the_length_of_what_is_joined_in_one_word(
+    path: Path, words: tuple[object, ...], name: str, separator: str, most: int
+) -> None:
+    at = 4 if words[0] == "EVENTS" else 1
+    one = str(words[at])
+    fits = (most - len(one)) // (len(one) + 1) + 1
+
+    async def work(_: Server, connect: Connect) -> None:
+        client = await connect()
+        wanted = await client.ask(*words)
+        assert await client.ask(*words[:at], separator.join([one] * fits), *words[at + 1 :]) == wanted
+        told = await client.ask(*words[:at], separator.join([one] * (fits + 1)), *words[at + 1 :])
+        assert str(told) == f"PARAMETER 401 Parameter error. (401: {name} must be at most {most} bytes)"
+        assert await client.ask(*words) == wanted
+
+    serve(path, work)
+
+
 def test_requests_of_a_uid_that_are_not_whole(path: Path) -> None:
     async def work(server: Server, connect: Connect) -> None:
         good, first, second = [await connect() for _ in range(3)]

@@ -11,7 +11,7 @@ from grantwheel.types import BackgroundMode
 from . import calls
 from .context import Session
 from .policy_file import bundle_of_uid
-from .words import OK, number, options, text, wrong
+from .words import OK, number, options, require_length, text, wrong
 
 Words = Sequence[bytes]
 _FOR: Final = {b"FOR": 2}
@@ -83,8 +83,7 @@ def _ability(words: Words, given: Mapping[bytes, Words]) -> Ability:
 
 def _modes(word: bytes) -> list[int]:
     """Return modes that are given by number or by name, joined by commas; 1..9 is for the tasks to check."""
-    if len(word) > _MOST_MODES_BYTES:
-        raise wrong(f"modes must be at most {_MOST_MODES_BYTES} bytes")
+    require_length(word, "modes", _MOST_MODES_BYTES)
     return [_mode(one) for one in text(word, "modes").upper().split(",")] if word else []
 
 

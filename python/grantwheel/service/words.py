@@ -10,6 +10,8 @@ from grantwheel._documented import refusal
 from .limits import LIMIT_WORDS
 
 _DENIED, _WRONG, _OUT_OF_MEMORY, _NOT_READY = 201, 401, 980000101, 980000401
+_MOST_NAMES_BYTES: Final = 1 << 10  # of what is joined in one word
+_MOST_UIDS_BYTES: Final = 1 << 16
 _NAMES: Final = {one.name: int(one) for one in ResourceType if one.name}
 
 
@@ -51,8 +53,15 @@ def number(word: bytes, name: str) -> int:
     return value
 
 
+def require_length(word: bytes, name: str, most: int) -> None:
+    """Refuse a word that would take the loop too long to read."""
+    if len(word) > most:
+        raise wrong(f"{name} must be at most {most} bytes")
+
+
 def mask(word: bytes, name: str = "mask") -> int:
     """Return types that are given by number, or by names: ``33`` is ``CPU|GPS``."""
+    require_length(word, name, _MOST_NAMES_BYTES)
     if word.lstrip(b"-").isdigit():
         return number(word, name)
     value = 0
@@ -65,6 +74,7 @@ def mask(word: bytes, name: str = "mask") -> int:
 
 def kinds(word: bytes, known: type[StrEnum]) -> frozenset[StrEnum]:
     """Return kinds of events that are joined by commas."""
+    require_length(word, "KINDS", _MOST_NAMES_BYTES)
     try:
         return frozenset(known(one) for one in text(word, "KINDS").lower().split(","))
     except ValueError:
@@ -73,6 +83,7 @@ def kinds(word: bytes, known: type[StrEnum]) -> frozenset[StrEnum]:
 
 def uids(word: bytes) -> frozenset[int]:
     """Return uids that are joined by commas."""
+    require_length(word, "UIDS", _MOST_UIDS_BYTES)
     return frozenset(number(one, "UIDS") for one in word.split(b","))
 
 
