@@ -16,7 +16,7 @@ from grantwheel.service.limits import Limits
 from grantwheel.service.peers import Peer
 from grantwheel.service.server import Server
 from grantwheel.service.task_commands import TASK_COMMANDS
-from test_service_turns import PID, UID, Client, path, serve, written
+from test_service_turns import PID, UID, Client, Notes, path, serve, written
 
 __all__ = ["path"]  # a fixture
 
@@ -280,6 +280,29 @@ def test_a_peer_that_the_policy_lists_acts_for_others(scene: Scene, path: Path) 
         assert scene.tasks.continuous_tasks(0)[0].bundle == "uid.0"
 
     scene.run(path, work)
+
+
+def test_what_has_begun_for_somebody_is_dealt_with_though_its_process_has_ended(scene: Scene, path: Path) -> None:
+    notes = Notes()
+
+    async def work(scene: Scene) -> None:
+        root = await scene.client(0)
+        mail = ("FOR", MAIL, 42)
+        assert await root.ask("SUSPENDDELAY", "why", "cb", *mail) == [1, 180_000]
+        assert await root.ask("STARTRUNNING", "Sync", 1, "page", *mail) == 1
+        assert notes.watched == [(MAIL, 42)]
+        notes.gone.add(42)
+        notes.forgotten += 1
+        assert await root.ask("REMAININGDELAY", 1, *mail) == 180_000
+        assert await root.ask("TRANSIENTINFO", *mail) == [600_000, [[1, 180_000]]]
+        assert await root.ask("CANCELDELAY", 1, *mail) == b"OK"
+        assert await root.ask("UPDATERUNNING", "Sync", 2, *mail) == b"OK"
+        assert await root.ask("STOPRUNNING", "Sync", *mail) == b"OK"
+        for words in (("SUSPENDDELAY", "why", "cb"), ("STARTRUNNING", "Sync", 1, "page")):
+            assert "there is no process 42" in str(await root.ask(*words, *mail))
+        assert notes.watched == [(MAIL, 42)]
+
+    scene.run(path, work, watcher=notes)
 
 
 def test_administrators_tell_of_the_screen_the_battery_and_the_foreground(scene: Scene, path: Path) -> None:

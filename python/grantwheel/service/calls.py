@@ -31,8 +31,11 @@ def caller(on: Session) -> Caller:
     return replace(policy.callers.get(peer.uid, policy.default_caller), uid=peer.uid, pid=peer.pid)
 
 
-def who(on: Session, given: Words | None) -> tuple[int, int, Caller | None]:
-    """Return whom a change is for, and as whom it is judged: the peer, or whoever it names."""
+def who(on: Session, given: Words | None, *, begins: bool = True) -> tuple[int, int, Caller | None]:
+    """Return whom a call is for, and as whom it is judged: the peer, or whoever it names.
+
+    Whom it may begin something for has to be there, and is watched; what has begun may have outlived its process.
+    """
     peer = on.peer
     if given is None:
         return peer.uid, peer.pid, peer.caller
@@ -41,7 +44,8 @@ def who(on: Session, given: Words | None) -> tuple[int, int, Caller | None]:
         return uid, pid, peer.caller
     if not peer.may_act_for:
         raise denied("FOR is for peers that the policy lists")
-    on.acts_for(uid, pid)
+    if begins:
+        on.acts_for(uid, pid)
     return uid, pid, None
 
 

@@ -26,9 +26,9 @@ def _nothing() -> None:
     """Stand for a callback: the one who has it hears of its turn from the events."""
 
 
-def _caller(on: Session, given: Mapping[bytes, Words]) -> Caller:
+def _caller(on: Session, given: Mapping[bytes, Words], *, begins: bool) -> Caller:
     """Return who calls: the peer, or whoever it names, with what the policy says of the uid."""
-    uid, pid, judged = calls.who(on, given.get(b"FOR"))
+    uid, pid, judged = calls.who(on, given.get(b"FOR"), begins=begins)
     if judged is not None:
         return judged
     policy = on.manager.policy
@@ -50,25 +50,25 @@ def suspend_delay(on: Session, words: Words) -> list[int]:
     peer = on.peer
     return list(
         on.server.tasks.request_suspend_delay(
-            reason, _nothing, caller=_caller(on, given), name=f"{peer.uid}/{peer.pid}/{name}"
+            reason, _nothing, caller=_caller(on, given, begins=True), name=f"{peer.uid}/{peer.pid}/{name}"
         )
     )
 
 
 def cancel_delay(on: Session, words: Words) -> Any:
     given = options(words, 2, _FOR)
-    on.server.tasks.cancel_suspend_delay(number(words[1], "id"), caller=_caller(on, given))
+    on.server.tasks.cancel_suspend_delay(number(words[1], "id"), caller=_caller(on, given, begins=False))
     return OK
 
 
 def remaining_delay(on: Session, words: Words) -> int:
     given = options(words, 2, _FOR)
-    return on.server.tasks.remaining_delay_time(number(words[1], "id"), caller=_caller(on, given))
+    return on.server.tasks.remaining_delay_time(number(words[1], "id"), caller=_caller(on, given, begins=False))
 
 
 def transient_info(on: Session, words: Words) -> list[Any]:
     given = options(words, 1, _FOR)
-    info = on.server.tasks.transient_task_info(caller=_caller(on, given))
+    info = on.server.tasks.transient_task_info(caller=_caller(on, given, begins=False))
     return [info.remainingQuota, [list(one) for one in info.transientTasks]]
 
 
@@ -99,7 +99,7 @@ def _mode(one: str) -> int:
 def start_running(on: Session, words: Words) -> int:
     given = options(words, 4, _OF_ABILITY)
     ability, modes, agent = _ability(words, given), _modes(words[2]), bool(words[3])
-    who, tasks = _caller(on, given), on.server.tasks
+    who, tasks = _caller(on, given, begins=True), on.server.tasks
     most = on.server.limits.tasks_per_uid
     if len(tasks.continuous_tasks(who.uid)) >= most:
         raise on.server.over("tasks_per_uid", on, f"uid {who.uid} may have at most {most} continuous tasks")
@@ -109,13 +109,13 @@ def start_running(on: Session, words: Words) -> int:
 def update_running(on: Session, words: Words) -> Any:
     given = options(words, 3, _OF_ABILITY)
     ability, modes = _ability(words, given), _modes(words[2])
-    on.server.tasks.update_background_running(ability, modes, caller=_caller(on, given))
+    on.server.tasks.update_background_running(ability, modes, caller=_caller(on, given, begins=False))
     return OK
 
 
 def stop_running(on: Session, words: Words) -> Any:
     given = options(words, 2, _OF_ABILITY)
-    on.server.tasks.stop_background_running(_ability(words, given), caller=_caller(on, given))
+    on.server.tasks.stop_background_running(_ability(words, given), caller=_caller(on, given, begins=False))
     return OK
 
 
