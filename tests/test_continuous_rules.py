@@ -8,6 +8,7 @@ from typing import Any, Final
 import pytest
 
 from grantwheel import BackgroundMode, Caller
+from grantwheel._task_errors import task_refusal
 from grantwheel.tasks.continuous import Allowed, ContinuousTasks
 from grantwheel.tasks.values import Ability, ContinuousTask, TaskEvent
 from model_tasks import ContinuousModel
@@ -355,6 +356,23 @@ def test_a_limit_is_one(stage: Stage) -> None:
     assert error.code == 9800001
     tasks.stop(0, MAIL, "a")
     assert tasks.start(0, MAPS, "a", 1, True, allowed=stage.allowed) == 3
+
+
+def test_a_host_may_limit_what_one_uid_has(stage: Stage) -> None:
+    counts: list[int] = []
+    for ability in ("a", "b"):
+        stage.start(1, ability, admit=counts.append)
+    stage.start(1, "a", MAPS, admit=counts.append)
+    assert counts == [0, 1, 0]
+
+    def admit(count: int) -> None:
+        counts.append(count)
+        raise task_refusal(980000101, "", "one too many")
+
+    assert "one too many" in stage.refused(lambda: stage.start(1, "c", admit=admit), 980000101, 9800001)
+    stage.refused(lambda: stage.start(1, "b", admit=admit), 980000501, 9800005)  # which comes before
+    assert counts == [0, 1, 0, 2]
+    assert stage.start(1, "c") == 4
 
 
 # Beside the model.

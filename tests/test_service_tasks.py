@@ -336,6 +336,13 @@ def test_a_user_has_a_limit_of_continuous_tasks(scene: Scene, path: Path) -> Non
         assert "uid 1000 may have at most 3 continuous tasks" in str(refused)
         assert await other.ask("STARTRUNNING", "Play", 2, "page") == 4
         assert scene.server.met["tasks_per_uid"] == 1
+        # All else that is wrong comes before, as in a process.
+        again = ("ABILITYID", 3)
+        assert is_of(await client.ask("STARTRUNNING", "Sync", 77, "page", *again), "PARAMETER", 401, 9800411)
+        assert is_of(await client.ask("STARTRUNNING", "", 1, "page", *again), "NOTIFICATION", 9800006, 980000603)
+        assert is_of(await client.ask("STARTRUNNING", "Sync", 1, "page"), "TASK", 9800005, 980000501)
+        assert is_of(await client.ask("STARTRUNNING", "Sync", 3, "page", *again), "TASK", 9800005, 980000504)
+        assert scene.server.met["tasks_per_uid"] == 1
         assert await client.ask("STOPRUNNING", "Sync") == b"OK"
         assert await client.ask("STARTRUNNING", "Sync", 1, "page", "ABILITYID", 3) == 5
 

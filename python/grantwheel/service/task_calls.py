@@ -99,11 +99,14 @@ def _mode(one: str) -> int:
 def start_running(on: Session, words: Words) -> int:
     given = options(words, 4, _OF_ABILITY)
     ability, modes, agent = _ability(words, given), _modes(words[2]), bool(words[3])
-    who, tasks = _caller(on, given, begins=True), on.server.tasks
-    most = on.server.limits.tasks_per_uid
-    if len(tasks.continuous_tasks(who.uid)) >= most:
-        raise on.server.over("tasks_per_uid", on, f"uid {who.uid} may have at most {most} continuous tasks")
-    return tasks.start_background_running(ability, modes, agent, caller=who)
+    who, server = _caller(on, given, begins=True), on.server
+
+    def admit(count: int) -> None:
+        most = server.limits.tasks_per_uid
+        if count >= most:
+            raise server.over("tasks_per_uid", on, f"uid {who.uid} may have at most {most} continuous tasks")
+
+    return server.tasks.start_background_running(ability, modes, agent, caller=who, admit=admit)
 
 
 def update_running(on: Session, words: Words) -> Any:

@@ -120,6 +120,7 @@ class ContinuousTasks(Machine):
         want_agent: object,
         *,
         allowed: Callable[[Ability], Allowed],
+        admit: Callable[[int], object] | None = None,
         is_ready: bool = True,
     ) -> int:
         """Begin a task of an ability, which is held until it is stopped.
@@ -138,6 +139,8 @@ class ContinuousTasks(Machine):
             What is started when a person touches the notification. It has to be there; nothing else is asked of it.
         allowed : callable
             What the policy says of an ability of the caller.
+        admit : callable
+            Called with how many tasks the uid has, where nothing else is wrong. What it raises refuses this one.
         is_ready : bool
             Whether the service is.
 
@@ -152,8 +155,8 @@ class ContinuousTasks(Machine):
             In this order: 401, the modes; 9800002, the name of the ability or the bundle cannot be encoded; 9800004,
             not ready; 9800005, uid, pid or bundle; 9800006, the ability or the want agent is missing; 201, the
             permission is; 9800005, there is a task already; then for each mode: 202, it is one for system apps;
-            9800005, the device does not support it, or the ability does not declare it. 9800001: there are too many
-            tasks. 9800007: the store refused.
+            9800005, the device does not support it, or the ability does not declare it; what ``admit`` raises. 9800001:
+            there are too many tasks. 9800007: the store refused.
         """
 
         def begin(draft: Draft) -> int:
@@ -167,6 +170,8 @@ class ContinuousTasks(Machine):
             if (caller.uid, *named) in self._ids:
                 raise task_refusal(_EXISTS, "", "the ability has a continuous task already")
             self._require_modes(caller, wanted, allowed(named))
+            if admit is not None:
+                admit(len(self._of_uid.get(caller.uid, ())))
             counter: Counter = draft.get(self._NAME)
             task = Task(counter.next_id, caller.uid, caller.pid, caller.bundle, *named, _ascending(wanted))
             draft.put(self._NAME, Counter(task.id + 1))

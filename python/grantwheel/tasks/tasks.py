@@ -181,7 +181,9 @@ class Tasks(TiedTasks):
 
     # Continuous tasks.
 
-    def start_background_running(self, *args: Any, caller: Caller | None = None) -> int:
+    def start_background_running(
+        self, *args: Any, caller: Caller | None = None, admit: Callable[[int], object] | None = None
+    ) -> int:
         """Begin a continuous task of an ability (documented API: ``startBackgroundRunning``).
 
         Parameters
@@ -191,6 +193,9 @@ class Tasks(TiedTasks):
             and what is to be started when a person touches the notification, any object but None and False.
         caller : Caller
             Who calls.
+        admit : callable
+            For a host that limits what one uid may have: called with how many tasks the uid has, where nothing else is
+            wrong. It must not call these tasks; a `BusinessError` that it raises refuses the task.
 
         Returns
         -------
@@ -202,14 +207,20 @@ class Tasks(TiedTasks):
         BusinessError
             In this order: 401, the modes; 9800004, not ready or closed; 9800006, the ability or the last argument is
             missing; 201, the caller may not keep running; 9800005, the ability has a task; then for each mode: 202, it
-            is one for system apps; 9800005, it is not supported, or not declared. 9800007: it is not on record.
+            is one for system apps; 9800005, it is not supported, or not declared; what ``admit`` raises. 9800001: there
+            are too many tasks. 9800007: it is not on record.
         """
         require_count(args, 3)
         who = self._caller(caller)
 
         def start(now: int) -> int:
             return self._continuous.start(
-                now, who, *args, allowed=lambda ability: self._policy.allowed(who.bundle, ability), **self._readiness()
+                now,
+                who,
+                *args,
+                allowed=lambda ability: self._policy.allowed(who.bundle, ability),
+                admit=admit,
+                **self._readiness(),
             )
 
         return self._do(start)
