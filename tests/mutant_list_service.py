@@ -98,7 +98,7 @@ SERVICE_MUTANTS: Final = (
     ),
     PythonMutant(
         "python/grantwheel/service/deaths.py",
-        " or (self._tasks is not None and self._tasks.keeps_running(uid))",
+        " or (self._tasks is not None and bool(self._tasks.apps(uid)))",
         "",
         "an app with continuous tasks alone is stopped with its last process",
         "test_service_task_deaths last_process",

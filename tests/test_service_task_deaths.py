@@ -113,6 +113,33 @@ def test_continuous_tasks_end_with_the_last_process_of_their_app() -> None:
     on_loop(run)
 
 
+@pytest.mark.parametrize("is_left", [False, True])
+def test_an_app_that_was_in_the_foreground_and_has_nothing_else_has_stopped_with_its_last_process(
+    is_left: bool,
+) -> None:
+    async def run() -> None:
+        first, second = sleeper(), sleeper()
+        with WithTasks() as it:
+            it.running = {second.pid: Running((7,), 5)}
+            it.connect(7, first.pid)
+            it.tasks.set_foreground(7, first.pid, True)
+            if is_left:
+                it.tasks.set_foreground(7, first.pid, False)
+            it.deaths.leave(7, first.pid)
+            assert first.pid in it.deaths
+            end(first)
+            await it.look()
+            assert it.tasks.apps() == {7}
+            assert second.pid in it.deaths
+            it.running = {}
+            end(second)
+            await it.until(lambda: not it.tasks.apps())
+            it.clock.advance(60_000)
+            assert it.ask(7, os.getpid()) == 1  # as one that has never been in the foreground
+
+    on_loop(run)
+
+
 def test_those_who_have_tasks_are_watched_after_a_restart() -> None:
     async def run() -> None:
         alive, ended = sleeper(), sleeper()
@@ -122,8 +149,10 @@ def test_those_who_have_tasks_are_watched_after_a_restart() -> None:
             it.ask(7, alive.pid)
             it.ask(8, ended.pid)
             it.start(9, ended.pid)
+            it.tasks.set_foreground(10, ended.pid, False)
             it.deaths.watch_holders()
-            await it.until(lambda: it.tasks.processes() == {(7, alive.pid)} and not it.tasks.keeps_running(9))
+            await it.until(lambda: it.tasks.apps() == {7})
+            assert it.tasks.processes() == {(7, alive.pid)}
             assert alive.pid in it.deaths
 
     on_loop(run)

@@ -879,6 +879,23 @@ def test_they_go_on_with_what_the_store_has() -> None:
     assert kinds(tasks.drain()) == ["expired_callback", "task_end", "app_task_end"]
 
 
+def test_apps_are_told_whose_stop_would_change_something() -> None:
+    tasks, manager, _ = make()
+    assert tasks.apps() == set()
+    tasks.request_suspend_delay("", nothing, caller=MAIL)
+    tasks.start_background_running("Main", 1, True, caller=MAPS)
+    tasks.set_foreground(900, 91, True)
+    tasks.set_foreground(901, 91, False)
+    assert tasks.apps() == {MAIL.uid, MAPS.uid, 900, 901}
+    tasks.set_foreground(900, 91, False)
+    tasks.cancel_suspend_delay(1, caller=MAIL)
+    assert tasks.apps() == {MAPS.uid, 900, 901}
+    assert [tasks.apps(uid) for uid in (MAIL.uid, MAPS.uid, 900)] == [set(), {MAPS.uid}, {900}]
+    for uid in (MAPS.uid, 900, 901):
+        manager.app_stopped(uid)
+    assert tasks.apps() == set()
+
+
 def test_the_repr_names_the_manager() -> None:
     tasks, manager, _ = make()
     assert repr(tasks) == f"<Tasks of {manager!r}>"

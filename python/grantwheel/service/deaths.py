@@ -198,8 +198,8 @@ class Deaths:
                 yield record.uid, None if record.kind is OwnerKind.APP else record.pid
         if self._tasks is not None:
             yield from self._tasks.processes()
-            for task in self._tasks.continuous_tasks():
-                yield task.uid, None
+            for uid in self._tasks.apps():
+                yield uid, None
 
     def tidy(self, uid: int | None = None) -> None:
         """Let go of those of a uid, or of all, who are of no use any more."""
@@ -272,7 +272,7 @@ class Deaths:
             self._remove(self._processes[pid])
 
     def _app_holds(self, uid: int) -> bool:
-        return bool(self._manager.app_mask(uid)) or (self._tasks is not None and self._tasks.keeps_running(uid))
+        return bool(self._manager.app_mask(uid)) or (self._tasks is not None and bool(self._tasks.apps(uid)))
 
     def _has_tasks(self, uid: int, pid: int) -> bool:
         return self._tasks is not None and (uid, pid) in self._tasks.processes(uid)

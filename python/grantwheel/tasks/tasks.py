@@ -283,7 +283,19 @@ class Tasks(TiedTasks):
 
         They have open requests, or are in the foreground. Continuous tasks are of the app, however it fares.
         """
-        return self._do(lambda _now: self._transient.processes(uid))
+        return self._do(lambda _now: {(one.uid, pid) for one in self._transient.owners(uid) for pid in one.pids})
+
+    def apps(self, uid: int | None = None) -> set[int]:
+        """Return the uids of the apps whose stop would change something, of one uid or all.
+
+        They have open requests or continuous tasks, are in the foreground, or have left it.
+        """
+
+        def find(_now: int) -> set[int]:
+            started = {one.uid for one in self._transient.owners(uid) if one.is_started}
+            return started | {task.uid for task in self._continuous.tasks(uid)}
+
+        return self._do(find)
 
     # What the host tells.
 

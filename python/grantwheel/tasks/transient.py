@@ -276,11 +276,11 @@ class TransientTasks(Machine):
         ends = () if owner is None else (owner.end_of(request, self._figures) for request in owner.requests)
         return any(end is None or end > now for end in ends)
 
-    def processes(self, uid: int | None = None) -> set[tuple[int, int]]:
-        """Return who has open requests or is in the foreground, of one uid or all."""
+    def owners(self, uid: int | None = None) -> list[Owner]:
+        """Return what is known of one uid or all."""
         self.mend()
         found = self._records.values() if uid is None else (self._records.get(self._key(uid)),)
-        return {(one.uid, pid) for one in found if isinstance(one, Owner) for pid in one.pids}
+        return [one for one in found if isinstance(one, Owner)]
 
     # How it is done.
 

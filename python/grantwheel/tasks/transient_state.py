@@ -123,6 +123,11 @@ class Owner:
         return {*self.foreground, *(request.pid for request in self.requests)}
 
     @property
+    def is_started(self) -> bool:
+        """Whether anything is known of it that the stop of its app would change."""
+        return bool(self.pids) or self.left_at is not None
+
+    @property
     def is_blank(self) -> bool:
         """Whether nothing is known of it."""
         return not self.foreground and self.left_at is None and not self.apps
