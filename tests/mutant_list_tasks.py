@@ -148,6 +148,13 @@ TASK_MUTANTS: Final = (
         "test_tasks_on_record have_ended_go",
     ),
     PythonMutant(
+        "python/grantwheel/recovery/opening.py",
+        "            manager._was_rebooted = moment.is_reboot\n",
+        "",
+        "after a boot nobody has left the foreground",
+        "test_tasks_on_record after_a_boot_all",
+    ),
+    PythonMutant(
         "python/grantwheel/_deaths.py",
         "            tasks._app_stopped(operator.index(uid))\n",
         "            pass\n",

@@ -669,6 +669,7 @@ def test_tasks_of_processes_that_have_ended_go_at_the_opening(
     with opened(journal, clock, start(6_000, *running, **more)) as manager:
         tasks = Tasks(manager)
         assert left(tasks) == (({(700, 71)}, [(700, 71)]) if stays else (set(), []))
+        assert 900 in tasks.apps()  # others of its processes may run
         assert tasks.drain() == []
         check_on_record(tasks, [group for _, group in journal.read(0)])
 
@@ -676,10 +677,16 @@ def test_tasks_of_processes_that_have_ended_go_at_the_opening(
 def test_after_a_boot_all_processes_have_ended() -> None:
     journal, clock = MemoryJournal(), ManualClock(start_ms=1_000)
     with opened(journal, clock, start(1_000)) as manager:
-        some(Tasks(manager))
+        tasks = Tasks(manager)
+        some(tasks)
+        tasks.set_foreground(900, 91, True)
+        tasks.set_foreground(901, 91, False)
     boot = Start(boot_id="00000000-0000-4000-8000-000000000002", boot_ms=1_000, processes={71: (700, 0), 81: (800, 0)})
     with opened(journal, clock, boot) as manager:
-        assert left(Tasks(manager)) == (set(), [])
+        tasks = Tasks(manager)
+        assert left(tasks) == (set(), [])
+        assert tasks.apps() == set()  # nobody has left the foreground
+        check_on_record(tasks, [group for _, group in journal.read(0)])
 
 
 @pytest.mark.parametrize(("wall_ms", "most"), [(60_000, 120_000), (-60_000, 180_000)])

@@ -638,6 +638,20 @@ def test_requests_of_processes_that_run_go_on_and_others_go_without_a_word(stage
     assert stage.again(21_000).dump() == again.dump()
 
 
+def test_after_a_boot_no_app_has_left_the_foreground(stage: Stage) -> None:
+    stage.request(0)
+    stage.tasks.set_foreground(0, 700, 71, is_foreground=True)
+    stage.tasks.set_foreground(0, 800, 81, is_foreground=False)
+    stage.told()
+    again = stage.again(20_000)
+    again.restarted(20_000, lambda _uid, _pid: False)
+    for caller in (MAIL, MAPS):  # others of its processes may run
+        assert refusal(partial(again.request, 30_000, caller, "", "a")).detail == 990000204
+    again.restarted(40_000, lambda _uid, _pid: False, is_reboot=True)
+    assert [again.request(50_000, caller, "", f"of {caller.uid}").requestId for caller in (MAIL, MAPS)] == [2, 3]
+    assert [kind for kind, *_ in stage.told()] == ["task_start", "app_task_start"] * 2
+
+
 def test_what_had_to_end_while_nobody_was_there_is_charged_for_no_longer(stage: Stage) -> None:
     stage.request(0)
     stage.request(0, "m", MAPS)

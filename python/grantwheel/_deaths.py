@@ -29,6 +29,7 @@ class TellsDeaths(_core.Manager):
     # What the start of the manager knows: whether a process, of a uid and a pid, is the one that it was. None: nothing,
     # or the tasks have been told.
     _runs_still: Callable[[int, int], bool] | None = None
+    _was_rebooted = False  # and whether the machine was started since
 
     def _begin_tasks(self, tasks: Mourner) -> None:
         """Let tasks hear of deaths and of the end."""

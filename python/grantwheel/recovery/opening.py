@@ -211,6 +211,7 @@ class _Opening:
         )
         if options.owners == "processes":
             manager._runs_still = runs_still(self._last_ms, moment, start)
+            manager._was_rebooted = moment.is_reboot
         return manager
 
     def end_overdue(self, manager: DurableManager) -> int:

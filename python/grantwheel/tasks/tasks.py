@@ -319,15 +319,17 @@ class Tasks(TiedTasks):
         """Hear that the battery is low, or no longer: requests from then on are shorter. At first it is not."""
         self._do(lambda now: self._transient.set_battery(now, is_low=is_low))
 
-    def restarted(self, runs: Callable[[int, int], bool]) -> None:
+    def restarted(self, runs: Callable[[int, int], bool], *, is_reboot: bool = False) -> None:
         """Drop what belongs to processes that do not run any more, after a restart. That makes no event.
 
         Parameters
         ----------
         runs : callable
             Whether a process, of a uid and a pid, is the one that it was.
+        is_reboot : bool
+            Whether the machine was started since: no app has been in the foreground then.
         """
-        self._do(lambda now: self._drop(now, runs))
+        self._do(lambda now: self._drop(now, runs, is_reboot=is_reboot))
 
     # How it is done.
 

@@ -94,7 +94,7 @@ class TiedTasks(OfOneProcess):
         self._deadline = None if is_by_hand else Deadline(self, type(self).advance, manager._loop)
         self._behind = Deadline(self, type(self)._catch_up, manager._loop) if manager._is_behind else None
         if (runs := manager._runs_still) is not None:
-            self._drop(now, runs)
+            self._drop(now, runs, is_reboot=manager._was_rebooted)
         manager._begin_tasks(self)
         manager._runs_still = None
         manager._running.add(self._subscribers)
@@ -213,9 +213,9 @@ class TiedTasks(OfOneProcess):
         if self._waits:
             self._manager.flush(0)  # which tells that, and waits for nobody
 
-    def _drop(self, now: int, runs: Callable[[int, int], bool]) -> None:
+    def _drop(self, now: int, runs: Callable[[int, int], bool], *, is_reboot: bool) -> None:
         """Drop what belongs to processes that do not run any more."""
-        self._transient.restarted(now, runs)
+        self._transient.restarted(now, runs, is_reboot=is_reboot)
         self._continuous.restarted(now, runs)
 
     def _advance(self, now: int) -> None:

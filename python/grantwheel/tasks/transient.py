@@ -236,7 +236,7 @@ class TransientTasks(Machine):
 
         self._operate(now, forget)
 
-    def restarted(self, now: int, runs: Callable[[int, int], bool]) -> None:
+    def restarted(self, now: int, runs: Callable[[int, int], bool], *, is_reboot: bool = False) -> None:
         """Drop what belongs to processes that do not run any more, after a restart. That makes no event.
 
         Parameters
@@ -245,6 +245,8 @@ class TransientTasks(Machine):
             The instant.
         runs : callable
             Whether a process, of a uid and a pid, is the one that it was.
+        is_reboot : bool
+            Whether the machine was started since: no app has been in the foreground then.
 
         Raises
         ------
@@ -257,6 +259,8 @@ class TransientTasks(Machine):
             gone = {pid for pid in owner.pids if not runs(owner.uid, pid)}
             if gone:
                 self._drop(draft, now, owner, gone)
+            if is_reboot:
+                self._put(draft, now, replace(self._owner(draft, owner.uid), left_at=None))
         draft.events.clear()
         self._commit(draft)
 
@@ -298,11 +302,7 @@ class TransientTasks(Machine):
             return
         draft.put(self._NAME, replace(device, reset_at=now))
         for key in self._keys(draft):
-            owner: Owner = draft.get(key)
-            for app in owner.apps:
-                full = replace(app, quota_ms=self._figures.quota_ms, charged_ms=owner.ran(now) if app.requests else 0)
-                owner = owner.with_app(full, self._figures)
-            self._put(draft, now, owner)
+            self._put(draft, now, draft.get(key).refilled(now, self._figures))
 
     def _grant(self, draft: Draft, now: int, caller: Caller, reason: str, callback: str) -> DelaySuspendInfo:
         figures, device, owner = self._figures, self._device(draft), self._owner(draft, caller.uid)

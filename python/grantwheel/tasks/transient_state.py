@@ -182,6 +182,14 @@ class Owner:
             others.append(app)
         return replace(self, apps=tuple(sorted(others, key=lambda one: one.bundle)))
 
+    def refilled(self, at: int, figures: TransientFigures) -> "Owner":
+        """Return the same with all its quota for each app, from an instant on."""
+        owner = self
+        for app in self.apps:
+            full = replace(app, quota_ms=figures.quota_ms, charged_ms=self.ran(at) if app.requests else 0)
+            owner = owner.with_app(full, figures)
+        return owner
+
     def without(self, gone: Collection[int], at: int) -> "Owner":
         """Return the same with processes no longer in the foreground: it may have gone to the background by that."""
         foreground = tuple(pid for pid in self.foreground if pid not in gone)
