@@ -269,6 +269,22 @@ def test_who_is_not_there_cannot_be_acted_for() -> None:
     on_loop(run)
 
 
+def test_nobody_is_watched_for_a_uid_that_there_cannot_be() -> None:
+    async def run() -> None:
+        nobody, holder = sleeper(), sleeper()
+        with Watched() as it:
+            for uid in (-1, 2**32 - 1, 2**63 - 1):
+                it.deaths.watch(uid, nobody.pid)
+            assert nobody.pid not in it.deaths
+            it.connect(7, holder.pid)
+            it.manager.apply(7, holder.pid, HELD, 1000)
+            end(nobody)
+            end(holder)
+            await it.until(lambda: not it.manager.app_mask(7))
+
+    on_loop(run)
+
+
 def test_descriptors_that_are_taken_are_closed() -> None:
     async def run() -> None:
         with Watched() as it:

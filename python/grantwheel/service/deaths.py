@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 from grantwheel import BusinessError
 from grantwheel.linux import pidfd
 from grantwheel.linux.running import Look, look_at_processes
+from grantwheel.tasks.callers import MAX_UID
 from grantwheel.types import OwnerKind
 
 from .limits import Limits
@@ -164,6 +165,8 @@ class Deaths:
         BusinessError
             As of `enter`.
         """
+        if not 0 <= uid <= MAX_UID:
+            return  # nobody is of it: the call that this is for is refused
         self._tell_of(pid)
         if not self._new and not self._crowded:
             self._loop.call_soon(self._settle)
