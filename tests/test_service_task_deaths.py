@@ -10,7 +10,7 @@ pytest.importorskip("hiredis")
 
 from grantwheel import Caller, Tasks
 from grantwheel.linux.running import Running
-from grantwheel.service.deaths import Deaths
+from grantwheel.service.deaths import Deaths, EndedError
 from grantwheel.service.limits import Limits
 from serve_stage import OTHER_UID, Line, serving, short_folder, user
 from test_service_deaths import Watched, end, on_loop, sleeper
@@ -136,6 +136,24 @@ def test_an_app_that_was_in_the_foreground_and_has_nothing_else_has_stopped_with
             await it.until(lambda: not it.tasks.apps())
             it.clock.advance(60_000)
             assert it.ask(7, os.getpid()) == 1  # as one that has never been in the foreground
+
+    on_loop(run)
+
+
+@pytest.mark.parametrize("is_running", [False, True])
+def test_an_app_that_leaves_the_foreground_with_its_process_may_have_stopped(is_running: bool) -> None:
+    async def run() -> None:
+        process, other = sleeper(), sleeper()
+        end(process)
+        with WithTasks() as it:
+            if is_running:
+                it.running = {other.pid: Running((7,), 5)}
+            with pytest.raises(EndedError):
+                it.deaths.watch(7, process.pid)
+            it.tasks.set_foreground(7, process.pid, False)
+            await it.look()
+            assert it.tasks.apps() == ({7} if is_running else set())
+            assert (other.pid in it.deaths) == is_running
 
     on_loop(run)
 

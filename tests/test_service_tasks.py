@@ -305,6 +305,21 @@ def test_what_has_begun_for_somebody_is_dealt_with_though_its_process_has_ended(
     scene.run(path, work, watcher=notes)
 
 
+def test_who_leaves_the_foreground_is_watched_if_it_can_be(scene: Scene, path: Path) -> None:
+    notes = Notes()
+    notes.gone.add(52)
+
+    async def work(scene: Scene) -> None:
+        root = await scene.client(0)
+        assert await root.ask("TASKSTATE", "FOREGROUND", MAIL, 42, "off") == b"OK"
+        assert await root.ask("TASKSTATE", "FOREGROUND", OTHER, 52, "off") == b"OK"
+        assert "there is no process 52" in str(await root.ask("TASKSTATE", "FOREGROUND", OTHER, 52, "on"))
+        assert scene.tasks.apps() == {MAIL, OTHER}
+        assert notes.watched == [(MAIL, 42)]
+
+    scene.run(path, work, watcher=notes)
+
+
 def test_administrators_tell_of_the_screen_the_battery_and_the_foreground(scene: Scene, path: Path) -> None:
     async def work(scene: Scene) -> None:
         root, client = await scene.client(0), await scene.client(MAIL)

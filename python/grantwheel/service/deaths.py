@@ -220,6 +220,9 @@ class Deaths:
         crowded, self._crowded = self._crowded, set()
         for uid, pid in new:
             self._let_go(uid, pid)
+            if uid not in self._pids:  # it has ended itself, and what the turn has done may be its app's
+                self._emptied.add(uid)
+        self._schedule()
         for uid in crowded:
             self._make_room(uid)
 

@@ -1,5 +1,6 @@
 """What each command of tasks does: a function for each, from the words of a request to its answer."""
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
@@ -10,6 +11,7 @@ from grantwheel.types import BackgroundMode
 
 from . import calls
 from .context import Session
+from .deaths import NotWatchedError
 from .policy_file import bundle_of_uid
 from .words import OK, number, options, require_length, text, wrong
 
@@ -176,7 +178,8 @@ def state(on: Session, words: Words) -> Any:
         tasks.set_battery(value)
     else:
         uid, pid = number(arguments[0], "uid"), number(arguments[1], "pid")
-        if value:
-            on.acts_for(uid, pid)  # its death ends that
+        # It is watched: its death ends that, or that of its app's last process. Whoever has ended can leave still.
+        with contextlib.nullcontext() if value else contextlib.suppress(NotWatchedError):
+            on.acts_for(uid, pid)
         tasks.set_foreground(uid, pid, value)
     return OK
