@@ -64,10 +64,14 @@ def stage(tmp_path: Path) -> Iterator[Stage]:
     made.stop()
 
 
-class Careless:
-    """A service that takes a call, says something, and leaves."""
+REFUSAL = b"-CONNECTIONS 9800001 Memory operation failed. (980000101: too many)\r\n"
 
-    def __init__(self, path: Path, says: bytes = b"") -> None:
+
+class Careless:
+    """A service that takes a call, or refuses to, says something, and leaves."""
+
+    def __init__(self, path: Path, says: bytes = b"", *, takes_calls: bool = True) -> None:
+        self._takes_calls = takes_calls
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self._listener.bind(str(path))
         self._listener.listen()
@@ -81,7 +85,8 @@ class Careless:
             except OSError:
                 return
             with peer, contextlib.suppress(OSError):
-                peer.recv(1 << 16)
+                if self._takes_calls:
+                    peer.recv(1 << 16)
                 peer.sendall(says)
 
     def close(self) -> None:

@@ -11,10 +11,12 @@ import pytest
 pytest.importorskip("hiredis")
 
 import grantwheel.aio
-from client_stage import OWN, Careless, Stage, stage
+from client_stage import OWN, REFUSAL, Careless, Stage, stage
 from grantwheel import BusinessError, Event, Manager
 from grantwheel.service.client import Client
 from grantwheel.service.client_aio import AsyncClient
+from grantwheel.service.client_aio_line import open_line
+from grantwheel.service.client_commands import pack
 from support import request
 
 __all__ = ["stage"]  # a fixture
@@ -233,3 +235,38 @@ def test_a_hold_lasts_as_long_as_its_block_and_comes_back_with_the_service(stage
                 await client.hold(0).__aenter__()
 
     run(work())
+
+
+def test_a_line_that_was_refused_before_anything_was_asked_answers_with_the_refusal(tmp_path: Path) -> None:
+    careless = Careless(tmp_path / "s", REFUSAL, takes_calls=False)
+
+    async def work() -> None:
+        line = await open_line(str(tmp_path / "s"))
+        await line.ended
+        for _ in range(2):
+            with pytest.raises(BusinessError) as caught:
+                await line.ask(pack(b"MASK", b"1"))
+            assert caught.value.code == 9800001
+        async with grantwheel.aio.connect(tmp_path / "s") as client:
+            calls = lambda: client.app_mask(1), lambda: anext(client.follow(0)), lambda: anext(client.follow())
+            for call in calls:
+                with pytest.raises(BusinessError) as caught:
+                    await call()
+                assert caught.value.code == 9800001
+
+    run(work())
+    careless.close()
+
+
+def test_a_line_that_ended_before_anything_was_asked_says_so(tmp_path: Path) -> None:
+    careless = Careless(tmp_path / "s", takes_calls=False)
+
+    async def work() -> None:
+        line = await open_line(str(tmp_path / "s"))
+        await line.ended
+        with pytest.raises(BusinessError, match="may or may not") as caught:
+            await line.ask(pack(b"MASK", b"1"))
+        assert caught.value.code == 9800003
+
+    run(work())
+    careless.close()

@@ -18,11 +18,12 @@ pytest.importorskip("hiredis")
 
 import grantwheel
 import grantwheel._documented
-from client_stage import OWN, Careless, Stage, stage
+from client_stage import OWN, REFUSAL, Careless, Stage, stage
 from forking import in_child
 from grantwheel import BackgroundMode, BusinessError, Manager, ResourceType, backgroundTaskManager
 from grantwheel.journal import MemoryJournal
 from support import refusal, request
+from waiting import wait_for
 
 __all__ = ["stage"]  # a fixture
 
@@ -249,6 +250,18 @@ def test_an_exchange_that_breaks_in_the_middle_says_that_nobody_knows(tmp_path: 
     assert [getattr(answer, "code", None) for answer in pipe.execute()] == [9800003]
     careless.close()
     client.close()
+
+
+def test_a_connection_that_was_refused_before_anything_was_sent_says_why(tmp_path: Path) -> None:
+    careless = Careless(tmp_path / "s", REFUSAL, takes_calls=False)
+    with grantwheel.connect(tmp_path / "s") as client:
+        client._link.on_connect = lambda: wait_for(client._link.is_ended)
+        check(refusal(lambda: client.app_mask(1)), 9800001, 980000101)
+        pipe = client.pipeline()
+        pipe.apply(UID, PID, 1, 5)
+        pipe.apply(UID, PID, 2, 5)
+        assert [getattr(answer, "code", None) for answer in pipe.execute()] == [9800001, 9800003]
+    careless.close()
 
 
 def test_a_service_that_does_not_answer_is_not_waited_for_any_longer(tmp_path: Path) -> None:

@@ -306,7 +306,7 @@ class AsyncClient(OfOneProcess):
         line = self._line
         if line is None or line.is_lost:
             line = await self._connected()
-        replies = await asyncio.gather(*map(line.ask, commands))
+        replies = await asyncio.gather(*map(line.ask, commands), return_exceptions=True)
         for reply in replies:
             if isinstance(reply, Exception):
                 raise reply
@@ -315,14 +315,15 @@ class AsyncClient(OfOneProcess):
     @staticmethod
     async def _begin_to_follow(line: Line, stream: Stream[Any], place: Place, wanted: list[bytes]) -> tuple[Any, bool]:
         """Follow from a place on; return what HELLO tells, and whether it is one of this instance of the service."""
-        told, last = await asyncio.gather(line.ask(pack(b"HELLO", b"3")), line.ask(stream.last))
-        instance, number = stream.stands((told, last))
+        asked = line.ask(pack(b"HELLO", b"3")), line.ask(stream.last)
+        replies = await asyncio.gather(*asked, return_exceptions=True)  # the first one says why it was refused
+        instance, number = stream.stands(replies)
         is_of = not place.instance or place.is_of(instance, number)
         reply = await line.ask(stream.follow(place.after, wanted))
         if isinstance(reply, Exception):
             raise reply
         place.instance = instance
-        return told, is_of
+        return replies[0], is_of
 
     def hold(
         self,

@@ -19,6 +19,7 @@ class Line(asyncio.Protocol):
         self._unsent: list[bytes] = []
         self._transport: asyncio.Transport | None = None
         self._on_push = on_push
+        self._refusal: Exception | None = None  # what was said to nobody who waits: the connection is refused
         self.is_lost = False
         self.ended: asyncio.Future[None] = self._loop.create_future()
 
@@ -27,8 +28,14 @@ class Line(asyncio.Protocol):
         self._transport = cast("asyncio.Transport", transport)  # uvloop's are of no class of asyncio's
 
     def ask(self, command: bytes) -> "asyncio.Future[Any]":
-        """Send a command with all others of this iteration of the loop. The future has the answer."""
+        """Send a command with all others of this iteration of the loop. The future has the answer.
+
+        That of a line which has ended, or was refused, is the error that says so.
+        """
         future = self._loop.create_future()
+        if self._refusal is not None or self.is_lost:
+            future.set_exception(self._refusal or broken())
+            return future
         if not self._unsent:
             self._loop.call_soon(self._flush)
         self._unsent.append(command)
@@ -46,6 +53,10 @@ class Line(asyncio.Protocol):
         while (reply := self._reader.gets()) is not False:
             if self._on_push is not None and isinstance(reply, list) and reply and reply[0] in PUSHES:
                 self._on_push(reply)
+                continue
+            if not self._waiting:
+                if isinstance(reply, Exception):
+                    self._refusal = reply
                 continue
             future = self._waiting.popleft()
             if not future.done():

@@ -231,7 +231,10 @@ class Link:
             self.close()
             link = self.connect()
             self._is_waiting = True
-            sent = link.send(commands)
+            try:
+                sent = link.send(commands)
+            except BrokenPipeError:  # a connection that is refused ends at once, and has said why
+                return
         if sent != len(commands):
             link.sendall(commands[sent:])
 
