@@ -72,6 +72,7 @@ class Careless:
 
     def __init__(self, path: Path, says: bytes = b"", *, takes_calls: bool = True) -> None:
         self._takes_calls = takes_calls
+        self.met = 0  # how many have come
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self._listener.bind(str(path))
         self._listener.listen()
@@ -84,6 +85,7 @@ class Careless:
                 peer, _ = self._listener.accept()
             except OSError:
                 return
+            self.met += 1
             with peer, contextlib.suppress(OSError):
                 if self._takes_calls:
                     peer.recv(1 << 16)

@@ -11,7 +11,7 @@ import pytest
 pytest.importorskip("hiredis")
 
 import grantwheel.aio
-from client_stage import OWN, Stage, stage
+from client_stage import OWN, REFUSAL, Careless, Stage, stage
 from grantwheel import BusinessError, Caller, Manager, ManualClock, Tasks
 from grantwheel.service.client_aio_tasks import AsyncTasks
 from grantwheel.service.client_tasks import ClientTasks
@@ -132,6 +132,53 @@ def test_what_becomes_of_requests_when_the_service_is_started_anew(stage: Stage)
             pass_ms(stage, 174_000)
             await until(lambda: new.times)
         assert [len(one.times) for one in (kept, over, lost, new)] == [1, 1, 1, 1]
+
+    run(work())
+
+
+def test_whoever_hears_of_events_goes_on_when_a_limit_refused_it_meanwhile(stage: Stage) -> None:
+    async def work() -> None:
+        called = Called(stage)
+        async with grantwheel.aio.connect(stage.path) as client:
+            await client.tasks.request_suspend_delay("save", called)
+            await client.apply(UID, PID, 1, 500_000)
+            events = client.follow(0)
+            assert (await anext(events)).sequence == 1
+            told = asyncio.ensure_future(anext(events))
+            await asyncio.to_thread(stage.stop)
+            busy = Careless(stage.path, REFUSAL)
+            await until(lambda: busy.met >= 5)
+            await asyncio.to_thread(busy.close)
+            stage.path.unlink()
+            stage.resume()
+            (listener,) = client.tasks._listeners.values()
+            await until(lambda: listener._place.restarts and not listener._is_in_doubt)
+            pass_ms(stage, 174_000)
+            await until(lambda: called.times)
+            stage.manager.release(UID, PID, 1)
+            assert (await told).sequence == 2
+            await events.aclose()  # type: ignore[attr-defined]
+
+    run(work())
+
+
+def test_whoever_hears_in_the_place_of_one_that_has_died_asks_what_became_of_requests(stage: Stage) -> None:
+    async def work() -> None:
+        called, other = Called(stage), Called(stage)
+        async with grantwheel.aio.connect(stage.path) as client:
+            await client.tasks.request_suspend_delay("save", called, uid=7, pid=8)
+            (listener,) = client.tasks._listeners.values()
+            await asyncio.to_thread(stage.stop)
+            stage.peer, listed = OTHER, stage.peer
+            stage.resume()
+            await listener.task
+            await asyncio.to_thread(stage.stop)
+            stage.peer = listed
+            stage.manager.process_died(7, 8)
+            stage.resume()
+            await client.tasks.request_suspend_delay("again", other, uid=7, pid=8)
+            await until(lambda: called.times)
+            assert other.times == []
 
     run(work())
 

@@ -12,7 +12,7 @@ import pytest
 pytest.importorskip("hiredis")
 
 import grantwheel
-from client_stage import OWN, Careless, Stage, stage
+from client_stage import OWN, REFUSAL, Careless, Stage, stage
 from grantwheel import Ability, BackgroundMode, Caller, Manager, ManualClock, Tasks, TransientFigures
 from grantwheel.service.client import Client
 from grantwheel.service.client_tasks import ClientTasks
@@ -333,6 +333,40 @@ def test_events_that_were_overwritten_are_asked_for(stage: Stage) -> None:
     assert later.times == []
     pass_ms(stage, 174_000)
     wait_for(lambda: later.times)
+
+
+def test_whoever_hears_of_events_goes_on_when_a_limit_refused_it_meanwhile(stage: Stage) -> None:
+    client, called = client_of(stage), Called(stage)
+    told: list[Any] = []
+    client.tasks.request_suspend_delay("save", called)
+    client.tasks.subscribe(told.append, kinds=["app_task_end"])
+    stage.stop()
+    busy = Careless(stage.path, REFUSAL)
+    wait_for(lambda: busy.met >= 5)
+    busy.close()
+    stage.path.unlink()
+    stage.resume()
+    doubted(client)
+    pass_ms(stage, 174_000)
+    wait_for(lambda: called.times)
+    pass_ms(stage, 6000)
+    wait_for(lambda: told)
+
+
+def test_whoever_hears_in_the_place_of_one_that_has_died_asks_what_became_of_requests(stage: Stage) -> None:
+    client, called, other = client_of(stage), Called(stage), Called(stage)
+    client.tasks.request_suspend_delay("save", called, uid=7, pid=8)
+    stage.stop()
+    stage.peer, listed = OTHER, stage.peer
+    stage.resume()
+    wait_for(lambda: not own_threads())
+    stage.stop()
+    stage.peer = listed
+    stage.manager.process_died(7, 8)
+    stage.resume()
+    client.tasks.request_suspend_delay("again", other, uid=7, pid=8)
+    wait_for(lambda: called.times)
+    assert other.times == []
 
 
 def test_a_service_that_is_not_there(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from grantwheel.service.client_aio_line import Line, open_line
 from grantwheel.service.client_aio_tasks import AsyncTasks
 from grantwheel.service.client_commands import pack
 from grantwheel.service.client_events import Place
-from grantwheel.service.client_link import Backoff, is_absence, make_reader, path_of
+from grantwheel.service.client_link import Backoff, is_passing, make_reader, path_of
 from grantwheel.service.client_streams import GRANTS, EventT, Stream
 from grantwheel.types import (
     EfficiencyResourcesInfo,
@@ -289,7 +289,7 @@ class AsyncClient(OfOneProcess):
                     for event in events:
                         yield event
             except BusinessError as error:
-                if not has_begun or not is_absence(error):
+                if not has_begun or not is_passing(error):
                     raise
             finally:
                 if line is not None:

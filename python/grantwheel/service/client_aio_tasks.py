@@ -12,7 +12,7 @@ from grantwheel.service import client_commands as commands
 from grantwheel.service import client_requests as requests
 from grantwheel.service.client_commands import pack
 from grantwheel.service.client_events import Place
-from grantwheel.service.client_link import is_absence
+from grantwheel.service.client_link import is_passing
 from grantwheel.service.client_requests import OpenRequests, Words
 from grantwheel.service.client_streams import TASKS, EventT, Stream
 from grantwheel.tasks.arguments import require_count
@@ -88,7 +88,9 @@ class AsyncTasks:
         known = self._listeners.get(acting)
         if known is None or known.task.done():
             place = Place(*await self._client._standing(TASKS))
-            self._listeners[acting] = _Listener(self._client, place, acting, self._lock, self._open)
+            made = self._listeners[acting] = _Listener(self._client, place, acting, self._lock, self._open)
+            if known is not None:
+                made._doubt(0)  # nobody has heard what became of the requests of the one before
 
     async def cancel_suspend_delay(self, *args: Any, uid: int | None = None, pid: int | None = None) -> None:
         """End a request."""
@@ -231,8 +233,8 @@ class _Listener:
                 try:
                     reply = await self._client._call(command, int)
                 except BusinessError as error:
-                    if is_absence(error):
-                        raise  # it is tried again when the service is there
+                    if is_passing(error):
+                        raise  # it is tried again
                     reply = error
             self._call(self._open.settle(asked, reply))
         self._is_in_doubt = False

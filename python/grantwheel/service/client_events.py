@@ -12,7 +12,7 @@ from grantwheel._callback import identity_of, require_plain
 from grantwheel._documented import refusal
 from grantwheel._process import OfOneProcess
 from grantwheel.service.client_commands import PAGE, pack
-from grantwheel.service.client_link import Backoff, Link, is_absence
+from grantwheel.service.client_link import Backoff, Link, is_passing
 from grantwheel.service.client_streams import EventT, Stream
 
 _log = logging.getLogger("grantwheel")
@@ -123,7 +123,7 @@ class Follower(Generic[EventT]):
                     self._link.close()
                     if self._is_over.is_set():
                         return
-                    if not is_absence(error) or not has_begun:
+                    if not is_passing(error) or not has_begun:
                         raise
                 self._is_over.wait(backoff.next_s())
         finally:

@@ -15,6 +15,7 @@ from grantwheel.service.client_answers import error_of
 DEFAULT_PATH: Final = "/run/grantwheel.sock"
 _TRANSACTION, _NOT_CONNECTED = 980000301, 980000402
 _ABSENT: Final = {9800003, 9800004}
+_LIMIT: Final = 9800001
 _CHUNK = 1 << 16
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.02, 2.0
 UNKNOWN = "The exchange with the service broke off: the call may or may not have been carried out."
@@ -55,6 +56,11 @@ def broken(error: object = None) -> Exception:
 def is_absence(error: Exception) -> bool:
     """Tell whether it says that the service was not there, or went away in the middle: what comes next may find it."""
     return isinstance(error, BusinessError) and error.code in _ABSENT
+
+
+def is_passing(error: Exception) -> bool:
+    """Tell whether it says that the service was not there, or had too much to do: it is worth trying again."""
+    return is_absence(error) or (isinstance(error, BusinessError) and error.code == _LIMIT)
 
 
 class _Failed:

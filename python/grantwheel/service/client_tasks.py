@@ -20,7 +20,7 @@ from grantwheel.service.client_events import (
     Reading,
     standing,
 )
-from grantwheel.service.client_link import Link
+from grantwheel.service.client_link import Link, is_passing
 from grantwheel.service.client_requests import OpenRequests, Words
 from grantwheel.service.client_streams import TASKS
 from grantwheel.tasks.arguments import require_count
@@ -91,8 +91,10 @@ class ClientTasks:
         known = self._listeners.get(acting)
         if known is None or not known.thread.is_alive():
             place = Place(*standing(self._client, TASKS))
-            self._listeners[acting] = _Listener(self._client, place, acting, self._lock, self._open)
-            self._listeners[acting].thread.start()
+            made = self._listeners[acting] = _Listener(self._client, place, acting, self._lock, self._open)
+            if known is not None:
+                made._doubt(0)  # nobody has heard what became of the requests of the one before
+            made.thread.start()
 
     def cancel_suspend_delay(self, *args: Any, uid: int | None = None, pid: int | None = None) -> None:
         """End a request; see `grantwheel.Tasks.cancel_suspend_delay`."""
@@ -256,6 +258,8 @@ class _Listener(Follower[TaskEvent]):
         with contextlib.closing(Link(self._link.path, _PATIENCE_S)) as link:  # on this one there are pushes between
             for asked, command in doubtful:
                 reply = None if command is None else link.exchange(command)
+                if isinstance(reply, Exception) and is_passing(reply):
+                    raise reply  # it is tried again
                 with self._lock:
                     function = self._open.settle(asked, reply)
                 self._call(function)
