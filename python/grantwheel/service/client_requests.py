@@ -180,9 +180,12 @@ class OpenRequests:
         ]
 
     def settle(self, asked: Asked, reply: Any) -> Callable[[], object] | None:
-        """Hear what was answered, None if nothing was asked; return what is to be called, as the request is over."""
-        is_over = reply is None or (isinstance(reply, BusinessError) and reply.detail == TaskStatus.REQUEST_UNKNOWN)
-        if not is_over:
+        """Hear what was answered, None if nothing was asked; return what is to be called, as the request is over.
+
+        It is open still if some time is left to it. Any refusal says that its process, which may have ended, has it no
+        more.
+        """
+        if reply is not None and not isinstance(reply, Exception):
             asked.is_doubtful = True
             return None
         self._open = {key: one for key, one in self._open.items() if one is not asked}
