@@ -7,6 +7,7 @@ pytest.importorskip("hiredis")
 from grantwheel import BusinessError
 from grantwheel._documented import refusal
 from grantwheel._task_errors import TaskStatus, task_refusal
+from grantwheel.backgroundTaskManager import startBackgroundRunning, updateBackgroundRunning
 from grantwheel.service.client_requests import OpenRequests
 
 
@@ -29,3 +30,8 @@ def test_whatever_is_not_said_to_be_open_still_is_over(answer: BusinessError | N
     assert made.settle(asked, answer) is callback
     assert len(made) == 0
     assert made.settle(asked, answer) is None
+
+
+def test_the_documented_calls_for_continuous_tasks_say_that_a_broken_exchange_may_have_changed_something() -> None:
+    for call in (startBackgroundRunning, updateBackgroundRunning):
+        assert "then, but perhaps with 9800003." in str(call.__doc__)

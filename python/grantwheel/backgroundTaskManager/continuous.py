@@ -34,7 +34,8 @@ def updateBackgroundRunning(*args: Any) -> None:  # noqa: N802 - the documented 
     Raises
     ------
     BusinessError
-        With code 201, 202, 401, 9800002, 9800003, 9800004, 9800005 or 9800007; nothing has changed then.
+        With code 201, 202, 401, 9800002, 9800003, 9800004, 9800005 or 9800007;
+        nothing has changed then, but perhaps with 9800003.
     """
     default_tasks().update_background_running(*args)
 
