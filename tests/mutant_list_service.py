@@ -147,7 +147,7 @@ SERVICE_MUTANTS: Final = (
     ),
     PythonMutant(
         "python/grantwheel/service/client_requests.py",
-        "            return asked.take() if asked.is_doubtful else None",
+        "            return asked.end() if asked.is_doubtful else None",
         "            return None",
         "a callback that may have been missed is called at the end",
         "test_service_client_tasks last_seconds",

@@ -95,8 +95,9 @@ class AsyncTasks:
     async def cancel_suspend_delay(self, *args: Any, uid: int | None = None, pid: int | None = None) -> None:
         """End a request."""
         command = requests.of_request(b"CANCELDELAY", args, self._acting(uid, pid))
-        await self._client._call(command, answers.string)
-        self._open.cancelled(int(args[0]))
+        with self._open.giving_back(int(args[0])) as asked:
+            await self._client._call(command, answers.string)
+        self._open.drop(asked)
 
     async def remaining_delay_time(self, *args: Any, uid: int | None = None, pid: int | None = None) -> int:
         """Return what is left of a request, in ms."""

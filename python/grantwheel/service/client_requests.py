@@ -1,7 +1,8 @@
 """What a client says of tasks, and the callbacks of its open requests. Pure: no sockets, no threads, no time."""
 
+import contextlib
 import os
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -116,6 +117,7 @@ class Asked:
     acting: Words
     has_been_called: bool = False
     is_doubtful: bool = False  # whether events of it may have been lost
+    is_given_back: bool = False  # whether its end is asked for: that of somebody who knows of it
 
     def take(self) -> Callable[[], object] | None:
         """Return what is to be called, once."""
@@ -123,6 +125,10 @@ class Asked:
             return None
         self.has_been_called = True
         return self.call
+
+    def end(self) -> Callable[[], object] | None:
+        """Return what is to be called, as it is over and nobody may have been told that it nearly was."""
+        return None if self.is_given_back else self.take()
 
 
 class OpenRequests:
@@ -146,12 +152,26 @@ class OpenRequests:
         """Hear that a request was granted."""
         self._open[instance, request_id] = asked
 
-    def cancelled(self, request_id: int) -> None:
-        """Hear that a request has been given back: that of the last service that has such an id."""
-        for key in reversed(self._open):
-            if key[1] == request_id:
-                del self._open[key]
-                return
+    @contextlib.contextmanager
+    def giving_back(self, request_id: int) -> Iterator[Asked | None]:
+        """Have a request given back in the block: that of the last service that has such an id, if one has.
+
+        Its end may be heard of before the block ends, and is no reason to call anybody.
+        """
+        asked = next((one for key, one in reversed(list(self._open.items())) if key[1] == request_id), None)
+        if asked is None:
+            yield None
+            return
+        asked.is_given_back = True
+        try:
+            yield asked
+        except BaseException:
+            asked.is_given_back = False
+            raise
+
+    def drop(self, asked: Asked | None) -> None:
+        """Forget a request that is over."""
+        self._open = {key: one for key, one in self._open.items() if one is not asked}
 
     def heard(self, instance: str, event: TaskEvent) -> Callable[[], object] | None:
         """Return what is to be called for an event.
@@ -165,7 +185,7 @@ class OpenRequests:
             return None
         if event.kind is TaskEventKind.TASK_END:
             del self._open[key]
-            return asked.take() if asked.is_doubtful else None
+            return asked.end() if asked.is_doubtful else None
         return asked.take()
 
     def in_doubt(self, instance: str, acting: Words) -> list[tuple[Asked, bytes | None]]:
@@ -188,5 +208,5 @@ class OpenRequests:
         if reply is not None and not isinstance(reply, Exception):
             asked.is_doubtful = True
             return None
-        self._open = {key: one for key, one in self._open.items() if one is not asked}
-        return asked.take()
+        self.drop(asked)
+        return asked.end()

@@ -99,9 +99,10 @@ class ClientTasks:
     def cancel_suspend_delay(self, *args: Any, uid: int | None = None, pid: int | None = None) -> None:
         """End a request; see `grantwheel.Tasks.cancel_suspend_delay`."""
         command = requests.of_request(b"CANCELDELAY", args, self._acting(uid, pid))
-        self._client._call(command, answers.string)
+        with self._open.giving_back(int(args[0])) as asked:
+            self._client._call(command, answers.string)
         with self._lock:
-            self._open.cancelled(int(args[0]))
+            self._open.drop(asked)
 
     def remaining_delay_time(self, *args: Any, uid: int | None = None, pid: int | None = None) -> int:
         """Return what is left of a request, in ms; see `grantwheel.Tasks.remaining_delay_time`."""
