@@ -188,7 +188,7 @@ PACKAGE_MAY_USE = {
     "manager": FOUNDATION | VALUES | words("_deaths events hold listing run"),
     "aio": FOUNDATION | VALUES | words("events run manager service"),
     "processes": words("manager run"),
-    "recovery": FOUNDATION | VALUES | words("follower journal linux manager"),
+    "recovery": FOUNDATION | VALUES | words("follower journal linux manager tasks"),
     "suspend": (FOUNDATION - {"_core"}) | VALUES | words("_documented linux manager run"),
     "service": (FOUNDATION - {"_core"})
     | VALUES
@@ -218,7 +218,7 @@ ALIVE = {
     "threading": words("""
         backgroundTaskManager._default command.mirror events.delivery journal._lock journal.memory journal.sqlite
         recovery.keeping run.loop run.watches service.client service.client_events service.client_hold
-        service.client_tasks suspend.listening suspend.work tasks.tied testing.journal_suite
+        service.client_tasks suspend.listening suspend.work tasks.tied tasks.untended testing.journal_suite
     """),
 }
 # Third-party packages that a function may import when it is asked for what they do; never at import time.

@@ -39,7 +39,7 @@ from journals import (
     raises_before,
     refuses,
 )
-from support import GPS, make_manager, refusal
+from support import GPS, TIMER, make_manager, refusal
 from waiting import PATIENCE, wait_for
 
 MAIL: Final = Caller(uid=700, pid=71, bundle="org.tide.mail", native=True)
@@ -188,6 +188,7 @@ def test_a_record_may_be_longer_than_a_note() -> None:
     [
         ({b"tasks/continuous/1": b"{"}, "'continuous/1'"),
         ({b"tasks/continuous/1": b""}, "'continuous/1'"),
+        ({b"tasks/continuous/1": b"[" * 60_000}, "'continuous/1'"),
         ({b"tasks/transient/700": b"{}"}, "'transient/700'"),
         ({b"tasks/transient": b'{"next_id":1,"reset_at":0,"is_screen_on":true}'}, "'transient'"),
         ({b"tasks/continuous": b'{"next_id":1,"since":2}'}, "'continuous'"),  # of a version to come
@@ -719,20 +720,196 @@ def test_only_the_first_tasks_of_a_manager_look_at_what_ran_when_it_was_opened()
         assert len(Tasks(manager).continuous_tasks()) == 2
 
 
-def test_tasks_that_could_not_be_told_of_the_end_of_processes_can_be_made_again() -> None:
-    class Full(MemoryJournal):
-        is_full = False
+class Full(MemoryJournal):
+    """A journal that has room for so many groups more."""
 
-        def append(self, after: int, group: Any) -> int:
-            if self.is_full:
-                raise grantwheel.NotAppended("no room")
-            return super().append(after, group)
+    room = 10**9
 
+    def append(self, after: int, group: Any) -> int:
+        if not self.room:
+            raise grantwheel.NotAppended("no room")
+        self.room -= 1
+        return super().append(after, group)
+
+
+def test_an_opening_whose_journal_is_full_has_its_grants_and_drops_tasks_when_they_are_made(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     journal, clock = Full(), ManualClock()
     with opened(journal, clock, start(0)) as manager:
         some(Tasks(manager))
+        manager.apply(700, 71, int(TIMER), 60_000)  # which an app keeps
+    journal.room = 1  # for the group of the opening itself
     with opened(journal, clock, start(0)) as manager:
-        journal.is_full = True
+        assert "are on record still" in caplog.text
+        assert manager.app_mask(700) == TIMER
         assert refusal(lambda: Tasks(manager)).code == 9800003
-        journal.is_full = False
+        assert refusal(lambda: manager.process_died(700, 71)).code == 9800003
+        journal.room = 10**9
         assert left(Tasks(manager)) == (set(), [])
+
+
+def test_an_opening_that_nobody_makes_tasks_of_drops_those_of_processes_that_have_ended() -> None:
+    journal, clock = MemoryJournal(), ManualClock(start_ms=1_000)
+    with opened(journal, clock, start(1_000)) as manager:
+        some(Tasks(manager))
+    boot_id = "00000000-0000-4000-8000-000000000002"
+    with opened(journal, clock, Start(boot_id=boot_id, boot_ms=500)):
+        pass
+    again = {71: (700, 100), 81: (800, 100)}  # others, which have the same numbers
+    clock.set(2_000)
+    with opened(journal, clock, Start(boot_id=boot_id, boot_ms=1_500, processes=again)) as manager:
+        assert left(Tasks(manager)) == (set(), [])
+        check_on_record(Tasks(manager), [group for _, group in journal.read(0)])
+
+
+# Before there are `Tasks`.
+
+DEATHS: Final[dict[str, Callable[[Manager], object]]] = {
+    "a process": lambda manager: manager.process_died(700, 71),
+    "the process in the foreground": lambda manager: manager.process_died(800, 81),
+    "another process": lambda manager: manager.process_died(700, 72),
+    "an app": lambda manager: manager.app_stopped(700),
+    "a package": lambda manager: manager.package_removed(700),
+    "another app": lambda manager: manager.app_stopped(600),
+}
+
+
+@pytest.mark.parametrize("owners", ["any", "processes"])
+@pytest.mark.parametrize("death", DEATHS.values(), ids=DEATHS)
+def test_a_death_that_is_told_before_tasks_are_made_counts_as_one_that_is_told_to_them(
+    death: Callable[[Manager], object], owners: str
+) -> None:
+    dumps = []
+    for comes_first in (True, False):
+        journal, clock = MemoryJournal(), ManualClock()
+        with opened(journal, clock, start(0), owners) as manager:
+            tasks = Tasks(manager)
+            tasks.request_suspend_delay("brief", nothing, caller=MAIL, name="1")
+            clock.set(1_000)
+            tasks.request_suspend_delay("save", nothing, caller=MAIL, name="2")
+            tasks.request_suspend_delay("load", nothing, caller=MAPS, name="3")
+            clock.set(2_000)
+            tasks.set_foreground(800, 81, True)
+            tasks.start_background_running("Main", 1, True, caller=MAIL)
+        clock.set(3_000)
+        with opened(journal, clock, start(3_000, (700, 71, 0), (800, 81, 0)), owners) as manager:
+            clock.set(9_000)
+            if comes_first:
+                death(manager)
+            tasks = Tasks(manager)
+            if not comes_first:
+                death(manager)
+            check_on_record(tasks, [group for _, group in journal.read(0)])
+            dumps.append(tasks.dump())
+    assert dumps[0] == dumps[1]
+
+
+def test_a_death_that_is_told_before_tasks_are_made_is_on_record() -> None:
+    journal, clock = MemoryJournal(), ManualClock()
+    with opened(journal, clock, start(0)) as manager:
+        some(Tasks(manager))
+    begun = start(0, (700, 71, 0), (800, 81, 0))
+    with opened(journal, clock, begun) as manager:
+        manager.app_stopped(700)
+    with opened(journal, clock, begun) as manager:
+        assert left(Tasks(manager)) == ({(800, 81)}, [(800, 81)])
+
+
+def test_before_tasks_are_made_nothing_happens_that_is_due() -> None:
+    journal, clock = MemoryJournal(), ManualClock()
+    with opened(journal, clock, start(0)) as manager:
+        tasks = Tasks(manager)
+        tasks.request_suspend_delay("save", nothing, caller=MAIL)
+        tasks.request_suspend_delay("load", print, caller=MAPS)
+    clock.set(1_000_000)
+    with opened(journal, clock, start(1_000_000, (700, 71, 0), (800, 81, 0))) as manager:
+        manager.process_died(700, 71)
+        tasks = Tasks(manager)
+        tasks.advance()
+        assert [(event.time, str(event.kind), event.uid) for event in tasks.drain()] == [
+            (174_000, "expired_callback", 800),
+            (180_000, "task_end", 800),
+            (180_000, "app_task_end", 800),
+        ]
+        # Who has died is charged for no longer than until the end that it would have come to.
+        assert tasks.transient_task_info(caller=MAIL).remainingQuota == 420_000
+
+
+def test_before_tasks_are_made_their_figures_are_not_known() -> None:
+    journal, clock, figures = MemoryJournal(), ManualClock(), TransientFigures(quota_ms=600_010)
+    with opened(journal, clock, start(0)) as manager:
+        Tasks(manager, figures=figures).request_suspend_delay("save", nothing, caller=MAIL)
+        clock.set(10)
+    with opened(journal, clock, start(10)) as manager:
+        tasks = Tasks(manager, figures=figures)
+        assert left(tasks) == (set(), [])
+        assert tasks.transient_task_info(caller=MAIL).remainingQuota == 600_000  # all that others have
+
+
+def test_what_cannot_be_read_keeps_nobody_from_dropping_the_rest() -> None:
+    journal, clock = MemoryJournal(), ManualClock()
+    damage = {b"tasks/scheduled/1": b"{}", b"tasks/transient/900": b"[" * 60_000, b"tasks/continuous/9+1": b"}"}
+    with opened(journal, clock, start(0)) as manager:
+        some(Tasks(manager))
+        manager.write_notes(damage)
+    with opened(journal, clock, start(0, (700, 71, 0))) as manager:
+        manager.app_stopped(700)
+        assert refusal(lambda: Tasks(manager)).code == 9800002
+        assert {**manager.notes(), **damage} == manager.notes()
+        manager.write_notes(dict.fromkeys(damage))
+        assert left(Tasks(manager)) == (set(), [])
+
+
+def test_a_death_that_has_waited_for_tasks_to_be_made_goes_to_them() -> None:
+    journal, clock = MemoryJournal(), ManualClock()
+    with opened(journal, clock, start(0)) as manager:
+        some(Tasks(manager))
+    with opened(journal, clock, start(0, (700, 71, 0), (800, 81, 0))) as manager:
+        waiting = manager._mourner()
+        assert waiting is not None
+        tasks = Tasks(manager)
+        waiting._process_died(700, 71)
+        waiting._app_stopped(800)
+        assert left(tasks) == (set(), [(700, 71)])
+        assert "task_end" in kinds(tasks)
+        waiting._package_removed(700)
+        assert left(tasks) == (set(), [])
+        check_on_record(tasks, [group for _, group in journal.read(0)])
+
+
+def test_a_log_that_tells_deaths_before_tasks_are_made_is_refused() -> None:
+    found: list[str] = []
+
+    class Meddling(MemoryJournal):
+        manager: Manager | None = None
+
+        def append(self, after: int, group: Any) -> int:
+            if self.manager is not None:
+                try:
+                    self.manager.process_died(5, 5)  # of which nothing is known, so that the manager has nothing to do
+                except RuntimeError as error:
+                    found.append(str(error))
+            return super().append(after, group)
+
+    journal, clock = Meddling(), ManualClock()
+    with opened(journal, clock, start(0)) as manager:
+        some(Tasks(manager))
+    with opened(journal, clock, start(0, (700, 71, 0))) as manager:
+        journal.manager = manager
+        manager.app_stopped(700)
+        journal.manager = None
+        assert set(found) == {"the log of a manager cannot wait for itself"}
+        assert left(Tasks(manager)) == (set(), [])
+
+
+def test_an_opening_without_tasks_loads_nothing_of_them(tmp_path: Path) -> None:
+    code = (
+        "import sys, grantwheel\n"
+        f"with grantwheel.open({str(tmp_path / 'grants.db')!r}, owners='processes') as manager:\n"
+        "    manager.write_notes({b'other': b'note'})\n"
+        "    manager.app_stopped(700)\n"
+        "    print([name for name in sys.modules if name.startswith('grantwheel.tasks')])\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"

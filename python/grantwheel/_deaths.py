@@ -3,18 +3,30 @@
 import operator
 import weakref
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Protocol, SupportsIndex
 
 from . import _core
 
 
 class Mourner(Protocol):
-    """What hears of deaths, and of the end of the manager."""
+    """What hears of deaths."""
 
     def _process_died(self, uid: int, pid: int) -> None: ...
     def _app_stopped(self, uid: int) -> None: ...
     def _package_removed(self, uid: int) -> None: ...
+
+
+class Tied(Mourner, Protocol):
+    """The tasks of a manager, which hear of its end too."""
+
     def _closed(self, *, has_lost: bool) -> None: ...
+
+
+class Untended(Mourner, Protocol):
+    """What hears of deaths until there are tasks, and then lets them go on from there."""
+
+    def handing_over(self) -> AbstractContextManager[None]: ...
 
 
 def _nobody() -> None:
@@ -24,23 +36,26 @@ def _nobody() -> None:
 class TellsDeaths(_core.Manager):
     """The compiled manager, which tells deaths to the tasks that are tied to it. It does not keep them alive."""
 
-    _tasks: Callable[[], Mourner | None] = staticmethod(_nobody)
-    _kept_tasks: Mourner | None = None  # those that nobody else keeps: of the documented module
-    # What the start of the manager knows: whether a process, of a uid and a pid, is the one that it was. None: nothing,
-    # or the tasks have been told.
-    _runs_still: Callable[[int, int], bool] | None = None
-    _was_rebooted = False  # and whether the machine was started since
+    _tasks: Callable[[], Tied | None] = staticmethod(_nobody)
+    _kept_tasks: Tied | None = None  # those that nobody else keeps: of the documented module
+    _untended: Untended | None = None  # tasks that are on record from before, until the first ones are made
 
-    def _begin_tasks(self, tasks: Mourner) -> None:
+    def _begin_tasks(self, tasks: Tied) -> None:
         """Let tasks hear of deaths and of the end."""
         if self._tasks() is not None:
             raise ValueError("the manager has tasks already")
         self._tasks = weakref.ref(tasks)
+        self._untended = None
+
+    def _mourner(self) -> Mourner | None:
+        """Return who hears of deaths."""
+        tasks = self._tasks()
+        return self._untended if tasks is None else tasks
 
     def process_died(self, uid: SupportsIndex, pid: SupportsIndex) -> int:
         """Drop the process record of a process that has died. A record of another uid stays: its pid was reused.
 
-        If the manager has `Tasks`, the transient ones of the process end.
+        If the manager has `Tasks`, or tasks on record, the transient ones of the process end.
 
         Returns
         -------
@@ -56,15 +71,15 @@ class TellsDeaths(_core.Manager):
             The clock has run backwards or out of range.
         """
         removed = super().process_died(uid, pid)
-        if (tasks := self._tasks()) is not None:
+        if (tasks := self._mourner()) is not None:
             tasks._process_died(operator.index(uid), operator.index(pid))
         return removed
 
     def app_stopped(self, uid: SupportsIndex) -> int:
         """Release everything of an application but the retained types, with all its processes.
 
-        Retained types (WORK_SCHEDULER, TIMER) go on and still expire. If the manager has `Tasks`, all those of the uid
-        end.
+        Retained types (WORK_SCHEDULER, TIMER) go on and still expire. If the manager has `Tasks`, or
+        tasks on record, all those of the uid end.
 
         Returns
         -------
@@ -77,7 +92,7 @@ class TellsDeaths(_core.Manager):
             As `process_died`; 9800007 for continuous tasks that are not on record.
         """
         removed = super().app_stopped(uid)
-        if (tasks := self._tasks()) is not None:
+        if (tasks := self._mourner()) is not None:
             tasks._app_stopped(operator.index(uid))
         return removed
 
@@ -95,6 +110,6 @@ class TellsDeaths(_core.Manager):
             As `app_stopped`.
         """
         removed = super().package_removed(uid)
-        if (tasks := self._tasks()) is not None:
+        if (tasks := self._mourner()) is not None:
             tasks._package_removed(operator.index(uid))
         return removed

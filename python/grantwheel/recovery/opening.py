@@ -1,5 +1,6 @@
 """`open`: from a journal to a manager, in the steps of a start."""
 
+import logging
 import os
 import time
 from contextlib import ExitStack
@@ -18,7 +19,9 @@ from .report import Report
 from .start import Start, require_int
 from .timeline import App, Lost, Mark, Moment, ProcessRecord, find_lost, place, runs_still
 
+_log = logging.getLogger("grantwheel")
 _OUT_OF_MEMORY = 980000101
+_TASKS = b"tasks/"  # how the keys of their notes begin
 _LIMIT_NAMES = ("max_records", "max_strings", "event_capacity")
 
 
@@ -47,7 +50,7 @@ def open_manager(
         and what it has changed is on the disk some milliseconds later, or when `Manager.flush` has returned.
     owners : str
         ``"any"``: uids and pids are whatever numbers the program uses. ``"processes"``: they are those of this machine,
-        and what belongs to processes that do not run any more goes at the start, without events.
+        and what belongs to processes that do not run any more goes at the start, tasks too, without events.
     clock : object
         Default: a `BootClock` that goes on with the time of the log. Any other one shows the time of the log itself,
         and must not be before its last instant.
@@ -107,6 +110,7 @@ def open_manager(
         manager = opening.make_manager(owns=owns)
         opened.pop_all()
     try:
+        opening.settle_tasks(manager)
         expired = opening.end_overdue(manager)
     except BaseException:
         manager.close()
@@ -198,7 +202,7 @@ class _Opening:
             kept_processes=tuple(lost.kept_processes),
             instance=getattr(self._journal, "instance", None),
         )
-        manager = DurableManager(
+        return DurableManager(
             clock=self._clock,
             policy=options.policy,
             journal=self._journal,
@@ -209,10 +213,23 @@ class _Opening:
             report=report,
             snapshots=options.snapshots,
         )
-        if options.owners == "processes":
-            manager._runs_still = runs_still(self._last_ms, moment, start)
-            manager._was_rebooted = moment.is_reboot
-        return manager
+
+    def settle_tasks(self, manager: DurableManager) -> None:
+        """Drop the tasks on record of processes that have ended, and let the others hear of deaths from now on.
+
+        The grants are served in any case: what the log does not take now is dropped when the `Tasks` are made.
+        """
+        if not any(name.startswith(_TASKS) for name in manager.notes()):
+            return
+        from grantwheel.tasks.untended import UntendedTasks  # tasks are loaded by who has some
+
+        with_processes = self._options.owners == "processes"
+        runs = runs_still(self._last_ms, self._moment, self._start) if with_processes else None
+        untended = manager._untended = UntendedTasks(manager, runs, is_reboot=self._moment.is_reboot)
+        try:
+            untended.settle()
+        except _core.BusinessError:
+            _log.exception("the tasks of processes that have ended are on record still")
 
     def end_overdue(self, manager: DurableManager) -> int:
         """End what is overdue, processes first, and return how many grants that were."""

@@ -1,5 +1,6 @@
 """The state of tasks in the log of their manager: a record is a note there, or several if it is long."""
 
+import contextlib
 from collections.abc import Mapping
 from typing import Final, Protocol
 
@@ -9,6 +10,7 @@ from grantwheel._task_errors import task_refusal
 from .store import CutOffError
 
 PREFIX: Final = b"tasks/"  # how the keys of all these notes begin
+KINDS: Final = ("transient", "continuous")  # the names of the machines
 MOST_BYTES: Final = 1 << 16  # of one note: what is longer goes on in notes with numbers
 _PARCEL_FAILED: Final = 980000201
 
@@ -34,11 +36,14 @@ class NoteStore:
         Whose log.
     kinds : tuple of str
         The names of the machines: the records of others are those of a version that is not known here.
+    skips_unreadable : bool
+        Whether what is not of tasks as they are known here is left alone; else it is refused.
     """
 
-    def __init__(self, manager: Noted, kinds: tuple[str, ...]) -> None:
+    def __init__(self, manager: Noted, kinds: tuple[str, ...], *, skips_unreadable: bool = False) -> None:
         self._manager = manager
         self._kinds = kinds
+        self._skips_unreadable = skips_unreadable
         self._counts: dict[str, int] = {}  # of how many notes each record is
 
     def items(self) -> list[tuple[str, bytes]]:
@@ -52,11 +57,14 @@ class NoteStore:
         found: dict[str, dict[int, bytes]] = {}
         for name, part in self._manager.notes().items():
             if name.startswith(PREFIX):
-                key, number = self._place(name)
-                found.setdefault(key, {})[number] = part
-        for key, parts in found.items():
+                with self._skipping():
+                    key, number = self._place(name)
+                    found.setdefault(key, {})[number] = part
+        for key, parts in list(found.items()):
             if max(parts) != len(parts) - 1:
-                raise task_refusal(_PARCEL_FAILED, "", f"the record {key!r} of the tasks lacks a part")
+                del found[key]
+                with self._skipping():
+                    raise task_refusal(_PARCEL_FAILED, "", f"the record {key!r} of the tasks lacks a part")
         self._counts = {key: len(parts) for key, parts in found.items()}
         return [(key, b"".join(parts[number] for number in range(len(parts)))) for key, parts in found.items()]
 
@@ -84,6 +92,10 @@ class NoteStore:
         except Exception as error:
             raise CutOffError(error) from error
         self._counts.update(counts)
+
+    def _skipping(self) -> contextlib.AbstractContextManager[object]:
+        """Return what leaves alone what is refused in it, if that is wanted."""
+        return contextlib.suppress(BusinessError) if self._skips_unreadable else contextlib.nullcontext()
 
     def _place(self, name: bytes) -> tuple[str, int]:
         """Return the record that a note belongs to, and which part of it that is."""

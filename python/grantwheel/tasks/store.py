@@ -153,7 +153,7 @@ class Machine:
     def _read_record(self, key: str, value: bytes) -> Any:
         try:
             record = self._decode(key, json.loads(value))
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
+        except (AttributeError, KeyError, RecursionError, TypeError, ValueError) as error:
             raise task_refusal(_PARCEL_FAILED, "", f"the record {key!r} of the tasks cannot be read") from error
         if encode(record) != value:
             raise task_refusal(_PARCEL_FAILED, "", f"the record {key!r} of the tasks has another form")

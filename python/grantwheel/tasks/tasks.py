@@ -53,8 +53,8 @@ class Tasks(TiedTasks):
     TypeError
         An argument is of another type.
     BusinessError
-        9800002: what is in the store cannot be read; names the record. 9800003, 9800007: the log takes nothing now, and
-        so cannot be told which processes have ended. 9800004: the manager is closed.
+        9800002: what is in the store cannot be read; names the record. 9800003, 9800007: the log takes nothing now, as
+        at the opening, and so cannot be told which processes have ended. 9800004: the manager is closed.
     """
 
     def __init__(

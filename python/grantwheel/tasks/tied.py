@@ -20,7 +20,7 @@ from grantwheel.manager import Manager
 
 from .continuous import ContinuousTasks
 from .deadline import Deadline
-from .notes import NoteStore
+from .notes import KINDS, NoteStore
 from .queue import EventQueues
 from .store import MemoryStore, Store
 from .transient import TransientTasks
@@ -29,7 +29,6 @@ from .values import TaskEvent, TaskEventKind, TransientFigures
 _MAX_RECORDS: Final = 2**31 - 1
 _BEHIND_MS: Final = 10  # so long a log of durability "batch" is behind
 _LONGEST_MS: Final = 100  # so long the thread of a manager waits for one
-_KINDS: Final = ("transient", "continuous")  # the names of the machines
 _Answer = TypeVar("_Answer")
 
 
@@ -81,22 +80,21 @@ class TiedTasks(OfOneProcess):
         self._expired: dict[int, Callable[[], object]] = {}  # those to be called, by id
         has_log = manager._staged is not None
         self._waits = has_log and not manager._is_behind  # for the log, in every change
-        kept = (NoteStore(manager, _KINDS) if has_log else MemoryStore()) if store is None else store
+        kept = (NoteStore(manager, KINDS) if has_log else MemoryStore()) if store is None else store
         self._told: deque[TaskEvent] = deque()  # what the rules have told in the call that goes on
         self._untold: deque[tuple[int, TaskEvent]] = deque()  # what the log is behind with, numbered
         self._happened = 0
         _ = manager.last_sequence
         self._require_outside_log()
         now, emit = manager.clock.now(), self._told.append
-        self._transient = TransientTasks(now, store=kept, emit=emit, figures=figures, max_records=max_records)
-        self._continuous = ContinuousTasks(store=kept, emit=emit, max_records=max_records)
         is_by_hand = isinstance(manager.clock, _core.ManualClock)
         self._deadline = None if is_by_hand else Deadline(self, type(self).advance, manager._loop)
         self._behind = Deadline(self, type(self)._catch_up, manager._loop) if manager._is_behind else None
-        if (runs := manager._runs_still) is not None:
-            self._drop(now, runs, is_reboot=manager._was_rebooted)
-        manager._begin_tasks(self)
-        manager._runs_still = None
+        untended = manager._untended
+        with contextlib.nullcontext() if untended is None else untended.handing_over():
+            self._transient = TransientTasks(now, store=kept, emit=emit, figures=figures, max_records=max_records)
+            self._continuous = ContinuousTasks(store=kept, emit=emit, max_records=max_records)
+            manager._begin_tasks(self)
         manager._running.add(self._subscribers)
         self._arm(now)
 
