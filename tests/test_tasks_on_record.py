@@ -627,6 +627,55 @@ def test_in_batches_the_end_tells_what_is_on_record(is_lost: bool) -> None:
         assert kinds(tasks) == ["continuous_start"]
 
 
+def test_in_batches_the_end_tells_nothing_of_which_the_log_has_not_answered() -> None:
+    stall = Stall()
+    tasks, manager, _, _ = behind(stall)
+    tasks.start_background_running("a", 1, True, caller=MAIL)
+    stall.wait()
+    assert not manager._close_within(0)
+    assert refusal(tasks.drain).code == 9800004
+    stall.go_on()
+
+
+@pytest.mark.parametrize("is_lost", [False, True])
+def test_in_batches_what_was_written_before_the_end_and_told_after_it_is_not_forgotten(
+    is_lost: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tasks, manager, _, log = behind(*([conflicts] if is_lost else []))
+    write = manager.write_notes
+
+    def write_and_close(changes: Any) -> None:
+        write(changes)
+        if is_lost:
+            assert refusal(manager.close).code == 9800003
+        else:
+            manager.close()
+
+    monkeypatch.setattr(manager, "write_notes", write_and_close, raising=False)
+    assert tasks.start_background_running("a", 1, True, caller=MAIL) == 1
+    if is_lost:
+        assert refusal(tasks.drain).code == 9800004
+        assert log.groups == []
+    else:
+        assert kinds(tasks) == ["continuous_start"]
+        assert b"tasks/continuous/1" in replay(log.groups).notes()
+
+
+def test_in_batches_the_end_comes_between_no_change_and_its_events(monkeypatch: pytest.MonkeyPatch) -> None:
+    tasks, manager, _, _ = behind()
+    close, found = tasks._queues.close, []
+
+    def look() -> None:
+        with in_thread(lambda: tasks._lock.acquire(blocking=False)) as has_it:
+            pass
+        found.extend(has_it)
+        close()
+
+    monkeypatch.setattr(tasks._queues, "close", look)
+    manager.close()
+    assert found == [False]
+
+
 # Whose processes have ended.
 
 

@@ -158,7 +158,7 @@ class Manager(TellsDeaths):
         has_lost = True
         try:
             is_over = _core.close_within(self, timeout_ms)
-            has_lost = False
+            has_lost = not is_over  # or nobody knows
         finally:
             self._watches.cancel_all()
             if (tasks := self._tasks()) is not None:

@@ -84,6 +84,7 @@ class TiedTasks(OfOneProcess):
         self._told: deque[TaskEvent] = deque()  # what the rules have told in the call that goes on
         self._untold: deque[tuple[int, TaskEvent]] = deque()  # what the log is behind with, numbered
         self._happened = 0
+        self._has_lost = False  # what the log was behind with at the end
         _ = manager.last_sequence
         self._require_outside_log()
         now, emit = manager.clock.now(), self._told.append
@@ -251,14 +252,14 @@ class TiedTasks(OfOneProcess):
         self._do(remove)
 
     def _closed(self, *, has_lost: bool) -> None:
-        """Hear that the manager is closed, and whether that has lost what its log was behind with."""
+        """Hear that the manager is closed, and whether what its log was behind with is lost, or may be."""
         if self._is_here:
-            with self._lock if self._untold else contextlib.nullcontext():  # nobody waits for such a log with the lock
+            # Nobody waits for a log that is behind with the lock, and who has it may be about to take an event.
+            with self._lock if self._behind is not None else contextlib.nullcontext():
+                self._has_lost |= has_lost
+                self._queues.close()
                 while self._untold:
-                    event = self._untold.popleft()[1]
-                    if not has_lost:
-                        self._tell(event)
-            self._queues.close()
+                    self._tell_last(self._untold.popleft()[1])
             for deadline in (self._deadline, self._behind):
                 if deadline is not None:
                     deadline.set(None)
@@ -274,6 +275,9 @@ class TiedTasks(OfOneProcess):
         if self._behind is None:
             self._tell(event)
             return
+        if self._queues.is_closed:
+            self._tell_last(event)
+            return
         if not self._untold:
             self._behind.set(_BEHIND_MS)
         self._untold.append((self._happened + 1, event))
@@ -286,6 +290,11 @@ class TiedTasks(OfOneProcess):
             if call is not None:
                 self._expired[event.id] = call
         self._queues.put(event)
+
+    def _tell_last(self, event: TaskEvent) -> None:
+        """Tell an event of before the end, if the log has taken all that it was behind with."""
+        if not self._has_lost:
+            self._tell(event)
 
     def _tell_settled(self, timeout_ms: int = 0) -> None:
         """Tell what has happened by now, if it is on record within some time.
