@@ -208,9 +208,13 @@ class TiedTasks(OfOneProcess):
                 self._is_busy = False
 
     def _require_outside_log(self) -> None:
-        """Raise RuntimeError for whom the log calls: who has the lock may be waiting for it."""
+        """Raise RuntimeError for whom the log calls: who has the lock may be waiting for it.
+
+        It waits for nobody else's append. Where the log has no thread, and nobody appends to it now, what others have
+        staged is committed here.
+        """
         if self._waits:
-            self._manager.flush(0)  # which tells that, and waits for nobody
+            self._manager.flush(0)  # which tells that
 
     def _drop(self, now: int, runs: Callable[[int, int], bool], *, is_reboot: bool) -> None:
         """Drop what belongs to processes that do not run any more."""
