@@ -112,7 +112,7 @@ class ServiceFace(RestartingFace):
         if client is None:
             client = self._clients[key] = grantwheel.connect(self._path)
             client._own = (who.uid, who.pid)
-            client.tasks._listen = lambda acting: None  # type: ignore[method-assign]
+            client.tasks._listen = lambda uid: None  # type: ignore[method-assign]
         return client
 
     @property

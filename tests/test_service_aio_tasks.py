@@ -16,7 +16,7 @@ from grantwheel import BusinessError, Caller, Manager, ManualClock, Tasks
 from grantwheel.service.client_aio_tasks import AsyncTasks
 from grantwheel.service.client_tasks import ClientTasks
 from task_stage import attempt
-from test_service_client_tasks import CALLS, OTHER, Called, pass_ms
+from test_service_client_tasks import CALLS, OTHER, Called, callback, pass_ms
 
 __all__ = ["stage"]  # a fixture
 
@@ -179,6 +179,28 @@ def test_whoever_hears_in_the_place_of_one_that_has_died_asks_what_became_of_req
             await client.tasks.request_suspend_delay("again", other, uid=7, pid=8)
             await until(lambda: called.times)
             assert other.times == []
+
+    run(work())
+
+
+def test_a_client_that_speaks_for_others_hears_of_each_uid_once_and_while_it_has_requests(stage: Stage) -> None:
+    async def work() -> None:
+        async with grantwheel.aio.connect(stage.path) as client:
+            tasks, before = client.tasks, len(asyncio.all_tasks())
+            for uid in (7, 8):
+                for pid in (10, 11, 12):
+                    name = f"{uid} {pid}"
+                    await tasks.request_suspend_delay("save", callback, name=name, uid=uid, pid=uid * 100 + pid)
+            assert len(asyncio.all_tasks()) == before + 2
+            for number in range(1, 4):
+                await tasks.cancel_suspend_delay(number, uid=7, pid=710)
+            await until(lambda: len(asyncio.all_tasks()) == before + 1)
+            pass_ms(stage, 180_000)
+            await until(lambda: len(asyncio.all_tasks()) == before)
+            assert tasks._listeners == {}
+            assert len(tasks._open) == 0
+            assert (await refused(tasks.request_suspend_delay("save", callback, uid=9, pid=-1))).code == 9900001
+            await until(lambda: len(asyncio.all_tasks()) == before)
 
     run(work())
 

@@ -18,14 +18,14 @@ def callback() -> None:
 
 def opened() -> OpenRequests:
     made = OpenRequests()
-    made.opened("one", 1, made.asked_with(callback, None, ()))
+    made.opened("one", 1, made.asked_with(callback, None, (), 7))
     return made
 
 
 @pytest.mark.parametrize("answer", [None, refusal(401), refusal(201), task_refusal(TaskStatus.REQUEST_UNKNOWN)])
 def test_whatever_is_not_said_to_be_open_still_is_over(answer: BusinessError | None) -> None:
     made = opened()
-    ((asked, _),) = made.in_doubt("one", ())
+    ((asked, _),) = made.in_doubt("one", 7)
     assert made.settle(asked, 5) is None
     assert len(made) == 1
     assert made.settle(asked, answer) is callback
@@ -39,7 +39,7 @@ def event(kind: TaskEventKind) -> TaskEvent:
 
 def doubtful() -> OpenRequests:
     made = opened()
-    ((asked, _),) = made.in_doubt("one", ())
+    ((asked, _),) = made.in_doubt("one", 7)
     made.settle(asked, 5)
     return made
 
@@ -52,7 +52,7 @@ def test_the_end_of_a_doubtful_request_calls_and_that_of_one_that_is_given_back_
     assert len(made) == 0
     made = doubtful()
     with made.giving_back(1) as given:
-        ((asked, _),) = made.in_doubt("one", ())
+        ((asked, _),) = made.in_doubt("one", 7)
         assert given is asked
         assert made.settle(asked, refusal(401)) is None
     assert len(made) == 0

@@ -411,6 +411,39 @@ def test_a_client_may_speak_for_others(stage: Stage) -> None:
     wait_for(lambda: called.times)
 
 
+def test_a_client_that_speaks_for_others_hears_of_each_uid_once_and_while_it_has_requests(stage: Stage) -> None:
+    tasks = stage.client().tasks
+    for uid in (7, 8):
+        for pid in (10, 11, 12):
+            tasks.request_suspend_delay("save", callback, name=f"{uid} {pid}", uid=uid, pid=uid * 100 + pid)
+    assert len(own_threads()) == 2
+    for number in range(1, 4):
+        tasks.cancel_suspend_delay(number, uid=7, pid=710)
+    wait_for(lambda: len(own_threads()) == 1)
+    pass_ms(stage, 180_000)
+    wait_for(lambda: not own_threads())
+    assert tasks._listeners == {}
+    assert len(tasks._open) == 0
+    assert refusal(lambda: tasks.request_suspend_delay("save", callback, uid=9, pid=-1)).code == 9900001
+    wait_for(lambda: not own_threads())
+
+
+def test_a_callback_may_give_its_request_back_and_ask_again(stage: Stage) -> None:
+    client, called, again = client_of(stage), Called(stage), Called(stage)
+
+    def anew() -> None:
+        called()
+        client.tasks.cancel_suspend_delay(1)
+        client.tasks.request_suspend_delay("again", again)
+
+    client.tasks.request_suspend_delay("save", anew)
+    pass_ms(stage, 174_000)
+    wait_for(lambda: [key[1] for key in list(client.tasks._open._open)] == [2])
+    pass_ms(stage, 174_000)
+    wait_for(lambda: again.times)
+    assert called.times == [174_000]
+
+
 def test_whoever_is_not_listed_speaks_for_itself(stage: Stage) -> None:
     stage.peer = OTHER
     client = stage.client()

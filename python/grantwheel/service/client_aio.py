@@ -3,7 +3,7 @@
 import asyncio
 import operator
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable
 from datetime import timedelta
 from typing import Any, Self, SupportsIndex, TypeVar
 
@@ -260,7 +260,7 @@ class AsyncClient(OfOneProcess):
         on_gap: Callable[[int], object] | None = None,
         on_begin: Callable[[Any], Awaitable[object]] | None = None,
         is_patient: bool = False,
-    ) -> AsyncIterator[EventT]:
+    ) -> AsyncGenerator[EventT, None]:
         """Iterate over the events of a stream.
 
         ``on_begin`` is awaited with what HELLO tells, at each beginning and after each gap. Whoever is patient waits at

@@ -1,8 +1,9 @@
 """The tasks of the service for its clients on event loops."""
 
 import asyncio
+import contextlib
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable
 from typing import Any, Protocol, TypeVar
 
 from grantwheel import BusinessError, ServiceOperationError, TransactionError
@@ -42,21 +43,22 @@ class Asking(Protocol):
         on_gap: Callable[[int], object] | None = None,
         on_begin: Callable[[Any], Awaitable[object]] | None = None,
         is_patient: bool = False,
-    ) -> AsyncIterator[EventT]: ...
+    ) -> AsyncGenerator[EventT, None]: ...
 
 
 class AsyncTasks:
     """The transient and continuous tasks of the service, for an event loop: what ``AsyncClient.tasks`` is.
 
     The calls of `grantwheel.service.client_tasks.ClientTasks`, to be awaited. Callbacks are plain functions, which the
-    loop calls. A request whose call is cancelled may have been granted, and its callback is not called then.
+    loop calls. A request whose call is cancelled may have been granted, and its callback is not called then. For each
+    uid that has open requests there is one connection.
     """
 
     def __init__(self, client: Asking) -> None:
         self._client = client
         self._lock = asyncio.Lock()  # from when a request is sent until its callback is known
         self._open = OpenRequests()
-        self._listeners: dict[Words, _Listener] = {}
+        self._listeners: dict[int, _Listener] = {}  # by uid: those that have open requests
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} of {self._client!r}>"
@@ -73,31 +75,40 @@ class AsyncTasks:
         """Ask for some time in the background. The callback is called on the loop, once."""
         reason, function = requests.suspend_delay(args, "It may create a task that awaits")
         acting = self._acting(uid, pid)
+        uid = requests.uid_of(acting, self._client._own)
         async with self._lock:
-            await self._listen(acting)
-            asked = self._open.asked_with(function, name, acting)
-            told, reply = await self._client._ask_both(
-                pack(b"HELLO"), pack(b"SUSPENDDELAY", reason, asked.name, *acting)
-            )
-            granted = answers.delay(reply)
-            self._open.opened(answers.hello(told, b"instance"), granted.requestId, asked)
+            await self._listen(uid)
+            try:
+                asked = self._open.asked_with(function, name, acting, uid)
+                told, reply = await self._client._ask_both(
+                    pack(b"HELLO"), pack(b"SUSPENDDELAY", reason, asked.name, *acting)
+                )
+                granted = answers.delay(reply)
+                self._open.opened(answers.hello(told, b"instance"), granted.requestId, asked)
+            finally:
+                self._let_go(uid)
         return granted
 
-    async def _listen(self, acting: Words) -> None:
-        """Have somebody hear of the requests of a process from now on, before the first of them is made."""
-        known = self._listeners.get(acting)
-        if known is None or known.task.done():
+    async def _listen(self, uid: int) -> None:
+        """Have somebody hear of the requests of a uid from now on, before the first of them is made."""
+        if uid not in self._listeners:
             place = Place(*await self._client._standing(TASKS))
-            made = self._listeners[acting] = _Listener(self._client, place, acting, self._lock, self._open)
-            if known is not None:
-                made._doubt(0)  # nobody has heard what became of the requests of the one before
+            self._listeners[uid] = _Listener(self._client, place, uid, self._lock, self._open, self._listeners)
+
+    def _let_go(self, uid: int) -> None:
+        """Have nobody hear of the requests of a uid any more, if none is open. The lock is held."""
+        if (listener := self._listeners.get(uid)) is not None:
+            listener.leave_if_idle()
 
     async def cancel_suspend_delay(self, *args: Any, uid: int | None = None, pid: int | None = None) -> None:
         """End a request."""
         command = requests.of_request(b"CANCELDELAY", args, self._acting(uid, pid))
         with self._open.giving_back(int(args[0])) as asked:
             await self._client._call(command, answers.string)
-        self._open.drop(asked)
+        async with self._lock:
+            self._open.drop(asked)
+            if asked is not None:
+                self._let_go(asked.uid)
 
     async def remaining_delay_time(self, *args: Any, uid: int | None = None, pid: int | None = None) -> int:
         """Return what is left of a request, in ms."""
@@ -178,43 +189,67 @@ class AsyncTasks:
 
     async def _close(self) -> None:
         """Hear that the client is closed."""
-        for listener in self._listeners.values():
-            listener.task.cancel()
-        await asyncio.gather(*(listener.task for listener in self._listeners.values()), return_exceptions=True)
+        tasks = [listener.task for listener in self._listeners.values()]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 class _Listener:
-    """Hears of the requests that a client has made for a process, and calls their callbacks, in a task of its own."""
+    """Hears of the open requests of a uid, and calls their callbacks, in a task of its own, while there are some."""
 
     def __init__(
-        self, client: Asking, place: Place, acting: Words, lock: asyncio.Lock, open_requests: OpenRequests
+        self,
+        client: Asking,
+        place: Place,
+        uid: int,
+        lock: asyncio.Lock,
+        open_requests: OpenRequests,
+        listeners: "dict[int, _Listener]",
     ) -> None:
         self._client = client
         self._place = place
-        self._acting = acting
+        self._uid = uid
         self._lock = lock
         self._open = open_requests
+        self._listeners = listeners
         self._instance = ""
-        self._is_in_doubt = False
+        # Nobody has heard what became of requests that are open still when one has ended before.
+        self._is_in_doubt = open_requests.has_of(uid)
         self.task = asyncio.get_running_loop().create_task(self._run())
 
     async def _run(self) -> None:
-        uid = int(self._acting[1]) if self._acting else self._client._own[0]
         events = self._client._following(
             TASKS,
             self._place,
-            TASKS.which(requests.HEARD, [uid]),
+            TASKS.which(requests.HEARD, [self._uid]),
             on_gap=self._doubt,
             on_begin=self._begin,
             is_patient=True,
         )
         try:
-            async for event in events:
-                async with self._lock:
-                    function = self._open.heard(self._instance, event)
-                self._call(function)
+            async with contextlib.aclosing(events):
+                async for event in events:
+                    async with self._lock:
+                        function = self._open.heard(self._instance, event)
+                    self._call(function)
+                    async with self._lock:
+                        self.leave_if_idle()
         except Exception:  # noqa: BLE001 - there is nobody to raise it to
             _log.exception("callbacks of transient tasks are not called any more")
+        finally:
+            self._leave()
+
+    def _leave(self) -> bool:
+        if self._listeners.get(self._uid) is not self:
+            return False
+        del self._listeners[self._uid]
+        return True
+
+    def leave_if_idle(self) -> None:
+        """End if no request of its uid is open. The lock is held."""
+        if not self._open.has_of(self._uid) and self._leave():
+            self.task.cancel()
 
     def _doubt(self, _missed: int) -> None:
         self._is_in_doubt = True
@@ -227,7 +262,7 @@ class _Listener:
     async def _settle(self) -> None:
         """After events have been lost, ask which requests there still are: those that have gone are over."""
         async with self._lock:
-            doubtful = self._open.in_doubt(self._instance, self._acting)
+            doubtful = self._open.in_doubt(self._instance, self._uid)
         for asked, command in doubtful:
             reply: object = None
             if command is not None:
@@ -239,6 +274,8 @@ class _Listener:
                     reply = error
             self._call(self._open.settle(asked, reply))
         self._is_in_doubt = False
+        async with self._lock:
+            self.leave_if_idle()
 
     def _call(self, function: Callable[[], object] | None) -> None:
         if function is None:

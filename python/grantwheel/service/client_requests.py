@@ -28,6 +28,11 @@ _PARCEL_FAILED: Final = 980000201
 HEARD: Final = (TaskEventKind.EXPIRED_CALLBACK, TaskEventKind.TASK_END)
 
 
+def uid_of(acting: Words, own: tuple[int, int]) -> int:
+    """Return the uid that a call acts for."""
+    return int(acting[1]) if acting else own[0]
+
+
 def suspend_delay(args: Sequence[object], otherwise: str) -> tuple[bytes, Callable[[], object]]:
     """Return the reason and the callback of a request.
 
@@ -109,12 +114,16 @@ def not_connected(error: BusinessError) -> BusinessError:
 
 @dataclass(slots=True, eq=False)
 class Asked:
-    """A callback: by what it is told apart, what stands for it at the service, itself, and for whom it was asked."""
+    """A callback: by what it is told apart, what stands for it at the service, itself, and for whom it was asked.
+
+    ``acting`` are the words that name for whom, ``uid`` is whose request it is.
+    """
 
     identity: Hashable
     name: bytes
     call: Callable[[], object]
     acting: Words
+    uid: int
     has_been_called: bool = False
     is_doubtful: bool = False  # whether events of it may have been lost
     is_given_back: bool = False  # whether its end is asked for: that of somebody who knows of it
@@ -136,17 +145,22 @@ class OpenRequests:
 
     def __init__(self) -> None:
         self._open: dict[tuple[str, int], Asked] = {}
+        self.is_closed = False  # nobody is called any more
 
     def __len__(self) -> int:
         return len(self._open)
 
-    def asked_with(self, function: Callable[[], object], name: str | None, acting: Words) -> Asked:
+    def asked_with(self, function: Callable[[], object], name: str | None, acting: Words, uid: int) -> Asked:
         """Return what stands for a callback: the same while it is that of an open request."""
         if name is not None:
-            return Asked((Asked, name), text(name, "name"), function, acting)
+            return Asked((Asked, name), text(name, "name"), function, acting, uid)
         identity = identity_of(function)
         known = next((one.name for one in self._open.values() if one.identity == identity), None)
-        return Asked(identity, known or os.urandom(12).hex().encode(), function, acting)
+        return Asked(identity, known or os.urandom(12).hex().encode(), function, acting, uid)
+
+    def has_of(self, uid: int) -> bool:
+        """Whether a request of a uid is open."""
+        return any(one.uid == uid for one in self._open.values())
 
     def opened(self, instance: str, request_id: int, asked: Asked) -> None:
         """Hear that a request was granted."""
@@ -169,6 +183,11 @@ class OpenRequests:
             asked.is_given_back = False
             raise
 
+    def close(self) -> None:
+        """Forget all: nobody is called any more."""
+        self.is_closed = True
+        self._open = {}
+
     def drop(self, asked: Asked | None) -> None:
         """Forget a request that is over."""
         self._open = {key: one for key, one in self._open.items() if one is not asked}
@@ -188,15 +207,15 @@ class OpenRequests:
             return asked.end() if asked.is_doubtful else None
         return asked.take()
 
-    def in_doubt(self, instance: str, acting: Words) -> list[tuple[Asked, bytes | None]]:
-        """Return the requests for a process, each with what is to be asked of it after events may have been lost.
+    def in_doubt(self, instance: str, uid: int) -> list[tuple[Asked, bytes | None]]:
+        """Return the requests of a uid, each with what is to be asked of it after events may have been lost.
 
         That is nothing for one that another state has granted, which nobody has any more: it is over.
         """
         return [
             (asked, pack(b"REMAININGDELAY", b"%d" % key[1], *asked.acting) if key[0] == instance else None)
             for key, asked in list(self._open.items())
-            if asked.acting == acting
+            if asked.uid == uid
         ]
 
     def settle(self, asked: Asked, reply: Any) -> Callable[[], object] | None:

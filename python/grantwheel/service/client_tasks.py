@@ -43,7 +43,8 @@ class ClientTasks:
     """The transient and continuous tasks of the service: what ``Client.tasks`` is. Thread-safe.
 
     The calls, answers and errors are those of `grantwheel.Tasks`, and 9800004 and 9800003 as of the client. The caller
-    is this process; peers that the policy of the service lists can name another uid and pid (else 201).
+    is this process; peers that the policy of the service lists can name another uid and pid (else 201). For each uid
+    that has open requests there are one thread and one connection, which end with the last of these.
     """
 
     def __init__(self, client: Asking) -> None:
@@ -51,7 +52,7 @@ class ClientTasks:
         self._subscriptions = ClientSubscriptions(client, TASKS)
         self._lock = threading.RLock()  # from when a request is sent until its callback is known
         self._open = OpenRequests()
-        self._listeners: dict[Words, _Listener] = {}
+        self._listeners: dict[int, _Listener] = {}  # by uid: those that have open requests
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} of {self._client!r}>"
@@ -67,34 +68,41 @@ class ClientTasks:
     ) -> DelaySuspendInfo:
         """Ask for some time in the background; see `grantwheel.Tasks.request_suspend_delay`.
 
-        The callback is called in this process, once, by a thread that all callbacks have together. When the service was
-        started anew and has kept the request, that happens in its time; when it has not, the request is over, and the
-        callback is called as soon as that is known.
+        The callback is called in this process, once, by a thread that all callbacks of a uid have together. When the
+        service was started anew and has kept the request, that happens in its time; when it has not, the request is
+        over, and the callback is called as soon as that is known.
         """
         reason, function = requests.suspend_delay(args, "See grantwheel.aio.connect")
         acting = self._acting(uid, pid)
-        self._client._require_open()
+        uid = requests.uid_of(acting, self._client._own)
         with self._lock:
-            self._listen(acting)
-            asked = self._open.asked_with(function, name, acting)
-            command = pack(b"SUSPENDDELAY", reason, asked.name, *acting)
-            told, reply = self._client._send_many(pack(b"HELLO") + command, 2)
-            for one in (told, reply):
-                if isinstance(one, Exception):
-                    raise one
-            granted = answers.delay(reply)
-            self._open.opened(answers.hello(told, b"instance"), granted.requestId, asked)
+            self._client._require_open()
+            self._listen(uid)
+            try:
+                asked = self._open.asked_with(function, name, acting, uid)
+                command = pack(b"SUSPENDDELAY", reason, asked.name, *acting)
+                told, reply = self._client._send_many(pack(b"HELLO") + command, 2)
+                for one in (told, reply):
+                    if isinstance(one, Exception):
+                        raise one
+                granted = answers.delay(reply)
+                self._open.opened(answers.hello(told, b"instance"), granted.requestId, asked)
+            finally:
+                self._let_go(uid)
         return granted
 
-    def _listen(self, acting: Words) -> None:
-        """Have somebody hear of the requests of a process from now on, before the first of them is made."""
-        known = self._listeners.get(acting)
-        if known is None or not known.thread.is_alive():
+    def _listen(self, uid: int) -> None:
+        """Have somebody hear of the requests of a uid from now on, before the first of them is made."""
+        if uid not in self._listeners:
             place = Place(*standing(self._client, TASKS))
-            made = self._listeners[acting] = _Listener(self._client, place, acting, self._lock, self._open)
-            if known is not None:
-                made._doubt(0)  # nobody has heard what became of the requests of the one before
-            made.thread.start()
+            listener = _Listener(self._client, place, uid, self._lock, self._open, self._listeners)
+            listener.thread.start()
+            self._listeners[uid] = listener
+
+    def _let_go(self, uid: int) -> None:
+        """Have nobody hear of the requests of a uid any more, if none is open. The lock is held."""
+        if (listener := self._listeners.get(uid)) is not None:
+            listener.leave_if_idle()
 
     def cancel_suspend_delay(self, *args: Any, uid: int | None = None, pid: int | None = None) -> None:
         """End a request; see `grantwheel.Tasks.cancel_suspend_delay`."""
@@ -103,6 +111,8 @@ class ClientTasks:
             self._client._call(command, answers.string)
         with self._lock:
             self._open.drop(asked)
+            if asked is not None:
+                self._let_go(asked.uid)
 
     def remaining_delay_time(self, *args: Any, uid: int | None = None, pid: int | None = None) -> int:
         """Return what is left of a request, in ms; see `grantwheel.Tasks.remaining_delay_time`."""
@@ -202,23 +212,33 @@ class ClientTasks:
     def _close(self) -> None:
         """Hear that the client is closed: its requests go on, and their callbacks are not called any more."""
         self._subscriptions.close()
-        for listener in self._listeners.values():
+        with self._lock:
+            listeners = list(self._listeners.values())
+            self._open.close()
+        for listener in listeners:
             listener.end()
 
 
 class _Listener(Follower[TaskEvent]):
-    """Hears of the requests that a client has made for a process, and calls their callbacks, in a thread of its own."""
+    """Hears of the open requests of a uid, and calls their callbacks, in a thread of its own, while there are some."""
 
     def __init__(
-        self, client: Asking, place: Place, acting: Words, lock: threading.RLock, open_requests: OpenRequests
+        self,
+        client: Asking,
+        place: Place,
+        uid: int,
+        lock: threading.RLock,
+        open_requests: OpenRequests,
+        listeners: "dict[int, _Listener]",
     ) -> None:
-        uid = int(acting[1]) if acting else client._own[0]
         wanted = TASKS.which(requests.HEARD, [uid])
         super().__init__(client, TASKS, place, wanted, on_gap=self._doubt, is_patient=True)
-        self._acting = acting
+        self._uid = uid
         self._lock = lock
         self._open = open_requests
-        self._is_in_doubt = False
+        self._listeners = listeners
+        # Nobody has heard what became of requests that are open still when one has ended before.
+        self._is_in_doubt = open_requests.has_of(uid)
         self.thread = threading.Thread(target=self._run, name="grantwheel callbacks of tasks", daemon=True)
 
     def end(self) -> None:
@@ -227,6 +247,16 @@ class _Listener(Follower[TaskEvent]):
         if threading.current_thread() is not self.thread:
             self.thread.join(_JOIN_S)
 
+    def leave_if_idle(self) -> None:
+        """End if no request of its uid is open. The lock is held."""
+        if not self._open.has_of(self._uid):
+            self._leave()
+            self.stop()
+
+    def _leave(self) -> None:
+        if self._listeners.get(self._uid) is self:
+            del self._listeners[self._uid]
+
     def _run(self) -> None:
         try:
             for events in self.batches():
@@ -234,8 +264,13 @@ class _Listener(Follower[TaskEvent]):
                     with self._lock:
                         function = self._open.heard(self._instance, event)
                     self._call(function)
+                with self._lock:
+                    self.leave_if_idle()
         except Exception:  # noqa: BLE001 - there is nobody to raise it to
             _log.exception("callbacks of transient tasks are not called any more")
+        finally:
+            with self._lock:
+                self._leave()
 
     def _begin(self) -> None:
         super()._begin()
@@ -255,7 +290,7 @@ class _Listener(Follower[TaskEvent]):
         if not self._is_in_doubt:
             return
         with self._lock:
-            doubtful = self._open.in_doubt(self._instance, self._acting)
+            doubtful = self._open.in_doubt(self._instance, self._uid)
         with contextlib.closing(Link(self._link.path, _PATIENCE_S)) as link:  # on this one there are pushes between
             for asked, command in doubtful:
                 reply = None if command is None else link.exchange(command)
@@ -265,9 +300,11 @@ class _Listener(Follower[TaskEvent]):
                     function = self._open.settle(asked, reply)
                 self._call(function)
         self._is_in_doubt = False
+        with self._lock:
+            self.leave_if_idle()
 
     def _call(self, function: Callable[[], object] | None) -> None:
-        if function is None or self._is_over.is_set():
+        if function is None or self._open.is_closed:
             return
         try:
             refuse_coroutine(function(), "the callback")
