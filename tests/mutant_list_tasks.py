@@ -163,8 +163,8 @@ TASK_MUTANTS: Final = (
     ),
     PythonMutant(
         "python/grantwheel/recovery/opening.py",
-        "            manager._was_rebooted = moment.is_reboot\n",
-        "",
+        "UntendedTasks(manager, runs, is_reboot=self._moment.is_reboot)",
+        "UntendedTasks(manager, runs)",
         "after a boot nobody has left the foreground",
         "test_tasks_on_record after_a_boot_all",
     ),

@@ -132,6 +132,7 @@ def test_the_names_of_tasks() -> None:
     # What is the host's of the manager alone.
     assert of_manager - of_client == {
         "advance",
+        "apps",
         "dump",
         "manager",
         "next_deadline",

@@ -18,7 +18,8 @@ def applyEfficiencyResources(*args: Any) -> None:  # noqa: N802 - the documented
     Raises
     ------
     BusinessError
-        With code 201, 202, 401, 9800001, 9800002, 9800003, 9800004 or 18700001; nothing has changed then.
+        With code 201, 202, 401, 9800001, 9800002, 9800003, 9800004 or 18700001;
+        nothing has changed then, but perhaps with 9800003 of a service.
     """
     manager = made_manager()
     if manager is None:
@@ -33,7 +34,8 @@ def resetAllEfficiencyResources() -> None:  # noqa: N802 - the documented name
     Raises
     ------
     BusinessError
-        With code 201, 202, 9800002, 9800003, 9800004 or 18700001; nothing has changed then.
+        With code 201, 202, 9800002, 9800003, 9800004 or 18700001;
+        nothing has changed then, but perhaps with 9800003 of a service.
     """
     default_manager().reset_all_request()
 
