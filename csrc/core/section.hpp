@@ -13,7 +13,7 @@ inline constexpr std::string_view snapshot_name = "grantwheel";
 inline constexpr unsigned snapshot_version = 1;
 inline constexpr unsigned snapshot_version_with_notes = 2;  // which an engine without notes does not need
 
-enum class SectionKind : std::uint8_t { head = 1, mark = 2, counters = 3, records = 4, end = 5, notes = 6 };
+enum class SectionKind : std::uint8_t { none = 0, head = 1, mark = 2, counters = 3, records = 4, end = 5, notes = 6 };
 
 inline constexpr std::size_t section_head = 4;   // the size of the body
 inline constexpr std::size_t section_check = 8;  // of all bytes of the snapshot that stand before it

@@ -41,7 +41,7 @@ std::uint64_t place_of(Owner owner) noexcept {
 struct SnapshotReader::Parts {
     std::unique_ptr<Engine> made{};
     Engine::Parts* engine = nullptr;
-    SectionKind before{};  // the last one that was read; none at first
+    SectionKind before = SectionKind::none;  // the last one that was read
     bool has_notes = false;
     bool is_done = false;
     bool is_newer = false;
@@ -58,8 +58,8 @@ struct SnapshotReader::Parts {
     [[nodiscard]] bool may_come(SectionKind kind) const noexcept;
     Status read_body(std::span<const std::byte> body) noexcept;
     Status read_head(Reader& reader) noexcept;
-    Status read_mark(Reader& reader) noexcept;
-    Status read_counters(Reader& reader) noexcept;
+    Status read_mark(Reader& reader) const noexcept;
+    Status read_counters(Reader& reader) const noexcept;
     Status read_notes(Reader& reader) noexcept;
     Status read_records(Reader& reader) noexcept;
     Status read_end(Reader& reader) noexcept;
@@ -87,11 +87,12 @@ SectionRead SnapshotReader::Parts::read(std::span<const std::byte> bytes) noexce
 
 Status SnapshotReader::Parts::read_body(std::span<const std::byte> body) noexcept {
     Reader reader(body);
-    const auto kind = static_cast<SectionKind>(reader.byte());
+    const auto kind = static_cast<SectionKind>(reader.byte(static_cast<unsigned>(SectionKind::notes)));
     if (is_done || !may_come(kind)) return Status::parcel_failed;
     if (kind != SectionKind::head && kind != SectionKind::mark && kind != SectionKind::end) state.add(body.subspan(1));
     Status status = Status::ok;
     switch (kind) {
+        case SectionKind::none: return Status::parcel_failed;
         case SectionKind::head: status = read_head(reader); break;
         case SectionKind::mark: status = read_mark(reader); break;
         case SectionKind::counters: status = read_counters(reader); break;
@@ -106,14 +107,14 @@ Status SnapshotReader::Parts::read_body(std::span<const std::byte> body) noexcep
 
 bool SnapshotReader::Parts::may_come(SectionKind kind) const noexcept {
     switch (kind) {
-        case SectionKind::head: return before == SectionKind{};
+        case SectionKind::none: return false;
+        case SectionKind::head: return before == SectionKind::none;
         case SectionKind::mark: return before == SectionKind::head;
         case SectionKind::counters: return before == SectionKind::head || before == SectionKind::mark;
         case SectionKind::notes:
             return has_notes && !has_all_notes && (before == SectionKind::counters || before == SectionKind::notes);
         case SectionKind::records:
         case SectionKind::end: break;
-        default: return false;
     }
     const bool has_begun = before == SectionKind::counters || before == SectionKind::notes;
     return before == SectionKind::records ||
@@ -134,14 +135,14 @@ Status SnapshotReader::Parts::read_head(Reader& reader) noexcept {
     return Status::ok;
 }
 
-Status SnapshotReader::Parts::read_mark(Reader& reader) noexcept {
+Status SnapshotReader::Parts::read_mark(Reader& reader) const noexcept {
     engine->mark.now = reader.number(engine->now);
     read_clocks(reader, engine->mark);
     engine->has_mark = true;
     return Status::ok;
 }
 
-Status SnapshotReader::Parts::read_counters(Reader& reader) noexcept {
+Status SnapshotReader::Parts::read_counters(Reader& reader) const noexcept {
     engine->events.begin_after(reader.number(INT64_MAX));
     engine->granted = reader.number();
     engine->renewed = reader.number();
