@@ -346,6 +346,7 @@ def test_a_write_settles_nothing_that_others_have_ended(round_: int) -> None:
     log.may_come.set()  # mostly when both have come, and then they are one group
     for thread in (first, *rest):
         thread.join(PATIENCE)
-    assert quota.threads == ["release"]
+    assert len(quota.threads) == 1
+    assert quota.threads != ["write"]  # whoever waited for the same group as a change of grants may do it
     assert manager.notes() == {b"a": b"1"}
     manager.close()
