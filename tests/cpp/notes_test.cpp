@@ -129,7 +129,8 @@ BOOST_AUTO_TEST_CASE(a_write_that_reaches_a_limit_changes_nothing_in_every_repla
     BOOST_REQUIRE_EQUAL(write(*engine, changes), Status::ok);
     BOOST_CHECK_EQUAL(engine->note_bytes(), max_notes_bytes);
     const std::uint64_t before = state_of(*engine);
-    const std::vector<Note> more{{"10000000", {}, false}, {"10000001", value + "12345678"}, {"x", value}};
+    const std::string longer = value + "12345678";
+    const std::vector<Note> more{{"10000000", {}, false}, {"10000001", longer}, {"x", value}};
     BOOST_CHECK_EQUAL(engine->write_notes(more, 0), Status::out_of_memory);
     BOOST_CHECK(!engine->lacked_memory());
     BOOST_CHECK_EQUAL(state_of(*engine), before);
