@@ -55,18 +55,6 @@ class Failing:
     __hash__ = object.__hash__
 
 
-class Clearing:
-    """An integer that empties the dictionary that it stands in when it is asked for its value."""
-
-    def __init__(self, value: int) -> None:
-        self.value = value
-        self.fields: dict[Any, Any] = {}
-
-    def __index__(self) -> int:
-        self.fields.clear()
-        return self.value
-
-
 class Number(int):
     """An integer that lies about its value; nobody is to ask."""
 
@@ -171,14 +159,6 @@ def defaulting(fields: dict[str, Any]) -> Any:
     return defaultdict(lambda: 1, fields)
 
 
-def clearing(fields: dict[str, Any]) -> Any:
-    """A dictionary that its values may empty."""
-    for value in fields.values():
-        if isinstance(value, Clearing):
-            value.fields = fields
-    return fields
-
-
 def comparing(fields: dict[str, Any]) -> Any:
     """A dictionary with a key that cannot be compared with the name of a field that is not there."""
     return {**fields, **{Equal(name): 3 for name in FIELDS if name not in fields}}
@@ -233,7 +213,7 @@ def rarely(usual: st.SearchStrategy[Any], rare: st.SearchStrategy[Any], one_in: 
 
 def numbers(legal: st.SearchStrategy[int]) -> st.SearchStrategy[Any]:
     """Whole numbers in any form."""
-    forms = (Indexed, Number, Real, Clearing)
+    forms = (Indexed, Number, Real)
     formed = st.builds(lambda form, number: Recipe(form, int(number)), st.sampled_from(forms), legal)
     return rarely(legal, st.one_of(legal.map(float), formed), 4)
 
@@ -276,7 +256,7 @@ some_fields = rarely(
     3,
 )
 KINDS: Final = (
-    *(dict, clearing, defaulting, comparing, Lying, OrderedDict, proxy, UserDict, ChainMap, View),
+    *(dict, defaulting, comparing, Lying, OrderedDict, proxy, UserDict, ChainMap, View),
     *(Forgetful, Promising, Doubting, Counting, request_of, subclass_of, namespace),
 )
 
