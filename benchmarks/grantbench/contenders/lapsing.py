@@ -2,10 +2,11 @@
 
 import time
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import ClassVar
 
-from grantbench.contender import Contender
+from grantbench.contender import COMMON, Contender, Run
+from grantbench.plan import Mix
 
 # To let items lapse, they are inserted with deadlines that lie behind all of the inserting, and are waited for.
 FIRST_S = 0.02
@@ -19,13 +20,61 @@ class LapsingContender(Contender):
     # How long after its deadline an item can be ended at last.
     granularity_s: ClassVar[float] = 0.02
 
-    @abstractmethod
-    def insert(self, uid: int, seconds: float) -> None:
-        """Grant `COMMON` to an owner for a time."""
+    # The calls of the cache, as it has them: keep an item so many seconds, drop it, and say what it is, or a default.
+    put: Callable[[int, int, float], object]
+    remove: Callable[[int, None], object]
+    get: Callable[..., int]
 
     @abstractmethod
     def clear(self) -> None:
         """Empty it."""
+
+    def apply(self, uid: int, mask: int, timeout_ms: int) -> None:
+        self.put(uid, mask, timeout_ms / 1000)
+
+    def applying(self, uids: Sequence[int], timeouts_ms: Sequence[int]) -> Run:
+        put = self.put
+        seconds = [timeout / 1000 for timeout in timeouts_ms]
+
+        def run() -> None:
+            for uid, timeout in zip(uids, seconds, strict=True):
+                put(uid, COMMON, timeout)
+
+        return run
+
+    def releasing(self, uids: Sequence[int]) -> Run:
+        remove = self.remove
+
+        def run() -> None:
+            for uid in uids:
+                remove(uid, None)
+
+        return run
+
+    def asking(self, uids: Sequence[int]) -> Run:
+        get = self.get
+
+        def run() -> None:
+            for uid in uids:
+                get(uid)
+
+        return run
+
+    def playing(self, mix: Mix) -> Run:
+        put, remove = self.put, self.remove
+        seconds = [timeout / 1000 for timeout in mix.timeouts]
+
+        def run() -> None:
+            for is_release, uid, timeout in zip(mix.is_release, mix.uids, seconds, strict=True):
+                if is_release:
+                    remove(uid, None)
+                else:
+                    put(uid, COMMON, timeout)
+
+        return run
+
+    def mask(self, uid: int) -> int:
+        return self.get(uid, 0)
 
     def pass_time(self, ms: int) -> None:
         raise NotImplementedError("time is the machine's")
@@ -41,7 +90,7 @@ class LapsingContender(Contender):
         scale = first / min(timeouts_ms)
         start = time.monotonic()
         for uid, timeout in zip(uids, timeouts_ms, strict=True):
-            self.insert(uid, max(1e-6, timeout * scale - (time.monotonic() - start)))
+            self.put(uid, COMMON, max(1e-6, timeout * scale - (time.monotonic() - start)))
         if time.monotonic() - start > first:
             self.clear()
             return False
