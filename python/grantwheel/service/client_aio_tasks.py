@@ -64,8 +64,7 @@ class AsyncTasks:
         return f"<{type(self).__name__} of {self._client!r}>"
 
     def _acting(self, uid: int | None, pid: int | None) -> Words:
-        own = self._client._own
-        return commands.acting(own, own[0] if uid is None else uid, own[1] if pid is None else pid)
+        return requests.acting(self._client._own, uid, pid)
 
     # Transient tasks.
 

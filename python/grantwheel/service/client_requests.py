@@ -9,6 +9,7 @@ from typing import Any, Final
 from grantwheel import BusinessError
 from grantwheel._callback import identity_of, require_plain
 from grantwheel._task_errors import TaskStatus, task_refusal
+from grantwheel.service import client_commands as commands
 from grantwheel.service.client_commands import number, pack, text
 from grantwheel.tasks.arguments import (
     ability_of,
@@ -26,6 +27,11 @@ _LARGEST: Final = 2**63 - 1  # the service takes numbers of 64 bits; this one is
 _PARCEL_FAILED: Final = 980000201
 # What a callback is called for, and after what it is not called any more.
 HEARD: Final = (TaskEventKind.EXPIRED_CALLBACK, TaskEventKind.TASK_END)
+
+
+def acting(own: tuple[int, int], uid: int | None, pid: int | None) -> Words:
+    """Return the words that name whom a call acts for; what is not given is that of the own process."""
+    return commands.acting(own, own[0] if uid is None else uid, own[1] if pid is None else pid)
 
 
 def uid_of(acting: Words, own: tuple[int, int]) -> int:
