@@ -12,10 +12,6 @@ namespace grantwheel::bindings {
 
 namespace {
 
-[[noreturn]] void raise_type(const char* name, const char* expected, PyObject* value) {
-    throw py::type_error(std::string(name) + " must be " + expected + ", not " + Py_TYPE(value)->tp_name);
-}
-
 // A call that does not fit its signature.
 [[noreturn]] void refuse_count(const Signature& signature, Py_ssize_t count) {
     throw py::type_error(std::string(signature.function) + "() takes " + std::to_string(signature.positional) +
@@ -47,11 +43,16 @@ public:
         }
     }
 
+    [[nodiscard]] bool is_exact(PyObject* caller) const noexcept {
+        return Py_IS_TYPE(caller, reinterpret_cast<PyTypeObject*>(type_.ptr()));
+    }
+    // What lies in a slot; null for what does not. It is there until something of Python's runs.
+    [[nodiscard]] PyObject* in_slot(PyObject* caller, Name name) const noexcept {
+        if (!is_exact(caller) || offsets_[name] == 0) return nullptr;
+        return *reinterpret_cast<PyObject**>(reinterpret_cast<char*>(caller) + offsets_[name]);
+    }
     [[nodiscard]] py::object read(PyObject* caller, Name name) const {
-        if (Py_IS_TYPE(caller, reinterpret_cast<PyTypeObject*>(type_.ptr())) && offsets_[name] != 0) {
-            PyObject* const value = *reinterpret_cast<PyObject**>(reinterpret_cast<char*>(caller) + offsets_[name]);
-            if (value != nullptr) return py::reinterpret_borrow<py::object>(value);
-        }
+        if (PyObject* const value = in_slot(caller, name)) return py::reinterpret_borrow<py::object>(value);
         PyObject* const value = as_python([&] { return PyObject_GetAttr(caller, names_[name]); });
         if (value == nullptr) throw py::error_already_set();
         return py::reinterpret_steal<py::object>(value);
@@ -66,6 +67,10 @@ private:
 };
 
 }  // namespace
+
+void raise_type(const char* name, const char* expected, PyObject* value) {
+    throw py::type_error(std::string(name) + " must be " + expected + ", not " + Py_TYPE(value)->tp_name);
+}
 
 std::size_t place_of(std::span<PyObject* const> names, PyObject* name) noexcept {
     for (std::size_t i = 0; i < names.size(); ++i) {
@@ -91,16 +96,19 @@ py::object to_index(PyObject* value) {
 void read_arguments(const Signature& signature, PyObject* const* arguments, Py_ssize_t count, PyObject* keywords,
                     std::span<PyObject*> values) {
     if (count > static_cast<Py_ssize_t>(signature.positional)) refuse_count(signature, count);
-    for (Py_ssize_t i = 0; i < count; ++i) values[i] = arguments[i];
+    std::copy_n(arguments, count, values.begin());
     const Py_ssize_t keyword_count = keywords == nullptr ? 0 : PyTuple_GET_SIZE(keywords);
     for (Py_ssize_t i = 0; i < keyword_count; ++i) {
         PyObject* const keyword = PyTuple_GET_ITEM(keywords, i);
-        const std::size_t place = place_of(signature.names, keyword);
+        // Most are options, which come last.
+        std::size_t place = signature.positional;
+        while (place < signature.names.size() && signature.names[place] != keyword) ++place;
+        if (place == signature.names.size()) place = place_of(signature.names, keyword);
         if (place == signature.names.size()) refuse_keyword(signature, "an unexpected keyword", keyword);
         if (values[place] != nullptr) refuse_keyword(signature, "multiple values for", keyword);
         values[place] = arguments[count + i];
     }
-    for (std::size_t i = 0; i < signature.required; ++i) {
+    for (auto i = static_cast<std::size_t>(count); i < signature.required; ++i) {
         if (values[i] == nullptr) refuse_missing(signature, signature.names[i]);
     }
 }
@@ -114,25 +122,6 @@ std::int64_t to_int64_slowly(PyObject* value, const char* name) {
     const long long number = PyLong_AsLongLongAndOverflow(value, &overflow);
     if (overflow > 0) return std::numeric_limits<std::int64_t>::max();
     return overflow < 0 ? std::numeric_limits<std::int64_t>::min() : number;
-}
-
-Mask mask_from(std::int64_t value) noexcept {
-    const bool fits = value >= 0 && value <= std::numeric_limits<Mask>::max();
-    return fits ? static_cast<Mask>(value) : std::numeric_limits<Mask>::max();
-}
-
-std::uint64_t timeout_from(std::int64_t value) noexcept {
-    return value >= 0 ? static_cast<std::uint64_t>(value) : std::numeric_limits<std::uint64_t>::max();
-}
-
-Mask to_mask(PyObject* value, const char* name) { return mask_from(to_int64(value, name)); }
-
-std::uint64_t to_timeout(PyObject* value, const char* name) { return timeout_from(to_int64(value, name)); }
-
-std::int32_t to_level(PyObject* value, const char* name) {
-    if (value == nullptr) return default_level;
-    const std::int64_t level = to_int64(value, name);
-    return level >= default_level && level <= max_level ? static_cast<std::int32_t>(level) : max_level + 1;
 }
 
 std::size_t to_limit(PyObject* value, const char* name) {
@@ -154,45 +143,53 @@ Mask to_one_type(const py::object& value) {
     return mask;
 }
 
-bool to_bool(PyObject* value, const char* name, bool otherwise) {
-    if (value == nullptr) return otherwise;
-    if (!PyBool_Check(value)) raise_type(name, "a bool", value);
-    return value == Py_True;
+std::optional<std::string_view> utf8_of(PyObject* text) {
+    if (PyUnicode_IS_COMPACT_ASCII(text)) {
+        return std::string_view(reinterpret_cast<const char*>(PyUnicode_1BYTE_DATA(text)),
+                                static_cast<std::size_t>(PyUnicode_GET_LENGTH(text)));
+    }
+    Py_ssize_t size = 0;
+    const char* const data = PyUnicode_AsUTF8AndSize(text, &size);
+    if (data != nullptr) return std::string_view(data, static_cast<std::size_t>(size));
+    if (PyErr_ExceptionMatches(PyExc_UnicodeEncodeError) == 0) throw py::error_already_set();
+    PyErr_Clear();
+    return std::nullopt;
 }
 
-std::string_view to_text(PyObject* value, const char* name, Status unencodable) {
-    if (value == nullptr) return {};
+std::string_view to_given_text(PyObject* value, const char* name, Status unencodable) {
     if (!PyUnicode_Check(value)) raise_type(name, "a str", value);
-    Py_ssize_t size = 0;
-    const char* const data = PyUnicode_AsUTF8AndSize(value, &size);
-    if (data == nullptr) {
-        if (PyErr_ExceptionMatches(PyExc_UnicodeEncodeError) == 0) throw py::error_already_set();
-        PyErr_Clear();
-        throw Refusal(unencodable);
-    }
-    return {data, static_cast<std::size_t>(size)};
+    const std::optional<std::string_view> text = utf8_of(value);
+    if (!text) throw Refusal(unencodable);
+    return *text;
 }
 
 CallerArgument to_given_caller(PyObject* value, Status unencodable) {
-    CallerArgument argument;
-    if (!py::isinstance(value, vocabulary().Caller)) raise_type("caller", "a Caller", value);
     using Attributes = CallerAttributes;
     // Never destroyed: it may be used as long as Python runs.
     static const auto& attributes = *new Attributes(vocabulary().Caller);
+    if (!attributes.is_exact(value) && !py::isinstance(value, vocabulary().Caller)) {
+        raise_type("caller", "a Caller", value);
+    }
     const auto number = [&](Attributes::Name name, const char* what) {
+        PyObject* const plain = attributes.in_slot(value, name);
+        if (plain != nullptr && is_small_int(plain)) return small_int(plain);
         return to_int64(attributes.read(value, name).ptr(), what);
     };
     const auto flag = [&](Attributes::Name name, const char* what) {
+        PyObject* const plain = attributes.in_slot(value, name);
+        if (plain == Py_True || plain == Py_False) return plain == Py_True;
         return to_bool(attributes.read(value, name).ptr(), what, false);
     };
+    CallerArgument argument;
     argument.given = true;
     argument.bundle = attributes.read(value, Attributes::bundle);
-    argument.caller = {number(Attributes::uid, "uid of the caller"),
-                       number(Attributes::pid, "pid of the caller"),
-                       to_text(argument.bundle.ptr(), "bundle of the caller", unencodable),
-                       flag(Attributes::system_app, "system_app of the caller"),
-                       flag(Attributes::service_extension, "service_extension of the caller"),
-                       flag(Attributes::native, "native of the caller")};
+    Caller& caller = argument.caller;
+    caller.uid = number(Attributes::uid, "uid of the caller");
+    caller.pid = number(Attributes::pid, "pid of the caller");
+    caller.bundle = to_text(argument.bundle.ptr(), "bundle of the caller", unencodable);
+    caller.system_app = flag(Attributes::system_app, "system_app of the caller");
+    caller.service_extension = flag(Attributes::service_extension, "service_extension of the caller");
+    caller.native = flag(Attributes::native, "native of the caller");
     return argument;
 }
 

@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <array>
 #include <cstdint>
+#include <optional>
 #include <span>
 
 #include "bindings/errors.hpp"
@@ -80,12 +81,25 @@ private:
 [[nodiscard]] inline std::int64_t to_int64(PyObject* value, const char* name) {
     return is_small_int(value) ? small_int(value) : to_int64_slowly(value, name);
 }
-[[nodiscard]] Mask to_mask(PyObject* value, const char* name);
-[[nodiscard]] std::uint64_t to_timeout(PyObject* value, const char* name);
-[[nodiscard]] std::int32_t to_level(PyObject* value, const char* name);
-// The same from a number: values that no request may have become ones that the engine refuses.
-[[nodiscard]] Mask mask_from(std::int64_t value) noexcept;
-[[nodiscard]] std::uint64_t timeout_from(std::int64_t value) noexcept;
+// From a number: values that no request may have become ones that the engine refuses.
+[[nodiscard]] inline Mask mask_from(std::int64_t value) noexcept {
+    return value >= 0 && value <= UINT32_MAX ? static_cast<Mask>(value) : UINT32_MAX;
+}
+[[nodiscard]] inline std::uint64_t timeout_from(std::int64_t value) noexcept {
+    return value >= 0 ? static_cast<std::uint64_t>(value) : UINT64_MAX;
+}
+[[nodiscard]] inline std::int32_t level_from(std::int64_t value) noexcept {
+    return value >= default_level && value <= max_level ? static_cast<std::int32_t>(value) : max_level + 1;
+}
+// The same from an int.
+[[nodiscard]] inline Mask to_mask(PyObject* value, const char* name) { return mask_from(to_int64(value, name)); }
+[[nodiscard]] inline std::uint64_t to_timeout(PyObject* value, const char* name) {
+    return timeout_from(to_int64(value, name));
+}
+// No level when left out.
+[[nodiscard]] inline std::int32_t to_level(PyObject* value, const char* name) {
+    return value == nullptr ? default_level : level_from(to_int64(value, name));
+}
 
 // At most so many; None for no limit. ValueError below 0.
 [[nodiscard]] std::size_t to_limit(PyObject* value, const char* name);
@@ -95,17 +109,30 @@ private:
 // The bit of one type. ValueError for another mask.
 [[nodiscard]] Mask to_one_type(const py::object& value);
 
+[[noreturn]] void raise_type(const char* name, const char* expected, PyObject* value);
 // A bool and nothing else; `otherwise` when left out.
-[[nodiscard]] bool to_bool(PyObject* value, const char* name, bool otherwise);
-// The UTF-8 of a str, as long as it lives; empty when left out. One that cannot be encoded is refused with
-// `unencodable`.
-[[nodiscard]] std::string_view to_text(PyObject* value, const char* name, Status unencodable = Status::parcel_failed);
+[[nodiscard]] inline bool to_bool(PyObject* value, const char* name, bool otherwise) {
+    if (value == nullptr) return otherwise;
+    if (!PyBool_Check(value)) raise_type(name, "a bool", value);
+    return value == Py_True;
+}
+// The UTF-8 of a str, as long as it lives; nothing when it cannot be encoded.
+[[nodiscard]] std::optional<std::string_view> utf8_of(PyObject* text);
+// The same of what must be a str. One that cannot be encoded is refused with `unencodable`.
+[[nodiscard]] std::string_view to_given_text(PyObject* value, const char* name, Status unencodable);
+// The same; empty when left out.
+[[nodiscard]] inline std::string_view to_text(PyObject* value, const char* name,
+                                              Status unencodable = Status::parcel_failed) {
+    return value == nullptr ? std::string_view() : to_given_text(value, name, unencodable);
+}
 
 // A caller as Python gave it. Its bundle lives as long as this.
 struct CallerArgument {
     bool given = false;
     Caller caller{};
     py::object bundle{};
+
+    CallerArgument() noexcept {}  // member by member: larger values that hold it are slower to clear as a whole
 
     // The caller of a call whose uid and pid are arguments of its own.
     [[nodiscard]] Caller as(std::int64_t uid, std::int64_t pid) const noexcept {

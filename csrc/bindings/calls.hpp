@@ -3,6 +3,7 @@
 
 #include <pybind11/pybind11.h>
 
+#include "bindings/instances.hpp"
 #include "bindings/shell.hpp"
 #include "bindings/vocabulary.hpp"
 
@@ -18,8 +19,13 @@ PyCFunction as_c_function(Function* function) {
     return reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(function));
 }
 
+[[noreturn]] void refuse_without_value();
 // The shell behind `self`, which CPython has checked to be an instance of the bound class.
-[[nodiscard]] Shell& shell_of(PyObject* self);
+[[nodiscard]] inline Shell& shell_of(PyObject* self) {
+    Shell* const shell = value_of<Shell>(self);
+    if (shell == nullptr) refuse_without_value();
+    return *shell;
+}
 
 // Does the work of one call of Python's, and counts its refusal.
 template <typename Work>

@@ -120,16 +120,6 @@ ClockReader::ClockReader(py::object clock) : clock_(std::move(clock)) {
     }
 }
 
-Instant ClockReader::read() const noexcept {
-    switch (kind_) {
-        case Kind::boot: return boot_.now();
-        case Kind::monotonic: return monotonic_now();
-        case Kind::manual: return manual_->now();
-        case Kind::python: break;
-    }
-    return 0;
-}
-
 Instant ClockReader::ask() const { return to_instant(call_method(clock_, "now"), "now of the clock"); }
 
 std::shared_ptr<Alarm> ClockReader::make_alarm() const {

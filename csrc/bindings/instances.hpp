@@ -35,6 +35,13 @@ inline PyObject* make_instance(PyTypeObject* type, PyObject*, PyObject*) {
     });
 }
 
+// The value of an instance that has several.
+template <typename Class>
+[[nodiscard, gnu::noinline]] Class* value_looked_up(py::detail::instance* instance) {
+    const auto value = instance->get_value_and_holder(py::detail::get_type_info(typeid(Class)), false);
+    if (value.inst == nullptr || !value.holder_constructed()) return nullptr;
+    return value.template value_ptr<Class>();
+}
 // The value of an instance of a bound class, or of one derived from it in Python; null without `__init__`.
 template <typename Class>
 [[nodiscard]] Class* value_of(PyObject* self) {
@@ -42,9 +49,7 @@ template <typename Class>
     if (instance->simple_layout) {  // of one bound class; looking it up would take most of a short call
         return instance->simple_holder_constructed ? static_cast<Class*>(instance->simple_value_holder[0]) : nullptr;
     }
-    const auto value = instance->get_value_and_holder(py::detail::get_type_info(typeid(Class)), false);
-    if (value.inst == nullptr || !value.holder_constructed()) return nullptr;
-    return value.template value_ptr<Class>();
+    return value_looked_up<Class>(instance);
 }
 
 // Lets the `__init__` of every bound class of a module refuse a second call. To be called when all are bound.

@@ -8,6 +8,7 @@
 #include <stdexcept>
 #include <utility>
 
+#include "bindings/reach.hpp"
 #include "bindings/shell.hpp"
 
 namespace grantwheel::bindings {
@@ -33,7 +34,7 @@ Mask Shell::carry_out_on_record(Session& session, const Admission& admission, Cl
         return staged;
     };
     // A log that needs no waiting has it carried out at once.
-    const bool takes_long = gate_->answers_at_once() && is_long(session.manager.engine(), admission.command);
+    const bool takes_long = gate_->answers_at_once() && may_reach(session.manager.engine(), admission.command, slice);
     const Staged staged = takes_long ? unlocked_by(std::move(session), stage) : stage(session.manager, session.now);
     {
         const Guard goes = std::move(session.lock);

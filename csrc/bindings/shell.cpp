@@ -4,6 +4,7 @@
 #include <mutex>
 #include <optional>
 
+#include "bindings/reach.hpp"
 #include "bindings/vocabulary.hpp"
 
 namespace grantwheel::bindings {
@@ -131,15 +132,9 @@ bool Shell::keep(Admission& admission, Clause* clause, const Session& session) {
     return mask != 0;
 }
 
-bool Shell::is_long(const Engine& engine, const Command& command) noexcept {
-    switch (command.kind) {
-        case CommandKind::release:
-        case CommandKind::reset_all:
-        case CommandKind::app_stopped:
-        case CommandKind::package_removed: return engine.record_count(OwnerKind::process) > slice;
-        case CommandKind::admin_reset_all: return engine.most_owners(type::ALL) > slice;
-        default: return false;
-    }
+void Shell::tell_waker() noexcept {
+    if (gate_->manager() == nullptr) return;
+    around_->executed(gate_->manager()->engine(), gate_->latest(), gate_->settled_sequence());
 }
 
 Result Shell::execute(Session& session, const Admission& admission, Clause* clause, Ended* ended) {
@@ -153,7 +148,7 @@ Result Shell::execute(Session& session, const Admission& admission, Clause* clau
         if (watcher != nullptr) watcher->settled(result);
         return result;
     };
-    if (!is_long(session.manager.engine(), admission.command)) return work(session.manager, session.now);
+    if (!may_reach(session.manager.engine(), admission.command, slice)) return work(session.manager, session.now);
     return unlocked_by(std::move(session), work);
 }
 

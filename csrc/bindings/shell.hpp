@@ -29,6 +29,7 @@
 #include "bindings/follower.hpp"
 #include "bindings/gil.hpp"
 #include "bindings/logs.hpp"
+#include "bindings/reach.hpp"
 #include "grantwheel/gate.hpp"
 #include "grantwheel/manager.hpp"
 #include "grantwheel/survey.hpp"
@@ -217,8 +218,6 @@ private:
     static auto unlocked_by(Session begun, Work&& work);
     // Executes under the lock of a session; without the GIL, and taking the lock, what may take long.
     static Result execute(Session& session, const Admission& admission, Clause* clause, Ended* ended = nullptr);
-    // Whether a command may go to more than a slice of records.
-    [[nodiscard]] static bool is_long(const Engine& engine, const Command& command) noexcept;
     // Carries out what was admitted, or has the log do so, and settles with the quota.
     [[nodiscard]] Mask carry_out(Session& session, const Admission& admission, Clause* clause);
     [[nodiscard]] Mask carry_out_on_record(Session& session, const Admission& admission, Clause* clause);
@@ -263,6 +262,7 @@ private:
     }
 
     [[nodiscard]] Session session(Guard lock, Instant now);
+    [[gnu::noinline]] void tell_waker() noexcept;  // that a call has changed something, or the instant
     // Closes the gate. False when its log has not answered by then, or when this is a call of the log.
     [[nodiscard]] bool close_gate(std::uint64_t timeout_ms) noexcept;
 
@@ -288,18 +288,15 @@ inline void Shell::require_here() const {
     throw Refusal(Status::not_connected, "A manager does not survive a fork: the child makes one of its own.");
 }
 
-inline Shell::Guard::Guard(Shell& shell, Gil gil) : shell_(&shell) {
+[[gnu::always_inline]] inline Shell::Guard::Guard(Shell& shell, Gil gil) : shell_(&shell) {
     shell.require_here();
     if (!shell.gate_->try_lock()) wait_for(*shell.gate_, gil);
 }
 
 inline Shell::Guard::~Guard() {
     if (shell_ == nullptr) return;
-    Gate& gate = *shell_->gate_;
-    if (shell_->around_->waker && gate.manager() != nullptr) {
-        shell_->around_->executed(gate.manager()->engine(), gate.latest(), gate.settled_sequence());
-    }
-    gate.unlock();
+    if (shell_->around_->waker) shell_->tell_waker();
+    shell_->gate_->unlock();
 }
 
 inline Shell::Locked Shell::lock() {
@@ -308,12 +305,14 @@ inline Shell::Locked Shell::lock() {
 }
 
 // Reads the clock under the lock, so that no call comes with an earlier instant than the one before it.
-inline Shell::Session Shell::begin(About about) {
+[[gnu::always_inline]] inline Shell::Session Shell::begin(About about) {
     if (clock_.is_python()) return begin_asking();
     Guard lock(*this);
-    const Engine& engine = open().engine();
-    if (about.uid >= 0) engine.prefetch_at_once(static_cast<std::uint32_t>(about.uid), about.types);
-    return session(std::move(lock), clock_.read());
+    Manager& manager = open();
+    if (about.uid >= 0) manager.engine().prefetch_at_once(static_cast<std::uint32_t>(about.uid), about.types);
+    const Instant now = clock_.read();
+    check(gate_->enter(now));
+    return {std::move(lock), manager, now};
 }
 
 inline Shell::Session Shell::session(Guard lock, Instant now) {
@@ -430,6 +429,9 @@ Mask Shell::change(About about, Admit&& admit, Clause* clause) {
     Admission admission = admit(session.manager, session.now);
     if (is_direct()) {
         if (clause != nullptr && !keep(admission, clause, session)) return 0;
+        if (clause == nullptr && !may_reach(session.manager.engine(), admission.command, slice)) {
+            return mask_or_throw(session.manager.execute(admission, session.now));
+        }
         return mask_or_throw(execute(session, admission, clause));
     }
     check(admission.status);

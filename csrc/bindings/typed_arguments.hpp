@@ -13,6 +13,9 @@ struct Given {
     PyObject* const* arguments;
     Py_ssize_t count;
     PyObject* keywords;
+
+    // Whether there are that many, and all by position.
+    [[nodiscard]] bool has_just(Py_ssize_t wanted) const noexcept { return keywords == nullptr && count == wanted; }
 };
 
 // One call, before anybody has judged it. Its reason is a text of Python's.

@@ -9,7 +9,7 @@ namespace {
 
 // One that is carried out now.
 template <typename Read>
-PyObject* change(PyObject* self, const Given& given, Read&& read) {
+[[gnu::noinline]] PyObject* change(PyObject* self, const Given& given, Read&& read) {
     return fast_call(self, [&](Shell& shell) {
         const TypedCall call = read(given);
         return shell.change({call.uid(), call.types()},
@@ -17,16 +17,38 @@ PyObject* change(PyObject* self, const Given& given, Read&& read) {
     });
 }
 
+// The same without options, as most are: nothing has to be kept of them but these numbers.
+template <bool is_apply, bool only_held>
+PyObject* change_plainly(PyObject* self, PyObject* const* arguments) {
+    return fast_call(self, [&](Shell& shell) {
+        const std::int64_t uid = to_int64(arguments[0], "uid");
+        const std::int64_t pid = to_int64(arguments[1], "pid");
+        Request request{.mask = to_mask(arguments[2], "mask"), .is_apply = is_apply, .only_held = only_held};
+        if constexpr (is_apply) request.timeout_ms = to_timeout(arguments[3], "timeout_ms");
+        return shell.change({uid, request.mask}, [&](const Manager& manager, Instant now) {
+            return admit(manager, manager.caller(uid, pid), request, now);
+        });
+    });
+}
+
+[[nodiscard]] bool is_plain_apply(const Given& given) { return given.has_just(4) && given.arguments[3] != Py_None; }
+
 PyObject* apply(PyObject* self, PyObject* const* arguments, Py_ssize_t count, PyObject* keywords) {
-    return change(self, {arguments, count, keywords}, [](const Given& given) { return read_apply(given); });
+    const Given given{arguments, count, keywords};
+    if (is_plain_apply(given)) return change_plainly<true, false>(self, arguments);
+    return change(self, given, [](const Given& those) { return read_apply(those); });
 }
 
 PyObject* renew(PyObject* self, PyObject* const* arguments, Py_ssize_t count, PyObject* keywords) {
-    return change(self, {arguments, count, keywords}, [](const Given& given) { return read_renew(given); });
+    const Given given{arguments, count, keywords};
+    if (is_plain_apply(given)) return change_plainly<true, true>(self, arguments);
+    return change(self, given, [](const Given& those) { return read_renew(those); });
 }
 
 PyObject* release(PyObject* self, PyObject* const* arguments, Py_ssize_t count, PyObject* keywords) {
-    return change(self, {arguments, count, keywords}, [](const Given& given) { return read_release(given); });
+    const Given given{arguments, count, keywords};
+    if (given.has_just(3)) return change_plainly<false, false>(self, arguments);
+    return change(self, given, [](const Given& those) { return read_release(those); });
 }
 
 PyObject* reset_all(PyObject* self, PyObject* const* arguments, Py_ssize_t count, PyObject* keywords) {
@@ -105,11 +127,7 @@ void add_fast_method(const py::object& bound, PyMethodDef& definition) {
     bound.attr(definition.ml_name) = py::reinterpret_steal<py::object>(method);
 }
 
-Shell& shell_of(PyObject* self) {
-    Shell* const shell = value_of<Shell>(self);
-    if (shell == nullptr) throw py::type_error("Manager.__init__() must be called when overriding __init__");
-    return *shell;
-}
+void refuse_without_value() { throw py::type_error("Manager.__init__() must be called when overriding __init__"); }
 
 void bind_typed_calls(const ManagerClass& bound) {
     for (PyMethodDef& definition : typed_methods) add_fast_method(bound, definition);
