@@ -145,6 +145,13 @@ PYTHON_MUTANTS: Final = (
         "test_typed_calls",
     ),
     PythonMutant(
+        "csrc/bindings/documented_calls.cpp",
+        "given_.caller.uid = std::int64_t{::getuid()};",
+        "given_.caller.uid = [] { static const auto once = std::int64_t{::getuid()}; return once; }();",
+        "a process that becomes another user's",
+        "test_documented_module at_the_call",
+    ),
+    PythonMutant(
         "csrc/bindings/documented_request.cpp",
         "    if (!error.matches(PyExc_KeyError)) throw error;\n",
         "    throw error;\n",

@@ -24,10 +24,23 @@ pid_t this_pid() {
     return pid.load(std::memory_order_relaxed);
 }
 
-// The caller as it was given, or this process with what the policy says of its uid.
-Caller caller_of(const CallerArgument& given, const Manager& manager) {
-    return given.given ? given.caller : manager.caller(std::int64_t{::getuid()}, this_pid());
-}
+// Who calls: as it was given, or this process. Its uid is asked for each time, as nobody tells of a change; and before
+// the lock is taken.
+class Who {
+public:
+    explicit Who(PyObject* given, Status unencodable = Status::parcel_failed) : given_(to_caller(given, unencodable)) {
+        if (!given_.given) given_.caller.uid = std::int64_t{::getuid()};
+    }
+
+    [[nodiscard]] std::int64_t uid() const noexcept { return given_.caller.uid; }
+    // With what the policy says of this uid, unless it was given.
+    [[nodiscard]] Caller in(const Manager& manager) const {
+        return given_.given ? given_.caller : manager.caller(uid(), this_pid());
+    }
+
+private:
+    CallerArgument given_;
+};
 
 // What a refused query of the documented API says when the manager is closed.
 template <typename Query>
@@ -45,9 +58,9 @@ PyObject* apply_request(PyObject* self, PyObject* const* arguments, Py_ssize_t c
         require_one_argument(static_cast<std::size_t>(count));
         const auto [request, who] = parameters.read(arguments, count, keywords);
         const DocumentedRequest documented(request);
-        const CallerArgument caller = to_caller(who);
-        return shell.change({caller.caller.uid, documented.request().mask}, [&](const Manager& manager, Instant now) {
-            return manager.admit(caller_of(caller, manager), documented.request(), now);
+        const Who caller(who);
+        return shell.change({caller.uid(), documented.request().mask}, [&](const Manager& manager, Instant now) {
+            return manager.admit(caller.in(manager), documented.request(), now);
         });
     });
 }
@@ -62,18 +75,18 @@ PyObject* call_of_caller(PyObject* self, PyObject* const* arguments, Py_ssize_t 
 }
 
 Mask reset_all_request(Shell& shell, PyObject* who) {
-    const CallerArgument caller = to_caller(who);
-    return shell.change({caller.caller.uid, type::ALL}, [&](const Manager& manager, Instant now) {
-        return manager.admit_reset_all(caller_of(caller, manager), now);
+    const Who caller(who);
+    return shell.change({caller.uid(), type::ALL}, [&](const Manager& manager, Instant now) {
+        return manager.admit_reset_all(caller.in(manager), now);
     });
 }
 
 py::object get_all(Shell& shell, PyObject* who) {
     return as_query([&] {
-        const CallerArgument given = to_caller(who, Status::query_parcel_failed);
+        const Who given(who, Status::query_parcel_failed);
         OwnedViews views;
         const auto uid_of = [&](const Manager& manager, Instant now) {
-            const Caller caller = caller_of(given, manager);
+            const Caller caller = given.in(manager);
             check(manager.admit_query(caller, now));
             return static_cast<std::uint32_t>(caller.uid);
         };
@@ -95,10 +108,10 @@ py::object get_all(Shell& shell, PyObject* who) {
 template <typename Take>
 void for_each_info(Shell& shell, PyObject* who, Take&& take) {
     as_query([&] {
-        const CallerArgument given = to_caller(who, Status::query_parcel_failed);
+        const Who given(who, Status::query_parcel_failed);
         {
             const auto session = shell.begin();
-            check(session.manager.admit_native(caller_of(given, session.manager)));
+            check(session.manager.admit_native(given.in(session.manager)));
         }
         Listing listing(type::ALL);
         listing.find(shell);
@@ -125,9 +138,9 @@ py::object infos_columns(Shell& shell, PyObject* who) {
 }
 
 py::object require_native(Shell& shell, PyObject* who) {
-    const CallerArgument caller = to_caller(who);
+    const Who caller(who);
     const auto locked = shell.lock();
-    check(locked.manager.admit_native(caller_of(caller, locked.manager)));
+    check(locked.manager.admit_native(caller.in(locked.manager)));
     return py::none();
 }
 

@@ -19,21 +19,31 @@ std::optional<std::int64_t> in_range(std::int64_t number) noexcept {
     return number >= 0 && number <= max_number ? std::optional(number) : std::nullopt;
 }
 
-// A finite, integral number within 0..2147483647 that is not a bool; nothing else is a number here.
-std::optional<std::int64_t> to_number(py::handle value) {
-    if (is_small_int(value.ptr())) return in_range(small_int(value.ptr()));
-    if (PyBool_Check(value.ptr())) return std::nullopt;
-    if (PyFloat_Check(value.ptr())) {
-        const double number = PyFloat_AS_DOUBLE(value.ptr());
+std::optional<std::int64_t> to_number_slowly(PyObject* value) {
+    if (PyBool_Check(value)) return std::nullopt;
+    if (PyFloat_Check(value)) {
+        const double number = PyFloat_AS_DOUBLE(value);
         const bool valid = std::isfinite(number) && std::trunc(number) == number && number >= 0 &&
                            number <= static_cast<double>(max_number);
         return valid ? std::optional(static_cast<std::int64_t>(number)) : std::nullopt;
     }
-    const py::object index = to_index(value.ptr());
+    const auto kept = py::reinterpret_borrow<py::object>(value);  // from its own __index__
+    const py::object index = to_index(value);
     if (!index) return std::nullopt;
     int overflow = 0;
     const long long number = PyLong_AsLongLongAndOverflow(index.ptr(), &overflow);
     return overflow == 0 ? in_range(number) : std::nullopt;
+}
+
+// A finite, integral number within 0..2147483647 that is not a bool; nothing else is a number here.
+std::optional<std::int64_t> to_number(PyObject* value) {
+    return is_small_int(value) ? in_range(small_int(value)) : to_number_slowly(value);
+}
+
+// Whether nothing of Python's runs when it is read as a field. With a text that is not ASCII an error may come up, and garbage
+// be collected.
+bool is_plain(PyObject* value) noexcept {
+    return PyLong_Check(value) || PyFloat_Check(value) || (PyUnicode_Check(value) && PyUnicode_IS_COMPACT_ASCII(value));
 }
 
 // What the language itself takes for a mapping is one, which is most of them; asking the abstract class takes longer than
@@ -59,6 +69,11 @@ std::size_t encoded_length(const py::object& text) {
 
 }  // namespace
 
+inline PyObject* DocumentedRequest::read(Field field) {
+    if (is_request_) return request_field(given_, field);
+    return is_walked_ ? taken_.fields[static_cast<std::size_t>(field)] : look_up(field);
+}
+
 DocumentedRequest::DocumentedRequest(PyObject* given) : given_(given), is_request_(bindings::is_request(given)) {
     if (!is_request_ && !is_mapping(given)) {
         refuse(Status::resource_types_invalid, Field::resourceTypes,
@@ -81,80 +96,88 @@ DocumentedRequest::DocumentedRequest(PyObject* given) : given_(given), is_reques
     if (!encodable) throw Refusal(Status::parcel_failed);
 }
 
+void DocumentedRequest::Taken::drop() noexcept {
+    for (PyObject* const field : fields) Py_XDECREF(field);
+}
+
 // Takes all fields of a dictionary in one go, which is faster than to look each of them up. Only of one with few keys, all of
-// them strings and of no class derived from it: others may have a notion of their own of what they are equal to.
+// them strings and of no class derived from it: others may have a notion of their own of what they are equal to. Where
+// reading a field may run something of Python's, that may change the dictionary.
 void DocumentedRequest::walk() {
-    if (PyDict_GET_SIZE(given_.ptr()) > most_walked) return;
+    if (PyDict_GET_SIZE(given_) > most_walked) return;
     PyObject* key = nullptr;
     PyObject* value = nullptr;
-    for (Py_ssize_t at = 0; PyDict_Next(given_.ptr(), &at, &key, &value) != 0;) {
+    bool are_plain = true;
+    for (Py_ssize_t at = 0; PyDict_Next(given_, &at, &key, &value) != 0;) {
         if (!PyUnicode_CheckExact(key)) return;
         const std::size_t place = place_of(field_names(), key);
-        if (place < field_count) fields_[place] = py::reinterpret_borrow<py::object>(value);
+        if (place == field_count) continue;
+        taken_.fields[place] = value;
+        are_plain = are_plain && is_plain(value);
     }
     is_walked_ = true;
+    if (are_plain) return;
+    for (PyObject* const field : taken_.fields) Py_XINCREF(field);
+    taken_.is_own = true;
 }
 
 // A dictionary is read as it is, without __missing__; any other mapping is asked whether it has the field.
-py::object DocumentedRequest::read(Field field) const {
-    if (is_request_) return py::reinterpret_borrow<py::object>(request_field(given_.ptr(), field));
-    if (is_walked_) return fields_[static_cast<std::size_t>(field)];
+PyObject* DocumentedRequest::look_up(Field field) {
     PyObject* const name = field_name(field);
-    if (PyDict_Check(given_.ptr())) {
-        PyObject* const value = as_python([&] { return PyDict_GetItemWithError(given_.ptr(), name); });
+    if (PyDict_Check(given_)) {
+        PyObject* const value = as_python([&] { return PyDict_GetItemWithError(given_, name); });
         if (value == nullptr && PyErr_Occurred() != nullptr) throw py::error_already_set();
-        return py::reinterpret_borrow<py::object>(value);
+        return value;
     }
-    const int present = as_python([&] { return PySequence_Contains(given_.ptr(), name); });
+    const int present = as_python([&] { return PySequence_Contains(given_, name); });
     if (present < 0) throw py::error_already_set();
-    if (present == 0) return {};
-    PyObject* const value = as_python([&] { return PyObject_GetItem(given_.ptr(), name); });
-    if (value != nullptr) return py::reinterpret_steal<py::object>(value);
+    if (present == 0) return nullptr;
+    PyObject* const value = as_python([&] { return PyObject_GetItem(given_, name); });
+    if (value != nullptr) {
+        taken_.fields[static_cast<std::size_t>(field)] = value;
+        taken_.is_own = true;
+        return value;
+    }
     const py::error_already_set error;
     if (!error.matches(PyExc_KeyError)) throw error;
-    return {};  // it has gone since
+    return nullptr;  // it has gone since
 }
 
-std::int64_t DocumentedRequest::number(Field field, Status status) const {
-    const py::object value = read(field);
-    const auto result = value ? to_number(value) : std::nullopt;
+std::int64_t DocumentedRequest::number(Field field, Status status) {
+    PyObject* const value = read(field);
+    const auto result = value != nullptr ? to_number(value) : std::nullopt;
     if (!result) refuse(status, field, "must be given, as a whole number within 0..2147483647.");
     return *result;
 }
 
-bool DocumentedRequest::flag(Field field, Status status) const {
-    const py::object value = read(field);
-    if (!value || !PyBool_Check(value.ptr())) refuse(status, field, "must be given, as a bool.");
-    return value.ptr() == Py_True;
+bool DocumentedRequest::flag(Field field, Status status) {
+    PyObject* const value = read(field);
+    if (value == nullptr || !PyBool_Check(value)) refuse(status, field, "must be given, as a bool.");
+    return value == Py_True;
 }
 
-bool DocumentedRequest::optional_flag(Field field, Status status) const {
-    const py::object value = read(field);
-    if (!value) return false;
-    if (!PyBool_Check(value.ptr())) refuse(status, field, "must be a bool when it is given.");
-    return value.ptr() == Py_True;
+bool DocumentedRequest::optional_flag(Field field, Status status) {
+    PyObject* const value = read(field);
+    if (value == nullptr) return false;
+    if (!PyBool_Check(value)) refuse(status, field, "must be a bool when it is given.");
+    return value == Py_True;
 }
 
 // Answers whether the reason can be encoded; one that cannot is refused only after all other checks.
 bool DocumentedRequest::read_reason() {
     constexpr const char* rule = "must be given, as a string of at most 1024 bytes in UTF-8.";
-    reason_ = read(Field::reason);
+    reason_ = py::reinterpret_borrow<py::object>(read(Field::reason));
     if (!reason_ || !PyUnicode_Check(reason_.ptr())) refuse(Status::reason_invalid, Field::reason, rule);
-    Py_ssize_t size = 0;
-    const char* const data = PyUnicode_AsUTF8AndSize(reason_.ptr(), &size);
-    if (data == nullptr) {
-        if (PyErr_ExceptionMatches(PyExc_UnicodeEncodeError) == 0) throw py::error_already_set();
-        PyErr_Clear();
-    }
-    const std::size_t length = data != nullptr ? static_cast<std::size_t>(size) : encoded_length(reason_);
+    const std::optional<std::string_view> text = utf8_of(reason_.ptr());
+    const std::size_t length = text ? text->size() : encoded_length(reason_);
     if (length > max_text_bytes) refuse(Status::reason_invalid, Field::reason, rule);
-    if (data != nullptr) request_.reason = {data, length};
-    return data != nullptr;
+    if (text) request_.reason = *text;
+    return text.has_value();
 }
 
 void DocumentedRequest::read_level() {
-    const py::object value = read(Field::cpuLevel);
-    if (!value) return;
+    PyObject* const value = read(Field::cpuLevel);
+    if (value == nullptr) return;
     const auto level = to_number(value);
     if (!level || *level > max_level) {
         refuse(Status::cpu_level_argument_invalid, Field::cpuLevel, "must be 0, 1 or 2 when it is given.");

@@ -20,19 +20,34 @@ public:
     [[nodiscard]] const Request& request() const noexcept { return request_; }
 
 private:
+    // What has been taken out of a mapping: its own reference of each, or the mapping's.
+    struct Taken {
+        PyObject* fields[field_count]{};
+        bool is_own = false;
+
+        Taken() = default;
+        Taken(const Taken&) = delete;
+        Taken& operator=(const Taken&) = delete;
+        ~Taken() {
+            if (is_own) drop();
+        }
+        void drop() noexcept;
+    };
+
     void walk();
-    // What a field holds; null when it is absent.
-    [[nodiscard]] py::object read(Field field) const;
-    [[nodiscard]] std::int64_t number(Field field, Status status) const;
-    [[nodiscard]] bool flag(Field field, Status status) const;
-    [[nodiscard]] bool optional_flag(Field field, Status status) const;
+    // What a field holds; null when it is absent. It is there until something of Python's runs.
+    [[nodiscard, gnu::always_inline]] inline PyObject* read(Field field);
+    [[nodiscard]] PyObject* look_up(Field field);
+    [[nodiscard]] std::int64_t number(Field field, Status status);
+    [[nodiscard]] bool flag(Field field, Status status);
+    [[nodiscard]] bool optional_flag(Field field, Status status);
     [[nodiscard]] bool read_reason();
     void read_level();
 
-    py::handle given_;
+    PyObject* given_;
     bool is_request_;
     bool is_walked_ = false;
-    py::object fields_[field_count];  // of a dictionary; all of them when it is walked
+    Taken taken_{};
     py::object reason_;
     Request request_;
 };

@@ -33,8 +33,10 @@ RequestObject* as_request(PyObject* object) noexcept { return reinterpret_cast<R
     throw py::error_already_set();
 }
 
-void set_field(PyObject* self, PyObject* name, PyObject* value) {
-    const std::size_t place = place_of(interned_names, name);
+// They mostly come in their order, from `likely` on.
+void set_field(PyObject* self, PyObject* name, PyObject* value, std::size_t likely = 0) {
+    const bool is_likely = likely < field_count && interned_names[likely] == name;
+    const std::size_t place = is_likely ? likely : place_of(interned_names, name);
     if (place == field_count) refuse_name(name);
     PyObject*& field = as_request(self)->fields[place];
     PyObject* const old = field;
@@ -53,7 +55,9 @@ PyObject* make(PyObject* type, PyObject* const* arguments, std::size_t flagged, 
         auto made = py::reinterpret_steal<py::object>(PyType_GenericAlloc(reinterpret_cast<PyTypeObject*>(type), 0));
         if (!made) throw py::error_already_set();
         const Py_ssize_t count = keywords == nullptr ? 0 : PyTuple_GET_SIZE(keywords);
-        for (Py_ssize_t i = 0; i < count; ++i) set_field(made.ptr(), PyTuple_GET_ITEM(keywords, i), arguments[i]);
+        for (Py_ssize_t i = 0; i < count; ++i) {
+            set_field(made.ptr(), PyTuple_GET_ITEM(keywords, i), arguments[i], static_cast<std::size_t>(i));
+        }
         return made.release().ptr();
     });
 }
