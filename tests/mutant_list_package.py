@@ -6,6 +6,13 @@ from mutant_list_python import PythonMutant
 
 PACKAGE_MUTANTS: Final = (
     PythonMutant(
+        "python/grantwheel/backgroundTaskManager/_default.py",
+        "    _manager, _apply_request, _is_own = manager, apply_request, is_own\n",
+        "    _manager, _apply_request, _is_own = manager, _apply_request or apply_request, is_own\n",
+        "a default manager that is replaced is called no more",
+        "test_documented_module of_the_moment",
+    ),
+    PythonMutant(
         "python/grantwheel/events/delivery.py",
         "        if not is_delivering():\n            wait_until(lambda: not self._is_calling)\n",
         "        pass\n",

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from forking import Say, in_child
 from grantwheel import (
     BusinessError,
     CpuLevel,
@@ -24,6 +25,7 @@ from support import check_error, refusal, request
 @pytest.fixture(autouse=True)
 def fresh_manager(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(backgroundTaskManager._default, "_manager", None)
+    monkeypatch.setattr(backgroundTaskManager._default, "_apply_request", None)
 
 
 def test_the_documented_snippet(capsys: pytest.CaptureFixture[str]) -> None:
@@ -114,6 +116,35 @@ def test_there_is_one_default_manager() -> None:
     backgroundTaskManager.applyEfficiencyResources(request(33, 60_000, isProcess=True))
     assert manager.app_mask(os.getuid()) == 32
     assert manager.process_mask(os.getpid()) == 1
+
+
+def test_the_calls_go_to_the_default_manager_of_the_moment() -> None:
+    first, second = Manager(clock=ManualClock()), Manager(clock=ManualClock())
+    for manager in (first, second, first):
+        backgroundTaskManager.set_default_manager(manager)
+        backgroundTaskManager.applyEfficiencyResources(request(32, 60_000))
+        assert manager.app_mask(os.getuid()) == 32
+        manager.release(os.getuid(), os.getpid(), 32)
+    backgroundTaskManager.set_default_manager(None)
+    backgroundTaskManager.applyEfficiencyResources(request(32, 60_000))
+    assert [manager.app_mask(os.getuid()) for manager in (first, second)] == [0, 0]
+    assert backgroundTaskManager.default_manager().app_mask(os.getuid()) == 32
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root may become somebody else")
+def test_the_caller_is_who_the_process_is_at_the_call() -> None:
+    def become_another(say: Say) -> None:
+        backgroundTaskManager.applyEfficiencyResources(request(32, 60_000))
+        os.setuid(12_345)
+        backgroundTaskManager.applyEfficiencyResources(request(64, 60_000))
+        backgroundTaskManager.resetAllEfficiencyResources()
+        manager = backgroundTaskManager.default_manager()
+        say(f"{manager.app_mask(0)} {manager.app_mask(12_345)}")
+        backgroundTaskManager.applyEfficiencyResources(request(64, 60_000))
+        (row,) = backgroundTaskManager.getAllEfficiencyResources()
+        say(f"{row.uid} {row.pid == os.getpid()}")
+
+    assert in_child(become_another) == ["32 0", "12345 True"]
 
 
 def test_the_documented_numbers() -> None:

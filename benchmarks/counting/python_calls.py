@@ -61,6 +61,7 @@ LAYERS: dict[str, dict[str, MakeTrial]] = {
         "kept": _entry("documented call", "documented, kept"),
         "dict-made": _entry("documented call", "documented, dict made each time"),
         "mapping-kept": _entry("documented call", "documented, mapping kept"),
+        "by-module": _entry("documented call", "documented, by the module"),
     },
     "python-events": {
         "drain": _entry("drain", "drain()"),

@@ -1,5 +1,6 @@
 """The documented call: a request object or a mapping is made and applied, against the typed call."""
 
+import os
 from collections.abc import Callable
 from types import MappingProxyType
 
@@ -8,7 +9,7 @@ from grantbench.contender import COMMON, Run
 from grantbench.contenders.grantwheel_contender import GrantwheelContender
 from grantbench.plan import LONGEST_MS, Plan
 from grantbench.workload import Entry, Trial, Workload, expect
-from grantwheel import Caller, EfficiencyResourcesRequest
+from grantwheel import Caller, EfficiencyResourcesRequest, backgroundTaskManager
 
 REASON = "navigation"
 TIMEOUT_MS = 2 * LONGEST_MS
@@ -85,23 +86,43 @@ def _mapping_kept(contender: GrantwheelContender, plan: Plan) -> Run:
     return run
 
 
-def _entry(loop: Callable[[GrantwheelContender, Plan], Run]) -> Entry:
+def _by_module(contender: GrantwheelContender, plan: Plan) -> Run:
+    backgroundTaskManager.set_default_manager(contender.manager)
+    apply = backgroundTaskManager.applyEfficiencyResources
+    request = EfficiencyResourcesRequest(resourceTypes=COMMON, isApply=True, timeOut=TIMEOUT_MS, reason=REASON)
+
+    def run() -> None:
+        for _uid in plan.again:
+            apply(request)
+
+    return run
+
+
+def _entry(loop: Callable[[GrantwheelContender, Plan], Run], *, is_of_this_process: bool = False) -> Entry:
     def make(plan: Plan) -> Trial:
         contender = GrantwheelContender(plan.owners)
         contender.applying(plan.uids, plan.timeouts)()
+        renewed = os.getuid() if is_of_this_process else plan.again[-1]
+        contender.apply(renewed, COMMON, LONGEST_MS)  # which the plan may know nothing of
+        owners = contender.count()
 
         def check() -> None:
-            record = contender.manager.find_app(plan.again[-1])
+            record = contender.manager.find_app(renewed)
             expect("reason", record and record.grants[0].reason, REASON)
             expect("timeout", record and record.grants[0].timeout_ms, TIMEOUT_MS)
-            expect("owners", contender.count(), plan.owners)
+            expect("owners", contender.count(), owners)
+
+        def close() -> None:
+            if is_of_this_process:
+                backgroundTaskManager.set_default_manager(None)
+            contender.close()
 
         return Trial(
             run=loop(contender, plan),
             loop=lambda: loops.over(plan.again),
             operations=plan.owners,
             check=check,
-            close=contender.close,
+            close=close,
         )
 
     return Entry(make, 1_000_000)
@@ -110,7 +131,8 @@ def _entry(loop: Callable[[GrantwheelContender, Plan], Run]) -> Entry:
 DOCUMENTED = Workload(
     name="documented call",
     what="renew by a request object, made for the call or kept from one call to the next, by a dict that is made for "
-    "it, and by a mapping that is kept and no dict; against the typed call with a reason",
+    "it, and by a mapping that is kept and no dict; and by the documented module, for this process alone; against the "
+    "typed call with a reason",
     unit="per call",
     base="typed",
     entries={
@@ -119,5 +141,6 @@ DOCUMENTED = Workload(
         "documented, kept": _entry(_kept),
         "documented, dict made each time": _entry(_mapping_made),
         "documented, mapping kept": _entry(_mapping_kept),
+        "documented, by the module": _entry(_by_module, is_of_this_process=True),
     },
 )

@@ -3,6 +3,7 @@
 import os
 import sys
 import threading
+from collections.abc import Callable
 from typing import TYPE_CHECKING, cast
 
 from grantwheel._core import BusinessError, business_error
@@ -15,17 +16,25 @@ if TYPE_CHECKING:
 NOT_READY = 9800004
 _NOT_CONNECTED = 980000402
 
-_manager: Manager | None = None
+_manager: Manager | None = None  # None when the next call makes it, which may fail
+_apply_request: Callable[..., object] | None = None  # its method: looking that up would take a third of a call
 _is_own = False  # whether it was made here
 _making = threading.Lock()
 
 
+def _put(manager: Manager | None, *, is_own: bool = False) -> None:
+    """Let the calls act on a manager from now on."""
+    global _manager, _apply_request, _is_own
+    apply_request = None if manager is None else manager.apply_request
+    _manager, _apply_request, _is_own = manager, apply_request, is_own
+
+
 def _after_fork() -> None:
     """Let the child of a fork make a default manager of its own. One that was put in place stays, and refuses."""
-    global _manager, _is_own, _making
+    global _making
     _making = threading.Lock()  # another thread of the parent may have held it
     if _is_own:
-        _manager, _is_own = None, False
+        _put(None)
 
 
 os.register_at_fork(after_in_child=_after_fork)
@@ -40,20 +49,14 @@ def default_manager() -> Manager:
         9800004: ``GRANTWHEEL_STATE`` names what can't be opened, as another process has it, or what a client needs for
         ``GRANTWHEEL_SOCKET`` is missing. The next call tries again.
     """
-    global _manager, _is_own
     manager = _manager
     if manager is None:
         with _making:
             manager = _manager
             if manager is None:
-                manager = _manager = _make()
-                _is_own = True
+                manager = _make()
+                _put(manager, is_own=True)
     return manager
-
-
-def made_manager() -> Manager | None:
-    """Return the default manager if there is one; None when the next call makes it, which may fail."""
-    return _manager
 
 
 def _make() -> Manager:
@@ -101,11 +104,11 @@ def set_default_manager(manager: "Manager | Client | None") -> Manager | None:
     TypeError
         It is no manager; the one before stays.
     """
-    global _manager, _is_own
     if manager is not None and not isinstance(manager, Manager) and not _is_client(manager):
         raise TypeError(f"manager must be a Manager or None, not {type(manager).__name__}")
     with _making:
-        before, _manager, _is_own = _manager, cast("Manager | None", manager), False
+        before = _manager
+        _put(cast("Manager | None", manager))
     return before
 
 

@@ -5,7 +5,8 @@ from typing import Any
 from grantwheel._core import BusinessError, business_error, read_request
 from grantwheel.types import EfficiencyResourcesInfo
 
-from ._default import NOT_READY, default_manager, made_manager
+from . import _default
+from ._default import NOT_READY, default_manager
 
 _QUERY_NOT_CONNECTED = 1870000402
 
@@ -21,11 +22,11 @@ def applyEfficiencyResources(*args: Any) -> None:  # noqa: N802 - the documented
         With code 201, 202, 401, 9800001, 9800002, 9800003, 9800004 or 18700001;
         nothing has changed then, but perhaps with 9800003 of a service.
     """
-    manager = made_manager()
-    if manager is None:
+    apply = _default._apply_request
+    if apply is None:
         read_request(*args)  # what is asked for is judged first, and makes nothing if it is wrong
-        manager = default_manager()
-    manager.apply_request(*args)
+        apply = default_manager().apply_request
+    apply(*args)
 
 
 def resetAllEfficiencyResources() -> None:  # noqa: N802 - the documented name
