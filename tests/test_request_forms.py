@@ -107,6 +107,18 @@ def test_a_dict_that_changes_while_it_is_read_does_no_harm(manager: Manager) -> 
     assert fields == {}
 
 
+def test_a_request_that_changes_while_it_is_read_does_no_harm(manager: Manager) -> None:
+    class Leaving:
+        def __index__(self) -> int:
+            del made.resourceTypes, made.cpuLevel
+            return int(GPS)
+
+    made = EfficiencyResourcesRequest(**request(), cpuLevel=Leaving())
+    made.resourceTypes = Leaving()
+    assert manager.apply_request(made, caller=MAIL) == GPS
+    assert [hasattr(made, field) for field in ("resourceTypes", "cpuLevel", "reason")] == [False, False, True]
+
+
 @Mapping.register
 class Registered:
     """A mapping by its own account only."""
