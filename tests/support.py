@@ -54,6 +54,12 @@ REQUEST_DETAIL = {
 }
 
 
+def forget_default_manager(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the documented module make a default manager when it is called next, for the time of a test."""
+    for name in ("_manager", "_apply_request"):
+        monkeypatch.setattr(grantwheel.backgroundTaskManager._default, name, None)
+
+
 class Hook:
     """A quota hook that answers what it is told to and remembers what it was asked."""
 

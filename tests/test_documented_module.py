@@ -19,13 +19,12 @@ from grantwheel import (
     TransientFigures,
     backgroundTaskManager,
 )
-from support import check_error, refusal, request
+from support import check_error, forget_default_manager, refusal, request
 
 
 @pytest.fixture(autouse=True)
 def fresh_manager(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(backgroundTaskManager._default, "_manager", None)
-    monkeypatch.setattr(backgroundTaskManager._default, "_apply_request", None)
+    forget_default_manager(monkeypatch)
 
 
 def test_the_documented_snippet(capsys: pytest.CaptureFixture[str]) -> None:

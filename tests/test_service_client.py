@@ -22,7 +22,7 @@ from client_stage import OWN, REFUSAL, Careless, Stage, stage
 from forking import in_child
 from grantwheel import BackgroundMode, BusinessError, Manager, ResourceType, backgroundTaskManager
 from grantwheel.journal import MemoryJournal
-from support import refusal, request
+from support import forget_default_manager, refusal, request
 from waiting import wait_for
 
 __all__ = ["stage"]  # a fixture
@@ -324,7 +324,7 @@ def test_the_place_of_the_service(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_documented_module_speaks_to_the_service(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GRANTWHEEL_SOCKET", str(stage.path))
-    monkeypatch.setattr(backgroundTaskManager._default, "_manager", None)
+    forget_default_manager(monkeypatch)
     backgroundTaskManager.applyEfficiencyResources(request(33))
     assert stage.manager.app_mask(UID) == 33
     assert [row.resourceTypes for row in backgroundTaskManager.getAllEfficiencyResources()] == [1, 32]
@@ -347,7 +347,7 @@ def test_the_documented_module_speaks_to_the_service(stage: Stage, monkeypatch: 
 
 def test_the_documented_module_has_the_tasks_of_the_service(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GRANTWHEEL_SOCKET", str(stage.path))
-    monkeypatch.setattr(backgroundTaskManager._default, "_manager", None)
+    forget_default_manager(monkeypatch)
     come = threading.Event()
     delay = backgroundTaskManager.requestSuspendDelay("save", come.set)
     assert delay == (1, 180_000)
@@ -364,7 +364,7 @@ def test_the_documented_module_has_the_tasks_of_the_service(stage: Stage, monkey
     assert not stage.tasks.keeps_running(UID)
     assert backgroundTaskManager.default_tasks().last_sequence == stage.tasks.last_sequence
     backgroundTaskManager.default_manager().close()
-    monkeypatch.setattr(backgroundTaskManager._default, "_manager", None)
+    forget_default_manager(monkeypatch)
 
 
 def test_importing_the_package_needs_no_hiredis() -> None:
