@@ -210,11 +210,33 @@ BOOST_AUTO_TEST_CASE(what_is_overdue_is_dropped_without_an_event_or_ends_with_on
     check_balance(host);
 }
 
+// The events of the next test, in which so many records end before the recovery: no record is told of that loses nothing.
+std::string endings_of_sixty(std::size_t begun) {
+    std::string told;
+    const auto tell = [&told](Instant at, std::string_view what, std::uint32_t uid, Mask mask) {
+        if (mask == 0) return;
+        told += (told.empty() ? "" : "; ") + std::to_string(at) + " " + std::string(what) + " " + std::to_string(uid) +
+                "/0 " + std::to_string(mask);
+    };
+    const auto due = [](std::uint32_t uid) { return uid % 4 == 1 ? GPS | TIMER : GPS; };
+    const auto end_rest = [&](std::uint32_t uid) {
+        if (uid >= begun) tell(70'000, "app_reset expired", uid, uid % 3 != 0 ? due(uid) & RETAINED : due(uid));
+    };
+    for (std::uint32_t uid = 0; uid < begun; ++uid) tell(70'000, "app_reset expired", uid, due(uid));
+    end_rest(1);
+    tell(70'001, "app_apply apply", 1, GPS);
+    for (std::uint32_t uid = 0; uid < 60; ++uid) {
+        if (uid != 1) end_rest(uid);
+    }
+    tell(70'006, "app_reset expired", 1, GPS);
+    for (std::uint32_t uid = 2; uid < 60; uid += 4) tell(90'000, "app_reset expired", uid, TIMER);
+    return told;
+}
+
 // Rows that are being ended are in no slot of the wheel: what stays of them is due then, or later, or never.
 BOOST_AUTO_TEST_CASE(a_recovery_in_the_middle_of_an_instant_leaves_no_timer_behind) {
     for (const std::size_t begun : {0u, 1u, 5u, 30u, 59u}) {
         std::vector<std::uint64_t> hashes;
-        std::vector<std::string> events;
         for (const std::size_t looks : {0u, 1u, 70u, 1000u}) {
             Host host({.event_capacity = 4096});
             List apps;
@@ -225,6 +247,7 @@ BOOST_AUTO_TEST_CASE(a_recovery_in_the_middle_of_an_instant_leaves_no_timer_behi
                 if (uid % 4 == 3) host.run(0, {.is_persist = true, .mask = TIMER, .uid = uid});
                 if (uid % 3 != 0) apps.push_back(uid);
             }
+            host.events();
             for (std::size_t i = 0; i < looks; ++i) static_cast<void>(host->look(70'000, 1));
             BOOST_REQUIRE_EQUAL(host->end(70'000, begun).records, begun);
             const RecoveryResult result = host->recover(apps, List{}, 70'001);
@@ -235,14 +258,11 @@ BOOST_AUTO_TEST_CASE(a_recovery_in_the_middle_of_an_instant_leaves_no_timer_behi
             check_valid(*host);
             host.advance(70'003);
             host.advance(100'000);
-            events.push_back(host.events());
+            BOOST_CHECK_EQUAL(host.events(), endings_of_sixty(begun));
             hashes.push_back(state_of(*host));
             check_balance(host);
         }
-        for (std::size_t i = 1; i < hashes.size(); ++i) {
-            BOOST_CHECK_EQUAL(hashes[i], hashes[0]);
-            BOOST_CHECK_EQUAL(events[i], events[0]);
-        }
+        for (const std::uint64_t hash : hashes) BOOST_CHECK_EQUAL(hash, hashes[0]);
     }
 }
 
