@@ -181,6 +181,39 @@ BOOST_AUTO_TEST_CASE(what_came_before_the_failure_follows_it) {
     BOOST_CHECK_EQUAL(rig.figures().failures, 2u);
 }
 
+BOOST_AUTO_TEST_CASE(changes_are_refused_until_what_came_before_the_failure_has_followed) {
+    BehindRig rig;
+    Stalled stalled(rig);
+    BOOST_CHECK_EQUAL(rig.apply(0, 1000).status, Status::ok);
+    BOOST_CHECK(!rig->flush(1));
+    stalled.wait();
+    BOOST_CHECK_EQUAL(rig.apply(0, 1001).status, Status::ok);
+    rig.log.then(says_not);
+    rig.log.stall_from(3);  // the one of the second group
+    while (rig.figures().groups == 0) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    BOOST_CHECK(rig.figures().state == LogState::behind);
+    BOOST_CHECK_EQUAL(rig.apply(0, 1002).status, Status::transaction_failed);
+    stalled.release();
+    rig.check_all();
+    BOOST_CHECK(rig.figures().state == LogState::open);
+    BOOST_CHECK_EQUAL(rig.apply(0, 1002).status, Status::ok);
+    rig.check_all();
+    BOOST_CHECK_EQUAL(rig.ops(), 3);
+}
+
+// By itself it would be tried less and less often: so many times in more than ten seconds.
+BOOST_AUTO_TEST_CASE(each_flush_has_what_failed_tried_at_once) {
+    BehindRig rig;
+    rig.log.fail_always(says_not);
+    BOOST_CHECK_EQUAL(rig.apply(0, 1000).status, Status::ok);
+    const auto began = std::chrono::steady_clock::now();
+    for (int i = 0; i < 20; ++i) BOOST_CHECK(!rig->flush());
+    BOOST_CHECK(std::chrono::steady_clock::now() - began < std::chrono::seconds(8));
+    BOOST_CHECK_GE(rig.figures().failures, 20u);
+    rig.log.heal();
+    rig.check_all();
+}
+
 BOOST_AUTO_TEST_CASE(an_uncertain_group_that_is_there_is_not_written_twice) {
     BehindRig rig;
     rig.log.then(unsure_but_there);
@@ -262,6 +295,8 @@ BOOST_AUTO_TEST_CASE(every_kind_of_op_is_carried_out_at_once) {
     BOOST_CHECK_EQUAL(rig.app_mask(5000, 1001), 0u);
     BOOST_CHECK_EQUAL(rig->advance().ended, 2u);
     BOOST_CHECK_EQUAL(rig.log.appends(), 0);
+    BOOST_CHECK_EQUAL(rig.figures().waiting_ops, 4u);
+    BOOST_CHECK_EQUAL(rig.figures().waiting_changes, 2u);  // an advance is none
     rig.check_all();
     BOOST_CHECK_EQUAL(rig.ops(), 4);
     BOOST_CHECK_EQUAL(rig.figures().ops, 4u);

@@ -1,6 +1,7 @@
 // A log in memory that does what a test says: it appends, fails in every way, and stalls until it is told. Thread-safe.
 #pragma once
 
+#include <climits>
 #include <condition_variable>
 #include <cstddef>
 #include <cstdint>
@@ -26,7 +27,8 @@ public:
         std::unique_lock lock(mutex_);
         ++appends_;
         told_.notify_all();
-        told_.wait(lock, [&] { return !stalls_; });
+        const int number = appends_;
+        told_.wait(lock, [&] { return number < stalls_from_; });
         if (after != groups_.size()) return Appended::conflict;
         Step step = otherwise_;
         if (!steps_.empty()) {
@@ -62,9 +64,11 @@ public:
         otherwise_ = {};
         unknown_ = 0;
     }
-    void stall(bool stalls = true) {
+    void stall(bool stalls = true) { stall_from(stalls ? 0 : INT_MAX); }
+    // The appends before that one, counted from 1, go on.
+    void stall_from(int append) {
         const std::lock_guard lock(mutex_);
-        stalls_ = stalls;
+        stalls_from_ = append;
         told_.notify_all();
     }
     // Waits until so many appends have begun in all, and until it has been asked so often where it stands.
@@ -96,7 +100,7 @@ private:
     std::vector<std::vector<std::byte>> groups_;
     std::deque<Step> steps_;
     Step otherwise_{};  // than they say
-    bool stalls_ = false;
+    int stalls_from_ = INT_MAX;
     int unknown_ = 0;
     int appends_ = 0;
     int lasts_ = 0;
