@@ -77,6 +77,18 @@ BEHIND_MUTANTS: Final = (
     ),
     Mutant("host/gate_batches.cpp", "        ++open.changes;\n", "", "a batch is a change"),
     Mutant("host/gate_staging.cpp", "    ++open.changes;\n", "", "a command is a change"),
+    Mutant(
+        "host/gate_notes.cpp",
+        "        ++parts_->open.changes;\n        parts_->came(",
+        "        parts_->came(",
+        "a write of notes is a change, where the log is behind",
+    ),
+    Mutant(
+        "host/gate_notes.cpp",
+        "    ++parts_->open.changes;\n    parts_->open.write_op(",
+        "    parts_->open.write_op(",
+        "a write of notes is a change",
+    ),
     Mutant("host/group.hpp", "        changes = 0;\n", "", "the changes of a group that is over"),
 )
 

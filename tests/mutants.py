@@ -152,10 +152,10 @@ class Copy:
         )
 
     def run_host(self, limit: float) -> Verdict:
-        """The tests in C++ of the gate and the storm of threads in its two forms, side by side."""
+        """The tests in C++ of the gate and of notes, and the storm of threads in its two forms, side by side."""
         return first_failure(
             {
-                "tests in C++": [self.tests, "--run_test=gate*", "--log_level=nothing", "--report_level=no"],
+                "tests in C++": [self.tests, "--run_test=gate*,notes", "--log_level=nothing", "--report_level=no"],
                 "storm": [self.storm, "--seconds", "2"],
                 "storm with a thread of the gate's": [self.storm, "--seconds", "2", "--own-thread"],
             },

@@ -365,11 +365,14 @@ BOOST_AUTO_TEST_CASE(a_gate_writes_them_as_it_does_all_else) {
             BOOST_CHECK_EQUAL(rig->write_notes(others).status, Status::transaction_failed);
             BOOST_CHECK((notes_there() == NoteMap{{"a", "1"}, {"b", "2"}}));
         }
+        BOOST_CHECK(rig->flush());
         Staged staged;
         {
             const std::lock_guard lock(*rig);
             BOOST_REQUIRE_EQUAL(rig->enter(20), Status::ok);
             staged = rig->stage_notes(others);
+            BOOST_CHECK_EQUAL(rig->log_figures().waiting_ops, 1u);
+            BOOST_CHECK_EQUAL(rig->log_figures().waiting_changes, 1u);
         }
         BOOST_REQUIRE_EQUAL(staged.status, Status::ok);
         if (!staged.is_answered()) staged.answer = rig->await(staged.ticket);
