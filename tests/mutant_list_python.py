@@ -48,7 +48,7 @@ PYTHON_MUTANTS: Final = (
         "        if (state_ == State::beginning) end(false);\n        throw;\n    } catch (const std::exception&) {",
         "        throw;\n    } catch (const std::exception&) {",
         "a begin that was refused has ended",
-        "test_hold",
+        "test_hold_hooks begin_that_fails",
     ),
     PythonMutant("csrc/bindings/shell.cpp", " && now <= previous;", ";", "a clock that was overtaken", "test_clocks"),
     PythonMutant(
@@ -312,7 +312,7 @@ PYTHON_MUTANTS: Final = (
         "    request.only_held = true;\n",
         "",
         "a renewal grants nothing anew",
-        "test_hold_log",
+        "test_hold_hooks anew",
     ),
     PythonMutant(
         "csrc/bindings/lease.cpp",

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 import grantwheel
-from grantwheel import Manager, ManualClock, Policy, ResourceType
+from grantwheel import Manager, ManualClock, MemoryLog, Policy, ResourceType
 from grantwheel.hold import Hold
 from support import AUDIO, CPU, GPS, Hook, check_error, make_manager, refusal
 from waiting import PATIENCE
@@ -79,6 +79,19 @@ def test_a_renewal_extends_nothing_that_was_lost_meanwhile_and_granted_to_others
         assert held.lost == ResourceType.CPU
         (record,) = manager.records()
         assert [(grant.type, grant.remaining_ms) for grant in record.grants] == [(CPU, 100), (GPS, TTL)]
+
+
+@pytest.mark.parametrize("has_log", [False, True])
+def test_a_renewal_grants_nothing_anew_that_nobody_has_seen_go(has_log: bool) -> None:
+    hook = Doing()
+    manager, clock = make_manager(policy=Policy(quota=hook), log=MemoryLog() if has_log else None)
+    with hold(manager, CPU | GPS) as held:
+        clock.advance(TTL // 3)
+        hook.to_do = lambda: manager.release(UID, PID, CPU)
+        manager.renew_holds()
+        (record,) = manager.records()
+        assert [(grant.type, grant.remaining_ms) for grant in record.grants] == [(GPS, TTL)]
+        assert held.lost == ResourceType.CPU
 
 
 def test_a_type_that_somebody_begins_to_hold_while_the_hook_is_asked_is_not_released() -> None:
@@ -284,6 +297,33 @@ class TestLease:
         assert (lease.state, lease.types, lease.lost(), lease.renew()) == ("ended", GPS | AUDIO, GPS, 0)
         with pytest.raises(RuntimeError, match="used once"):
             lease.begin()
+
+    def test_a_begin_that_fails_is_its_end(self) -> None:
+        def fail() -> None:
+            raise LookupError("no")
+
+        manager, _, hook = doing()
+        refused, failed = self.lease(manager, CPU), self.lease(manager, CPU)
+        hook.answer = False
+        check_error(refusal(refused.begin), 201, 201)
+        hook.to_do = fail
+        with pytest.raises(LookupError):
+            failed.begin()
+        for lease in (refused, failed):
+            assert (lease.state, lease.types, lease.lost()) == ("ended", 0, 0)
+            with pytest.raises(RuntimeError, match="this one is ended"):
+                lease.begin()
+
+    def test_a_renewal_that_its_end_overtakes_extends_nothing_for_others(self) -> None:
+        manager, clock, hook = doing()
+        first, second = self.lease(manager, CPU), self.lease(manager, CPU)
+        assert (first.begin(), second.begin()) == (CPU, CPU)
+        clock.advance(TTL // 3)
+        hook.to_do = first.end
+        assert first.renew() == 0
+        ((grant,),) = [record.grants for record in manager.records()]
+        assert grant.remaining_ms == TTL - TTL // 3
+        assert second.lost() == 0
 
     def test_one_that_never_began_cannot_begin_after_its_end(self) -> None:
         manager, _ = make_manager()
