@@ -365,9 +365,9 @@ PYTHON_MUTANTS: Final = (
     ),
     PythonMutant(
         "csrc/bindings/following.cpp",
-        "    if (now) check(engine_->check_time(*now));\n",
-        "",
-        "a follower looks ahead and not back",
+        "now.value_or(engine_->now())",
+        "engine_->now()",
+        "a follower looks ahead",
         "test_follower looks_ahead",
     ),
     PythonMutant(

@@ -1,7 +1,7 @@
 """Followers: they carry out what is on record, answer as the manager did, and begin with snapshots."""
 
 import random
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from itertools import takewhile
 from pathlib import Path
 from typing import Any
@@ -216,9 +216,20 @@ def test_it_looks_ahead_and_not_back() -> None:
     assert follower.find_process(71, now_ms=190) is None
     assert follower.holders(GPS, now_ms=500) == ([], [])
     assert follower.app_mask(700) == GPS  # nothing has ended by that
-    for call in (lambda: follower.app_mask(700, now_ms=99), lambda: follower.records(now_ms=2**62 + 1)):
-        with pytest.raises(ValueError, match=r"before|within"):
-            call()
+    calls: list[Callable[[int], object]] = [
+        lambda now: follower.app_mask(700, now_ms=now),
+        lambda now: follower.process_mask(71, now_ms=now),
+        lambda now: follower.find_app(700, now_ms=now),
+        lambda now: follower.find_process(71, now_ms=now),
+        lambda now: follower.find_app(701, now_ms=now),
+        lambda now: follower.records(now_ms=now),
+        lambda now: follower.holders(GPS, now_ms=now),
+    ]
+    for call in calls:
+        with pytest.raises(ValueError, match="before"):
+            call(99)
+        with pytest.raises(ValueError, match="within"):
+            call(2**62 + 1)
 
 
 @pytest.mark.parametrize(
