@@ -328,6 +328,18 @@ def test_a_budget_of_0_ends_nothing() -> None:
     assert manager.advance(1) == 1
 
 
+def test_a_budget_is_that_of_all_slices_together() -> None:
+    manager, clock = make_manager()
+    for uid in range(5000):
+        manager.apply(uid, 1, GPS, 10)
+    clock.set(10)
+    ended = []
+    while manager.wake_at is not None:
+        ended.append(manager.advance(2000))
+    assert sum(ended) == 5000
+    assert max(ended) <= 2000
+
+
 def test_a_clock_that_others_have_overtaken_is_asked_until_it_has_caught_up() -> None:
     class Overtaken:
         """Shows the next of these instants; while it is asked for the first, another call comes with a later one."""

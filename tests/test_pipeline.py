@@ -351,6 +351,16 @@ def test_the_quota_is_asked_and_told(kind: str) -> None:
     assert granted == GPS
 
 
+@pytest.mark.parametrize("kind", LOGS)
+def test_the_quota_is_asked_about_the_bundle_that_is_on_record(kind: str) -> None:
+    hook = Hook()
+    manager, _ = make_manager(policy=Policy(quota=hook), **LOGS[kind]())
+    pipe = queue(manager, *[("apply", (each.uid, 1, CPU, 40), {"caller": each}) for each in (MAIL, MAPS)])
+    assert pipe.execute() == [CPU, CPU]
+    assert hook.calls == [("check", each.uid, each.bundle, CPU, True) for each in (MAIL, MAPS)]
+    assert [record.bundle for record in manager.records()] == [MAIL.bundle, MAPS.bundle]
+
+
 class Moody:
     """A quota hook that looks at the manager, uses the pipeline, and raises what it is told to."""
 

@@ -1,5 +1,6 @@
 """Queries and administration: what a manager shows, to whom, in which order, and what its keeper may take away."""
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from grantwheel import (
     Grant,
     Holders,
     Infos,
+    Manager,
     OwnerKind,
     Record,
     RecordInfo,
@@ -303,3 +305,14 @@ def test_holders_have_names() -> None:
     holders = manager.holders(ResourceType.CPU)
     assert holders == Holders(apps=[700], processes=[72, 81])
     assert (holders.apps, holders.processes) == tuple(holders)
+
+
+@pytest.mark.parametrize("ask", [lambda manager: manager.records(), lambda manager: manager.holders(GPS)])
+def test_a_list_ends_what_is_due_before_it(ask: Callable[[Manager], object]) -> None:
+    manager, clock = make_manager()
+    manager.apply(700, 71, GPS, 10)
+    clock.set(10)
+    before = manager.wake_at
+    ask(manager)
+    assert (before, manager.wake_at) == (10, None)
+    assert [(event.time, event.cause) for event in manager.read(0)[0]] == [(0, "apply"), (10, "expired")]
