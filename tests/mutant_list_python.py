@@ -20,7 +20,7 @@ PYTHON_MUTANTS: Final = (
         "    admission.ask_quota = admission.ask_quota && (mask & rules.levelled) != 0;\n",
         "",
         "the hook is asked about what is renewed",
-        "test_hooks",
+        "test_hold_hooks lost_its_cpu",
     ),
     PythonMutant(
         "csrc/bindings/shell.cpp",

@@ -332,6 +332,33 @@ class TestLease:
         with pytest.raises(RuntimeError, match="used once"):
             lease.begin()
 
+    def test_the_hook_is_not_asked_about_a_renewal_that_has_lost_its_cpu_by_then(self) -> None:
+        class Losing:
+            """A clock that is asked for the second time of the renewal when the CPU goes, and others get it."""
+
+            asked = 0
+
+            def now(self) -> int:
+                self.asked += 1
+                if self.asked == 2:
+                    manager.release(UID, PID, CPU)
+                    assert lease.lost() == CPU
+                    manager.apply(UID, 7, CPU, 100)
+                return 10
+
+        hook, clock = Hook(), Losing()
+        manager = Manager(clock=clock, policy=Policy(quota=hook))
+        lease = self.lease(manager, CPU | GPS)
+        clock.asked = 5
+        assert lease.begin() == CPU | GPS
+        hook.calls.clear()
+        clock.asked = 0
+        assert lease.renew() == GPS
+        assert [call for call in hook.calls if call[0] == "check"] == [
+            ("check", UID, "", CPU, False),
+            ("check", UID, "", CPU, True),
+        ]
+
     def test_without_init_it_is_refused(self) -> None:
         for name in ("Lease", "Schedule"):
             made = getattr(grantwheel._core, name)
