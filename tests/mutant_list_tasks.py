@@ -128,10 +128,17 @@ TASK_MUTANTS: Final = (
     ),
     PythonMutant(
         f"{_TASKS}/tied.py",
-        "            while self._untold and self._untold[0][0] <= last:\n",
-        "            while self._untold:\n",
+        "        while self._untold and _core.is_on_record(self._manager, self._untold[0][0]):\n",
+        "        while self._untold:\n",
         "only what is on record is told",
         "test_tasks_on_record since_then",
+    ),
+    PythonMutant(
+        f"{_TASKS}/tied.py",
+        "                self._tell_on_record()\n                self._untold.clear()\n",
+        "                self._untold.clear()\n",
+        "what is on record is told at the end, though the rest is lost",
+        "test_tasks_on_record rest_is_lost",
     ),
     PythonMutant(
         "python/grantwheel/_deaths.py",

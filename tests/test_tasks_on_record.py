@@ -637,6 +637,35 @@ def test_in_batches_the_end_tells_nothing_of_which_the_log_has_not_answered() ->
     stall.go_on()
 
 
+def behind_in_two_groups(then: Any) -> tuple[Tasks, Manager, ScriptedLog]:
+    """Have a request in a group that the log has, and a continuous task in one of which it does something else."""
+    stall = Stall()
+    tasks, manager, _, log = behind(stall)
+    tasks.request_suspend_delay("save", nothing, caller=MAIL)
+    stall.wait()
+    tasks.start_background_running("a", 1, True, caller=MAIL)
+    log.otherwise = then
+    stall.go_on()
+    return tasks, manager, log
+
+
+@pytest.mark.parametrize("then", [conflicts, refuses, raises_before])
+def test_in_batches_the_end_tells_what_is_on_record_when_the_rest_is_lost(then: Any) -> None:
+    tasks, manager, log = behind_in_two_groups(then)
+    assert refusal(lambda: manager._close_within(50)).code == 9800003
+    assert kinds(tasks) == ["task_start", "app_task_start"]
+    assert refusal(tasks.drain).code == 9800004
+    assert list(replay(log.groups).notes()) == [b"tasks/transient", b"tasks/transient/700"]
+
+
+def test_in_batches_what_is_on_record_is_told_while_the_log_does_not_take_the_rest() -> None:
+    tasks, manager, log = behind_in_two_groups(conflicts)
+    wait_for(lambda: log_state(manager) == "broken")
+    assert kinds(tasks) == ["task_start", "app_task_start"]
+    assert kinds(tasks) == []
+    assert len(log.groups) == 1
+
+
 @pytest.mark.parametrize("is_lost", [False, True])
 def test_in_batches_what_was_written_before_the_end_and_told_after_it_is_not_forgotten(
     is_lost: bool, monkeypatch: pytest.MonkeyPatch

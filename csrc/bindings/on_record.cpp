@@ -94,6 +94,15 @@ bool Shell::has_lost_log() {
     return log_ != nullptr && gate_->log_figures().state == LogState::broken;
 }
 
+std::uint64_t Shell::last_group() {
+    const Guard lock(*this);
+    return gate_->last_group();
+}
+
+bool Shell::is_on_record(std::uint64_t group) {
+    return without_gil([&] { return gate_->finish({.group = group, .failures = 0}, 0) == Flushed::all; });
+}
+
 std::uint64_t Shell::count_lost() {
     const Guard lock(*this);
     return is_behind() ? gate_->log_figures().waiting_changes : 0;

@@ -158,6 +158,10 @@ public:
     // Whether what is changed gets into the log only afterwards, and whether the log takes no changes any more.
     [[nodiscard]] bool is_behind() const noexcept { return gate_->is_behind(); }
     [[nodiscard]] bool has_lost_log();
+    // The group that has what has been changed so far, and whether the log has one by now. Of a closed manager too; of one
+    // with a log that is not behind, or with none, whatever has been changed is there.
+    [[nodiscard]] std::uint64_t last_group();
+    [[nodiscard]] bool is_on_record(std::uint64_t group);
     // Under the lock: what a closed manager has left; null while it is open.
     [[nodiscard]] const Remains* remains() const noexcept { return remains_.get(); }
     // Under the lock. Pre: it is not closed; for the last one, has_log().

@@ -61,6 +61,10 @@ bool flush(Shell& shell, const py::object& timeout_ms) {
 bool has_lost_log(Shell& shell) { return shell.has_lost_log(); }
 bool is_behind(const Shell& shell) { return shell.is_behind(); }
 
+// What has been changed by now is on record once that group is.
+std::uint64_t last_group(Shell& shell) { return shell.last_group(); }
+bool is_on_record(Shell& shell, std::uint64_t group) { return shell.is_on_record(group); }
+
 py::object wake_at(Shell& shell) { return instant_or_none(shell.lock().manager.engine().wake_at()); }
 
 int alarm_descriptor(Shell& shell) {
@@ -92,6 +96,10 @@ void bind_time(ManagerClass& bound, py::module_& module) {
                "Return whether the log of the manager takes no changes any more.");
     module.def("is_behind", &is_behind, py::arg("manager"), py::pos_only(),
                "Return whether what is changed gets into the log only afterwards: with durability 'batch'.");
+    module.def("last_group", &last_group, py::arg("manager"), py::pos_only(),
+               "Return the number of the group that has the last change so far; of a closed manager too.");
+    module.def("is_on_record", &is_on_record, py::arg("manager"), py::arg("group"), py::pos_only(),
+               "Return whether the log has a group by now; of a closed manager too.");
     bound
         .def("flush", counting<&flush>, py::arg("timeout_ms") = py::none(),
              "Wait until all that has been changed so far is in the log. Without a log it returns at once.\n\n"

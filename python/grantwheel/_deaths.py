@@ -20,7 +20,7 @@ class Mourner(Protocol):
 class Tied(Mourner, Protocol):
     """The tasks of a manager, which hear of its end too."""
 
-    def _closed(self, *, has_lost: bool) -> None: ...
+    def _closed(self) -> None: ...
 
 
 class Untended(Mourner, Protocol):

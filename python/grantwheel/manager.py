@@ -155,15 +155,12 @@ class Manager(TellsDeaths):
 
     def _close_within(self, timeout_ms: int) -> bool:
         """Close, with so long for the log, and return whether that is not called any more."""
-        has_lost = True
         try:
-            is_over = _core.close_within(self, timeout_ms)
-            has_lost = not is_over  # or nobody knows
+            return _core.close_within(self, timeout_ms)
         finally:
             self._watches.cancel_all()
             if (tasks := self._tasks()) is not None:
-                tasks._closed(has_lost=has_lost)
-        return is_over
+                tasks._closed()
 
     def stats(self) -> Stats:
         """Return the numbers of the manager: what lives now, and what was counted since it was made. Advances first.

@@ -81,13 +81,12 @@ class TiedTasks(OfOneProcess):
         has_log = manager._staged is not None
         self._waits = has_log and not manager._is_behind  # for the log, in every change
         kept = (NoteStore(manager, KINDS) if has_log else MemoryStore()) if store is None else store
-        self._told: deque[TaskEvent] = deque()  # what the rules have told in the call that goes on
-        self._untold: deque[tuple[int, TaskEvent]] = deque()  # what the log is behind with, numbered
-        self._happened = 0
-        self._has_lost = False  # what the log was behind with at the end
+        # Each with the group of the log that it is on record with, or a later one:
+        self._told: deque[tuple[int, TaskEvent]] = deque()  # what the rules have told in the call that goes on,
+        self._untold: deque[tuple[int, TaskEvent]] = deque()  # and what the log is behind with
         _ = manager.last_sequence
         self._require_outside_log()
-        now, emit = manager.clock.now(), self._told.append
+        now, emit = manager.clock.now(), _hearing(manager, self._told)
         is_by_hand = isinstance(manager.clock, _core.ManualClock)
         self._deadline = None if is_by_hand else Deadline(self, type(self).advance, manager._loop)
         self._behind = Deadline(self, type(self)._catch_up, manager._loop) if manager._is_behind else None
@@ -202,7 +201,7 @@ class TiedTasks(OfOneProcess):
                     return work(now)
                 finally:
                     while self._told:
-                        self._take(self._told.popleft())
+                        self._take(*self._told.popleft())
                     self._arm(now)
             finally:
                 self._is_busy = False
@@ -255,20 +254,19 @@ class TiedTasks(OfOneProcess):
 
         self._do(remove)
 
-    def _closed(self, *, has_lost: bool) -> None:
-        """Hear that the manager is closed, and whether what its log was behind with is lost, or may be."""
+    def _closed(self) -> None:
+        """Hear that the manager is closed: what its log has not taken is lost, or nobody knows."""
         if self._is_here:
             # Nobody waits for a log that is behind with the lock, and who has it may be about to take an event.
             with self._lock if self._behind is not None else contextlib.nullcontext():
-                self._has_lost |= has_lost
                 self._queues.close()
-                while self._untold:
-                    self._tell_last(self._untold.popleft()[1])
+                self._tell_on_record()
+                self._untold.clear()
             for deadline in (self._deadline, self._behind):
                 if deadline is not None:
                     deadline.set(None)
 
-    def _take(self, event: TaskEvent) -> None:
+    def _take(self, group: int, event: TaskEvent) -> None:
         """Take an event of the rules."""
         asked = self._asked.get(event.id)
         if event.kind is TaskEventKind.EXPIRED_CALLBACK and asked is not None:
@@ -280,12 +278,12 @@ class TiedTasks(OfOneProcess):
             self._tell(event)
             return
         if self._queues.is_closed:
-            self._tell_last(event)
+            if _core.is_on_record(self._manager, group):
+                self._tell(event)
             return
         if not self._untold:
             self._behind.set(_BEHIND_MS)
-        self._untold.append((self._happened + 1, event))
-        self._happened += 1
+        self._untold.append((group, event))
 
     def _tell(self, event: TaskEvent) -> None:
         """Tell an event that is on record."""
@@ -295,27 +293,28 @@ class TiedTasks(OfOneProcess):
                 self._expired[event.id] = call
         self._queues.put(event)
 
-    def _tell_last(self, event: TaskEvent) -> None:
-        """Tell an event of before the end, if the log has taken all that it was behind with."""
-        if not self._has_lost:
-            self._tell(event)
+    def _tell_on_record(self) -> None:
+        """Tell what is on record by now, in its order."""
+        while self._untold and _core.is_on_record(self._manager, self._untold[0][0]):
+            self._tell(self._untold.popleft()[1])
 
     def _tell_settled(self, timeout_ms: int = 0) -> None:
-        """Tell what has happened by now, if it is on record within some time.
+        """Tell what has happened by now, as far as it is on record within some time.
 
         Raises
         ------
         BusinessError
             9800003: the log has failed, and is tried again. 9800004: the manager is closed.
         """
-        last = self._happened  # first: what has that number is there already, or was told
-        if not self._untold or not self._manager.flush(timeout_ms):
+        if not self._untold:
             return
-        with self._lock:
-            while self._untold and self._untold[0][0] <= last:
-                self._tell(self._untold.popleft()[1])
-            if self._expired and self._deadline is not None:
-                self._deadline.set(0)
+        try:
+            self._manager.flush(timeout_ms)
+        finally:
+            with self._lock:
+                self._tell_on_record()
+                if self._expired and self._deadline is not None:
+                    self._deadline.set(0)
 
     def _catch_up(self) -> None:
         """Tell what is on record by now, in the thread of the manager, and look again if that is not all."""
@@ -335,6 +334,13 @@ class TiedTasks(OfOneProcess):
             return Asked((TiedTasks, name), f"name {name}", function)
         identity = identity_of(function)
         return Asked(identity, self._names.get(identity) or os.urandom(12).hex(), function)
+
+
+def _hearing(manager: Manager, told: deque[tuple[int, TaskEvent]]) -> Callable[[TaskEvent], object]:
+    """Return what hears an event of the rules, which have just put it on record. It refers to no tasks."""
+    if not manager._is_behind:
+        return lambda event: told.append((0, event))
+    return lambda event: told.append((_core.last_group(manager), event))
 
 
 def _call(function: Callable[[], object]) -> None:
