@@ -2,8 +2,10 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include <optional>
 #include <string>
 #include <tuple>
+#include <utility>
 #include <vector>
 
 #include "bindings/answers.hpp"
@@ -19,27 +21,32 @@ namespace grantwheel::bindings {
 namespace {
 
 py::object mark_of(Follower& follower) {
-    const auto session = follower.begin();
-    const Mark* const mark = std::as_const(session.engine).mark();
-    if (mark == nullptr) return py::none();
+    const auto mark = [&]() -> std::optional<Mark> {
+        const auto session = follower.begin();
+        const Mark* const found = std::as_const(session.engine).mark();
+        return found == nullptr ? std::nullopt : std::optional(*found);
+    }();
+    if (!mark) return py::none();
     return py::make_tuple(mark->now,
                           py::bytes(reinterpret_cast<const char*>(mark->boot_id.data()), mark->boot_id.size()),
                           mark->boot_ms, mark->wall_ms);
 }
 
 py::tuple limits_of(Follower& follower) {
-    const auto session = follower.begin();
-    const Limits& limits = session.engine.limits();
+    const Limits limits = follower.begin().engine.limits();
     return py::make_tuple(limits.max_records, limits.max_strings, limits.event_capacity);
 }
 
 // What is taken of each limit; what is due and has not been ended counts.
 py::tuple used_of(Follower& follower) {
-    const auto session = follower.begin();
-    const Engine& engine = session.engine;
-    const Limits& limits = engine.limits();
-    return py::make_tuple(limits.max_records - engine.room_for_records(),
-                          limits.max_strings - engine.room_for_strings());
+    const auto [records, strings] = [&] {
+        const auto session = follower.begin();
+        const Engine& engine = session.engine;
+        const Limits& limits = engine.limits();
+        return std::pair(limits.max_records - engine.room_for_records(),
+                         limits.max_strings - engine.room_for_strings());
+    }();
+    return py::make_tuple(records, strings);
 }
 
 // Calls `visit(record)` for each record that holds any of the types, in no order. Without the GIL.

@@ -3,6 +3,7 @@
 `Runner` is what both forms have in common; `ThreadRunner` is the form with a thread, `grantwheel.aio` has the other.
 """
 
+import contextlib
 import logging
 import weakref
 from typing import Any
@@ -93,11 +94,14 @@ class Running:
     def add(self, subscribers: Subscribers[Any]) -> None:
         """Let other callbacks have their events at the same times, as long as somebody has them."""
         subscribers.runners = self._runners
-        self._followers = [one for one in self._followers if one() is not None] + [weakref.ref(subscribers)]
+        self._followers.append(weakref.ref(subscribers))
+        for gone in [one for one in list(self._followers) if one() is None]:
+            with contextlib.suppress(ValueError):  # another thread has been faster
+                self._followers.remove(gone)
         subscribers.follow()
 
     def _all(self) -> list[Subscribers[Any]]:
-        return [subscribers for one in self._followers if (subscribers := one()) is not None]
+        return [subscribers for one in list(self._followers) if (subscribers := one()) is not None]
 
     def _follow(self) -> None:
         for subscribers in self._all():

@@ -4,6 +4,7 @@ Nobody here waits for a lock: what a signal handler, a finaliser and another thr
 of a deque or a dict.
 """
 
+import contextlib
 import weakref
 from collections import deque
 from collections.abc import Iterable
@@ -40,8 +41,9 @@ class EventQueue(OfOneProcess):
             return
         self._events.append(event)
         if len(self._events) > self._queues.capacity:
-            self._events.popleft()
-            self._lost += 1
+            with contextlib.suppress(IndexError):  # a reader has just been faster
+                self._events.popleft()
+                self._lost += 1
         self.ring()
 
     def _wants(self, event: TaskEvent) -> bool:
