@@ -1,4 +1,4 @@
-"""Count what each call costs in instructions and in misses of a simulated cache, whatever else the machine does.
+"""Count what each call costs: instructions, simulated misses and mispredictions, whatever else the machine does.
 
     python benchmarks/instructions.py [--against [COMMIT|FOLDER]] [--only LAYER]... [--json FILE]
                                       [--publish] [--lines CALL]
@@ -64,8 +64,10 @@ def rows(now: Figures, before: Mapping[str, Counts]) -> list[list[str]]:
 
     found = []
     for call, counts in sorted(now.items()):
-        old: Sequence[float | None] = before.get(call, (None, None, None))
-        found.append([call, *(cell(new, was, digits) for new, was, digits in zip(counts, old, (0, 2, 2), strict=True))])
+        old: Sequence[float | None] = before.get(call, (None, None, None, None))
+        found.append(
+            [call, *(cell(new, was, digits) for new, was, digits in zip(counts, old, (0, 2, 2, 2), strict=True))]
+        )
     return found
 
 
@@ -114,7 +116,7 @@ def run(options: argparse.Namespace) -> int:
         return 0
     figures = count_all([build_tree(tree, options.only) for tree in every], options.only, with_rivals=len(every) == 1)
     before = figures[1] if len(figures) > 1 else {}
-    print(table(["a call of", "instructions", "D1 misses", "LL misses"], rows(figures[0], before)))
+    print(table(["a call of", "instructions", "D1 misses", "LL misses", "mispredictions"], rows(figures[0], before)))
     if options.publish:
         page.publish(figures[0])
     if options.json is not None:

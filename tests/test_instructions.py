@@ -18,15 +18,15 @@ PART = """\
 # callgrind format
 desc: Trigger: Client Request: engine.renew
 
-events: Ir Dr Dw I1mr D1mr D1mw ILmr DLmr DLmw
-summary: 1000 300 200 5 40 3 2 1
+events: Ir Dr Dw I1mr D1mr D1mw ILmr DLmr DLmw Bc Bcm Bi Bim
+summary: 1000 300 200 5 40 3 2 1 0 90 7
 
 fn=(1) engine
-0 1000 300 200 5 40 3 2 1
+0 1000 300 200 5 40 3 2 1 0 90 7
 
-totals: 1000 300 200 5 40 3 2 1
+totals: 1000 300 200 5 40 3 2 1 0 90 7
 """
-RENEW = {"engine.renew": Counts(100, 2, 1)}
+RENEW = {"engine.renew": Counts(100, 2, 1, 1)}
 
 
 def test_parts_are_read_and_zeros_at_the_end_are_left_out(tmp_path: Path) -> None:
@@ -35,13 +35,13 @@ def test_parts_are_read_and_zeros_at_the_end_are_left_out(tmp_path: Path) -> Non
     (tmp_path / "counts.11").write_text("desc: Trigger: Program termination\nevents: Ir\ntotals: 7\n", encoding="utf-8")
     (tmp_path / "counts").write_text("desc: Trigger: Program termination\n", encoding="utf-8")
     found = [(file.name, name, counts) for file, name, counts in parts(tmp_path)]
-    counts = Counts(1000, 43, 1)
+    counts = Counts(1000, 43, 1, 7)
     assert found == [("counts.9", "engine.renew", counts), ("counts.10", "engine.release", counts)]
 
 
 def test_the_loop_is_subtracted_from_instructions_only() -> None:
-    assert Counts(100, 2, 1).without(Counts(30, 1.5, 1)) == Counts(70, 2, 1)
-    assert Counts(100, 20, 10).each(10) == Counts(10, 2, 1)
+    assert Counts(100, 2, 1, 3).without(Counts(30, 1.5, 1, 1)) == Counts(70, 2, 1, 3)
+    assert Counts(100, 20, 10, 5).each(10) == Counts(10, 2, 1, 0.5)
 
 
 def test_python_is_one_run() -> None:
@@ -52,12 +52,13 @@ def test_python_is_one_run() -> None:
 @pytest.mark.parametrize(
     ("call", "now", "figures"),
     [
-        ("engine.renew", Counts(103, 2, 1), []),
-        ("engine.renew", Counts(103.5, 2, 1), ["instructions"]),
-        ("engine.renew", Counts(90, 2.09, 1.09), []),  # few
-        ("engine.renew", Counts(90, 2.2, 1.2), ["d1_misses", "ll_misses"]),
-        ("python.renew", Counts(90, 2.2, 1.2), []),  # not judged there
-        ("python.renew", Counts(104, 2.2, 1.2), ["instructions"]),
+        ("engine.renew", Counts(103, 2, 1, 1), []),
+        ("engine.renew", Counts(103.5, 2, 1, 1), ["instructions"]),
+        ("engine.renew", Counts(90, 2.09, 1.09, 1), []),  # few
+        ("engine.renew", Counts(90, 2.2, 1.2, 1), ["d1_misses", "ll_misses"]),
+        ("engine.renew", Counts(90, 2, 1, 1.5), ["mispredictions"]),
+        ("python.renew", Counts(90, 2.2, 1.2, 1.5), []),  # not judged there
+        ("python.renew", Counts(104, 2.2, 1.2, 1), ["instructions"]),
     ],
 )
 def test_what_has_grown_is_found(call: str, now: Counts, figures: list[str]) -> None:
@@ -68,7 +69,7 @@ def test_what_has_grown_is_found(call: str, now: Counts, figures: list[str]) -> 
 
 def test_growth_is_allowed_as_far_as_the_line_says() -> None:
     lines = [Allowed("change", ("capi.*", "engine.*"), 1.2, "why"), Allowed("another", ("engine.renew",), 1.1, "why")]
-    forbidden, permitted = growth.found({"engine.renew": Counts(119, 2.6, 1)}, RENEW, lines)
+    forbidden, permitted = growth.found({"engine.renew": Counts(119, 2.6, 1, 1)}, RENEW, lines)
     assert [str(one) for one in forbidden] == [
         "engine.renew: d1_misses from 2.00 to 2.60, 1.300 times; at most 1.2",
     ]
@@ -186,15 +187,17 @@ def test_every_call_in_python_works_and_is_counted_once() -> None:
 
 
 def test_the_table_has_ratios() -> None:
-    before = {"engine.renew": Counts(200, 4, 0)}
-    assert instructions.rows(RENEW, before) == [["engine.renew", "100 (0.500)", "2.00 (0.500)", "1.00 (-)"]]
-    assert instructions.rows(RENEW, {}) == [["engine.renew", "100", "2.00", "1.00"]]
+    before = {"engine.renew": Counts(200, 4, 0, 1)}
+    assert instructions.rows(RENEW, before) == [
+        ["engine.renew", "100 (0.500)", "2.00 (0.500)", "1.00 (-)", "1.00 (1.000)"]
+    ]
+    assert instructions.rows(RENEW, {}) == [["engine.renew", "100", "2.00", "1.00", "1.00"]]
 
 
 def test_the_page_has_a_column_for_each_of_the_usual_calls(tmp_path: Path) -> None:
     copy = tmp_path / "performance.md"
     copy.write_text(page.PAGE.read_text(encoding="utf-8"), encoding="utf-8")
-    figures = {"boost-wheel.renew": Counts(71, 1.5, 0.7), **RENEW, "python-events.drain": Counts(1290, 1, 1)}
+    figures = {"boost-wheel.renew": Counts(71, 1.5, 0.7, 1), **RENEW, "python-events.drain": Counts(1290, 1, 1, 1)}
     page.publish(figures, copy)
     text = copy.read_text(encoding="utf-8")
     assert "| engine |  | 100 |  |  |  |\n| *boost-wheel* |  | 71 |  |  |  |" in text

@@ -13,7 +13,8 @@ from counting.trees import ROOT, Tree
 from grantbench.cmake import BuildError, build
 
 # The caches are simulated, and small: a miss in them is a line that was not touched shortly before, on any machine.
-CACHES = ("--cache-sim=yes", "--I1=32768,8,64", "--D1=32768,8,64", "--LL=262144,8,64")
+# So is what foretells branches: a table of what each did last, and so no better than that of a machine.
+SIMULATED = ("--cache-sim=yes", "--I1=32768,8,64", "--D1=32768,8,64", "--LL=262144,8,64", "--branch-sim=yes")
 CPP_OWNERS = 10_000
 PYTHON_OWNERS = 3_000
 PYTHON_LAYERS = ("python", "python-log", "python-batch", "python-pipeline", "python-documented", "python-events")
@@ -25,18 +26,19 @@ class CountingError(Exception):
 
 
 class Counts(NamedTuple):
-    """What one call costs: instructions, and data that was in neither the first nor the last simulated cache."""
+    """What one call costs: instructions, data in neither simulated cache (first, last), branches foretold wrong."""
 
     instructions: float
     d1_misses: float
     ll_misses: float
+    mispredictions: float
 
     def each(self, calls: int) -> "Counts":
         """Return the share of one of so many calls."""
         return Counts(*(count / calls for count in self))
 
     def without(self, loop: "Counts") -> "Counts":
-        """Return the counts without the instructions of a loop; what it misses, the calls in it would miss."""
+        """Return the counts without the instructions of a loop; what it misses, the calls in it would miss too."""
         return self._replace(instructions=self.instructions - loop.instructions)
 
 
@@ -126,7 +128,7 @@ def _run(built: Built, command: Sequence[str | Path], out: Path, options: Sequen
     }
     if "LD_LIBRARY_PATH" in os.environ:  # an interpreter may need it
         environment["LD_LIBRARY_PATH"] = os.environ["LD_LIBRARY_PATH"]
-    callgrind = [valgrind, "--quiet", "--vgdb=no", "--tool=callgrind", *CACHES, "--collect-atstart=no", *options]
+    callgrind = [valgrind, "--quiet", "--vgdb=no", "--tool=callgrind", *SIMULATED, "--collect-atstart=no", *options]
     whole = [*_fixed_addresses(), *callgrind, f"--callgrind-out-file={out / 'counts'}", *command]
     done = subprocess.run(whole, env=environment, cwd=built.tree.folder, capture_output=True, text=True, check=False)
     if done.returncode != 0:
@@ -142,7 +144,8 @@ def _read(text: str) -> tuple[str, Counts] | None:
         return None
     count = dict.fromkeys(events[1].split(), 0)
     count.update(zip(count, map(int, totals[1].split()), strict=False))  # zeros at the end are left out
-    return name[1], Counts(count["Ir"], count["D1mr"] + count["D1mw"], count["DLmr"] + count["DLmw"])
+    d1_misses, ll_misses = count["D1mr"] + count["D1mw"], count["DLmr"] + count["DLmw"]
+    return name[1], Counts(count["Ir"], d1_misses, ll_misses, count["Bcm"] + count["Bim"])
 
 
 def parts(out: Path) -> Iterator[tuple[Path, str, Counts]]:

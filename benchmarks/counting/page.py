@@ -37,6 +37,7 @@ def page_part(figures: Mapping[str, Counts]) -> str:
         _of(figures, "instructions", lambda counts: f"{counts.instructions:,.0f}"),
         f"Instructions of other calls: {', '.join(others)}.",
         _of(figures, "misses in 32 KiB / 256 KiB", lambda counts: f"{counts.d1_misses:.1f} / {counts.ll_misses:.1f}"),
+        _of(figures, "mispredicted branches", lambda counts: f"{counts.mispredictions:.2f}"),
         f"On {platform.machine()}, with CPython {platform.python_version()} and {platform.python_compiler()}.",
     ]
     return "\n\n".join(parts)
