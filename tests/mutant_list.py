@@ -38,23 +38,72 @@ MUTANTS: Final = (
         "extended |= bit;",
         "merge: the timeout of an extension",
     ),
-    Mutant("engine_apply.cpp", "(deadline > grant.deadline)", "(true)", "extend: later only"),
+    Mutant("engine_apply.cpp", "if (deadline <= grant.deadline) return;", "", "extend: later only"),
     Mutant(
         "engine_apply.cpp",
-        "            grant.timeout_ms = command.timeout_ms;\n        }\n        ++renewed;",
-        "        }\n        ++renewed;",
+        "    grant.deadline = deadline;\n    grant.timeout_ms = command.timeout_ms;",
+        "    grant.deadline = deadline;",
         "extend: the timeout",
     ),
-    Mutant("engine_apply.cpp", "        ++renewed;\n", "", "extend: renewals"),
-    Mutant("engine_apply.cpp", "if (grant.reason != reason) set_reason(grant, reason);", "", "extend: the new reason"),
+    Mutant(
+        "engine_apply.cpp",
+        "        extend(grant, command);\n        ++renewed;",
+        "        ++renewed;",
+        "extend: a text",
+    ),
+    Mutant(
+        "engine_apply.cpp", "        extend(grant, command);\n        ++count;", "        ++count;", "extend: no text"
+    ),
+    Mutant(
+        "engine_apply.cpp",
+        "        extend(grant, command);\n        ++renewed;",
+        "        extend(grant, command);",
+        "renewals",
+    ),
+    Mutant("engine_apply.cpp", "    renewed += count;\n", "", "renewals at once"),
+    Mutant(
+        "engine_apply.cpp",
+        "if (grant.reason != texts.reason) set_reason(grant, texts.reason);",
+        "",
+        "extend: the new reason",
+    ),
+    Mutant(
+        "engine_apply.cpp",
+        "if (grant.reason != Strings::empty) return apply_to_app",
+        "if (false) return apply_to_app",
+        "extend: the empty reason",
+    ),
+    Mutant("engine_apply.cpp", "record.armed <= now || !extends", "!extends", "renewals at once of what is due"),
+    Mutant(
+        "engine_apply.cpp",
+        "record.kind != OwnerKind::app || record.armed",
+        "record.armed",
+        "renewals at once of a process",
+    ),
+    Mutant(
+        "engine_queries.cpp",
+        "record.kind != OwnerKind::app || record.armed",
+        "record.armed",
+        "masks at once of a process",
+    ),
+    Mutant(
+        "engine_queries.cpp",
+        " || record.armed <= now) return parts_->mask_of",
+        ") return parts_->mask_of",
+        "masks at once of what is due",
+    ),
+    Mutant(
+        "engine_release.cpp",
+        "if (fires(app)) return release_one",
+        "if (false) return release_one",
+        "releases of what is due",
+    ),
     Mutant(
         "engine_apply.cpp", "    strings.drop(grant.reason);\n    grant", "    grant", "extend: lets the old reason go"
     ),
     Mutant("engine_apply.cpp", " && !command.is_persist &&", " &&", "extend: becoming persistent is more"),
-    Mutant(
-        "engine_apply.cpp", "(command.mask & command.capped) == 0 && command", "command", "extend: a timeout of its own"
-    ),
-    Mutant("engine_apply.cpp", " && command.cpu_level == default_level;", ";", "extend: a level is more"),
+    Mutant("engine_apply.cpp", "(command.mask & command.capped) == 0 &&", "", "extend: a timeout of its own"),
+    Mutant("engine_apply.cpp", "command.cpu_level == default_level;", "true;", "extend: a level is more"),
     Mutant("engine_apply.cpp", "if (has_texts && has_any(texts, false) && ", "if (false && ", "extend: takes a reason"),
     Mutant(
         "engine_apply.cpp",
@@ -81,7 +130,18 @@ MUTANTS: Final = (
         "is_levelled && (true ||",
         "level kept by a renewal",
     ),
-    Mutant("engine_apply.cpp", "if (command.only_held) return", "if (false) return", "a renewal grants nothing anew"),
+    Mutant(
+        "engine_apply.cpp",
+        "if (command.only_held) return renew(command, no_texts)",
+        "if (false) return {}",
+        "a renewal grants nothing anew",
+    ),
+    Mutant(
+        "engine_apply.cpp",
+        "if (command.only_held) return renew(command, texts)",
+        "if (false) return {}",
+        "nor does one with texts",
+    ),
     Mutant(
         "engine_apply.cpp",
         "    settle_pair(process, app);\n    Command held",
@@ -292,15 +352,37 @@ MUTANTS: Final = (
     Mutant(
         "row_index.hpp", "is_longest(entry) ? entry : entry + one()", "entry + one()", "the longest distance stays so"
     ),
-    Mutant("row_index.hpp", "++count_;", "", "number of entries after an insert"),
-    Mutant("row_index.hpp", "--count_;", "", "number of entries after a removal"),
+    Mutant(
+        "row_index.hpp", "*at = place.pattern | row;\n        ++count_;", "*at = place.pattern | row;", "entries added"
+    ),
+    Mutant("row_index.hpp", "hole[moved] = unused;\n        --count_;", "hole[moved] = unused;", "entries taken away"),
+    Mutant(
+        "row_index.hpp", "if (stops == 0) return {no_row", "if (false) return {no_row", "look-ups past eight places"
+    ),
+    Mutant(
+        "row_index.hpp", "longest_}).less(steps)", "longest_}).less(steps + Eight{one()})", "where eight places stop"
+    ),
+    Mutant("row_index.hpp", "Eight{2 * one()}", "Eight{one()}", "which of eight entries move back"),
+    Mutant("row_index.hpp", "(longest & (stops - 1)) != 0", "false", "moving long distances back together"),
+    Mutant("row_index.hpp", "Eight{one()}.without(far)", "Eight{one()}", "making way with the longest distance"),
+    Mutant("row_index.hpp", "Eight::first(before_first(unused_ones))", "Eight::first(8)", "which of eight make way"),
+    Mutant("row_index.hpp", "> Eight::count && longest_", ">= 1 && longest_", "few bits for distances"),
+    Mutant(
+        "row_index.hpp",
+        "if (far(before, (at - 1) & mask, hash_of) >= at - 1 - wanted) break;",
+        "break;",
+        "laying out in another order",
+    ),
+    Mutant(
+        "row_index.hpp", "entries_[at & mask] = farther(before);", "entries_[at & mask] = before;", "laying out farther"
+    ),
     Mutant(
         "row_index.hpp",
         "(nearer & longest_) == 0) break;",
         "(nearer & longest_) <= one()) break;",
         "which entries move back",
     ),
-    Mutant("row_index.hpp", "saved(far - 1)", "saved(far)", "distance of an entry that moves back"),
+    Mutant("row_index.hpp", "saved(steps - 1)", "saved(steps)", "distance of an entry that moves back"),
     Mutant("row_index.hpp", "is_longest(entry) ? nearer_far(", "false ? nearer_far(", "removal past long distances"),
     Mutant(
         "row_index.hpp",
@@ -311,9 +393,11 @@ MUTANTS: Final = (
     Mutant("row_index.hpp", " && rows <= row_mask_;", ";", "room for wider rows"),
     Mutant("row_index.hpp", "return count <= limit() && rows", "return count <= limit() + 1 && rows", "used entries"),
     Mutant("row_index.hpp", "bit_width(std::max(last_row, limit()))", "bit_width(limit())", "bits for wide rows"),
-    Mutant("row_index.hpp", "hash_bits() >= anew.hash_bits()", "true", "whether entries tell enough of a hash"),
-    Mutant("row_index.hpp", "hash_bits() >= anew.hash_bits()", "false", "growing without the records"),
-    Mutant("row_index.hpp", "is_known && !is_longest(entry)", "is_known", "the hash of an entry far from its home"),
+    Mutant("row_index.hpp", "other.hash_bits() >= hash_bits()", "true", "whether entries tell enough of a hash"),
+    Mutant("row_index.hpp", "other.hash_bits() >= hash_bits()", "false", "growing without the records"),
+    Mutant(
+        "row_index.hpp", "is_known && !other.is_longest(entry)", "is_known", "the hash of an entry far from its home"
+    ),
     Mutant("row_index.hpp", "(i - steps(entry))", "(i + 1 - steps(entry))", "the home that an entry tells"),
     Mutant("row_index.hpp", "if (entry == unused) continue;", "", "unused entries are not laid out anew"),
     Mutant("index.hpp", "< ((i - hole)", "<= ((i - hole)", "which entries of a text index move back"),

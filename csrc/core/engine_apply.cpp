@@ -8,9 +8,32 @@ constexpr Result refused{Status::out_of_memory, 0};
 
 }  // namespace
 
+// What renews types of an app, as nearly all calls do, goes straight through here, and without the frame of a function that
+// calls others: whatever needs more goes on elsewhere, with the place where the app is or would be.
 Result Engine::Parts::apply(const Command& command) noexcept {
     if (!command.reason.empty() || !command.bundle.empty()) return apply_with_texts(command);
-    return apply<false>(command, no_texts);
+    if (command.only_held) return renew(command, no_texts);
+    if (process_mask_of(command) != 0) return apply_with_process(command, no_texts);
+    const RowIndex::Place place = table.place_at_once(command.uid);
+    if (place.row == no_row) return apply_to_app(command, place);
+    Record& record = table.record(place.row);
+    if (record.kind != OwnerKind::app || record.armed <= now || !extends(command, record)) {
+        return apply_to_app(command, place);
+    }
+    std::uint64_t count = 0;
+    for (Mask left = command.mask; left != 0; left &= left - 1) {
+        Grant& grant = table.grant(place.row, std::countr_zero(left));
+        if (grant.reason != Strings::empty) return apply_to_app(command, place);  // which extends the others once more
+        extend(grant, command);
+        ++count;
+    }
+    renewed += count;
+    return {Status::ok, command.mask};
+}
+
+Result Engine::Parts::apply_to_app(const Command& command, RowIndex::Place place) noexcept {
+    if (place.entry == RowIndex::nowhere) place = table.place_again(command.uid);
+    return apply<false>(command, no_texts, place);
 }
 
 // Texts that are known are held from the first step to the last: they may be the engine's own, which move and go with
@@ -19,43 +42,48 @@ Result Engine::Parts::apply_with_texts(const Command& command) noexcept {
     Texts texts{strings.find(command.reason), strings.find(command.bundle)};
     if (texts.reason != no_text) strings.use(texts.reason);
     if (texts.bundle != no_text) strings.pin(texts.bundle);
-    const Result result = apply<true>(command, texts);
+    const Result result = apply_any(command, texts);
     if (texts.reason != no_text) strings.drop(texts.reason);
     if (texts.bundle != no_text) strings.unpin(texts.bundle);
     return result;
 }
 
-// Settles the app record, makes sure that nothing can fail any more, then grants. What renews the types of an app, as
-// nearly all calls do, goes straight through it.
-template <bool has_texts>
-inline Result Engine::Parts::apply(const Command& command, Texts& texts) noexcept {
+inline Result Engine::Parts::apply_any(const Command& command, Texts& texts) noexcept {
     if (command.only_held) return renew(command, texts);
     if (process_mask_of(command) != 0) return apply_with_process(command, texts);
-    const RowIndex::Place place = table.place_of_uid(command.uid);
+    return apply<true>(command, texts, table.place_of_uid(command.uid));
+}
+
+// Settles the app record, makes sure that nothing can fail any more, then grants.
+template <bool has_texts>
+inline Result Engine::Parts::apply(const Command& command, Texts& texts, const RowIndex::Place& place) noexcept {
     const Row app = place.row;
     if (app == no_row || !table.is_app(app)) return add_app(command, texts, place);
     Record& record = table.record(app);
     if (record.armed <= now && !settle(app)) return add_app(command, texts, table.place_again(command.uid));
-    const bool extends = (command.mask & ~Mask{record.mask}) == 0 && !command.is_persist &&
-                         (command.mask & command.capped) == 0 && command.cpu_level == default_level;
-    if (!extends) return add_types(command, texts, app);
+    if (!extends(command, record)) return add_types(command, texts, app);
     if (has_texts && has_any(texts, false) && !take_texts(command, false, false, texts)) return refused;
-    extend(app, command.mask, command, texts.reason);
+    for (Mask left = command.mask; left != 0; left &= left - 1) {
+        Grant& grant = table.grant(app, std::countr_zero(left));
+        if (grant.reason != texts.reason) set_reason(grant, texts.reason);
+        extend(grant, command);
+        ++renewed;
+    }
     return {Status::ok, command.mask};
 }
 
-// Sets reason, deadline and timeout of types that are held. No timer can be too late for a later deadline.
-inline void Engine::Parts::extend(Row row, Mask mask, const Command& command, TextId reason) noexcept {
+// Whether it sets no more than reason, deadline and timeout of types that are held. No timer can be too late for a later
+// deadline.
+inline bool Engine::Parts::extends(const Command& command, const Record& record) noexcept {
+    return (command.mask & ~Mask{record.mask}) == 0 && !command.is_persist && (command.mask & command.capped) == 0 &&
+           command.cpu_level == default_level;
+}
+
+inline void Engine::Parts::extend(Grant& grant, const Command& command) const noexcept {
     const Instant deadline = now + command.timeout_ms;
-    for (; mask != 0; mask &= mask - 1) {
-        Grant& grant = table.grant(row, std::countr_zero(mask));
-        if (grant.reason != reason) set_reason(grant, reason);
-        if (deadline > grant.deadline) {
-            grant.deadline = deadline;
-            grant.timeout_ms = command.timeout_ms;
-        }
-        ++renewed;
-    }
+    if (deadline <= grant.deadline) return;
+    grant.deadline = deadline;
+    grant.timeout_ms = command.timeout_ms;
 }
 
 void Engine::Parts::set_reason(Grant& grant, TextId reason) noexcept {

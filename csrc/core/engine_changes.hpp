@@ -27,8 +27,9 @@ inline void Engine::Parts::tell_apply(OwnerKind owner, const Record& record, Mas
 }
 
 // Takes types that are held from a record, which is that of the row, and says so in one event. The record goes with its
-// last type.
-inline void Engine::Parts::remove_types(Row row, Record& record, Mask mask, Cause cause, Instant time) noexcept {
+// last type; the place of its uid is given where it is known.
+inline void Engine::Parts::remove_types(Row row, Record& record, Mask mask, Cause cause, Instant time,
+                                        const RowIndex::Place* place) noexcept {
     const bool is_app = record.kind == OwnerKind::app;
     const EventKind kind = is_app ? EventKind::app_reset : EventKind::process_reset;
     add_event(record.bundle) = {time,
@@ -39,10 +40,11 @@ inline void Engine::Parts::remove_types(Row row, Record& record, Mask mask, Caus
                                 StoredEvent::pack(kind, cause),
                                 record.cpu_level};
     if (is_app && tracks_cpu_ended && (mask & rules.levelled) != 0) cpu_ended.push(record.uid);
-    take_types(row, record, mask, cause);
+    take_types(row, record, mask, cause, place);
 }
 
-inline void Engine::Parts::take_types(Row row, Record& record, Mask mask, Cause cause) noexcept {
+inline void Engine::Parts::take_types(Row row, Record& record, Mask mask, Cause cause,
+                                      const RowIndex::Place* place) noexcept {
     for (Mask going = mask; going != 0; going &= going - 1) {
         const int type = std::countr_zero(going);
         ++ended[static_cast<std::size_t>(cause)];
@@ -57,7 +59,7 @@ inline void Engine::Parts::take_types(Row row, Record& record, Mask mask, Cause 
     timed -= std::size_t{was_timed} - std::size_t{record.is_timed()};
     if (left == 0) {
         strings.drop(record.bundle);
-        table.remove(row, record);
+        table.remove(row, record, place);
     }
 }
 

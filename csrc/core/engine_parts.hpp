@@ -110,6 +110,7 @@ struct Engine::Parts {
         return record.armed > at ? Mask{record.mask} : mask_looked_at(row, at);
     }
     [[nodiscard, gnu::noinline]] Mask mask_looked_at(Row row, Instant at) const noexcept;
+    [[nodiscard, gnu::noinline]] Result mask_of(Owner owner, Instant at) const noexcept;
 
     // The types of a request that go to the process record.
     [[nodiscard]] static Mask process_mask_of(const Command& command) noexcept {
@@ -126,7 +127,8 @@ struct Engine::Parts {
     // engine_changes.hpp. The two ways in which a mask changes, with their events; and the second without.
     [[gnu::always_inline]] void tell_apply(OwnerKind owner, const Record& record, Mask fresh, std::uint32_t pid,
                                            TextId bundle) noexcept;
-    [[gnu::always_inline]] void remove_types(Row row, Record& record, Mask mask, Cause cause, Instant time) noexcept;
+    [[gnu::always_inline]] void remove_types(Row row, Record& record, Mask mask, Cause cause, Instant time,
+                                             const RowIndex::Place* place = nullptr) noexcept;
     [[gnu::noinline]] void remove_types(Row row, Mask mask, Cause cause, Instant time) noexcept;
     void drop_types(Row row, Mask mask, Cause cause) noexcept;
 
@@ -150,10 +152,10 @@ struct Engine::Parts {
 
 private:
     [[nodiscard, gnu::always_inline]] StoredEvent& add_event(TextId bundle) noexcept;
-    [[gnu::always_inline]] Mask release_row(Row row, Mask mask, Cause cause) noexcept;
     void keep_events_in(Events& others) noexcept;
     void settle_fired_pair(Row& process, Row& app) noexcept;
-    [[gnu::always_inline]] void take_types(Row row, Record& record, Mask mask, Cause cause) noexcept;
+    [[gnu::always_inline]] void take_types(Row row, Record& record, Mask mask, Cause cause,
+                                           const RowIndex::Place* place = nullptr) noexcept;
     [[nodiscard, gnu::noinline]] Mask release_with_process(const Command& command, Mask process_mask) noexcept;
     [[nodiscard, gnu::noinline]] Mask release_cascading(Row app, std::uint32_t uid, Mask mask, Cause cause) noexcept;
     [[nodiscard]] std::size_t gather_processes(std::uint32_t uid) noexcept;
@@ -191,9 +193,12 @@ private:
         return texts.reason != Strings::empty || (tells && texts.bundle != Strings::empty);
     }
     [[gnu::noinline]] Result apply_with_texts(const Command& command) noexcept;
+    [[gnu::noinline]] Result apply_to_app(const Command& command, RowIndex::Place place) noexcept;
+    [[gnu::always_inline]] Result apply_any(const Command& command, Texts& texts) noexcept;
     template <bool has_texts>
-    [[gnu::always_inline]] Result apply(const Command& command, Texts& texts) noexcept;
-    [[gnu::always_inline]] void extend(Row row, Mask mask, const Command& command, TextId reason) noexcept;
+    [[gnu::always_inline]] Result apply(const Command& command, Texts& texts, const RowIndex::Place& place) noexcept;
+    [[nodiscard, gnu::always_inline]] static bool extends(const Command& command, const Record& record) noexcept;
+    [[gnu::always_inline]] void extend(Grant& grant, const Command& command) const noexcept;
     [[gnu::noinline]] void set_reason(Grant& grant, TextId reason) noexcept;
     [[gnu::noinline]] Result add_types(const Command& command, Texts& texts, Row app) noexcept;
     [[gnu::noinline]] Result add_app(const Command& command, Texts& texts, RowIndex::Place place) noexcept;

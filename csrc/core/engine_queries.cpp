@@ -41,11 +41,20 @@ Mask Engine::Parts::mask_looked_at(Row row, Instant at) const noexcept {
     return mask;
 }
 
+// What most reads ask for needs no frame, as applies that renew do not; anything else goes on elsewhere.
 Result Engine::mask(Owner owner, Instant now) const noexcept {
     if (const Status status = parts_->check_time(now); status != Status::ok) return {status, 0};
-    const Table& table = parts_->table;
-    const Row row = owner.kind == OwnerKind::app ? table.find_app(owner.key) : table.find_process(owner.key);
-    return {Status::ok, row == no_row ? 0 : parts_->mask_at(row, now)};
+    if (owner.kind != OwnerKind::app) return parts_->mask_of(owner, now);
+    const RowIndex::Place place = parts_->table.place_at_once(owner.key);
+    if (place.row == no_row) return place.entry == RowIndex::nowhere ? parts_->mask_of(owner, now) : Result{};
+    const Record& record = parts_->table.record(place.row);
+    if (record.kind != OwnerKind::app || record.armed <= now) return parts_->mask_of(owner, now);
+    return {Status::ok, record.mask};
+}
+
+Result Engine::Parts::mask_of(Owner owner, Instant at) const noexcept {
+    const Row row = table.find(owner);
+    return {Status::ok, row == no_row ? 0 : mask_at(row, at)};
 }
 
 void Engine::prefetch_index(std::uint32_t uid) const noexcept { parts_->table.prefetch_index({OwnerKind::app, uid}); }

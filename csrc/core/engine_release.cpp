@@ -4,15 +4,13 @@
 
 namespace grantwheel {
 
-inline Mask Engine::Parts::release_row(Row row, Mask mask, Cause cause) noexcept {
+Mask Engine::Parts::release_one(Row row, Mask mask, Cause cause) noexcept {
     if (row == no_row || (fires(row) && !settle(row))) return 0;
     Record& record = table.record(row);
     const Mask held = record.mask & mask;
     if (held != 0) remove_types(row, record, held, cause, now);
     return held;
 }
-
-Mask Engine::Parts::release_one(Row row, Mask mask, Cause cause) noexcept { return release_row(row, mask, cause); }
 
 Result Engine::Parts::release(const Command& command) noexcept {
     const Mask process_mask = process_mask_of(command);
@@ -54,8 +52,15 @@ Result Engine::Parts::end(const Command& command) noexcept {
 
 // Takes the types from the app record, then from every process record of the uid that holds any of them.
 inline Mask Engine::Parts::release_app(std::uint32_t uid, Mask mask, Cause cause) noexcept {
-    const Row app = table.find_app(uid);
-    return (mask & rules.per_process) != 0 ? release_cascading(app, uid, mask, cause) : release_row(app, mask, cause);
+    const RowIndex::Place place = table.place_of_uid(uid);
+    const Row app = place.row != no_row && table.is_app(place.row) ? place.row : no_row;
+    if ((mask & rules.per_process) != 0) return release_cascading(app, uid, mask, cause);
+    if (app == no_row) return 0;
+    if (fires(app)) return release_one(app, mask, cause);  // what ends may move entries of the index
+    Record& record = table.record(app);
+    const Mask held = record.mask & mask;
+    if (held != 0) remove_types(app, record, held, cause, now, &place);
+    return held;
 }
 
 // The processes by ascending pid. All of these records are settled first, as one.

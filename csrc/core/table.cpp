@@ -111,7 +111,9 @@ void Table::link(Row row, const RowIndex::Place& place) noexcept {
     if (own.next != no_row) links_[own.next].previous = row;
 }
 
-void Table::unlink(Row row, std::uint32_t uid) noexcept {
+// Takes it out of the list of its uid, and of the indexes.
+void Table::remove_linked(Row row, const Record& record) noexcept {
+    const std::uint32_t uid = record.uid;
     const Row next = next_of_uid(row);
     const Row previous = previous_of_uid(row);
     if (next != no_row) links_[next].previous = previous;
@@ -122,6 +124,7 @@ void Table::unlink(Row row, std::uint32_t uid) noexcept {
     } else {
         uids_.erase(hash_(uid), row, hash_of_uid());
     }
+    if (record.kind == OwnerKind::process) pids_.erase(hash_(record.pid), row, hash_of_pid());
 }
 
 // What is wrong with one live record, seen from its row; null when nothing is.

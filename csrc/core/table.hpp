@@ -63,6 +63,8 @@ public:
     // Inline, as GCC would let most look-ups call it, and that costs them a fourth more.
     [[nodiscard, gnu::always_inline]] RowIndex::Place place_of_uid(std::uint32_t uid) const noexcept;
     [[nodiscard, gnu::noinline]] RowIndex::Place place_again(std::uint32_t uid) const noexcept;
+    // The same if a first look tells, and else RowIndex::nowhere.
+    [[nodiscard, gnu::always_inline]] RowIndex::Place place_at_once(std::uint32_t uid) const noexcept;
     [[nodiscard]] bool is_app(Row row) const noexcept { return records_[row].kind == OwnerKind::app; }
 
     // Adds a record that holds nothing yet; its timer is that of its row. Pre: the owner has none, and room has been made.
@@ -70,8 +72,8 @@ public:
     // The same where the place of the uid is known.
     [[gnu::always_inline]] Row add(OwnerKind kind, std::uint32_t uid, std::uint32_t pid, TextId bundle,
                                    const RowIndex::Place& place) noexcept;
-    // Takes a record away. Pre: it holds nothing.
-    [[gnu::always_inline]] void remove(Row row, Record& record) noexcept;
+    // Takes a record away, which is the first of its uid if the place of that is given. Pre: it holds nothing.
+    [[gnu::always_inline]] void remove(Row row, Record& record, const RowIndex::Place* place = nullptr) noexcept;
     void remove(Row row) noexcept { remove(row, records_[row]); }
 
     [[nodiscard]] Mask mask(Row row) const noexcept { return records_[row].mask; }
@@ -146,7 +148,7 @@ private:
     [[nodiscard]] bool reserve_index(std::size_t uids, std::size_t pids, std::size_t rows) noexcept;
     [[nodiscard]] Row previous_of_uid(Row row) const noexcept { return is_linked_ ? links_[row].previous : no_row; }
     [[gnu::noinline]] void link(Row row, const RowIndex::Place& place) noexcept;
-    [[gnu::noinline]] void unlink(Row row, std::uint32_t uid) noexcept;
+    [[gnu::noinline]] void remove_linked(Row row, const Record& record) noexcept;
     [[nodiscard]] const char* first_broken_record(Row row) const noexcept;
 
     Rows<Record> records_;
@@ -171,6 +173,10 @@ inline RowIndex::Place Table::place_of_uid(std::uint32_t wanted) const noexcept 
 
 inline RowIndex::Place Table::place_of_pid(std::uint32_t wanted) const noexcept {
     return pids_.locate(hash_(wanted), [this, wanted](Row row) { return records_[row].pid == wanted; }, hash_of_pid());
+}
+
+inline RowIndex::Place Table::place_at_once(std::uint32_t wanted) const noexcept {
+    return uids_.locate_at_once(hash_(wanted), [this, wanted](Row row) { return records_[row].uid == wanted; });
 }
 
 inline Row Table::find_app(std::uint32_t uid) const noexcept {
@@ -217,10 +223,11 @@ inline Row Table::add(OwnerKind kind, std::uint32_t uid, std::uint32_t pid, Text
     return row;
 }
 
-inline void Table::remove(Row row, Record& record) noexcept {
+inline void Table::remove(Row row, Record& record, const RowIndex::Place* place) noexcept {
     if (is_linked_) {
-        unlink(row, record.uid);
-        if (record.kind == OwnerKind::process) pids_.erase(hash_(record.pid), row, hash_of_pid());
+        remove_linked(row, record);
+    } else if (place != nullptr) {
+        uids_.erase_at(place->entry, hash_of_uid());
     } else {
         uids_.erase(hash_(record.uid), row, hash_of_uid());
     }

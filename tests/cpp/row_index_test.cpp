@@ -243,6 +243,21 @@ BOOST_AUTO_TEST_CASE(distances_too_long_for_a_slot_are_found_and_shrink_again) {
     }
 }
 
+// Entries that shared a home may then lie far apart, in any order, and with places between them.
+BOOST_AUTO_TEST_CASE(an_index_grows_by_any_number_of_doublings_at_once) {
+    for (const HashFunction hash : hash_functions) {
+        for (const std::uint32_t count : {1u, 13u, 100u, 800u}) {
+            for (const std::uint32_t wanted : {2 * count, 4 * count, 7 * count, 60 * count}) {
+                Model model(hash);
+                REQUIRE_QUIETLY(model.reserve(count, count));
+                for (std::uint32_t key = 0; key < count && key < 200; ++key) model.insert(key, key);
+                REQUIRE_QUIETLY(model.reserve(wanted, 3 * wanted));
+                model.compare(std::min(count, 200u) + 10);
+            }
+        }
+    }
+}
+
 BOOST_AUTO_TEST_CASE(reserved_inserts_do_not_allocate) {
     for (const std::uint32_t count : {1u, 13u, 14u, 26u, 27u, 1000u, 3328u, 3329u}) {
         Model model(hash_functions[0]);
