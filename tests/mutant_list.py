@@ -460,8 +460,8 @@ MUTANTS: Final = (
     Mutant("batch.cpp", "        parts.numbers[name] = 0;\n", "", "bundles of the batch before"),
     Mutant("batch.cpp", "place.batch == batch && ", "", "a bundle that lay there in another batch"),
     Mutant("batch.cpp", "        parts.strings.drop(name);\n", "", "names of bundles that no batch has any more go"),
-    Mutant("op.cpp", "(command.only_held ? only_held : 0u) | ", "", "a renewal is one on record"),
-    Mutant("op.cpp", "    command.only_held = (flags & only_held) != 0;\n", "", "a renewal on record is one"),
+    Mutant("command_bytes.hpp", "(command.only_held ? command_flag::only_held : 0u) + ", "", "a renewal is on record"),
+    Mutant("op.cpp", "    command.only_held = (flags & command_flag::only_held) != 0;\n", "", "what is a renewal"),
     Mutant("op.cpp", "is_newer = !is_known || (", "is_newer = (", "an op of a newer version"),
     Mutant("op.cpp", "return is_limit ? Status::ok : status;", "return status;", "a limit is an answer of a replay"),
     Mutant(

@@ -18,8 +18,8 @@ HOST_MUTANTS: Final = (
     # staging
     Mutant(
         "host/gate_staging.cpp",
-        "return state == State::open ? Status::ok : Status::transaction_failed;",
-        "return Status::ok;",
+        "    if (parts.state != LogState::open) return {Status::transaction_failed};\n",
+        "",
         "no changes while the log does not say where it stands",
     ),
     Mutant("host/gate_staging.cpp", "waiting + bytes <= max_group_bytes && ", "", "the limit of an open group"),
@@ -27,15 +27,15 @@ HOST_MUTANTS: Final = (
     Mutant("host/gate_staging.cpp", "    entry.abandoned = false;\n", "", "a place that was abandoned before"),
     Mutant(
         "host/gate_staging.cpp",
-        "    needs.add(command);\n    if (is_behind)",
-        "    if (is_behind)",
+        "reserve(most) || !reserve(command, text)) return",
+        "reserve(most)) return",
         "memory is there before the append, of an immediate log",
     ),
     Mutant("host/gate_staging.cpp", "    parts_->open.needs.add(command);\n", "", "memory is there before the append"),
     Mutant(
         "host/gate_staging.cpp",
-        "    staged.answer = execute(command, gate.latest_, watcher);\n    tell();\n",
-        "    staged.answer = execute(command, gate.latest_, watcher);\n",
+        "        parts.tell(engine, now);\n",
+        "",
         "whoever waits for events hears of an immediate log",
     ),
     Mutant("host/gate_staging.cpp", "std::max<std::uint64_t>(records, 1)", "records", "an advance of nothing"),
@@ -112,9 +112,9 @@ HOST_MUTANTS: Final = (
     Mutant("host/gate_commit.cpp", "last.is_known || gives_up", "last.is_known", "a close does not wait for ever"),
     # executing and answering
     Mutant(
-        "host/gate_commit.cpp",
-        "    const Result result = executed(engine.execute(command, now));\n",
-        "    const Result result = executed(engine.execute(command, gate.latest_));\n",
+        "host/gate_parts.hpp",
+        "executed(engine.execute(command, now))",
+        "executed(engine.execute(command, gate.latest_))",
         "ops have instants of their own",
     ),
     Mutant(

@@ -57,8 +57,8 @@ FOR_EIGHT = {"emmintrin.h"}  # what a processor can do with several numbers, tol
 # Inside the core and its headers, by file name without ending: what each may include, besides its own header.
 WORDS = {"commands", "macros", "notes", "recovery", "status", "types"}
 TOOLS = {
-    *("array", "bits", "block", "bytes", "checksum", "eight", "frame", "hash", "index", "mark", "record", "row_index"),
-    *("rows", "section", "sorter", "text"),
+    *("array", "bits", "block", "bytes", "checksum", "command_bytes", "eight", "frame", "hash", "index", "mark"),
+    *("record", "row_index", "rows", "section", "sorter", "text"),
 }
 PARTS = {"events", "strings", "table", "wheel"}
 # Headers for hosts and bindings, which the core does not include, and all that each includes.

@@ -51,9 +51,19 @@ public:
         put_fixed(at_, value);
         at_ += sizeof value;
     }
-    void number(std::uint64_t value) noexcept {
-        for (; value >= 0x80; value >>= 7) byte(static_cast<unsigned>(value & 0x7F) | 0x80);
-        byte(static_cast<unsigned>(value));
+    // Most are short: their bits are moved apart all at once, and they are one store or two.
+    [[gnu::always_inline]] void number(std::uint64_t value) noexcept {
+        if (value < 0x80) return byte(static_cast<unsigned>(value));
+        const std::uint64_t two = value + (value & ~std::uint64_t{0x7F});  // two bytes, and all above them
+        if (value < 0x4000) return fixed(static_cast<std::uint16_t>(two + 0x80));
+        const std::uint64_t three = two + (two & ~std::uint64_t{0x7FFF});
+        if (value < 0x20'0000) {
+            fixed(static_cast<std::uint16_t>(three + 0x8080));
+            return byte(static_cast<unsigned>(three >> 16));
+        }
+        const std::uint64_t four = three + (three & ~std::uint64_t{0x7F'FFFF});
+        if (value >= 0x1000'0000) return long_number(value);
+        fixed(static_cast<std::uint32_t>(four + 0x80'8080));
     }
     void bytes(std::string_view text) noexcept {
         if (!text.empty()) std::memcpy(at_, text.data(), text.size());
@@ -62,6 +72,11 @@ public:
     [[nodiscard]] std::byte* at() const noexcept { return at_; }
 
 private:
+    void long_number(std::uint64_t value) noexcept {
+        for (; value >= 0x80; value >>= 7) byte(static_cast<unsigned>(value & 0x7F) | 0x80);
+        byte(static_cast<unsigned>(value));
+    }
+
     std::byte* at_;
 };
 

@@ -1,6 +1,7 @@
 #include "grantwheel/op.hpp"
 
 #include "core/bits.hpp"
+#include "core/command_bytes.hpp"
 #include "core/frame.hpp"
 #include "core/mark.hpp"
 #include "core/notes.hpp"
@@ -10,55 +11,18 @@ namespace grantwheel {
 
 namespace {
 
-constexpr std::size_t head_size = 2;                            // version and kind
 constexpr std::size_t key_size = sizeof(std::uint32_t);         // of a recovery
 constexpr std::size_t counts_size = 2 * sizeof(std::uint32_t);  // and its numbers of keys
 
-// Flags.
-constexpr unsigned persist = 1;
-constexpr unsigned process = 2;
-constexpr unsigned only_held = 4;
-constexpr unsigned capped = 8;
-constexpr unsigned all_flags = 15;
-
-// The types of a command with timeouts of their own, where these mean anything.
-Mask capped_of(const Command& command) noexcept { return command.kind == CommandKind::apply ? command.capped : 0; }
-
-unsigned flags_of(const Command& command) noexcept {
-    return (command.is_persist ? persist : 0u) | (command.is_process ? process : 0u) |
-           (command.only_held ? only_held : 0u) | (capped_of(command) != 0 ? capped : 0u);
-}
-
-void write_head(Writer& writer, unsigned kind, Instant now) noexcept {
-    writer.bytes_of(op_version, kind);
-    writer.number(now);
-}
-
-// The bytes of an op.
-std::size_t size_of(const Command& command, Instant now) noexcept {
-    const Mask caps = capped_of(command);
+// The bytes of an op. Asked only where there is hardly any room.
+[[gnu::noinline]] std::size_t size_of(const Command& command, Instant now) noexcept {
+    const Mask caps = has_caps(command) ? command.capped : 0;
     std::size_t body = head_size + number_size(now) + 2 + number_size(command.mask);
     body += number_size(command.uid) + number_size(command.pid) + number_size(command.timeout_ms);
     if (caps != 0) body += number_size(caps);
     for_each_type(caps, [&](int type) { body += number_size(command.caps_ms[static_cast<std::size_t>(type)]); });
     for (const std::string_view text : {command.bundle, command.reason}) body += number_size(text.size()) + text.size();
     return op_head + body + op_check;
-}
-
-void write_body(const Command& command, Instant now, Writer& writer) noexcept {
-    const Mask caps = capped_of(command);
-    write_head(writer, static_cast<unsigned>(command.kind), now);
-    writer.bytes_of(flags_of(command), static_cast<unsigned>(command.cpu_level + 1));
-    writer.number(command.mask);
-    writer.number(command.uid);
-    writer.number(command.pid);
-    writer.number(command.timeout_ms);
-    if (caps != 0) writer.number(caps);
-    for_each_type(caps, [&](int type) { writer.number(command.caps_ms[static_cast<std::size_t>(type)]); });
-    writer.number(command.bundle.size());
-    writer.number(command.reason.size());
-    writer.bytes(command.bundle);
-    writer.bytes(command.reason);
 }
 
 void read_caps(Reader& reader, Command& command) noexcept {
@@ -72,16 +36,16 @@ void read_caps(Reader& reader, Command& command) noexcept {
 Command read_command(Reader& reader, unsigned kind) noexcept {
     Command command;
     command.kind = static_cast<CommandKind>(kind);
-    const unsigned flags = reader.byte(all_flags);
-    command.is_persist = (flags & persist) != 0;
-    command.is_process = (flags & process) != 0;
-    command.only_held = (flags & only_held) != 0;
+    const unsigned flags = reader.byte(command_flag::all);
+    command.is_persist = (flags & command_flag::persist) != 0;
+    command.is_process = (flags & command_flag::process) != 0;
+    command.only_held = (flags & command_flag::only_held) != 0;
     command.cpu_level = static_cast<std::int8_t>(static_cast<int>(reader.byte(max_level + 1)) - 1);
     command.mask = static_cast<Mask>(reader.number(rules.all));
     command.uid = static_cast<std::uint32_t>(reader.number(max_uid));
     command.pid = static_cast<std::uint32_t>(reader.number(max_pid));
     command.timeout_ms = static_cast<std::uint32_t>(reader.number(max_timeout));
-    if ((flags & capped) != 0) read_caps(reader, command);
+    if ((flags & command_flag::capped) != 0) read_caps(reader, command);
     const std::size_t bundle = reader.number(max_text_bytes);
     const std::size_t reason = reader.number(max_text_bytes);
     command.bundle = reader.text(bundle);
@@ -188,11 +152,9 @@ GroupResult for_each_op(std::span<const std::byte> group, Visit&& visit) noexcep
 }  // namespace
 
 std::size_t encode(const Command& command, Instant now, std::span<std::byte> out) noexcept {
-    const std::size_t most = max_bare_op_bytes + command.bundle.size() + command.reason.size();
-    if (out.size() < most && out.size() < size_of(command, now)) return 0;
-    Writer writer(out.data() + op_head);
-    write_body(command, now, writer);
-    return close_frame(out.data(), writer.at());
+    const std::size_t texts = command.bundle.size() + command.reason.size();
+    if (out.size() < max_bare_op_bytes + texts && out.size() < size_of(command, now)) return 0;
+    return write_command(command, now, texts, out.data());
 }
 
 std::size_t encode_advance(std::uint64_t endings, Instant now, std::span<std::byte> out) noexcept {

@@ -24,6 +24,7 @@ Gate::Parts::Parts(Gate& made_for, const GateOptions& options, const HashKey& ke
       is_behind(options.is_behind && !is_immediate),
       has_thread((options.own_thread && !is_immediate) || is_behind),
       max_delay(std::chrono::milliseconds(options.max_delay_ms)),
+      first_position(options.position),
       position(options.position),
       marks(key) {}
 

@@ -63,7 +63,7 @@ void Gate::Parts::catch_up() noexcept {
     for (std::uint64_t pause_ms = first_pause_ms; !is_broken(); pause_ms = std::min(2 * pause_ms, longest_pause_ms)) {
         tries_again = false;
         if (try_append()) {
-            note_appended(flying, append_time);
+            note_appended(flying);
             settled = flying.number;
             settled_sequence = flying_sequence;
             state = open.bytes.size() == 0 ? State::open : state;

@@ -57,38 +57,34 @@ Status Gate::Parts::append(const Group& group) noexcept {
 
 Status Gate::Parts::append_ops(const Group& group, const Needs& needs) noexcept {
     if (!reserve(needs)) return Status::out_of_memory;
-    const Time began = is_immediate ? Time() : std::chrono::steady_clock::now();
+    if (is_immediate) return append_at_once(group.content(), group.ops);
+    const Time began = std::chrono::steady_clock::now();
     const Appended appended = unlocked([&] { return log.append(position, group.content()); });
-    if (!is_immediate) {
-        append_time = std::chrono::steady_clock::now() - began;
-        expected = group.count + open.count;
-    }
-    Status status = Status::transaction_failed;
+    append_time = std::chrono::steady_clock::now() - began;
+    expected = group.count + open.count;
+    Status status = Status::ok;
     if (appended == Appended::appended) {
         ++position;
-        status = Status::ok;
-    } else if (appended == Appended::uncertain && !is_immediate) {
+    } else if (appended == Appended::uncertain) {
         status = resolve();
-    } else if (appended != Appended::not_appended) {
-        state = State::broken;
-    }
-    if (status == Status::ok) {
-        note_appended(group, append_time);
+        if (status != Status::ok) ++counted.failures;
     } else {
-        ++counted.failures;
+        status = not_appended(appended);
     }
+    if (status == Status::ok) note_appended(group);
     return status;
 }
 
-void Gate::Parts::note_appended(const Group& group, Time::duration took) noexcept {
-    const std::size_t size = group.bytes.size();
-    ++counted.groups;
-    counted.ops += group.ops;
-    counted.bytes += size;
-    counted.largest_bytes = std::max<std::uint64_t>(counted.largest_bytes, size);
-    if (is_immediate) return;
-    counted.note_append(
-        static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::microseconds>(took).count()));
+Status Gate::Parts::not_appended(Appended appended) noexcept {
+    if (appended != Appended::not_appended) state = State::broken;
+    ++counted.failures;
+    return Status::transaction_failed;
+}
+
+void Gate::Parts::note_appended(const Group& group) noexcept {
+    count_appended(group.bytes.size(), group.ops);
+    const auto took = std::chrono::duration_cast<std::chrono::microseconds>(append_time);
+    counted.note_append(static_cast<std::uint64_t>(took.count()));
 }
 
 void LogFigures::note_append(std::uint64_t us) noexcept {
@@ -133,6 +129,12 @@ bool Gate::Parts::reserve_ahead(const Needs& needs) noexcept {
     return true;
 }
 
+bool Gate::Parts::reserve_for(const Command& command) noexcept {
+    Needs needs;
+    needs.add(command);
+    return reserve(needs);
+}
+
 void Gate::Parts::execute() noexcept {
     for (std::size_t done = 0; !flying.is_empty(); ++done) {
         if (done != 0 && done % slice == 0 && !is_immediate) breathe();
@@ -163,15 +165,15 @@ void Gate::Parts::execute_command(Entry& entry) noexcept {
     const char* const texts = flying.texts.data() + entry.texts_at;
     command.reason = {texts + command.bundle.size(), command.reason.size()};
     command.bundle = {texts, command.bundle.size()};
-    entry.answer = execute(command, entry.now, entry.watcher);
+    const Result result = execute(gate.manager_->engine(), command, entry.now, entry.watcher);
+    entry.answer = {.status = result.status, .mask = result.mask};
 }
 
-Answer Gate::Parts::execute(const Command& command, Instant now, Watcher* watcher) noexcept {
-    Engine& engine = gate.manager_->engine();
-    if (watcher != nullptr) watcher->executing(engine, command, now);
+Result Gate::Parts::execute_watched(Engine& engine, const Command& command, Instant now, Watcher& watcher) noexcept {
+    watcher.executing(engine, command, now);
     const Result result = executed(engine.execute(command, now));
-    if (watcher != nullptr) watcher->settled(result);
-    return {.status = result.status, .mask = result.mask};
+    watcher.settled(result);
+    return result;
 }
 
 // The rows of the op are those that were not refused before.
@@ -180,15 +182,15 @@ void Gate::Parts::execute_many(Entry& entry, std::span<const std::byte> group) n
     Result* next = entry.rows->results.begin();
     const auto answer_next = [&](std::size_t, Result result) {
         while (next->status != Status::ok) ++next;
-        *next++ = executed(result);
+        *next++ = noted(result);
     };
     const BatchRows rows = written_rows(group.subspan(entry.rows->bytes_at));
     static_cast<void>(grantwheel::execute_many(gate.manager_->engine(), rows, entry.now, answer_next));
 }
 
-// What comes after each: who lost CPU is noted. A manager that lacked memory for what is in the log is not what the log
-// says any more, and takes no more changes.
-Result Gate::Parts::executed(Result result) noexcept {
+// Who lost CPU is noted. A manager that lacked memory for what is in the log is not what the log says any more, and takes
+// no more changes.
+Result Gate::Parts::noted(Result result) noexcept {
     const Engine& engine = gate.manager_->engine();
     for (const std::uint32_t uid : engine.cpu_ended()) cpu_ended.push(uid);
     if (engine.lacked_memory()) state = State::broken;

@@ -30,6 +30,7 @@ struct Gate::Parts {
     const bool is_behind;
     const bool has_thread;
     const Time::duration max_delay;
+    const std::uint64_t first_position;
 
     // Under the lock of the gate; `flying.bytes` and `position` are with whoever leads:
     State state = State::open;
@@ -81,10 +82,13 @@ struct Gate::Parts {
     [[nodiscard]] bool add_row(ManyRows& many, const Admission& row, bool is_apply) noexcept;
     [[nodiscard]] Staged stage_batch(std::unique_ptr<ManyRows> many, bool is_apply) noexcept;
     void mark_many(std::span<const std::byte> op) noexcept;
-    [[nodiscard]] Staged carry_out(const Command& command, Watcher* watcher) noexcept;
+    [[nodiscard]] Status put_behind(const Command& command, std::size_t text) noexcept;
+    [[nodiscard]] Status put_at_once(const Command& command, std::size_t text, Instant now) noexcept;
     // What comes after an op that was executed at once.
-    void tell() noexcept {
-        if (observer != nullptr) observer->executed(gate.manager_->engine(), gate.latest_, gate.last_settled());
+    void tell() noexcept { tell(gate.manager_->engine(), gate.latest_); }
+    [[gnu::always_inline]] void tell(const Engine& engine, Instant latest) noexcept {
+        if (observer == nullptr) return;
+        observer->executed(engine, latest, is_behind ? settled_sequence : engine.last_sequence());
     }
 
     // Waiting (gate_waiting.cpp). Under the lock.
@@ -125,24 +129,63 @@ struct Gate::Parts {
     void gather() noexcept;
     [[nodiscard]] Status append(const Group& group) noexcept;
     [[nodiscard]] Status append_ops(const Group& group, const Needs& needs) noexcept;
+    // To a log that is immediate, and so never uncertain.
+    [[nodiscard, gnu::always_inline]] Status append_at_once(std::span<const std::byte> ops,
+                                                            std::size_t count) noexcept {
+        const Appended appended = log.append(position, ops);
+        if (appended != Appended::appended) return not_appended(appended);
+        ++position;
+        count_appended(ops.size(), count);
+        return Status::ok;
+    }
     [[nodiscard]] Status resolve() noexcept;
-    void note_appended(const Group& group, Time::duration took) noexcept;
+    [[nodiscard]] Status not_appended(Appended appended) noexcept;
+    void count_appended(std::size_t bytes, std::size_t ops) noexcept {
+        counted.ops += ops;
+        counted.bytes += bytes;
+        if (counted.largest_bytes < bytes) counted.largest_bytes = bytes;
+    }
+    void note_appended(const Group& group) noexcept;
     [[nodiscard]] bool reserve(const Needs& needs) noexcept {
         if ((!has_spare || !spare.covers(needs)) && !reserve_ahead(needs)) return false;
         spare.take(needs);
         return true;
     }
+    // The same for one command, with so many bytes of texts.
+    [[nodiscard]] bool reserve(const Command& command, std::size_t text) noexcept {
+        if (command.kind != CommandKind::apply) return has_spare || reserve_ahead({});
+        const bool is_spare = spare.apps != 0 && spare.texts >= 2 && (command.mask & ~spare.types) == 0;
+        if (!is_spare || command.is_process) return reserve_for(command);
+        if (text != 0) {
+            if (spare.text_bytes < text) return reserve_for(command);
+            spare.text_bytes -= text;
+        }
+        --spare.apps;
+        spare.texts -= 2;
+        return true;
+    }
+    [[nodiscard, gnu::noinline]] bool reserve_for(const Command& command) noexcept;
     [[nodiscard]] bool reserve_ahead(const Needs& needs) noexcept;
     void execute() noexcept;
     void execute(std::uint32_t place) noexcept;
     void execute_command(Entry& entry) noexcept;
-    [[nodiscard]] Answer execute(const Command& command, Instant now, Watcher* watcher) noexcept;
+    [[nodiscard]] Result execute(Engine& engine, const Command& command, Instant now, Watcher* watcher) noexcept {
+        return watcher == nullptr ? executed(engine.execute(command, now))
+                                  : execute_watched(engine, command, now, *watcher);
+    }
+    [[nodiscard, gnu::noinline]] Result execute_watched(Engine& engine, const Command& command, Instant now,
+                                                        Watcher& watcher) noexcept;
     void execute_many(Entry& entry, std::span<const std::byte> group) noexcept;
     void execute_advance(std::uint32_t place) noexcept;
     void execute_notes(Entry& entry) noexcept;
     [[nodiscard]] AdvanceResult end_some(Answer& answer, Instant now, std::uint64_t records) noexcept;
     void breathe() noexcept;
-    [[nodiscard]] Result executed(Result result) noexcept;
+    // What comes after each, and mostly is nothing.
+    [[nodiscard]] Result executed(Result result) noexcept {
+        const Engine& engine = gate.manager_->engine();
+        return engine.cpu_ended().empty() && !engine.lacked_memory() ? result : noted(result);
+    }
+    [[nodiscard, gnu::noinline]] Result noted(Result result) noexcept;
     static void answer(Entry& entry, Status status) noexcept;
     void refuse(Group& group, Status status) noexcept;
     void settle(Group& group) noexcept;

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <new>
 
+#include "core/command_bytes.hpp"
 #include "grantwheel/op.hpp"
 #include "host/gate_parts.hpp"
 
@@ -92,33 +93,38 @@ Staged Gate::Parts::staged(std::uint32_t place) noexcept {
     return {Status::ok, ticket};
 }
 
-// Where the log is immediate or behind nothing is ever waiting, and the command can be executed as it came.
-Staged Gate::Parts::carry_out(const Command& command, Watcher* watcher) noexcept {
-    Staged staged;
-    Needs needs;
-    needs.add(command);
-    if (is_behind) {
-        if (!reserve(needs)) return {Status::out_of_memory};
-        came(write(command));
-    } else {
-        static_cast<void>(write(command));
-        staged.status = append_ops(open, needs);
-        open.clear_ops();
-    }
-    if (staged.status != Status::ok) return staged;
-    staged.answer = execute(command, gate.latest_, watcher);
-    tell();
-    return staged;
+Status Gate::Parts::put_behind(const Command& command, std::size_t text) noexcept {
+    if (!make_room(max_bare_op_bytes + text, 0) || !reserve(command, text)) return Status::out_of_memory;
+    came(write(command));
+    return Status::ok;
+}
+
+// The open group is empty, and stays so: the op lies in its memory only.
+Status Gate::Parts::put_at_once(const Command& command, std::size_t text, Instant now) noexcept {
+    const std::size_t most = max_bare_op_bytes + text;
+    if (most > max_group_bytes || !open.bytes.reserve(most) || !reserve(command, text)) return Status::out_of_memory;
+    std::byte* const bytes = open.bytes.data();
+    return append_at_once({bytes, write_command(command, now, text, bytes)}, 1);
 }
 
 Staged Gate::stage(const Admission& admission, Watcher* watcher) noexcept {
     if (admission.status != Status::ok) return {admission.status};
-    if (const Status status = parts_->check_open(); status != Status::ok) return {status};
+    Parts& parts = *parts_;
+    const Instant now = latest_;
+    if (closed_) return {Status::not_connected};
+    if (parts.state != LogState::open) return {Status::transaction_failed};
     const Command& command = admission.command;
     const std::size_t text = command.bundle.size() + command.reason.size();
-    const bool at_once = answers_at_once();
-    if (!parts_->make_room(max_bare_op_bytes + text, at_once ? 0 : text)) return {Status::out_of_memory};
-    if (at_once) return parts_->carry_out(command, watcher);
+    if (parts.is_immediate || parts.is_behind) {  // nothing is ever waiting, and it can be executed as it came
+        const Status status =
+            parts.is_immediate ? parts.put_at_once(command, text, now) : parts.put_behind(command, text);
+        if (status != Status::ok) return {status};
+        Engine& engine = manager_->engine();
+        const Result result = parts.execute(engine, command, now, watcher);
+        parts.tell(engine, now);
+        return {.answer = {.status = result.status, .mask = result.mask}};
+    }
+    if (!parts_->make_room(max_bare_op_bytes + text, text)) return {Status::out_of_memory};
     const std::uint32_t place = parts_->add(Entry::Kind::command, watcher);
     if (place == no_entry) return {Status::out_of_memory};
     static_cast<void>(parts_->write(command));

@@ -175,6 +175,7 @@ LogFigures Gate::log_figures() const noexcept {
     LogFigures figures = parts_->counted;
     figures.state = parts_->state;
     figures.position = parts_->position;
+    figures.groups = parts_->position - parts_->first_position;
     figures.waiting_ops = parts_->open.ops + parts_->flying.ops;
     figures.waiting_changes = parts_->open.changes + parts_->flying.changes;
     figures.waiting_bytes = parts_->open.bytes.size() + parts_->flying.bytes.size();
