@@ -288,6 +288,35 @@ BOOST_AUTO_TEST_CASE(no_memory_is_lacking_behind_an_immediate_log) {
     }
 }
 
+// The same of many, one by one: what each takes is not there for the next.
+BOOST_AUTO_TEST_CASE(no_memory_is_lacking_behind_an_immediate_log_however_many_come) {
+    ImmediateLog log;
+    const auto gate = Gate::create(Manager::create({}), {.log = &log});
+    for (std::uint32_t uid = 0; uid < 1500; ++uid) {
+        const std::string reason = std::string(60, 'r') + std::to_string(uid);
+        const auto apply = GateRig::applying(uid, GPS, 10'000, reason);
+        Status status = Status::ok;
+        {
+            const FailingAllocation failing(0);
+            status = gate->change_at(0, apply).status;
+        }
+        REQUIRE_QUIETLY(status == Status::ok || status == Status::out_of_memory);
+        if (status != Status::ok) REQUIRE_EQUAL_QUIETLY(gate->change_at(0, apply).status, Status::ok);
+    }
+    BOOST_CHECK_EQUAL(log.count(), 1500u);
+}
+
+BOOST_AUTO_TEST_CASE(an_immediate_log_is_given_no_more_than_a_group_may_have) {
+    ImmediateLog log;
+    const auto gate = Gate::create(Manager::create({}), {.log = &log, .max_group_bytes = 400});
+    const std::string reason(300, 'r');
+    const auto long_one = GateRig::applying(1000, GPS, 10, reason);
+    BOOST_CHECK_EQUAL(gate->change_at(0, long_one).status, Status::out_of_memory);
+    BOOST_CHECK_EQUAL(log.count(), 0u);
+    BOOST_CHECK_EQUAL(gate->change_at(0, GateRig::applying(1000, GPS, 10)).status, Status::ok);
+    BOOST_CHECK_EQUAL(log.count(), 1u);
+}
+
 BOOST_AUTO_TEST_CASE(a_budget_counts_records_without_a_log_too) {
     const auto gate = Gate::create(Manager::create({}));
     for (std::uint32_t uid = 0; uid < 5000; ++uid) {
