@@ -32,7 +32,12 @@ HOST_MUTANTS: Final = (
         "memory is there before the append, of an immediate log",
     ),
     Mutant("host/gate_staging.cpp", "most > max_group_bytes || ", "", "the limit of a group, of an immediate log"),
-    Mutant("host/gate_parts.hpp", "        --spare.apps;\n", "", "memory that one command needed is not spare"),
+    Mutant(
+        "host/gate_parts.hpp",
+        "        --spare.apps;\n        spare.texts -= 2;\n",
+        "",
+        "memory that one command needed is not spare",
+    ),
     Mutant("host/gate_staging.cpp", "    parts_->open.needs.add(command);\n", "", "memory is there before the append"),
     Mutant(
         "host/gate_staging.cpp",
