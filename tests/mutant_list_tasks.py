@@ -120,7 +120,7 @@ TASK_MUTANTS: Final = (
         "test_tasks_on_record longer_than_a_note",
     ),
     PythonMutant(
-        f"{_TASKS}/tied.py",
+        f"{_TASKS}/alone.py",
         "            self._manager.flush(0)  # which tells that",
         "            pass  # which tells that",
         "whom the log calls does not wait for it",

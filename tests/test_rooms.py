@@ -219,7 +219,7 @@ ALIVE = {
     "threading": words("""
         backgroundTaskManager._default command.mirror events.delivery journal._lock journal.memory journal.sqlite
         recovery.keeping run.loop run.watches service.client service.client_events service.client_hold
-        service.client_tasks suspend.listening suspend.work tasks.tied tasks.untended testing.journal_suite
+        service.client_tasks suspend.listening suspend.work tasks.alone testing.journal_suite
     """),
 }
 # Third-party packages that a function may import when it is asked for what they do; never at import time.

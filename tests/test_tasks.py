@@ -588,7 +588,7 @@ def require_usable(tasks: Tasks, store: Stubborn) -> None:
 
 def interrupt() -> None:
     """Do what Ctrl-C does, but not where a block ends: there CPython looks for no signals, and tracing does."""
-    if sys._getframe(2).f_code.co_name != "_do":
+    if sys._getframe(2).f_code.co_qualname != "Alone.do":
         raise KeyboardInterrupt
 
 

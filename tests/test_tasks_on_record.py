@@ -695,7 +695,7 @@ def test_in_batches_the_end_comes_between_no_change_and_its_events(monkeypatch: 
     close, found = tasks._queues.close, []
 
     def look() -> None:
-        with in_thread(lambda: tasks._lock.acquire(blocking=False)) as has_it:
+        with in_thread(lambda: tasks._alone.lock.acquire(blocking=False)) as has_it:
             pass
         found.extend(has_it)
         close()

@@ -3,8 +3,7 @@
 import operator
 import weakref
 from collections.abc import Callable
-from contextlib import AbstractContextManager
-from typing import Protocol, SupportsIndex
+from typing import Final, Protocol, SupportsIndex
 
 from . import _core
 
@@ -26,7 +25,7 @@ class Tied(Mourner, Protocol):
 class Untended(Mourner, Protocol):
     """What hears of deaths until there are tasks, and then lets them go on from there."""
 
-    def handing_over(self) -> AbstractContextManager[None]: ...
+    def hand_over(self, make: Callable[[], object], /) -> None: ...
 
 
 def _nobody() -> None:
@@ -36,6 +35,7 @@ def _nobody() -> None:
 class TellsDeaths(_core.Manager):
     """The compiled manager, which tells deaths to the tasks that are tied to it. It does not keep them alive."""
 
+    _TASK_NOTES: Final = b"tasks/"  # how the keys of the notes begin that have tasks
     _tasks: Callable[[], Tied | None] = staticmethod(_nobody)
     _kept_tasks: Tied | None = None  # those that nobody else keeps: of the documented module
     _untended: Untended | None = None  # tasks that are on record from before, until the first ones are made

@@ -21,7 +21,6 @@ from .timeline import App, Lost, Mark, Moment, ProcessRecord, find_lost, place, 
 
 _log = logging.getLogger("grantwheel")
 _OUT_OF_MEMORY = 980000101
-_TASKS = b"tasks/"  # how the keys of their notes begin
 _LIMIT_NAMES = ("max_records", "max_strings", "event_capacity")
 
 
@@ -219,7 +218,7 @@ class _Opening:
 
         The grants are served in any case: what the log does not take now is dropped when the `Tasks` are made.
         """
-        if not any(name.startswith(_TASKS) for name in manager.notes()):
+        if not any(name.startswith(manager._TASK_NOTES) for name in manager.notes()):
             return
         from grantwheel.tasks.untended import UntendedTasks  # tasks are loaded by who has some
 

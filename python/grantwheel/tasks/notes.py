@@ -6,10 +6,11 @@ from typing import Final, Protocol
 
 from grantwheel._core import BusinessError
 from grantwheel._task_errors import task_refusal
+from grantwheel.manager import Manager
 
 from .store import CutOffError
 
-PREFIX: Final = b"tasks/"  # how the keys of all these notes begin
+PREFIX: Final = Manager._TASK_NOTES  # how the keys of all these notes begin
 KINDS: Final = ("transient", "continuous")  # the names of the machines
 MOST_BYTES: Final = 1 << 16  # of one note: what is longer goes on in notes with numbers
 _PARCEL_FAILED: Final = 980000201

@@ -3,7 +3,6 @@
 import contextlib
 import logging
 import os
-import threading
 from collections import deque
 from collections.abc import Callable, Hashable, Iterable
 from typing import Final, NamedTuple, TypeVar
@@ -18,6 +17,7 @@ from grantwheel.events.subscribers import Subscribers, require_subscriber
 from grantwheel.events.subscription import Reader
 from grantwheel.manager import Manager
 
+from .alone import Alone
 from .continuous import ContinuousTasks
 from .deadline import Deadline
 from .notes import KINDS, NoteStore
@@ -69,8 +69,6 @@ class TiedTasks(OfOneProcess):
         if not 1 <= max_records <= _MAX_RECORDS:
             raise ValueError(f"max_records must be within 1..2^31-1, not {max_records}")
         self._manager = manager
-        self._lock = threading.RLock()
-        self._is_busy = False
         self._queues = EventQueues(event_capacity)
         self._own = self._queues.make(None, None)
         self._subscribers = Subscribers(TaskSubscription, CallbackTaskSubscription)
@@ -79,24 +77,30 @@ class TiedTasks(OfOneProcess):
         self._noticed: dict[int, Callable[[], object]] = {}  # those to be called once it is on record that it is time
         self._expired: dict[int, Callable[[], object]] = {}  # those to be called, by id
         has_log = manager._staged is not None
-        self._waits = has_log and not manager._is_behind  # for the log, in every change
+        self._alone = Alone(manager, waits=has_log and not manager._is_behind)
         kept = (NoteStore(manager, KINDS) if has_log else MemoryStore()) if store is None else store
         # Each with the group of the log that it is on record with, or a later one:
         self._told: deque[tuple[int, TaskEvent]] = deque()  # what the rules have told in the call that goes on,
         self._untold: deque[tuple[int, TaskEvent]] = deque()  # and what the log is behind with
         _ = manager.last_sequence
-        self._require_outside_log()
-        now, emit = manager.clock.now(), _hearing(manager, self._told)
+        self._alone.require()
+        now = manager.clock.now()
         is_by_hand = isinstance(manager.clock, _core.ManualClock)
         self._deadline = None if is_by_hand else Deadline(self, type(self).advance, manager._loop)
         self._behind = Deadline(self, type(self)._catch_up, manager._loop) if manager._is_behind else None
         untended = manager._untended
-        with contextlib.nullcontext() if untended is None else untended.handing_over():
-            self._transient = TransientTasks(now, store=kept, emit=emit, figures=figures, max_records=max_records)
-            self._continuous = ContinuousTasks(store=kept, emit=emit, max_records=max_records)
-            manager._begin_tasks(self)
+        if untended is None:
+            self._begin(now, kept, figures, max_records)
+        else:
+            untended.hand_over(lambda: self._begin(now, kept, figures, max_records))
         manager._running.add(self._subscribers)
         self._arm(now)
+
+    def _begin(self, now: int, store: Store, figures: TransientFigures | None, max_records: int) -> None:
+        emit = _hearing(self._manager, self._told)
+        self._transient = TransientTasks(now, store=store, emit=emit, figures=figures, max_records=max_records)
+        self._continuous = ContinuousTasks(store=store, emit=emit, max_records=max_records)
+        self._manager._begin_tasks(self)
 
     __reduce_ex__ = refuse_to_pickle
 
@@ -187,33 +191,17 @@ class TiedTasks(OfOneProcess):
 
     def _do(self, work: Callable[[int], _Answer]) -> _Answer:
         """Do something at the instant that it is, alone; then see when something is due next."""
-        self._require_here()
-        # What is left of a call that was interrupted while it ended counts for nothing: it does not own the lock.
-        if self._is_busy and self._lock._is_owned():  # type: ignore[attr-defined]  # as threading.Condition asks it
-            raise RuntimeError("tasks were called from within a call of theirs: by their store, or a signal handler")
-        self._require_outside_log()
-        with self._lock:
+
+        def work_and_tell(now: int) -> _Answer:
             try:
-                self._is_busy = True
-                _ = self._manager.last_sequence  # refused when it is closed
-                now = self._manager.clock.now()
-                try:
-                    return work(now)
-                finally:
-                    while self._told:
-                        self._take(*self._told.popleft())
-                    self._arm(now)
+                return work(now)
             finally:
-                self._is_busy = False
+                while self._told:
+                    self._take(*self._told.popleft())
+                self._arm(now)
 
-    def _require_outside_log(self) -> None:
-        """Raise RuntimeError for whom the log calls: who has the lock may be waiting for it.
-
-        It waits for nobody else's append. Where the log has no thread, and nobody appends to it now, what others have
-        staged is committed here.
-        """
-        if self._waits:
-            self._manager.flush(0)  # which tells that
+        self._require_here()
+        return self._alone.do(work_and_tell)
 
     def _drop(self, now: int, runs: Callable[[int, int], bool], *, is_reboot: bool) -> None:
         """Drop what belongs to processes that do not run any more."""
@@ -258,7 +246,7 @@ class TiedTasks(OfOneProcess):
         """Hear that the manager is closed: what its log has not taken is lost, or nobody knows."""
         if self._is_here:
             # Nobody waits for a log that is behind with the lock, and who has it may be about to take an event.
-            with self._lock if self._behind is not None else contextlib.nullcontext():
+            with self._alone.lock if self._behind is not None else contextlib.nullcontext():
                 self._queues.close()
                 self._tell_on_record()
                 self._untold.clear()
@@ -311,7 +299,7 @@ class TiedTasks(OfOneProcess):
         try:
             self._manager.flush(timeout_ms)
         finally:
-            with self._lock:
+            with self._alone.lock:
                 self._tell_on_record()
                 if self._expired and self._deadline is not None:
                     self._deadline.set(0)
@@ -319,7 +307,7 @@ class TiedTasks(OfOneProcess):
     def _catch_up(self) -> None:
         """Tell what is on record by now, in the thread of the manager, and look again if that is not all."""
         self._tell_settled(_LONGEST_MS)
-        with self._lock:
+        with self._alone.lock:
             if self._behind is not None:
                 self._behind.set(_BEHIND_MS if self._untold else None)
 

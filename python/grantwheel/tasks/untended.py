@@ -5,15 +5,15 @@ what belonged to a process is charged by those of the documented API.
 """
 
 import contextlib
-import threading
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Final
 
 from grantwheel._core import BusinessError
 from grantwheel.manager import Manager
 
+from .alone import Alone
 from .continuous import ContinuousTasks
 from .notes import KINDS, NoteStore
 from .store import Draft, Machine
@@ -76,8 +76,7 @@ class UntendedTasks:
         self._manager: Manager = weakref.proxy(manager)
         self._runs = runs
         self._is_reboot = is_reboot
-        self._lock = threading.RLock()
-        self._is_busy = False
+        self._alone = Alone(self._manager, waits=not manager._is_behind)
         store = NoteStore(self._manager, KINDS, skips_unreadable=True)
         self._transient = _Transient(
             manager.clock.now(), store=store, emit=_tell_nobody, figures=_FIGURES, max_records=_MAX_RECORDS
@@ -92,35 +91,22 @@ class UntendedTasks:
         BusinessError
             9800003, 9800007: the log takes nothing now. It is tried again when the `Tasks` are made.
         """
-        with self._alone() as now:
-            self._settle(now)
+        self._alone.do(self._settle)
 
-    @contextlib.contextmanager
-    def handing_over(self) -> Iterator[None]:
-        """Let nobody change anything while the `Tasks` are made, after all of it has been settled."""
-        with self._alone() as now:
+    def hand_over(self, make: Callable[[], object]) -> None:
+        """Have the `Tasks` made after all of it has been settled. Nobody changes anything meanwhile."""
+
+        def settle_and_make(now: int) -> None:
             self._settle(now)
-            yield
+            make()
+
+        self._alone.do(settle_and_make)
 
     def _settle(self, now: int) -> None:
         if self._runs is not None:
             self._transient.restarted(now, self._runs, is_reboot=self._is_reboot)
             self._continuous.restarted(now, self._runs)
             self._runs = None
-
-    @contextlib.contextmanager
-    def _alone(self) -> Iterator[int]:
-        """Let one at a time work, at the instant that it is."""
-        if self._is_busy and self._lock._is_owned():  # type: ignore[attr-defined]  # as threading.Condition asks it
-            raise RuntimeError("tasks on record were changed from within a change of theirs, by a signal handler")
-        if not self._manager._is_behind:
-            self._manager.flush(0)  # which refuses whom the log calls: who has the lock may be waiting for it
-        with self._lock:
-            try:
-                self._is_busy = True
-                yield self._manager.clock.now()
-            finally:
-                self._is_busy = False
 
     # What the manager tells.
 
@@ -146,11 +132,15 @@ class UntendedTasks:
 
     def _hear(self, change: Callable[[int], object], tell: Callable[[Any], object]) -> None:
         """Change what is on record, or tell the `Tasks` if they have been made while it was waited for that."""
-        with self._alone() as now:
-            if self._manager._untended is self:
+
+        def change_unless_handed_over(now: int) -> bool:
+            is_here = self._manager._untended is self
+            if is_here:
                 change(now)
-                return
-        if (tasks := self._manager._tasks()) is not None:
+            return is_here
+
+        is_done = self._alone.do(change_unless_handed_over)
+        if not is_done and (tasks := self._manager._tasks()) is not None:
             tell(tasks)
 
 
