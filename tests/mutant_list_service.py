@@ -105,8 +105,8 @@ SERVICE_MUTANTS: Final = (
     ),
     PythonMutant(
         "python/grantwheel/service/task_calls.py",
-        'name=f"{peer.uid}/{peer.pid}/{name}"',
-        "name=name",
+        '    name = f"{peer.uid}/{peer.pid}/{name}"\n',
+        "",
         "no process can take the name of another one's callback",
         "test_service_tasks acts_for_others",
     ),

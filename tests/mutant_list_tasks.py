@@ -135,6 +135,20 @@ TASK_MUTANTS: Final = (
     ),
     PythonMutant(
         f"{_TASKS}/tied.py",
+        "        for event in events:\n            hear(event)\n",
+        "        self._told.extend((0, event) for event in events)\n",
+        "what is made together is told once it is on record",
+        "test_tasks_together in_batches",
+    ),
+    PythonMutant(
+        f"{_TASKS}/tied.py",
+        "                self._undo(machines)\n                raise\n",
+        "                raise\n",
+        "what the log refuses of calls that are made together is undone",
+        "test_tasks_together refuses_each",
+    ),
+    PythonMutant(
+        f"{_TASKS}/tied.py",
         "                self._tell_on_record()\n                self._untold.clear()\n",
         "                self._untold.clear()\n",
         "what is on record is told at the end, though the rest is lost",

@@ -132,6 +132,46 @@ def test_a_pipeline_is_one_group_of_the_log(path: Path) -> None:
     serve(path, work, Manager(clock=ManualClock(), log=log))
 
 
+def test_changes_of_tasks_of_all_connections_are_one_group_of_the_log(path: Path) -> None:
+    log = CountingLog()
+
+    async def work(server: Server, connect: Callable[[], Awaitable[Client]]) -> None:
+        clients = [await connect() for _ in range(50)]
+        assert [await client.ask("PING") for client in clients] == [b"PONG"] * 50  # all have been accepted
+        for number, client in enumerate(clients):
+            client.send(written("STARTRUNNING", f"a{number}", 1, "page"))
+        assert sorted([await client.answers(1) for client in clients]) == [[number] for number in range(1, 51)]
+        assert log.groups == 1
+        requests = [written("STARTRUNNING", "b", mode, "page", "ABILITYID", mode) for mode in (1, 2, 44, 2)]
+        clients[0].send(*requests, written("SUSPENDDELAY", "save", "cb"), written("TASKSTATE", "BATTERY", "low"))
+        first, second, third, fourth, fifth, sixth = await clients[0].answers(6)
+        assert (first, second, fifth, sixth) == (51, 52, [1, 180_000], b"OK")
+        assert [str(one).split()[:2] for one in (third, fourth)] == [["PARAMETER", "401"], ["TASK", "9800005"]]
+        assert log.groups == 2
+
+    serve(
+        path,
+        work,
+        Manager(clock=ManualClock(), log=log, policy=Policy(default_caller=Caller(bundle="b", system_app=True))),
+    )
+
+
+def test_changes_of_grants_and_of_tasks_of_one_connection_keep_their_order(path: Path) -> None:
+    async def work(server: Server, connect: Callable[[], Awaitable[Client]]) -> None:
+        client = await connect()
+        client.send(
+            *(written("APPLY", 32, 1000), written("STARTRUNNING", "a", 1, "page"), written("APPLY", 1, 1000)),
+            *(written("KEEPSRUNNING"), written("STOPRUNNING", "a"), written("ADMIN", "STOPPED", UID), written("MASK")),
+            *(written("STOPRUNNING", "a"), written("PING")),
+        )
+        *found, refused, pong = await client.answers(9)
+        assert found == [32, 1, 1, 1, b"OK", 33, 0]
+        assert str(refused).startswith("TASK 9800005 ")
+        assert pong == b"PONG"
+
+    serve(path, work, Manager(clock=ManualClock(), policy=Policy(default_caller=Caller(bundle="b", system_app=True))))
+
+
 def test_a_read_finds_what_came_before_it_and_not_what_comes_after(path: Path) -> None:
     async def work(server: Server, connect: Callable[[], Awaitable[Client]]) -> None:
         client = await connect()

@@ -10,6 +10,7 @@ class How(Enum):
     """How a command is carried out."""
 
     TOGETHER = "a change, committed with the others of its turn"
+    TASKS = "a change of tasks, committed with the others of its turn"
     ALONE = "a change that is committed alone"
     READ = "a read"
     SESSION = "about the connection itself"
@@ -29,7 +30,7 @@ class Command:
         What it answers.
     run : callable
         What carries it out: called with the connection, the words, and, of a change that goes with others, the
-        pipeline.
+        pipeline; of a change of tasks, the list of calls that are made together.
     how : How
         See there.
     least, most : int

@@ -243,7 +243,13 @@ COMMANDS: Final[dict[str, Command]] = {
     ),
 }  # fmt: skip
 
-_GROUPS = {How.TOGETHER: "grants", How.ALONE: "grants", How.READ: "queries", How.SESSION: "connection"}
+_GROUPS = {
+    How.TOGETHER: "grants",
+    How.TASKS: "tasks",
+    How.ALONE: "grants",
+    How.READ: "queries",
+    How.SESSION: "connection",
+}
 
 
 def describe(words: "sessions.Words") -> Any:
@@ -289,6 +295,6 @@ def arguments(usage: str) -> list[str]:
 def _info(name: str) -> list[Any]:
     command = COMMANDS[name]
     arity = command.least if command.least == command.most else -command.least
-    flags = ["write" if command.how in (How.TOGETHER, How.ALONE) else "readonly", "fast"]
+    flags = ["write" if command.how in (How.TOGETHER, How.TASKS, How.ALONE) else "readonly", "fast"]
     # It has no keys, and none of what Redis tells at the end: categories, tips, key specifications, subcommands.
     return [name.lower(), arity, flags, 0, 0, 0, [], [], [], []]

@@ -10,11 +10,11 @@ from grantwheel import BusinessError, Pipeline
 
 from .command import Command, How
 from .commands import COMMANDS
-from .context import Following, Pages, Service, Wanted
+from .context import Calls, Following, Pages, Service, Wanted
 from .limits import Bucket
 from .peers import Peer, PeerRefused
 from .wire import OK, ProtocolError, RequestReader, TooLargeError, encode, error, integer
-from .words import Simple, denied, failed, out_of_memory, wrong
+from .words import Simple, denied, failed, told, wrong
 
 if TYPE_CHECKING:
     import array
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger("grantwheel")
 _PIECE: Final = 1 << 12  # bytes that are parsed at once: requests as objects take ten times as much
+_TASKS_BYTES: Final = 4096  # as which a change of tasks counts, which takes as long as some reads
 _READ_BYTES: Final = 512  # as which a read counts, beside its answer; a change that is committed alone is all of a turn
 _MOST_ACTED_FOR: Final = 4096
 _SMALL: Final = 1 << 16  # what each connection may have waiting, whatever others of its uid have
@@ -35,7 +36,6 @@ _ANSWERS: Final[dict[Any, bytes]] = {types: integer(types) for types in range(51
 _MOST_DIGITS: Final = 10
 _FEW: Final = 3  # requests, for which columns do not pay
 
-_ALONE: Final = (How.ALONE, How.READ)
 _LOOKUP: Final = {
     spelling: command for name, command in COMMANDS.items() for spelling in (name.encode(), name.lower().encode())
 }
@@ -246,16 +246,16 @@ class Connection(asyncio.BufferedProtocol):
             return False
         return bool(self._requests or self._rest) or self._is_ending
 
-    def gather(self, pipe: Pipeline, most: int, most_bytes: int) -> list[bytes | None]:
+    def gather(self, pipe: Pipeline, tasks: Calls, most: int, most_bytes: int) -> list[bytes | None]:
         """Carry out what has come, up to the first read after a change, within so many calls and bytes of answers.
 
-        Changes are queued: None stands for their answers.
+        Changes are queued, those of grants or those of tasks: None stands for their answers.
         """
         parts: list[bytes | None] = []
         requests = self._requests
         if self._rest:
             self._parse_some(most)
-        has_change = False
+        changes: How | None = None  # what is queued
         size = 0
         may_be_plain = self.peer.caller is None and not self._is_counted
         if may_be_plain and _FEW < len(requests) <= most and self._queue_all_plain(pipe):
@@ -263,20 +263,22 @@ class Connection(asyncio.BufferedProtocol):
             requests.clear()
         while requests and len(parts) < most and self._awaited is None and size < most_bytes:
             if may_be_plain and (queued := self._queue_plain(pipe, most - len(parts))):
-                has_change = True
+                changes = How.TOGETHER
                 parts += [None] * queued
                 continue
             words = requests[0]
             command = self._command(words)
-            if has_change and isinstance(command, Command) and command.how in _ALONE:
+            if changes is not None and isinstance(command, Command) and command.how not in (changes, How.SESSION):
                 break  # it is to find what the changes before it have done
             if self._is_counted and (problem := self.server.check_rate(self)):
                 command = problem
             if isinstance(command, Exception):
                 part: bytes | None = error(command)
-            elif command.how is How.TOGETHER:
-                part = self._queue(command, words, pipe)
-                has_change = has_change or part is None
+            elif command.how in (How.TOGETHER, How.TASKS):
+                part = self._queue(command, words, pipe if command.how is How.TOGETHER else tasks)
+                changes = command.how if part is None else changes
+                if command.how is How.TASKS:
+                    may_be_plain, size = False, size + _TASKS_BYTES
             else:
                 part = self._answer(command, words)
                 size += most_bytes if command.how is How.ALONE else len(part) + _READ_BYTES
@@ -326,11 +328,11 @@ class Connection(asyncio.BufferedProtocol):
         pipe.apply_each(self.peer.uid, self.peer.pid, masks, timeouts_ms)
         return True
 
-    def _queue(self, command: Command, words: Any, pipe: Pipeline) -> bytes | None:
+    def _queue(self, command: Command, words: Any, queue: Pipeline | Calls) -> bytes | None:
         try:
-            command.run(self, words, pipe)
+            command.run(self, words, queue)
         except Exception as problem:  # noqa: BLE001 - whatever goes wrong is that request's
-            return error(_told(problem))
+            return error(told(problem))
         return None
 
     def _command(self, words: list[bytes] | Exception) -> Command | Exception:
@@ -352,9 +354,14 @@ class Connection(asyncio.BufferedProtocol):
 
     def _answer(self, command: Command, words: Any) -> bytes:
         try:
-            value = command.run(self, words)
+            return self.answer_to(command.run(self, words))
         except Exception as problem:  # noqa: BLE001 - whatever goes wrong is that request's
-            return error(_told(problem))
+            return error(told(problem))
+
+    def answer_to(self, value: Any) -> bytes:
+        """Return what a call has come to, as it is sent."""
+        if isinstance(value, Exception):
+            return error(told(value))
         if type(value) is int:
             return integer(value)
         if isinstance(value, Simple):
@@ -379,7 +386,7 @@ class Connection(asyncio.BufferedProtocol):
         if awaited.cancelled() or self._transport is None:
             return
         problem = awaited.exception()
-        value = awaited.result() if problem is None else _told(problem)
+        value = awaited.result() if problem is None else told(problem)
         self._transport.write(self._encoded(value))
         self.server.ready(self)
 
@@ -422,17 +429,6 @@ class Connection(asyncio.BufferedProtocol):
         self._read_or_pause()
 
 
-def _told(problem: BaseException) -> Exception:
-    """Return what is told of what went wrong; what is not of the request's making is logged."""
-    if isinstance(problem, BusinessError):
-        return problem
-    if isinstance(problem, ValueError | TypeError | OverflowError | MemoryError):
-        _log.debug("a request was refused: %s", problem)  # a peer may not fill the log
-        return out_of_memory(str(problem)) if isinstance(problem, MemoryError) else wrong(str(problem))
-    _log.error("a request failed", exc_info=problem)
-    return failed("the request failed: the log of the service says why")
-
-
 def answers_of(parts: list[bytes | None], results: list[int | Exception]) -> bytes:
     """Return answers as they are sent, with the results of changes where parts are None."""
     if len(parts) == len(results):
@@ -446,4 +442,4 @@ def answers_of(parts: list[bytes | None], results: list[int | Exception]) -> byt
 
 def _answer_of(result: Any) -> bytes:
     """Return the answer of a change."""
-    return integer(result) if type(result) is int else error(_told(result))
+    return integer(result) if type(result) is int else error(told(result))

@@ -2,7 +2,7 @@
 
 import array
 import socket
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from .limits import Bucket, Limits
 
+Calls = list[Callable[[], Any]]  # changes of tasks, which are made together
 Wanted = tuple[frozenset[StrEnum] | None, frozenset[int] | None]
 
 
@@ -204,8 +205,11 @@ class Session(Protocol):
     def end_after_answers(self) -> None:
         """Take no more requests."""
 
-    def gather(self, pipe: "Pipeline", most: int, most_bytes: int) -> list[bytes | None]:
-        """Carry out some of what has come; None stands for the answer of what is queued."""
+    def gather(self, pipe: "Pipeline", tasks: Calls, most: int, most_bytes: int) -> list[bytes | None]:
+        """Carry out some of what has come; None stands for the answer of what is queued, all in one of these two."""
+
+    def answer_to(self, result: Any) -> bytes:
+        """Return what a call has come to, as it is sent."""
 
     def write(self, answers: bytes) -> None:
         """Send the answers of a turn."""

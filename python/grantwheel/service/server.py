@@ -8,13 +8,14 @@ import socket
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from typing import Any
 
 from grantwheel import BusinessError, Pipeline, aio
 from grantwheel.manager import Manager
 from grantwheel.tasks.tasks import Tasks, tasks_of
 
 from .connection import Connection, answers_of
-from .context import Session, Stream, Watcher
+from .context import Calls, Session, Stream, Watcher
 from .limits import Limits, Rates
 from .peers import Peer
 from .pushing import Pushes
@@ -329,30 +330,44 @@ class Server:
             return
         self.turns += 1
         pipe = self._pipe
+        tasks: Calls = []
         most = max(1, min(_OWN_CALLS, _TURN_CALLS // len(ready)))
         most_bytes = _TURN_BYTES // len(ready)
         gathered = []
         for connection in ready:
-            queued = len(pipe)
+            queued, queued_tasks = len(pipe), len(tasks)
             if queued > _TURN_CALLS:
                 self.ready(connection)
             elif connection.is_waiting:
                 try:
-                    parts = connection.gather(pipe, most, most_bytes)
+                    parts = connection.gather(pipe, tasks, most, most_bytes)
                 except Exception:  # noqa: BLE001 - a mistake of this program: the answers of others may not suffer from it
                     _log.exception("connection %d is closed", connection.number)
                     connection.abort()
-                    parts = [None] * (len(pipe) - queued)
+                    parts = [None] * (len(pipe) - queued + len(tasks) - queued_tasks)
                 if None in parts:
-                    gathered.append((connection, parts))
+                    gathered.append((connection, parts, len(tasks) > queued_tasks))
                 else:  # answers that are long may not wait for those of others
                     self._answer(connection, answers_of(parts, []))
         results = _executed(pipe) if len(pipe) else []
-        at = 0
-        for connection, parts in gathered:
+        done = self._done_together(tasks)
+        at = at_tasks = 0
+        for connection, parts, is_tasks in gathered:
             queued = parts.count(None)
-            self._answer(connection, answers_of(parts, results[at : at + queued]))
-            at += queued
+            if is_tasks:
+                rest = map(connection.answer_to, done[at_tasks : at_tasks + queued])
+                self._answer(connection, b"".join(next(rest) if part is None else part for part in parts))
+                at_tasks += queued
+            else:
+                self._answer(connection, answers_of(parts, results[at : at + queued]))
+                at += queued
+
+    def _done_together(self, calls: Calls) -> list[Any]:
+        """Make the changes of tasks of a turn; what comes in between is everybody's answer."""
+        try:
+            return self.tasks.together(calls)
+        except Exception as problem:  # noqa: BLE001 - the log of the service says what it was
+            return [problem] * len(calls)
 
     def _answer(self, connection: Session, answers: bytes) -> None:
         connection.write(answers)

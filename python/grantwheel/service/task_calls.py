@@ -1,7 +1,7 @@
 """What each command of tasks does: a function for each, from the words of a request to its answer."""
 
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
@@ -10,7 +10,7 @@ from grantwheel.tasks.values import Ability
 from grantwheel.types import BackgroundMode
 
 from . import calls
-from .context import Session
+from .context import Calls, Session
 from .deaths import NotWatchedError
 from .policy_file import bundle_of_uid
 from .words import OK, number, options, require_length, text, wrong
@@ -40,27 +40,34 @@ def _caller(on: Session, given: Mapping[bytes, Words], *, begins: bool) -> Calle
     return replace(known, uid=uid, pid=pid, bundle=bundle)
 
 
+def _ok(change: Callable[..., None], *args: object, **more: Any) -> Callable[[], Any]:
+    """Return what makes a call that answers nothing but that it was carried out."""
+
+    def call() -> Any:
+        change(*args, **more)
+        return OK
+
+    return call
+
+
 # Transient tasks. ----------------------------------------------------------------------------------------------------
 
 
-def suspend_delay(on: Session, words: Words) -> list[int]:
+def suspend_delay(on: Session, words: Words, together: Calls) -> None:
     given = options(words, 3, _FOR)
     reason, name = text(words[1], "reason"), text(words[2], "callback")
     if not 1 <= len(words[2]) <= _MOST_NAME_BYTES:
         raise wrong(f"callback must be a name of 1..{_MOST_NAME_BYTES} bytes")
     # A callback is in the process that has connected, whomever it speaks for: no other one can take its name.
-    peer = on.peer
-    return list(
-        on.server.tasks.request_suspend_delay(
-            reason, _nothing, caller=_caller(on, given, begins=True), name=f"{peer.uid}/{peer.pid}/{name}"
-        )
-    )
+    peer, who, tasks = on.peer, _caller(on, given, begins=True), on.server.tasks
+    name = f"{peer.uid}/{peer.pid}/{name}"
+    together.append(lambda: list(tasks.request_suspend_delay(reason, _nothing, caller=who, name=name)))
 
 
-def cancel_delay(on: Session, words: Words) -> Any:
+def cancel_delay(on: Session, words: Words, together: Calls) -> None:
     given = options(words, 2, _FOR)
-    on.server.tasks.cancel_suspend_delay(number(words[1], "id"), caller=_caller(on, given, begins=False))
-    return OK
+    request_id, who = number(words[1], "id"), _caller(on, given, begins=False)
+    together.append(_ok(on.server.tasks.cancel_suspend_delay, request_id, caller=who))
 
 
 def remaining_delay(on: Session, words: Words) -> int:
@@ -98,7 +105,7 @@ def _mode(one: str) -> int:
         raise wrong(f"modes must be numbers or names joined by commas: {', '.join(_MODES)}") from None
 
 
-def start_running(on: Session, words: Words) -> int:
+def start_running(on: Session, words: Words, together: Calls) -> None:
     given = options(words, 4, _OF_ABILITY)
     ability, modes, agent = _ability(words, given), _modes(words[2]), bool(words[3])
     who, server = _caller(on, given, begins=True), on.server
@@ -108,20 +115,20 @@ def start_running(on: Session, words: Words) -> int:
         if count >= most:
             raise server.over("tasks_per_uid", on, f"uid {who.uid} may have at most {most} continuous tasks")
 
-    return server.tasks.start_background_running(ability, modes, agent, caller=who, admit=admit)
+    together.append(lambda: server.tasks.start_background_running(ability, modes, agent, caller=who, admit=admit))
 
 
-def update_running(on: Session, words: Words) -> Any:
+def update_running(on: Session, words: Words, together: Calls) -> None:
     given = options(words, 3, _OF_ABILITY)
     ability, modes = _ability(words, given), _modes(words[2])
-    on.server.tasks.update_background_running(ability, modes, caller=_caller(on, given, begins=False))
-    return OK
+    who = _caller(on, given, begins=False)
+    together.append(_ok(on.server.tasks.update_background_running, ability, modes, caller=who))
 
 
-def stop_running(on: Session, words: Words) -> Any:
+def stop_running(on: Session, words: Words, together: Calls) -> None:
     given = options(words, 2, _OF_ABILITY)
-    on.server.tasks.stop_background_running(_ability(words, given), caller=_caller(on, given, begins=False))
-    return OK
+    ability, who = _ability(words, given), _caller(on, given, begins=False)
+    together.append(_ok(on.server.tasks.stop_background_running, ability, caller=who))
 
 
 def running(on: Session, words: Words) -> list[list[Any]]:
@@ -158,7 +165,7 @@ def require_own_or_native(on: Session, uids: frozenset[int] | None) -> None:
     calls.require_native(on)
 
 
-def state(on: Session, words: Words) -> Any:
+def state(on: Session, words: Words, together: Calls) -> None:
     what, arguments = words[1].upper(), words[2:]
     known: dict[bytes, tuple[int, dict[bytes, bool]]] = {
         b"FOREGROUND": (3, {b"ON": True, b"OFF": False}),
@@ -173,13 +180,12 @@ def state(on: Session, words: Words) -> Any:
         raise wrong(f"TASKSTATE {what.decode()} must have {'uid, pid and ' if count == 3 else ''}{names}")
     value, tasks = values[arguments[-1].upper()], on.server.tasks
     if what == b"SCREEN":
-        tasks.set_screen(value)
+        together.append(_ok(tasks.set_screen, value))
     elif what == b"BATTERY":
-        tasks.set_battery(value)
+        together.append(_ok(tasks.set_battery, value))
     else:
         uid, pid = number(arguments[0], "uid"), number(arguments[1], "pid")
         # It is watched: its death ends that, or that of its app's last process. Whoever has ended can leave still.
         with contextlib.nullcontext() if value else contextlib.suppress(NotWatchedError):
             on.acts_for(uid, pid)
-        tasks.set_foreground(uid, pid, value)
-    return OK
+        together.append(_ok(tasks.set_foreground, uid, pid, value))

@@ -1,5 +1,6 @@
-"""The words of a request as values, and the errors of those that are none."""
+"""The words of a request as values, the errors of those that are none, and what is told of what went wrong."""
 
+import logging
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import Final
@@ -9,6 +10,7 @@ from grantwheel._documented import refusal
 
 from .limits import LIMIT_WORDS
 
+_log = logging.getLogger("grantwheel")
 _DENIED, _WRONG, _OUT_OF_MEMORY, _NOT_READY = 201, 401, 980000101, 980000401
 _MOST_NAMES_BYTES: Final = 1 << 10  # of what is joined in one word
 _MOST_UIDS_BYTES: Final = 1 << 16
@@ -157,3 +159,14 @@ def limited(limit: str, rule: str) -> LimitError:
 def failed(rule: str) -> BusinessError:
     """Return the error of a service that can't do what it should: 9800004."""
     return refusal(_NOT_READY, "", rule)
+
+
+def told(problem: BaseException) -> Exception:
+    """Return what is told of what went wrong; what is not of the request's making is logged."""
+    if isinstance(problem, BusinessError):
+        return problem
+    if isinstance(problem, ValueError | TypeError | OverflowError | MemoryError):
+        _log.debug("a request was refused: %s", problem)  # a peer may not fill the log
+        return out_of_memory(str(problem)) if isinstance(problem, MemoryError) else wrong(str(problem))
+    _log.error("a request failed", exc_info=problem)
+    return failed("the request failed: the log of the service says why")

@@ -56,6 +56,25 @@ class MemoryStore:
                 self._values.pop(key, None)
 
 
+class Gathering:
+    """A store before another one, which gets what is written at once, or, if it is told to gather, all of it as one."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self.gathered: dict[str, bytes | None] | None = None  # what the other one has not been given yet; None: all
+
+    def items(self) -> Iterable[tuple[str, bytes]]:
+        """Return what the other one has."""
+        return self._store.items()
+
+    def write(self, changes: Mapping[str, bytes | None], /) -> None:
+        """Change values, in the other one or beside those that are gathered."""
+        if self.gathered is None:
+            self._store.write(changes)
+        else:
+            self.gathered.update(changes)
+
+
 def _fields_of(record: Any) -> dict[str, Any]:
     return {name: getattr(record, name) for name in record.__slots__}
 
@@ -143,8 +162,12 @@ class Machine:
         """Take over what is in the store, and nothing else."""
         self._clear()
         for key, value in self._store.items():
-            if key == self._NAME or key.startswith(f"{self._NAME}/"):
+            if self.has(key):
                 self._replace(key, self._read_record(key, value))
+
+    def has(self, key: str) -> bool:
+        """Whether a record is one of the machine's."""
+        return key == self._NAME or key.startswith(f"{self._NAME}/")
 
     def _clear(self) -> None:
         """Be as without anything in the store."""
@@ -174,6 +197,15 @@ class Machine:
     def is_torn(self) -> bool:
         """Whether a change was interrupted, and it has not been looked at yet what became of it."""
         return self._is_torn
+
+    def doubt(self, values: Mapping[str, bytes | None], events: list[TaskEvent]) -> None:
+        """Have it looked at what is on record: these values, and then the events are to be told, or not."""
+        self._torn = {key: value for key, value in values.items() if self.has(key)}, events
+        self._is_torn = True
+
+    def trust(self) -> None:
+        """Hear that there is no doubt: what is in force is on record."""
+        self._is_torn = False
 
     def mend(self) -> None:
         """Go on after a signal handler has raised in the middle of a change: the store knows how far that went."""

@@ -1,9 +1,10 @@
 """The tasks of a manager, as a host sees them."""
 
+import contextlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from grantwheel._callback import require_plain
 from grantwheel._core import BusinessError
@@ -14,10 +15,11 @@ from grantwheel.manager import Manager
 from .arguments import request_id_argument, require_count, suspend_arguments
 from .policy import TaskPolicy
 from .store import Store
-from .tied import TiedTasks
+from .tied import TiedTasks, TogetherRefusedError, answer_of
 from .values import ContinuousTask, DelaySuspendInfo, TransientFigures, TransientTaskInfo
 
 _CLOSED: Final = 980000402
+_Answer = TypeVar("_Answer")
 
 
 class Tasks(TiedTasks):
@@ -150,9 +152,12 @@ class Tasks(TiedTasks):
             the app has no open request of this id.
         """
         request_id, who = request_id_argument(args), self._caller(caller)
-        self._do(lambda now: self._transient.cancel(now, who, request_id, **self._conditions(who)))
-        for waiting in (self._noticed, self._expired):
-            waiting.pop(request_id, None)
+
+        def cancel(now: int) -> None:
+            self._transient.cancel(now, who, request_id, **self._conditions(who))
+            self._cancelled.add(request_id)
+
+        self._do(cancel)
 
     def remaining_delay_time(self, *args: Any, caller: Caller | None = None) -> int:
         """Return what is left of a request, in ms (documented API: ``getRemainingDelayTime``).
@@ -296,6 +301,33 @@ class Tasks(TiedTasks):
             return started | {task.uid for task in self._continuous.tasks(uid)}
 
         return self._do(find)
+
+    def together(self, calls: Sequence[Callable[[], _Answer]]) -> list[_Answer | Exception]:
+        """Make several calls of these tasks, in their order, which go on record as one entry of the log.
+
+        That is one wait for a disk instead of as many as there are calls. Nobody else comes in between, and nobody sees
+        anything of it before it is on record. Where the log refuses all of it, the calls are made again one by one, so
+        that each is refused, or is not, for itself.
+
+        Parameters
+        ----------
+        calls : sequence of callable
+            Functions without arguments, each of which makes one call of these tasks, and does nothing else.
+
+        Returns
+        -------
+        list
+            For each what it has returned, or the exception that it has raised.
+
+        Raises
+        ------
+        Exception
+            What a signal handler has raised meanwhile: then the events tell what has come to be.
+        """
+        if len(calls) > 1:
+            with contextlib.suppress(BusinessError, TogetherRefusedError):
+                return self._do_together(calls)
+        return [answer_of(call) for call in calls]
 
     # What the host tells.
 

@@ -4,7 +4,7 @@ import contextlib
 import logging
 import os
 from collections import deque
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from typing import Final, NamedTuple, TypeVar
 
 from grantwheel import _core
@@ -22,7 +22,7 @@ from .continuous import ContinuousTasks
 from .deadline import Deadline
 from .notes import KINDS, NoteStore
 from .queue import EventQueues
-from .store import MemoryStore, Store
+from .store import CutOffError, Gathering, Machine, MemoryStore, Store
 from .transient import TransientTasks
 from .values import TaskEvent, TaskEventKind, TransientFigures
 
@@ -52,6 +52,10 @@ class Asked(NamedTuple):
     call: Callable[[], object]
 
 
+class TogetherRefusedError(Exception):
+    """What the store has refused was gathered of several calls."""
+
+
 class TiedTasks(OfOneProcess):
     """What `Tasks` are without their calls."""
 
@@ -79,6 +83,10 @@ class TiedTasks(OfOneProcess):
         has_log = manager._staged is not None
         self._alone = Alone(manager, waits=has_log and not manager._is_behind)
         kept = (NoteStore(manager, KINDS) if has_log else MemoryStore()) if store is None else store
+        self._store = Gathering(kept)
+        self._gathers = False  # calls are made together
+        self._opened: list[int] = []  # requests that were granted while it gathers,
+        self._cancelled: set[int] = set()  # and cancelled ones whose end is to be heard of
         # Each with the group of the log that it is on record with, or a later one:
         self._told: deque[tuple[int, TaskEvent]] = deque()  # what the rules have told in the call that goes on,
         self._untold: deque[tuple[int, TaskEvent]] = deque()  # and what the log is behind with
@@ -90,14 +98,14 @@ class TiedTasks(OfOneProcess):
         self._behind = Deadline(self, type(self)._catch_up, manager._loop) if manager._is_behind else None
         untended = manager._untended
         if untended is None:
-            self._begin(now, kept, figures, max_records)
+            self._begin(now, figures, max_records)
         else:
-            untended.hand_over(lambda: self._begin(now, kept, figures, max_records))
+            untended.hand_over(lambda: self._begin(now, figures, max_records))
         manager._running.add(self._subscribers)
         self._arm(now)
 
-    def _begin(self, now: int, store: Store, figures: TransientFigures | None, max_records: int) -> None:
-        emit = _hearing(self._manager, self._told)
+    def _begin(self, now: int, figures: TransientFigures | None, max_records: int) -> None:
+        emit, store = _hearing(self._manager, self._told), self._store
         self._transient = TransientTasks(now, store=store, emit=emit, figures=figures, max_records=max_records)
         self._continuous = ContinuousTasks(store=store, emit=emit, max_records=max_records)
         self._manager._begin_tasks(self)
@@ -196,12 +204,88 @@ class TiedTasks(OfOneProcess):
             try:
                 return work(now)
             finally:
-                while self._told:
-                    self._take(*self._told.popleft())
+                if not self._gathers:
+                    self._take_all()
                 self._arm(now)
 
         self._require_here()
         return self._alone.do(work_and_tell)
+
+    def _do_together(self, calls: Sequence[Callable[[], _Answer]]) -> list[_Answer | Exception]:
+        """Make calls with one write to the store. What that refuses, or what comes in between, undoes all of them."""
+        machines: tuple[Machine, ...] = (self._transient, self._continuous)
+
+        def begin(_now: int) -> None:
+            for machine in machines:
+                machine.mend()
+
+        self._require_here()
+        self._alone.require()
+        with self._alone.lock:
+            if self._gathers:
+                raise RuntimeError("a call that is made together with others makes none together")
+            try:
+                self._do(begin)
+                self._store.gathered, self._gathers = {}, True
+                answers: list[_Answer | Exception] = []
+                for call in calls:
+                    answers.append(answer_of(call))
+                    if isinstance(answers[-1], Exception) and any(machine.is_torn for machine in machines):
+                        raise answers[-1]  # a signal handler's
+                self._do(lambda _now: self._put_on_record(machines))
+                return answers
+            except BaseException:
+                self._undo(machines)
+                raise
+            finally:
+                self._gathers = False
+                self._take_all()
+
+    def _put_on_record(self, machines: Sequence[Machine]) -> None:
+        """Write what was gathered, and tell its events."""
+        values, events = self._store.gathered or {}, [event for _, event in self._told]
+        first = next((machine for machine in machines if any(map(machine.has, values))), machines[0])
+        for machine in machines:
+            machine.doubt(values, events if machine is first else [])
+        self._told.clear()
+        self._store.gathered = None
+        try:
+            if values:
+                self._store.write(values)
+        except CutOffError as cut_off:
+            raise cut_off.reason from None
+        except Exception as error:
+            for machine in machines:
+                machine.doubt({}, [])
+            raise TogetherRefusedError from error
+        hear = _hearing(self._manager, self._told)
+        for event in events:
+            hear(event)
+        self._opened.clear()
+        for machine in machines:
+            if machine is not first:
+                machine.trust()
+        first.trust()  # till then, what is told is told by it if this is interrupted
+
+    def _undo(self, machines: Sequence[Machine]) -> None:
+        """Be as the store is, as far as that is known: what was gathered did not come to be."""
+        if self._store.gathered is not None:
+            self._store.gathered = None
+            for machine in machines:
+                machine.doubt({}, [])
+        if any(machine.is_torn for machine in machines):
+            self._told.clear()
+        self._cancelled.clear()
+        while self._opened:
+            asked = self._asked.pop(self._opened.pop(), None)
+            if asked is not None:
+                self._names.pop(asked.identity, None)
+        if self._deadline is not None:
+            self._deadline.set(0)  # what is due next is another instant
+
+    def _take_all(self) -> None:
+        while self._told:
+            self._take(*self._told.popleft())
 
     def _drop(self, now: int, runs: Callable[[int, int], bool], *, is_reboot: bool) -> None:
         """Drop what belongs to processes that do not run any more."""
@@ -259,9 +343,14 @@ class TiedTasks(OfOneProcess):
         asked = self._asked.get(event.id)
         if event.kind is TaskEventKind.EXPIRED_CALLBACK and asked is not None:
             self._noticed[event.id] = asked.call
-        elif event.kind is TaskEventKind.TASK_END and asked is not None:
-            del self._asked[event.id]
-            self._names.pop(asked.identity, None)
+        elif event.kind is TaskEventKind.TASK_END:
+            if asked is not None:
+                del self._asked[event.id]
+                self._names.pop(asked.identity, None)
+            if event.id in self._cancelled:
+                self._cancelled.discard(event.id)
+                for waiting in (self._noticed, self._expired):
+                    waiting.pop(event.id, None)
         if self._behind is None:
             self._tell(event)
             return
@@ -313,6 +402,8 @@ class TiedTasks(OfOneProcess):
 
     def _open(self, request_id: int, asked: Asked) -> None:
         """Hear that a request was granted, in the call that has granted it."""
+        if self._gathers:
+            self._opened.append(request_id)
         self._asked[request_id] = asked
         self._names[asked.identity] = asked.name
 
@@ -329,6 +420,14 @@ def _hearing(manager: Manager, told: deque[tuple[int, TaskEvent]]) -> Callable[[
     if not manager._is_behind:
         return lambda event: told.append((0, event))
     return lambda event: told.append((_core.last_group(manager), event))
+
+
+def answer_of(call: Callable[[], _Answer]) -> _Answer | Exception:
+    """Make a call, and return what it answers or raises."""
+    try:
+        return call()
+    except Exception as error:  # noqa: BLE001 - whatever it is, it is that call's
+        return error
 
 
 def _call(function: Callable[[], object]) -> None:

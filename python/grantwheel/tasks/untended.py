@@ -31,7 +31,7 @@ class _Readable(Machine):
     def _load(self) -> None:
         self._clear()
         for key, value in self._store.items():
-            if key == self._NAME or key.startswith(f"{self._NAME}/"):
+            if self.has(key):
                 with contextlib.suppress(BusinessError):
                     self._replace(key, self._read_record(key, value))
 
