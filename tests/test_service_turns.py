@@ -450,6 +450,29 @@ def test_whom_a_peer_acts_for_is_watched_once_and_again_when_one_is_no_more(path
     serve(path, work, watcher=notes)
 
 
+def test_what_a_process_that_has_ended_still_holds_may_be_released_for_it(path: Path) -> None:
+    notes = Notes()
+    ids, gone = (1001).to_bytes(4, "little"), (5).to_bytes(4, "little")
+
+    async def work(server: Server, connect: Callable[[], Awaitable[Client]]) -> None:
+        client = await connect()
+        held, last = 4 | 8 | 32, ("FOR", 1001, 5)
+        assert await client.ask("APPLY", held, 1000, *last) == held
+        assert await client.ask("APPLY", 1, 1000, "PROCESS", *last) == 1
+        notes.forgotten += 1
+        notes.gone.add(5)
+        assert str(await client.ask("APPLY", 4, 1000, *last)).startswith("PARAMETER 401 ")
+        assert str(await client.ask("APPLY", 4, 1000, "ONLYHELD", *last)).startswith("PARAMETER 401 ")
+        assert await client.ask("RELEASE", 1, "PROCESS", *last) == 1
+        assert await client.ask("RELEASE", 4, *last) == 4
+        assert await client.ask("RELEASEMANY", ids, gone, (8).to_bytes(4, "little")) == (8).to_bytes(4, "little")
+        assert await client.ask("RESETALL", *last) == 32
+        assert await client.ask("MASK", 1001) == 0
+        assert notes.watched == [(1001, 5)]
+
+    serve(path, work, watcher=notes)
+
+
 def test_a_peer_is_watched_when_it_is_within_the_limits_and_until_it_leaves(path: Path) -> None:
     notes = Notes()
 

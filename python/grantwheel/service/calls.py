@@ -79,13 +79,13 @@ def apply(on: Session, words: Words, pipe: Pipeline) -> None:
 
 def release(on: Session, words: Words, pipe: Pipeline) -> None:
     given = options(words, 2, _RELEASE)
-    uid, pid, judged = who(on, given.get(b"FOR"))
+    uid, pid, judged = who(on, given.get(b"FOR"), begins=False)
     level = number(given[b"LEVEL"][0], "LEVEL") if b"LEVEL" in given else -1
     pipe.release(uid, pid, mask(words[1]), process=b"PROCESS" in given, cpu_level=level, caller=judged)
 
 
 def reset_all(on: Session, words: Words, pipe: Pipeline) -> None:
-    uid, pid, judged = who(on, options(words, 1, {b"FOR": 2}).get(b"FOR"))
+    uid, pid, judged = who(on, options(words, 1, {b"FOR": 2}).get(b"FOR"), begins=False)
     pipe.reset_all(uid, pid, caller=judged)
 
 
@@ -108,7 +108,7 @@ def _bytes_of(column: "array.array[int]") -> bytes:
     return column.tobytes()
 
 
-def _rows(on: Session, words: Words, names: str) -> "list[array.array[int]]":
+def _rows(on: Session, words: Words, names: str, *, begins: bool) -> "list[array.array[int]]":
     columns = [
         _column(word, name, "Q" if name == "timeouts_ms" else "I")
         for word, name in zip(words[1:], names.split(), strict=True)
@@ -118,7 +118,8 @@ def _rows(on: Session, words: Words, names: str) -> "list[array.array[int]]":
             raise wrong(f"{name} must have as many rows as uids: {len(columns[0])}, not {len(column)}")
     peer = on.peer
     if peer.may_act_for:
-        on.acts_for_all(words[1], words[2], columns[0], columns[1])
+        if begins:
+            on.acts_for_all(words[1], words[2], columns[0], columns[1])
     elif set(columns[0]) - {peer.uid} or set(columns[1]) - {peer.pid}:
         raise denied("rows for other uids and pids are for peers that the policy lists")
     if peer.caller is not None:
@@ -127,14 +128,14 @@ def _rows(on: Session, words: Words, names: str) -> "list[array.array[int]]":
 
 
 def apply_many(on: Session, words: Words) -> bytes:
-    columns = _rows(on, words, "uids pids masks timeouts_ms")
+    columns = _rows(on, words, "uids pids masks timeouts_ms", begins=True)
     out = array.array("i", bytes(4 * len(columns[0])))
     on.manager.apply_many(*columns, out=out)
     return _bytes_of(out)
 
 
 def release_many(on: Session, words: Words) -> bytes:
-    columns = _rows(on, words, "uids pids masks")
+    columns = _rows(on, words, "uids pids masks", begins=False)
     out = array.array("i", bytes(4 * len(columns[0])))
     on.manager.release_many(*columns, out=out)
     return _bytes_of(out)
