@@ -31,7 +31,7 @@ from grantwheel import Manager
 from grantwheel.linux.freezers_notes import ENDING
 from grantwheel.linux.freezers_signal import SignalFreezer
 from grantwheel.linux.freezers_thaw import thaw_left
-from grantwheel.suspend import FreezeError, FreezeRefusedError, Suspension
+from grantwheel.suspend import FreezeError, FreezeRefusedError, PartlyThawedError, Suspension
 from support import CPU
 from waiting import wait_for
 
@@ -378,7 +378,7 @@ def test_one_that_cannot_be_thawed_holds_up_no_other(apps: Apps, notes: Path, mo
     with SignalFreezer(notes, processes=lambda _: pids) as freezer:
         freeze(freezer)
         monkeypatch.setattr(signal, "pidfd_send_signal", send)
-        with pytest.raises(FreezeError, match=f"process {pids[0]} may not be sent SIGCONT"):
+        with pytest.raises(PartlyThawedError, match=f"process {pids[0]} may not be sent SIGCONT"):
             freezer.thaw(APP)
         assert runs(pids[1])
         assert state(pids[0]) == "T"

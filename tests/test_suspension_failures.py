@@ -6,11 +6,12 @@ from collections.abc import Callable
 
 import pytest
 
-from grantwheel.suspend import FreezeError, Keeper
+from grantwheel.suspend import FreezeError, Keeper, PartlyThawedError
 from support import CPU, GPS, TIMER
 from suspending import APP, BACKGROUND, FOREGROUND, FREEZE, GRACE, OTHER, PID, RETRY, SUSPENDED, Stage
 
 BROKEN = FreezeError("it is broken")
+PARTLY = PartlyThawedError("a part of it is broken")
 
 
 def test_a_freeze_that_fails_is_told_taken_back_and_tried_again() -> None:
@@ -148,6 +149,36 @@ def test_a_thaw_that_fails_leaves_it_suspended_and_is_tried_again() -> None:
         (GRACE + 300, "foreground", "host", APP),
     ]
     assert stage.suspension.stats().thaw_failures == 2
+
+
+def test_who_is_thawed_in_part_is_suspended_no_more_and_the_rest_is_tried_again() -> None:
+    stage = Stage()
+    stage.manager.apply(APP, PID, GPS, 600_000)
+    stage.suspend()
+    stage.freezer.answers = [PARTLY, PARTLY]
+    assert not stage.suspension.deliver(APP, GPS)  # the part that is meant may be the one that stands still
+    assert stage.suspension.state(APP) is BACKGROUND
+    assert stage.suspension.why(APP).failure == "a part of it is broken"
+    stage.go_to(GRACE + 300)
+    assert stage.freezer.taken() == [("thaw", APP)] * 3
+    assert stage.suspension.deliver(APP, GPS)
+    assert stage.events() == [
+        (GRACE, "thaw_failed", "freezer", APP),
+        (GRACE, "background", "event", APP),
+        (GRACE + 100, "thaw_failed", "freezer", APP),
+    ]
+
+
+def test_who_was_thawed_in_part_and_is_to_rest_again_is_frozen_as_a_whole() -> None:
+    stage = Stage(thaw_ms=50)
+    stage.manager.apply(APP, PID, GPS, 600_000)
+    stage.suspend()
+    stage.freezer.answers = [PARTLY, True]
+    assert not stage.suspension.deliver(APP, GPS)
+    stage.go_to(GRACE + 50)
+    assert stage.freezer.taken() == [("thaw", APP), ("freeze", APP)]
+    assert stage.suspension.state(APP) is SUSPENDED
+    assert stage.events()[1:] == [(GRACE, "background", "event", APP), (GRACE + 50, "suspended", "event_over", APP)]
 
 
 def test_an_event_for_whom_it_cannot_be_thawed_is_not_delivered() -> None:

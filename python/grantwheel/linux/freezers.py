@@ -16,6 +16,10 @@ class FreezeRefusedError(FreezeError):
     """They may not be frozen: this process needs them, or nobody can tell that they are all."""
 
 
+class PartlyThawedError(FreezeError):
+    """An app could not be thawed, but a part of it goes on: it is not frozen any more as a whole."""
+
+
 class HierarchyError(FreezeError):
     """The cgroups of this machine cannot be frozen; says why, and what to do."""
 
@@ -39,7 +43,7 @@ class Freezer(Protocol):
         """Let an app go on, as far as this freezer has frozen it. It is fine if nothing of it is frozen.
 
         When this returns, nothing of the app is frozen by this freezer any more. Whatever it raises means that
-        something may be: the call comes again.
+        something may be: the call comes again. `PartlyThawedError` says that not all of it is frozen any more.
         """
         ...
 

@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 from typing import Self
 
-from grantwheel.linux.freezers import FreezeError
+from grantwheel.linux.freezers import FreezeError, PartlyThawedError
 from grantwheel.linux.freezers_notes import Notes
 from grantwheel.linux.freezers_thaw import Thawed, thaw, thaw_left
 from grantwheel.linux.pidfd import PROC
@@ -38,15 +38,19 @@ class NotingFreezer:
 
         Raises
         ------
-        FreezeError
+        PartlyThawedError
             A part of it could not be thawed; the others go on.
+        FreezeError
+            Nothing of it could be thawed.
         """
-        failure = None
+        failure, goes_on = None, False
         for one in self._notes.of(uid):
             try:
-                thaw(self._proc, one)
+                goes_on |= thaw(self._proc, one)
             except FreezeError as error:
                 failure = error
+        if failure is not None and goes_on:
+            raise PartlyThawedError(failure.errno, failure.strerror) from failure
         if failure is not None:
             raise failure
         self._notes.drop(uid)

@@ -1,6 +1,6 @@
 """What a grant does for an app in the background: who is suspended, when, and why not."""
 
-from grantwheel.linux.freezers import FreezeError, Freezer, FreezeRefusedError, HierarchyError
+from grantwheel.linux.freezers import FreezeError, Freezer, FreezeRefusedError, HierarchyError, PartlyThawedError
 from grantwheel.linux.freezers_cgroup import CgroupFreezer
 from grantwheel.linux.freezers_process import descendants_of
 from grantwheel.linux.freezers_signal import SignalFreezer
@@ -27,6 +27,7 @@ __all__ = [
     "Freezer",
     "HierarchyError",
     "Keeper",
+    "PartlyThawedError",
     "SignalFreezer",
     "Suspension",
     "SuspensionCause",

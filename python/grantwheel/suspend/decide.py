@@ -283,14 +283,17 @@ class Decider:
         else:
             self._arm(uid, app)
 
-    def thaw_failed(self, uid: int, why: str, now_ms: int) -> None:
-        """Hear that thawing has failed: it is tried again."""
+    def thaw_failed(self, uid: int, why: str, now_ms: int, *, is_partly: bool = False) -> None:
+        """Hear that thawing has failed, or has come through for a part of the app only: it is tried again."""
         now_ms = self._reach(now_ms)
         app = self._apps[uid]
         app.failure = why
         app.back_off_thaw(now_ms)
         self._thaw_failures += 1
         self._tell(uid, SuspensionKind.THAW_FAILED, SuspensionCause.FREEZER, why)
+        if is_partly and app.frozen:
+            app.frozen = False
+            self._resume(uid, app, self._cause_of_thaw(app))
         self._arm(uid, app)
 
     # What is so.

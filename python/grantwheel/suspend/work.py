@@ -15,7 +15,7 @@ from grantwheel import ManualClock, ServiceOperationError, TransactionError
 from grantwheel._documented import refusal
 from grantwheel._process import OfOneProcess, end_at_exit
 from grantwheel._telling import tell
-from grantwheel.linux.freezers import Freezer
+from grantwheel.linux.freezers import Freezer, PartlyThawedError
 from grantwheel.run.appointment import Appointment
 from grantwheel.types import ResourceType
 
@@ -249,8 +249,12 @@ class Work(OfOneProcess):
             else:
                 self._freezer.thaw(uid)
         except BaseException as error:
-            failed = self.decider.freeze_failed if is_freeze else self.decider.thaw_failed
-            failed(uid, str(error) or repr(error), self._clock.now())
+            why = str(error) or repr(error)
+            if is_freeze:
+                self.decider.freeze_failed(uid, why, self._clock.now())
+            else:
+                is_partly = isinstance(error, PartlyThawedError)
+                self.decider.thaw_failed(uid, why, self._clock.now(), is_partly=is_partly)
             tell(logging.WARNING, f"app %d could not be {'frozen' if is_freeze else 'thawed'}: %s", uid, error)
             if not isinstance(error, Exception):
                 raise
