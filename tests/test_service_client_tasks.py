@@ -140,6 +140,7 @@ def test_the_names_of_tasks() -> None:
         "processes",
         "restarted",
         "set_policy",
+        "together",
     }
 
 
