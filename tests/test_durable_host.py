@@ -160,3 +160,23 @@ def test_the_host_refuses_what_is_not_a_sound_journal(host: Run, tmp_path: Path)
         connection.close()
         code, lines = host(copy)
         assert (code, lines[0]) == (1, f"{copy}: {what}")
+
+
+def test_what_is_damaged_in_the_log_of_another_host_is_not_brought_into_the_file(host: Run, tmp_path: Path) -> None:
+    file, copy = tmp_path / "grants.db", tmp_path / "copy.db"
+    with SqliteJournal(file) as journal:
+        for position in range(3):
+            journal.append(position, b"group")
+    connection = sqlite3.connect(file, isolation_level=None)
+    connection.execute("PRAGMA wal_autocheckpoint=0")
+    connection.execute("UPDATE groups SET bytes = 'other' WHERE sequence = 2")
+    for ending in ("", "-wal"):  # as the end of a host leaves them that has written half of it
+        shutil.copy(f"{file}{ending}", f"{copy}{ending}")
+    connection.close()
+    before = [Path(f"{copy}{ending}").read_bytes() for ending in ("", "-wal")]
+    code, lines = host(copy)
+    assert (code, lines[0]) == (1, f"{copy}: group 2 is damaged")
+    assert [Path(f"{copy}{ending}").read_bytes() for ending in ("", "-wal")] == before
+    with SqliteJournal(copy) as journal:  # who can set it aside finds what the file has
+        assert [report.kind for report in journal.reports] == ["damaged"]
+        assert [bytes(group) for _, group in journal.read(0)] == [b"group"] * 3
