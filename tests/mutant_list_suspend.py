@@ -152,10 +152,24 @@ SUSPEND_MUTANTS: Final = (
     ),
     PythonMutant(
         f"{_LINUX}/freezers_noting.py",
-        "                thaw(self._proc, one)\n            except FreezeError as error:\n",
-        "                thaw(self._proc, one)\n            except ZeroDivisionError as error:\n",
+        "                goes_on |= thaw(self._proc, one)\n            except FreezeError as error:\n",
+        "                goes_on |= thaw(self._proc, one)\n            except ZeroDivisionError as error:\n",
         "one that cannot be thawed holds up no other",
         "test_freezers_signal holds_up_no_other",
+    ),
+    PythonMutant(
+        f"{_LINUX}/freezers_noting.py",
+        "        if failure is not None and goes_on:\n",
+        "        if failure is not None and not goes_on:\n",
+        "what goes on is told from what stands still as a whole",
+        "test_freezers_signal holds_up_no_other",
+    ),
+    PythonMutant(
+        "python/grantwheel/suspend/decide.py",
+        "        if is_partly and app.frozen:\n",
+        "        if app.frozen and not is_partly:\n",
+        "who goes on in part is not called suspended",
+        "test_suspension_failures thawed_in_part",
     ),
     # processes
     PythonMutant(
