@@ -81,7 +81,7 @@ class World:
             for one in (self.reader, self.picky, self.listener)
             if one is not None
         ]
-        own = (manager._own.missed, manager._own.pending(manager), manager._own.lateness)
+        own = (manager._own.missed, manager._own.pending(manager), manager._own.lateness(manager))
         events, notes = manager.read(0), manager.notes()
         settled = tuple(self.hook.settled)
         policy = "new" if manager.policy is self.policy else "old"

@@ -239,6 +239,21 @@ def test_a_wheel_without_the_extension_does_not_build(unpacked: Path, tmp_path: 
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.long
+def test_a_wheel_for_free_threading_builds_and_works(unpacked: Path, tmp_path: Path) -> None:
+    # The option of docs/how-it-works.md. Where there is a GIL it only has to do no harm.
+    settings = {"cmake.define.GRANTWHEEL_FREE_THREADED": "ON", "build-dir": "build/free"}
+    wheel = build("build_wheel", unpacked, tmp_path, **settings)
+    compiled = (unpacked / "build" / "free" / "build.ninja").read_text(encoding="utf-8")
+    assert "-DGRANTWHEEL_FREE_THREADED=1" in compiled
+    assert "-DGRANTWHEEL_FREE_THREADED=0" not in compiled
+    environment = make_environment(tmp_path)
+    environment.pip("install", wheel, cwd=tmp_path)
+    told = "import sys, grantwheel; print(getattr(sys, '_is_gil_enabled', lambda: None)())"
+    expected = False if sysconfig.get_config_var("Py_GIL_DISABLED") else getattr(sys, "_is_gil_enabled", lambda: None)()
+    assert output(environment.command("python"), "-c", told, cwd=tmp_path).strip() == str(expected)
+
+
 def replace(path: Path, old: str, new: str) -> None:
     text = path.read_text(encoding="utf-8")
     assert text.count(old) == 1

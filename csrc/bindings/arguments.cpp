@@ -1,9 +1,11 @@
 #include "bindings/arguments.hpp"
 
+#include <pybind11/critical_section.h>
 #include <structmember.h>
 
 #include <bit>
 #include <limits>
+#include <memory>
 
 #include "bindings/gil.hpp"
 #include "bindings/vocabulary.hpp"
@@ -33,6 +35,16 @@ class CallerAttributes {
 public:
     enum Name : std::size_t { uid, pid, bundle, system_app, service_extension, native, count };
 
+    // Of the vocabulary's Caller, for the life of the process. Not the value of a static: see InternedNames.
+    static const CallerAttributes& get() {
+        static std::atomic<const CallerAttributes*> known = nullptr;
+        if (const CallerAttributes* const there = known.load(std::memory_order_acquire)) return *there;
+        auto made = std::make_unique<CallerAttributes>(vocabulary().Caller);
+        const CallerAttributes* none = nullptr;
+        if (known.compare_exchange_strong(none, made.get(), std::memory_order_acq_rel)) return *made.release();
+        return *none;
+    }
+
     explicit CallerAttributes(const py::object& caller) : type_(caller) {
         for (std::size_t i = 0; i < count; ++i) {
             names_[i] = interned(texts[i]);
@@ -46,19 +58,27 @@ public:
     [[nodiscard]] bool is_exact(PyObject* caller) const noexcept {
         return Py_IS_TYPE(caller, reinterpret_cast<PyTypeObject*>(type_.ptr()));
     }
-    // What lies in a slot; null for what does not. It is there until something of Python's runs.
+    // What lies in a slot; null for what does not, and where other threads may replace it. It is there until something of
+    // Python's runs.
     [[nodiscard]] PyObject* in_slot(PyObject* caller, Name name) const noexcept {
-        if (!is_exact(caller) || offsets_[name] == 0) return nullptr;
-        return *reinterpret_cast<PyObject**>(reinterpret_cast<char*>(caller) + offsets_[name]);
+        return others_run ? nullptr : slot_of(caller, name);
     }
     [[nodiscard]] py::object read(PyObject* caller, Name name) const {
-        if (PyObject* const value = in_slot(caller, name)) return py::reinterpret_borrow<py::object>(value);
+        {
+            const py::scoped_critical_section lock(caller);
+            if (PyObject* const value = slot_of(caller, name)) return py::reinterpret_borrow<py::object>(value);
+        }
         PyObject* const value = as_python([&] { return PyObject_GetAttr(caller, names_[name]); });
         if (value == nullptr) throw py::error_already_set();
         return py::reinterpret_steal<py::object>(value);
     }
 
 private:
+    [[nodiscard]] PyObject* slot_of(PyObject* caller, Name name) const noexcept {
+        if (!is_exact(caller) || offsets_[name] == 0) return nullptr;
+        return *reinterpret_cast<PyObject**>(reinterpret_cast<char*>(caller) + offsets_[name]);
+    }
+
     static constexpr const char* texts[count] = {"uid", "pid", "bundle", "system_app", "service_extension", "native"};
 
     py::object type_;
@@ -91,6 +111,14 @@ py::object to_index(PyObject* value) {
     const py::error_already_set error;
     if (!error.matches(PyExc_TypeError)) throw error;
     return {};
+}
+
+void intern_names(InternedNames& interned, std::span<const char* const> names) {
+    auto made = std::make_unique<PyObject*[]>(names.size());
+    for (std::size_t i = 0; i < names.size(); ++i) made[i] = bindings::interned(names[i]);
+    PyObject* const* none = nullptr;
+    if (interned.compare_exchange_strong(none, made.get(), std::memory_order_acq_rel))
+        static_cast<void>(made.release());
 }
 
 void read_arguments(const Signature& signature, PyObject* const* arguments, Py_ssize_t count, PyObject* keywords,
@@ -165,8 +193,7 @@ std::string_view to_given_text(PyObject* value, const char* name, Status unencod
 
 CallerArgument to_given_caller(PyObject* value, Status unencodable) {
     using Attributes = CallerAttributes;
-    // Never destroyed: it may be used as long as Python runs.
-    static const auto& attributes = *new Attributes(vocabulary().Caller);
+    const Attributes& attributes = Attributes::get();
     if (!attributes.is_exact(value) && !py::isinstance(value, vocabulary().Caller)) {
         raise_type("caller", "a Caller", value);
     }

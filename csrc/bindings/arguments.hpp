@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <cstdint>
 #include <optional>
 #include <span>
@@ -27,34 +28,39 @@ struct Signature {
     std::size_t positional;
 };
 
+// Names as objects, for the life of the process: null until somebody has needed them. Not the value of a static, for which
+// others would wait with the GIL while it is made.
+using InternedNames = std::atomic<PyObject* const*>;
+void intern_names(InternedNames& interned, std::span<const char* const> names);
+
 // Puts the arguments into `values`, one per name; null when left out. TypeError when they do not fit.
 void read_arguments(const Signature& signature, PyObject* const* arguments, Py_ssize_t count, PyObject* keywords,
                     std::span<PyObject*> values);
 
-// The parameters of one fast call: names in order, how many must be given, and how many may be given by position. To be
-// made inside `guarded`: the names may find no memory.
+// The parameters of one fast call: names in order, how many must be given, and how many may be given by position.
 template <std::size_t size, std::size_t required, std::size_t positional = required>
 class Parameters {
 public:
-    Parameters(const char* function, const std::array<const char*, size>& names) : function_(function) {
-        for (std::size_t i = 0; i < size; ++i) names_[i] = interned(names[i]);
-    }
+    constexpr Parameters(const char* function, const std::array<const char*, size>& names)
+        : function_(function), names_(names) {}
 
     // The arguments, one per parameter; null when left out. TypeError when they do not fit.
-    [[nodiscard]] std::array<PyObject*, size> read(PyObject* const* arguments, Py_ssize_t count,
-                                                   PyObject* keywords) const {
+    [[nodiscard]] std::array<PyObject*, size> read(PyObject* const* arguments, Py_ssize_t count, PyObject* keywords) {
         std::array<PyObject*, size> values{};
         if (keywords == nullptr && count == static_cast<Py_ssize_t>(positional)) {
             std::copy_n(arguments, positional, values.begin());
         } else {
-            read_arguments({function_, names_, required, positional}, arguments, count, keywords, values);
+            if (interned_.load(std::memory_order_acquire) == nullptr) intern_names(interned_, names_);
+            const std::span names(interned_.load(std::memory_order_relaxed), size);
+            read_arguments({function_, names, required, positional}, arguments, count, keywords, values);
         }
         return values;
     }
 
 private:
     const char* function_;
-    std::array<PyObject*, size> names_{};  // interned, for the life of the process
+    std::array<const char*, size> names_;
+    InternedNames interned_{nullptr};
 };
 
 // The int of anything with __index__; null for what is no integer, as an array whose __index__ is a TypeError. What else

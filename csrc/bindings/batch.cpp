@@ -13,9 +13,14 @@ void Shell::ask_quota(Batch& batch) const {
 
 std::vector<Result> Shell::change_many(const Requests& rows) {
     if (!has_quota()) {
+        // cppcheck-suppress variableScope ; it is made before the lock is taken
         std::vector<Result> results(rows.count);
-        finish(unlocked_by(begin(), [&](const Manager&, Instant) { return gate_->stage_many(rows); }), results);
-        return results;
+        Session session = begin();
+        if (!has_quota()) {  // since it has waited for the lock
+            const auto stage = [&](const Manager&, Instant) { return gate_->stage_many(rows); };
+            finish(unlocked_by(std::move(session), stage), results);
+            return results;
+        }
     }
     Batch batch(rows);
     unlocked_by(begin(), [&](const Manager& manager, Instant now) {

@@ -113,7 +113,7 @@ void change_many(Shell& shell, const Results& results, const Requests& rows) {
 
 PyObject* apply_many(PyObject* self, PyObject* const* arguments, Py_ssize_t count, PyObject* keywords) {
     return fast_call(self, [&](Shell& shell) {
-        static const Parameters<5, 4> parameters("apply_many", {"uids", "pids", "masks", "timeouts_ms", "out"});
+        static constinit Parameters<5, 4> parameters("apply_many", {"uids", "pids", "masks", "timeouts_ms", "out"});
         const auto [uids, pids, masks, timeouts_ms, out] = parameters.read(arguments, count, keywords);
         const Integers users(uids, "uids");
         const Integers tasks(pids, "pids");
@@ -133,7 +133,7 @@ PyObject* apply_many(PyObject* self, PyObject* const* arguments, Py_ssize_t coun
 
 PyObject* release_many(PyObject* self, PyObject* const* arguments, Py_ssize_t count, PyObject* keywords) {
     return fast_call(self, [&](Shell& shell) {
-        static const Parameters<4, 3> parameters("release_many", {"uids", "pids", "masks", "out"});
+        static constinit Parameters<4, 3> parameters("release_many", {"uids", "pids", "masks", "out"});
         const auto [uids, pids, masks, out] = parameters.read(arguments, count, keywords);
         const Integers users(uids, "uids");
         const Integers tasks(pids, "pids");
@@ -167,7 +167,7 @@ bool read_slice(const Engine& engine, Instant now, const Integers& uids, std::ve
 
 PyObject* app_masks(PyObject* self, PyObject* const* arguments, Py_ssize_t count, PyObject* keywords) {
     return fast_call(self, [&](Shell& shell) {
-        static const Parameters<2, 1> parameters("app_masks", {"uids", "out"});
+        static constinit Parameters<2, 1> parameters("app_masks", {"uids", "out"});
         const auto [uids, out] = parameters.read(arguments, count, keywords);
         const Integers users(uids, "uids");
         Results results(out, users.size(), shell.tally().refusals);

@@ -7,6 +7,7 @@
 //          exception that another thread has set), so it is called again until it returns, and then the first such
 //          error is raised. `_end` may be cut off anywhere and called any number of times. What `__aexit__` returns is
 //          that of `_rest()`: what is still to be awaited after the end, nothing unless a class has its own.
+#include <atomic>
 #include <optional>
 #include <utility>
 
@@ -23,6 +24,10 @@ struct BlockObject {
     PyObject base;
     bool is_inside;  // between the begin and the end of a statement
 };
+
+std::atomic_ref<bool> is_inside(PyObject* self) noexcept {
+    return std::atomic_ref(reinterpret_cast<BlockObject*>(self)->is_inside);
+}
 
 struct Names {
     PyObject* begin = interned("_begin");
@@ -59,7 +64,7 @@ Error end(PyObject* self, Error error = {}) {
         if (!cut_off) break;
         if (!error || outranks(*cut_off, *error)) error = std::move(cut_off);
     }
-    reinterpret_cast<BlockObject*>(self)->is_inside = false;
+    is_inside(self).store(false, std::memory_order_release);
     return error;
 }
 
@@ -69,8 +74,7 @@ void raise_if(Error error) {
 
 // The end belongs to who came in: a second one only hears what `_begin` has to say to it.
 void enter(PyObject* self, PyObject* begin) {
-    bool& is_inside = reinterpret_cast<BlockObject*>(self)->is_inside;
-    if (std::exchange(is_inside, true)) return raise_if(call(self, begin));
+    if (is_inside(self).exchange(true)) return raise_if(call(self, begin));
     if (Error error = call(self, begin)) raise_if(end(self, std::move(error)));
 }
 

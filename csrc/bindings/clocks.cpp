@@ -80,6 +80,7 @@ ManualClock::~ManualClock() {
 }
 
 ManualClock::Alarms& ManualClock::alarms() const {
+    const std::lock_guard lock(replacing_);
     if (!alarms_->home.is_here()) {
         auto own = std::make_shared<Alarms>();
         static_cast<void>(new std::shared_ptr<Alarms>(std::exchange(alarms_, std::move(own))));  // kept for ever
@@ -90,6 +91,18 @@ ManualClock::Alarms& ManualClock::alarms() const {
 void ManualClock::set(Instant now) {
     Alarms& own = alarms();
     const std::lock_guard lock(own.mutex);
+    show(own, now);
+}
+
+bool ManualClock::advance(Instant length) {
+    Alarms& own = alarms();
+    const std::lock_guard lock(own.mutex);
+    if (length > max_now - this->now()) return false;
+    show(own, this->now() + length);
+    return true;
+}
+
+void ManualClock::show(const Alarms& own, Instant now) {
     now_.store(now, std::memory_order_relaxed);
     for (const std::weak_ptr<OwnAlarm>& one : own.all) {
         if (const auto alarm = one.lock()) alarm->look();
@@ -197,9 +210,7 @@ void bind_clocks(py::module_& module) {
         .def(
             "advance",
             [](ManualClock& clock, const py::object& ms) {
-                const Instant now = clock.now() + to_length(ms);
-                if (now > max_now) throw py::value_error("ms must not lead beyond 2^62");
-                clock.set(now);
+                if (!clock.advance(to_length(ms))) throw py::value_error("ms must not lead beyond 2^62");
             },
             py::arg("ms"), "Go on by this many milliseconds, at least 0, or by a timedelta of whole ones.");
 }

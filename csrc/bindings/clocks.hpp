@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "bindings/errors.hpp"
+#include "bindings/gil.hpp"
 #include "grantwheel/clock.hpp"
 #include "host/waker.hpp"
 
@@ -35,6 +36,8 @@ public:
 
     // Sets off the alarms that this reaches, and those of them that it does not reach any more it silences.
     void set(Instant now);
+    // Goes on by that much. False, and nothing happens, when that would lead beyond max_now.
+    [[nodiscard]] bool advance(Instant length);
     [[nodiscard]] Instant now() const noexcept { return now_.load(std::memory_order_relaxed); }
 
     // Pre: the clock outlives it.
@@ -49,10 +52,13 @@ private:
         std::vector<std::weak_ptr<OwnAlarm>> all;
     };
 
-    // Those of this process. Needs the GIL.
+    // Those of this process.
     [[nodiscard]] Alarms& alarms() const;
+    // Under the lock of the alarms.
+    void show(const Alarms& own, Instant now);
 
     std::atomic<Instant> now_;
+    mutable GilOrMutex replacing_;  // over the pointer, which a child replaces
     mutable std::shared_ptr<Alarms> alarms_ = std::make_shared<Alarms>();
 };
 

@@ -54,7 +54,7 @@ auto as_query(Query&& query) {
 
 PyObject* apply_request(PyObject* self, PyObject* const* arguments, Py_ssize_t count, PyObject* keywords) {
     return fast_call(self, [&](Shell& shell) {
-        static const Parameters<2, 1> parameters("apply_request", {"request", "caller"});
+        static constinit Parameters<2, 1> parameters("apply_request", {"request", "caller"});
         require_one_argument(static_cast<std::size_t>(count));
         const auto [request, who] = parameters.read(arguments, count, keywords);
         const DocumentedRequest documented(request);
@@ -69,7 +69,7 @@ PyObject* apply_request(PyObject* self, PyObject* const* arguments, Py_ssize_t c
 template <auto work, const auto& name>
 PyObject* call_of_caller(PyObject* self, PyObject* const* arguments, Py_ssize_t count, PyObject* keywords) {
     return fast_call(self, [&](Shell& shell) {
-        static const Parameters<1, 0> parameters(name, {"caller"});
+        static constinit Parameters<1, 0> parameters(name, {"caller"});
         return work(shell, parameters.read(arguments, count, keywords).front());
     });
 }

@@ -1,5 +1,7 @@
 #include "bindings/documented_request.hpp"
 
+#include <pybind11/critical_section.h>
+
 #include <cmath>
 #include <optional>
 
@@ -70,7 +72,9 @@ std::size_t encoded_length(const py::object& text) {
 }  // namespace
 
 inline PyObject* DocumentedRequest::read(Field field) {
-    if (is_request_) return request_field(given_, field);
+    if (is_request_) {
+        return others_run ? keep(field, request_field(given_, field).release().ptr()) : borrowed_field(given_, field);
+    }
     return is_walked_ ? taken_.fields[static_cast<std::size_t>(field)] : look_up(field);
 }
 
@@ -96,6 +100,12 @@ DocumentedRequest::DocumentedRequest(PyObject* given) : given_(given), is_reques
     if (!encodable) throw Refusal(Status::parcel_failed);
 }
 
+PyObject* DocumentedRequest::keep(Field field, PyObject* value) noexcept {
+    taken_.fields[static_cast<std::size_t>(field)] = value;
+    taken_.is_own = true;
+    return value;
+}
+
 void DocumentedRequest::Taken::drop() noexcept {
     for (PyObject* const field : fields) Py_XDECREF(field);
 }
@@ -104,12 +114,16 @@ void DocumentedRequest::Taken::drop() noexcept {
 // them strings and of no class derived from it: others may have a notion of their own of what they are equal to. Where
 // reading a field may run something of Python's, that may change the dictionary.
 void DocumentedRequest::walk() {
+    const py::scoped_critical_section lock(given_);
     if (PyDict_GET_SIZE(given_) > most_walked) return;
     PyObject* key = nullptr;
     PyObject* value = nullptr;
-    bool are_plain = true;
+    bool are_plain = !others_run;
     for (Py_ssize_t at = 0; PyDict_Next(given_, &at, &key, &value) != 0;) {
-        if (!PyUnicode_CheckExact(key)) return;
+        if (!PyUnicode_CheckExact(key)) {
+            std::fill(std::begin(taken_.fields), std::end(taken_.fields), nullptr);
+            return;
+        }
         const std::size_t place = place_of(field_names(), key);
         if (place == field_count) continue;
         taken_.fields[place] = value;
@@ -125,19 +139,21 @@ void DocumentedRequest::walk() {
 PyObject* DocumentedRequest::look_up(Field field) {
     PyObject* const name = field_name(field);
     if (PyDict_Check(given_)) {
+#if PY_VERSION_HEX >= 0x030D0000
+        PyObject* value = nullptr;
+        if (as_python([&] { return PyDict_GetItemRef(given_, name, &value); }) < 0) throw py::error_already_set();
+        return keep(field, value);
+#else
         PyObject* const value = as_python([&] { return PyDict_GetItemWithError(given_, name); });
         if (value == nullptr && PyErr_Occurred() != nullptr) throw py::error_already_set();
         return value;
+#endif
     }
     const int present = as_python([&] { return PySequence_Contains(given_, name); });
     if (present < 0) throw py::error_already_set();
     if (present == 0) return nullptr;
     PyObject* const value = as_python([&] { return PyObject_GetItem(given_, name); });
-    if (value != nullptr) {
-        taken_.fields[static_cast<std::size_t>(field)] = value;
-        taken_.is_own = true;
-        return value;
-    }
+    if (value != nullptr) return keep(field, value);
     const py::error_already_set error;
     if (!error.matches(PyExc_KeyError)) throw error;
     return nullptr;  // it has gone since

@@ -38,6 +38,8 @@ private:
     // What a field holds; null when it is absent. It is there until something of Python's runs.
     [[nodiscard, gnu::always_inline]] inline PyObject* read(Field field);
     [[nodiscard]] PyObject* look_up(Field field);
+    // Keeps a reference of its own, or null, of a field that is read once, and answers it.
+    [[nodiscard]] PyObject* keep(Field field, PyObject* value) noexcept;
     [[nodiscard]] std::int64_t number(Field field, Status status);
     [[nodiscard]] bool flag(Field field, Status status);
     [[nodiscard]] bool optional_flag(Field field, Status status);

@@ -138,20 +138,25 @@ bool read_slice(Shell& shell, Cursor& cursor, Events& events, std::size_t most, 
     return events_wait && events.size() < most;
 }
 
+// Where a reader stands.
+struct Stand {
+    std::uint64_t after;
+    std::uint64_t missed;
+};
+
 // Refusal when the manager is closed and has left this reader nothing.
-void require_something(Shell& shell, const Cursor& cursor) {
+Stand begin_reading(Shell& shell, const Cursor& cursor) {
     const Shell::Guard lock(shell);
     const Remains* const remains = shell.remains();
     if (remains != nullptr && cursor.pending(remains->last()) == 0) throw Refusal(Status::not_connected);
+    return {cursor.after, cursor.missed};
 }
 
 template <typename Events>
 py::object follow(Cursor& cursor, Shell& shell, const py::object& limit, bool is_delivery) {
     const std::size_t most = to_limit(limit.ptr(), "limit");
-    require_something(shell, cursor);
+    const Stand stand = begin_reading(shell, cursor);
     Events events;
-    const std::uint64_t after = cursor.after;
-    const std::uint64_t missed = cursor.missed;
     try {
         Reading reading;
         while (read_slice(shell, cursor, events, most, is_delivery, reading)) {
@@ -165,8 +170,8 @@ py::object follow(Cursor& cursor, Shell& shell, const py::object& limit, bool is
     } catch (...) {
         // There was no memory for them: they are still to be read.
         const Shell::Guard lock(shell);
-        cursor.after = after;
-        cursor.missed = missed;
+        cursor.after = stand.after;
+        cursor.missed = stand.missed;
         keep_bell(shell, cursor, true);
         throw;
     }
@@ -214,6 +219,14 @@ void end_reading(Cursor& cursor, Shell& shell) {
     keep_bell(shell, cursor, true);
 }
 
+py::tuple lateness(const Cursor& cursor, Shell& shell) {
+    const Lateness found = [&] {
+        const Shell::Guard lock(shell);
+        return cursor.lateness;
+    }();
+    return py::make_tuple(found.last, found.most, py::tuple(py::cast(found.counts)));
+}
+
 void hand_over(Cursor& cursor, Shell& shell, std::uint64_t event_time) {
     const Shell::Guard lock(shell);
     const Instant now = shell.instant_without_asking();
@@ -226,15 +239,14 @@ void bind_cursor(py::module_& module) {
     bind_class<Cursor>(module, "Cursor",
                        "The place of one reader in the events of one manager: what a Subscription is made of.")
         .def(py::init(&make_cursor), py::arg("manager"), py::arg("kinds"), py::arg("uids"))
-        .def_readonly("after", &Cursor::after, "The number of the last event that was dealt with.")
-        .def_readonly("missed", &Cursor::missed, "How many were overwritten before they were read.")
         .def_property_readonly(
-            "lateness",
-            [](const Cursor& cursor) {
-                return py::make_tuple(cursor.lateness.last, cursor.lateness.most,
-                                      py::tuple(py::cast(cursor.lateness.counts)));
-            },
-            "(of the last event, the longest, counts by powers of two), in ms.")
+            "after", [](const Cursor& cursor) { return cursor.after.load(); },
+            "The number of the last event that was dealt with.")
+        .def_property_readonly(
+            "missed", [](const Cursor& cursor) { return cursor.missed.load(); },
+            "How many were overwritten before they were read.")
+        .def("lateness", &lateness, py::arg("manager"),
+             "Return (of the last event, the longest, counts by powers of two), in ms.")
         .def("read", &follow<OwnedEvents>, py::arg("manager"), py::arg("limit"), py::arg("is_delivery") = true,
              "Return the next events.")
         .def("read_columns", &follow<ColumnsOfEvents>, py::arg("manager"), py::arg("limit"),

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <mutex>
 #include <string>
 #include <utility>
@@ -35,13 +36,12 @@ public:
     // The next one; empty after the last.
     [[nodiscard]] std::string next() {
         std::string section(max_section_bytes, '\0');
-        while (writer_ != nullptr && follower_) {
+        while (!is_over_ && follower_) {
             const SectionWritten written = without_gil([&] { return write(section); });
             if (written.status == Status::argument_invalid) {
                 throw std::runtime_error("the follower has gone on since the snapshot was begun");
             }
             check(written.status);
-            if (!written.more) writer_.reset();
             if (written.size == 0) continue;
             section.resize(written.size);
             return section;
@@ -56,14 +56,23 @@ public:
     void forget() { const py::object follower = std::move(follower_); }
 
 private:
+    // Another thread may have had the last one meanwhile.
     SectionWritten write(std::string& section) {
         const Follower::Session session = engine_->begin_without_gil();
-        return writer_->write(std::as_writable_bytes(std::span(section)));
+        if (is_over_) return {};
+        const SectionWritten written = writer_->write(std::as_writable_bytes(std::span(section)));
+        if (written.status == Status::ok && !written.more) {
+            writer_.reset();
+            is_over_ = true;
+        }
+        return written;
     }
 
     py::object follower_;
     Follower* engine_;
-    std::unique_ptr<SnapshotWriter> writer_;
+    // Under the lock of the follower:
+    std::unique_ptr<SnapshotWriter> writer_;  // null after the last section
+    std::atomic<bool> is_over_{false};
 };
 
 std::optional<Instant> to_now(const py::object& now) {

@@ -1,5 +1,7 @@
 // Letting go of the GIL, and running Python, in threads that the interpreter may end.
 //
+// No GIL          Where CPython is free-threaded, a thread that has "the GIL" is one that the garbage collector stops at
+//                 the next opportunity, and waits for until then. So it waits for no lock of ours with it there either.
 // End of Python   Until 3.14 a daemon thread that takes the GIL while the interpreter goes down is ended by
 //                 pthread_exit, which unwinds its stack: a noexcept function on the way ends the process, and a destructor
 //                 would touch Python's objects without the GIL. So such a thread stays where it is, as it does from 3.14 on.
@@ -20,6 +22,34 @@ namespace py = pybind11;
 
 // Whether a thread has the GIL.
 enum class Gil { held, released };
+
+// Whether other threads run Python while one does, and may replace what it has only borrowed.
+#ifdef Py_GIL_DISABLED
+inline constexpr bool others_run = true;
+#else
+inline constexpr bool others_run = false;
+#endif
+
+// What the GIL guards where there is one, so that it is nothing there; a free-threaded CPython needs a mutex. Nothing may
+// run Python, let go of an object or take another lock while it is held. Whoever waits for it can be stopped meanwhile, as
+// the garbage collector stops all threads.
+class GilOrMutex {
+public:
+    GilOrMutex() = default;
+    GilOrMutex(const GilOrMutex&) = delete;
+    GilOrMutex& operator=(const GilOrMutex&) = delete;
+
+#ifdef Py_GIL_DISABLED
+    void lock() noexcept { PyMutex_Lock(&mutex_); }
+    void unlock() noexcept { PyMutex_Unlock(&mutex_); }
+
+private:
+    PyMutex mutex_{};
+#else
+    static void lock() noexcept {}
+    static void unlock() noexcept {}
+#endif
+};
 
 [[noreturn]] void stay_for_ever() noexcept;
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <map>
 #include <memory>
+#include <mutex>
 #include <vector>
 
 #include "bindings/calls.hpp"
@@ -14,32 +15,46 @@ namespace {
 
 class Groups {
 public:
-    void add(std::int64_t number, py::object one) { groups_[number].push_back(std::move(one)); }
+    void add(std::int64_t number, py::object one) {
+        const std::lock_guard lock(mutex_);
+        groups_[number].push_back(std::move(one));
+    }
 
     void discard(std::int64_t number, const py::object& one) {
+        py::object found;  // which goes when nothing is half done any more
+        const std::lock_guard lock(mutex_);
         const auto group = groups_.find(number);
         if (group == groups_.end()) return;
         std::vector<py::object>& members = group->second;
         const auto place = std::find_if(members.begin(), members.end(), [&](auto& other) { return other.is(one); });
         if (place == members.end()) return;
-        const py::object found = std::move(*place);  // which goes when nothing is half done any more
+        found = std::move(*place);
         members.erase(place);
         if (members.empty()) groups_.erase(group);
     }
 
     [[nodiscard]] py::list of(std::int64_t number) const {
         std::vector<py::object> found;  // before there is a list, for which garbage may be collected
-        if (const auto group = groups_.find(number); group != groups_.end()) found = group->second;
+        {
+            const std::lock_guard lock(mutex_);
+            if (const auto group = groups_.find(number); group != groups_.end()) found = group->second;
+        }
         return take_list(found);
     }
 
     [[nodiscard]] py::list all() const {
         std::vector<py::object> found;
-        for (const auto& [number, members] : groups_) found.insert(found.end(), members.begin(), members.end());
+        {
+            const std::lock_guard lock(mutex_);
+            for (const auto& [number, members] : groups_) found.insert(found.end(), members.begin(), members.end());
+        }
         return take_list(found);
     }
 
-    [[nodiscard]] std::size_t size() const noexcept { return groups_.size(); }
+    [[nodiscard]] std::size_t size() const noexcept {
+        const std::lock_guard lock(mutex_);
+        return groups_.size();
+    }
 
     int traverse(visitproc visit, void* arg) const {
         for (const auto& [number, members] : groups_) {
@@ -50,6 +65,7 @@ public:
     void forget() { const auto gone = std::move(groups_); }
 
 private:
+    mutable GilOrMutex mutex_;
     std::map<std::int64_t, std::vector<py::object>> groups_;  // none of them empty
 };
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <deque>
+#include <mutex>
 #include <vector>
 
 namespace grantwheel::bindings {
@@ -26,10 +27,12 @@ std::deque<Init>& inits() {
 class Beginning {
 public:
     Beginning(PyTypeObject* type, PyObject* self) : place_{type, self} {
-        if (std::find(all().begin(), all().end(), place_) != all().end()) refuse(type);
-        all().push_back(place_);
+        if (!enter()) refuse(type);
     }
-    ~Beginning() { all().erase(std::find(all().begin(), all().end(), place_)); }
+    ~Beginning() {
+        const std::lock_guard lock(mutex);
+        all().erase(std::find(all().begin(), all().end(), place_));
+    }
     Beginning(const Beginning&) = delete;
     Beginning& operator=(const Beginning&) = delete;
 
@@ -44,7 +47,14 @@ private:
         static auto* const places = new std::vector<Place>;
         return *places;
     }
+    [[nodiscard]] bool enter() {
+        const std::lock_guard lock(mutex);
+        if (std::find(all().begin(), all().end(), place_) != all().end()) return false;
+        all().push_back(place_);
+        return true;
+    }
 
+    inline static GilOrMutex mutex;  // over the list of all
     Place place_;
 };
 
@@ -61,8 +71,8 @@ PyObject* initialise(PyObject* capsule, PyObject* arguments, PyObject* keywords)
         if (self == nullptr || PyObject_TypeCheck(self, init.type) == 0) {
             throw py::type_error(std::string(init.type->tp_name) + ".__init__() needs an instance of the class");
         }
-        if (has_value(init.type, self)) Beginning::refuse(init.type);
         const Beginning beginning(init.type, self);
+        if (has_value(init.type, self)) Beginning::refuse(init.type);  // maybe of a call that has just ended
         return PyObject_Call(init.original, arguments, keywords);
     });
 }

@@ -7,6 +7,7 @@
 
 #include "bindings/calls.hpp"
 #include "bindings/instances.hpp"
+#include "bindings/joining.hpp"
 
 namespace grantwheel::bindings {
 
@@ -38,64 +39,6 @@ const char* name_of(Share::State state) {
 }
 
 }  // namespace
-
-// What becomes of a begin, from the moment at which it is staged until it has been carried out. Used under the lock, and
-// kept alive by itself in between: whoever waits for it may have been interrupted.
-class Share::Joining final : public Watcher {
-public:
-    // `keys` by the index of a type, for those of `types`.
-    Joining(Claims& claims, const Keys& keys, Mask types) noexcept : claims_(claims), keys_(keys), types_(types) {}
-
-    // From here on who leaves the grant leaves it to this one.
-    void stage(std::shared_ptr<Joining> self, Mask types, Claims::Room& room) noexcept {
-        types_ = types;
-        self_ = std::move(self);
-        for_each_type(types_, [&](Mask type) { claims_.expect(key_of(type), room); });
-    }
-    [[nodiscard]] bool is_staged() const noexcept { return self_ != nullptr; }
-    // Nobody wants it any more. Returns what there will be to release behind it: with the generations of now.
-    Generations abandon() noexcept {
-        is_abandoned_ = true;
-        Generations generations{};
-        for_each_type(types_, [&](Mask type) { generations[index_of(type)] = claims_.stay_away(key_of(type)); });
-        return generations;
-    }
-    [[nodiscard]] Mask types() const noexcept { return types_; }
-
-    // Once it has been carried out: what was granted.
-    [[nodiscard]] Mask granted() const noexcept { return granted_; }
-    [[nodiscard]] const Generations& generations() const noexcept { return generations_; }
-
-    // What has gone since anybody looked has nothing to do with what is granted now.
-    void executing(const Engine& engine, const Command& command, Instant now) noexcept override {
-        if (is_abandoned_) return;
-        const Mask held = held_of(engine, command, now);
-        for_each_type(types_ & ~held, [&](Mask type) { claims_.end(key_of(type)); });
-    }
-    void settled(const Result& result) noexcept override {
-        const std::shared_ptr<Joining> self = std::move(self_);
-        if (is_abandoned_) return;
-        granted_ = result.status == Status::ok ? result.mask : 0;
-        for_each_type(types_, [&](Mask type) {
-            if ((granted_ & type) != 0) {
-                generations_[index_of(type)] = claims_.arrive(key_of(type));
-            } else {
-                claims_.forget_if_free(key_of(type), claims_.stay_away(key_of(type)));
-            }
-        });
-    }
-
-private:
-    [[nodiscard]] const Claims::Key& key_of(Mask type) const noexcept { return keys_[index_of(type)]; }
-
-    Claims& claims_;
-    Keys keys_;
-    Mask types_;
-    Mask granted_ = 0;
-    Generations generations_{};
-    bool is_abandoned_ = false;
-    std::shared_ptr<Joining> self_;  // while it is staged
-};
 
 class Share::Begin final : public Shell::Clause {
 public:
@@ -156,13 +99,19 @@ private:
 // While it lives nobody else begins to release the same share.
 class Share::WhileReleasing {
 public:
-    explicit WhileReleasing(Share& share) : share_(share) { share_.is_releasing_ = true; }
-    ~WhileReleasing() { share_.is_releasing_ = false; }
+    explicit WhileReleasing(Share& share) : share_(share), is_first_(!share.is_releasing_.exchange(true)) {}
+    ~WhileReleasing() {
+        if (is_first_) share_.is_releasing_.store(false);
+    }
     WhileReleasing(const WhileReleasing&) = delete;
     WhileReleasing& operator=(const WhileReleasing&) = delete;
 
+    // Whether nobody else had begun.
+    [[nodiscard]] bool is_first() const noexcept { return is_first_; }
+
 private:
     Share& share_;
+    const bool is_first_;
 };
 
 Claims::Key Share::key_of(Mask type) const noexcept {
@@ -216,10 +165,10 @@ Mask Share::change(const Request& request, Shell::Clause& clause) {
 }
 
 Mask Share::begin() {
-    if (state_ != State::fresh) {
-        throw std::runtime_error(std::string("a hold can be used once; this one is ") + name_of(state_));
+    State found = State::fresh;
+    if (!state_.compare_exchange_strong(found, State::beginning)) {
+        throw std::runtime_error(std::string("a hold can be used once; this one is ") + name_of(found));
     }
-    state_ = State::beginning;
     Begin clause(*this);
     try {
         const Mask mask = change(application_.request, clause);
@@ -255,6 +204,7 @@ void Share::abandon() {
         if (joining_ && joining_->is_staged()) {
             granted_ = joining_->types();
             generations_ = joining_->abandon();
+            free_ = free(granted_);
             state_ = State::ending;
         } else if (joining_ && joining_->granted() != 0) {
             adopt_granted();
@@ -293,7 +243,8 @@ Mask Share::lost() {
 
 void Share::end(bool may_wait) {
     if (!shell_.is_here()) return;
-    if (state_ == State::fresh) state_ = State::ended;
+    State found = State::fresh;
+    state_.compare_exchange_strong(found, State::ended);
     if (state_ == State::beginning) abandon();
     if (state_ == State::held) count_off(may_wait);
     if (state_ == State::ending && !release(may_wait)) shell_.postpone(shared_from_this());
@@ -306,7 +257,7 @@ void Share::count_off(bool may_wait) {
             count_off(alive(granted_));
         }
     } catch (const Refusal&) {  // closed: nothing is held any more
-        lost_ = granted_;
+        lost_ = granted_.load();
         state_ = State::ended;
     }
 }
@@ -329,17 +280,19 @@ void Share::count_off(Mask still) noexcept {
     if (state_ != State::held) return;  // another thread was faster
     lost_ = granted_ & ~still;
     for_each_type(still, [&](Mask type) { shell_.claims().leave(key_of(type), generation_of(type)); });
+    free_ = free(granted_);
     state_ = State::ending;
 }
 
 // Returns whether it is done, or else has to wait for the hook, or who is at it already.
 bool Share::release(bool may_wait) {
     if (state_ != State::ending) return true;
-    const Mask types = free(granted_);
+    const Mask types = free_;
     const bool asks = shell_.has_quota() && !application_.request.is_process && (types & rules.levelled) != 0;
-    if (is_releasing_ || (asks && shell_.is_in_hook())) return false;
+    if (asks && shell_.is_in_hook()) return false;
     const WhileReleasing while_releasing(*this);
-    release(types, may_wait);
+    if (!while_releasing.is_first()) return false;
+    if (state_ == State::ending) release(types, may_wait);  // else another thread has just been faster
     return true;
 }
 
@@ -355,7 +308,7 @@ void Share::release(Mask types, bool may_wait) {
         failure.emplace(current_error());
         if (is_interrupt(*failure)) throw *failure;
     }
-    forget();
+    if (failure) forget_at_last();
     state_ = State::ended;
     if (failure) warn("%r could not be released, and runs out", types, *failure);
     if (const auto& error = clause.error()) {
@@ -366,6 +319,14 @@ void Share::release(Mask types, bool may_wait) {
 
 void Share::forget() noexcept {
     for_each_type(granted_, [&](Mask type) { shell_.claims().forget_if_free(key_of(type), generation_of(type)); });
+}
+
+void Share::forget_at_last() {
+    try {
+        const auto locked = shell_.lock();
+        forget();
+    } catch (const Refusal&) {  // closed: nothing is held any more
+    }
 }
 
 std::shared_ptr<Share> Lease::share() const {

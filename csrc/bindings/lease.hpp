@@ -12,6 +12,7 @@
 #include <pybind11/pybind11.h>
 
 #include <array>
+#include <atomic>
 #include <bit>
 #include <memory>
 
@@ -21,7 +22,7 @@
 
 namespace grantwheel::bindings {
 
-// What a lease asks for and has, which may outlive it until it has been released. With the GIL.
+// What a lease asks for and has, which may outlive it until it has been released. With the GIL, by any thread.
 class Share final : public Shell::Unfinished, public std::enable_shared_from_this<Share> {
 public:
     enum class State { fresh, beginning, held, ending, ended };
@@ -76,14 +77,18 @@ private:
     // Asks, and releases.
     void release(Mask types, bool may_wait);
     void forget() noexcept;
+    void forget_at_last();
 
     Shell& shell_;
     Application application_;
     py::object reason_;
-    State state_ = State::fresh;
-    Mask granted_ = 0;
-    Mask lost_ = 0;  // at the end
-    bool is_releasing_ = false;
+    std::atomic<State> state_{State::fresh};
+    std::atomic<bool> is_releasing_{false};
+    // They change under the lock:
+    std::atomic<Mask> granted_{0};
+    std::atomic<Mask> lost_{0};  // at the end
+    std::atomic<Mask> free_{0};  // of them, at the end: those that it is to release
+    // Under the lock:
     Generations generations_{};
     std::shared_ptr<Joining> joining_{};  // from the moment at which it begins
 };

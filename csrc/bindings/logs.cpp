@@ -104,7 +104,10 @@ public:
 
     [[nodiscard]] Log& log() noexcept override { return *this; }
     [[nodiscard]] bool is_python() const noexcept override { return true; }
-    [[nodiscard]] py::object failure() const override { return failure_; }
+    [[nodiscard]] py::object failure() const override {
+        const std::lock_guard lock(mutex_);
+        return failure_;
+    }
     int traverse(visitproc visit, void* arg) const override {
         Py_VISIT(log_.ptr());
         Py_VISIT(failure_.ptr());
@@ -112,7 +115,7 @@ public:
     }
     void forget() override {
         const py::object log = std::move(log_);
-        const py::object failure = std::move(failure_);
+        set_failure({});
     }
 
 private:
@@ -160,7 +163,8 @@ private:
     // What an exception of append means.
     Appended judged() noexcept {
         note();
-        const auto is = [this](PyObject* type) { return failure_ && PyObject_IsInstance(failure_.ptr(), type) == 1; };
+        const py::object raised = failure();
+        const auto is = [&](PyObject* type) { return raised && PyObject_IsInstance(raised.ptr(), type) == 1; };
         if (is(not_appended_class)) return Appended::not_appended;
         if (is(conflict_class)) {
             tell_end("it is written by somebody else");
@@ -178,14 +182,18 @@ private:
         if (traceback != nullptr && value != nullptr) PyException_SetTraceback(value, traceback);
         Py_XDECREF(type);
         Py_XDECREF(traceback);
-        failure_ = py::reinterpret_steal<py::object>(value);
+        set_failure(py::reinterpret_steal<py::object>(value));
+    }
+    void set_failure(py::object failure) noexcept {  // the one before goes when it is let go of
+        const std::lock_guard lock(mutex_);
+        std::swap(failure_, failure);
     }
 
     // Logs it, once for a row of failures.
     void tell(const char* text) noexcept {
         if (std::exchange(is_told_, true)) return;
         try {
-            log_warning(py::make_tuple(text), failure_);
+            log_warning(py::make_tuple(text), failure());
         } catch (...) {
             restore_current_exception();
             PyErr_WriteUnraisable(log_.ptr());
@@ -193,6 +201,7 @@ private:
     }
 
     py::object log_;
+    mutable GilOrMutex mutex_;  // over the failure, which callers of the manager read
     py::object failure_{};
     bool is_told_ = false;
 };
@@ -209,15 +218,18 @@ public:
     GroupsAfter(std::shared_ptr<KeptGroups> groups, std::uint64_t after) : groups_(std::move(groups)), after_(after) {}
 
     [[nodiscard]] py::tuple next() {
-        const KeptGroups::Bytes group = groups_->at(after_ + 1);
-        if (group.data() == nullptr) throw py::stop_iteration();
-        py::bytes bytes(reinterpret_cast<const char*>(group.data()), group.size());
-        return py::make_tuple(++after_, std::move(bytes));
+        for (std::uint64_t after = after_.load();;) {
+            const KeptGroups::Bytes group = groups_->at(after + 1);
+            if (group.data() == nullptr) throw py::stop_iteration();
+            py::bytes bytes(reinterpret_cast<const char*>(group.data()), group.size());
+            py::tuple item = py::make_tuple(after + 1, std::move(bytes));
+            if (after_.compare_exchange_strong(after, after + 1)) return item;  // or else it is another's
+        }
     }
 
 private:
     std::shared_ptr<KeptGroups> groups_;
-    std::uint64_t after_;
+    std::atomic<std::uint64_t> after_;
 };
 
 std::unique_ptr<GroupsAfter> groups_after(const MemoryLog& log, std::uint64_t after) {
@@ -242,7 +254,7 @@ Durability to_durability(const py::object& word) {
 }
 
 void GivenLog::tell_end(const char* why) noexcept {
-    if (std::exchange(is_end_told_, true)) return;
+    if (is_end_told_.exchange(true)) return;
     try {
         log_error(py::make_tuple("a manager takes no changes any more, as its log does not: %s", why), failure());
     } catch (...) {

@@ -3,6 +3,7 @@
 
 #include <pybind11/pybind11.h>
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <deque>
@@ -76,7 +77,7 @@ protected:
     GivenLog() = default;
 
 private:
-    bool is_end_told_ = false;
+    std::atomic<bool> is_end_told_{false};
 };
 
 void bind_logs(py::module_& module);

@@ -42,7 +42,12 @@ bool is_main_interpreter() { return PyInterpreterState_Get() == PyInterpreterSta
 
 }  // namespace
 
+// Where CPython is free-threaded it turns the GIL on for a module that does not say that it can do without.
+#if GRANTWHEEL_FREE_THREADED
+PYBIND11_MODULE(_core_of_main, module, py::mod_gil_not_used()) {
+#else
 PYBIND11_MODULE(_core_of_main, module) {
+#endif
     if (!is_main_interpreter()) throw py::import_error(main_only);
     module.doc() = "The compiled engine. What users see is in the package grantwheel.";
     module.attr("__version__") = GRANTWHEEL_VERSION;

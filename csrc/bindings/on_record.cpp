@@ -105,7 +105,7 @@ bool Shell::is_on_record(std::uint64_t group) {
 
 std::uint64_t Shell::count_lost() {
     const Guard lock(*this);
-    return is_behind() ? gate_->log_figures().waiting_changes : 0;
+    return is_behind() && !is_closed_ ? gate_->log_figures().waiting_changes : 0;
 }
 
 bool Shell::settle(std::uint64_t timeout_ms) {
@@ -242,7 +242,7 @@ void Shell::end_due(const std::vector<std::pair<std::uint32_t, std::uint32_t>>& 
 }
 
 void Shell::settle_logged() {
-    if (!quota_) return;
+    if (!has_quota()) return;
     Ended ended;
     std::array<std::uint32_t, 256> part;
     for (std::size_t count = part.size(); count == part.size();) {

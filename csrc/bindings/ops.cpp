@@ -2,6 +2,7 @@
 // room than one of a few.
 #include "grantwheel/op.hpp"
 
+#include <mutex>
 #include <string>
 
 #include "bindings/buffers.hpp"
@@ -66,26 +67,34 @@ public:
     }
 
     [[nodiscard]] py::object next() {
+        std::unique_lock lock(mutex_);
         if (row_ == op_.rows.size()) read();
         if (op_.kind == OpKind::batch) {
-            const py::int_ row(row_);
-            return make_command(op_.rows[row_++], op_.now, row);
+            const std::size_t row = row_++;
+            const Command command = op_.rows[row];
+            const Instant now = op_.now;
+            lock.unlock();
+            return make_command(command, now, py::int_(row));
         }
-        switch (op_.kind) {
-            case OpKind::advance: return make_named(vocabulary().Advance, {py::int_(op_.now), py::int_(op_.endings)});
-            case OpKind::mark: return make_mark(op_.mark);
-            case OpKind::limits: return make_limits_change(op_.limits, op_.now);
+        const Op op = op_;
+        lock.unlock();
+        switch (op.kind) {
+            case OpKind::advance: return make_named(vocabulary().Advance, {py::int_(op.now), py::int_(op.endings)});
+            case OpKind::mark: return make_mark(op.mark);
+            case OpKind::limits: return make_limits_change(op.limits, op.now);
             case OpKind::recovery:
-                return make_named(vocabulary().Recovery,
-                                  {py::int_(op_.now), tuple_of(op_.apps), tuple_of(op_.processes)});
-            case OpKind::notes: return make_notes_change(op_.notes, op_.now);
+                return make_named(vocabulary().Recovery, {py::int_(op.now), tuple_of(op.apps), tuple_of(op.processes)});
+            case OpKind::notes: return make_notes_change(op.notes, op.now);
             case OpKind::command:
             case OpKind::batch: break;
         }
-        return make_command(op_.command, op_.now, py::none());
+        return make_command(op.command, op.now, py::none());
     }
 
-    [[nodiscard]] std::size_t place() const noexcept { return place_; }
+    [[nodiscard]] std::size_t place() const noexcept {
+        const std::lock_guard lock(mutex_);
+        return place_;
+    }
 
 private:
     static Follower::Bytes bytes_of(const py::bytes& group) {
@@ -105,8 +114,9 @@ private:
 
     py::bytes group_;
     Follower::Bytes bytes_;
-    std::size_t place_ = 0;   // where the op begins that was given last
-    std::size_t behind_ = 0;  // where the next one does
+    mutable GilOrMutex mutex_;  // over what follows
+    std::size_t place_ = 0;     // where the op begins that was given last
+    std::size_t behind_ = 0;    // where the next one does
     Op op_{};
     std::size_t row_ = 0;  // of a batch: the row that comes next
 };

@@ -2,6 +2,7 @@
 //
 // Threads  One at a time. What another one, or the hook, queues while it is being executed is for the next time.
 #include <memory>
+#include <mutex>
 #include <utility>
 #include <vector>
 
@@ -23,16 +24,20 @@ public:
         return *shell_;
     }
     void require_room(std::size_t wanted = 1) const {
-        if (wanted <= most - queued_.size()) return;
+        if (wanted <= most - size()) return;
         throw Refusal(Status::out_of_memory).with_rule("a pipeline has at most 65536 calls: execute it");
     }
     void add(TypedCall call) {
         auto reason = py::reinterpret_borrow<py::object>(call.reason);
+        const std::lock_guard lock(mutex_);
         queued_.push_back({std::move(call), std::move(reason)});
     }
     void add_each(TypedCall call, const py::tuple& masks, const py::tuple& timeouts);
     [[nodiscard]] py::list execute();
-    [[nodiscard]] std::size_t size() const noexcept { return queued_.size(); }
+    [[nodiscard]] std::size_t size() const noexcept {
+        const std::lock_guard lock(mutex_);
+        return queued_.size();
+    }
 
     int traverse(visitproc visit, void* arg) const {
         Py_VISIT(manager_.ptr());
@@ -48,8 +53,19 @@ private:
     static constexpr std::size_t most = 65'536;
     static constexpr std::size_t kept = 1024;  // calls for which memory is kept
 
+    // All that is queued, and is not any more.
+    [[nodiscard]] std::vector<Queued> take() {
+        const std::lock_guard lock(mutex_);
+        return std::exchange(queued_, std::exchange(spare_, {}));
+    }
+    void keep_spare(std::vector<Queued>& empty) noexcept {  // one with no calls; it gets the one before
+        const std::lock_guard lock(mutex_);
+        std::swap(spare_, empty);
+    }
+
     py::object manager_;
     Shell* shell_;
+    mutable GilOrMutex mutex_;  // over what follows
     std::vector<Queued> queued_;
     std::vector<Queued> spare_;  // empty, with memory
 };
@@ -67,6 +83,7 @@ void Pipeline::add_each(TypedCall call, const py::tuple& masks, const py::tuple&
         calls.push_back({call, {}});
     }
     require_room(calls.size());
+    const std::lock_guard lock(mutex_);
     queued_.insert(queued_.end(), std::make_move_iterator(calls.begin()), std::make_move_iterator(calls.end()));
 }
 
@@ -74,7 +91,7 @@ void Pipeline::add_each(TypedCall call, const py::tuple& masks, const py::tuple&
 py::list Pipeline::execute() {
     Shell& own = shell();
     const py::object manager = manager_;  // which keeps it
-    std::vector<Queued> calls = std::exchange(queued_, std::exchange(spare_, {}));
+    std::vector<Queued> calls = take();
     py::list answers(calls.size());
     for (std::size_t i = 0; i < calls.size(); ++i) {
         PyList_SET_ITEM(answers.ptr(), static_cast<Py_ssize_t>(i), mask_int(0).release().ptr());
@@ -86,7 +103,7 @@ py::list Pipeline::execute() {
         if (PyList_SetItem(answers.ptr(), static_cast<Py_ssize_t>(i), answer) != 0) throw py::error_already_set();
     }
     calls.clear();
-    if (calls.capacity() <= kept) spare_ = std::move(calls);
+    if (calls.capacity() <= kept) keep_spare(calls);
     return answers;
 }
 
@@ -114,7 +131,7 @@ PyObject* apply(PyObject* self, PyObject* const* arguments, Py_ssize_t count, Py
 
 PyObject* apply_each(PyObject* self, PyObject* const* arguments, Py_ssize_t count, PyObject* keywords) {
     return guarded([&] {
-        static const Parameters<4, 4> parameters("apply_each", {"uid", "pid", "masks", "timeouts_ms"});
+        static constinit Parameters<4, 4> parameters("apply_each", {"uid", "pid", "masks", "timeouts_ms"});
         const auto [uid, pid, masks, timeouts] = parameters.read(arguments, count, keywords);
         const auto tuple = [](PyObject* given) {
             auto read = py::reinterpret_steal<py::tuple>(PySequence_Tuple(given));

@@ -42,7 +42,7 @@ Owner owner_of(const py::object& record) {
 
 PyObject* records(PyObject* self, PyObject* const* arguments, Py_ssize_t count, PyObject* keywords) {
     return fast_call(self, [&](Shell& shell) {
-        static const Parameters<2, 0, 2> parameters("records", {"after", "limit"});
+        static constinit Parameters<2, 0, 2> parameters("records", {"after", "limit"});
         const auto [after, limit] = parameters.read(arguments, count, keywords);
         const std::size_t most = limit == nullptr ? SIZE_MAX : to_limit(limit, "limit");
         std::optional<Owner> owner;

@@ -1,8 +1,10 @@
 #include "bindings/request_type.hpp"
 
+#include <pybind11/critical_section.h>
 #include <structmember.h>
 
 #include <array>
+#include <atomic>
 #include <cstddef>
 #include <string>
 #include <utility>
@@ -33,14 +35,24 @@ RequestObject* as_request(PyObject* object) noexcept { return reinterpret_cast<R
     throw py::error_already_set();
 }
 
-// They mostly come in their order, from `likely` on.
-void set_field(PyObject* self, PyObject* name, PyObject* value, std::size_t likely = 0) {
+// Where the field of this name lies. To be used as it is for one that nobody else knows yet. They mostly come in their order,
+// from `likely` on.
+PyObject*& place_in(PyObject* self, PyObject* name, std::size_t likely = 0) {
     const bool is_likely = likely < field_count && interned_names[likely] == name;
     const std::size_t place = is_likely ? likely : place_of(interned_names, name);
     if (place == field_count) refuse_name(name);
-    PyObject*& field = as_request(self)->fields[place];
-    PyObject* const old = field;
-    field = Py_NewRef(value);
+    return as_request(self)->fields[place];
+}
+
+void set_field(PyObject* self, PyObject* name, PyObject* value) {
+    PyObject*& field_there = place_in(self, name);
+    PyObject* old = nullptr;
+    {
+        const py::scoped_critical_section lock(self);
+        const std::atomic_ref field(field_there);  // CPython reads its members without the section
+        old = field.load(std::memory_order_relaxed);
+        field.store(Py_NewRef(value), std::memory_order_release);
+    }
     Py_XDECREF(old);
 }
 
@@ -56,7 +68,9 @@ PyObject* make(PyObject* type, PyObject* const* arguments, std::size_t flagged, 
         if (!made) throw py::error_already_set();
         const Py_ssize_t count = keywords == nullptr ? 0 : PyTuple_GET_SIZE(keywords);
         for (Py_ssize_t i = 0; i < count; ++i) {
-            set_field(made.ptr(), PyTuple_GET_ITEM(keywords, i), arguments[i], static_cast<std::size_t>(i));
+            PyObject*& field = place_in(made.ptr(), PyTuple_GET_ITEM(keywords, i), static_cast<std::size_t>(i));
+            PyObject* const old = std::exchange(field, Py_NewRef(arguments[i]));
+            Py_XDECREF(old);
         }
         return made.release().ptr();
     });
@@ -98,8 +112,8 @@ void deallocate(PyObject* self) {
 py::dict present_fields(PyObject* self) {
     py::dict present;
     for (std::size_t i = 0; i < field_count; ++i) {
-        PyObject* const value = as_request(self)->fields[i];
-        if (value != nullptr) present[py::handle(interned_names[i])] = py::handle(value);
+        const py::object value = request_field(self, static_cast<Field>(i));
+        if (value) present[py::handle(interned_names[i])] = value;
     }
     return present;
 }
@@ -125,7 +139,7 @@ PyObject* compare(PyObject* self, PyObject* other, int operation) {
 // The classmethod `of(mapping, *, strict=False)`.
 PyObject* of(PyObject* type, PyObject* const* arguments, Py_ssize_t count, PyObject* keywords) {
     return guarded([&] {
-        static const Parameters<2, 1> parameters("of", {"mapping", "strict"});
+        static constinit Parameters<2, 1> parameters("of", {"mapping", "strict"});
         const auto [given, strict] = parameters.read(arguments, count, keywords);
         const bool is_strict = to_bool(strict, "strict", false);
         if (PyMapping_Check(given) == 0 || !py::hasattr(given, "keys")) {
@@ -178,8 +192,13 @@ std::span<PyObject* const, field_count> field_names() noexcept { return interned
 
 bool is_request(PyObject* object) noexcept { return PyObject_TypeCheck(object, request_type) != 0; }
 
-PyObject* request_field(PyObject* request, Field field) noexcept {
+PyObject* borrowed_field(PyObject* request, Field field) noexcept {
     return as_request(request)->fields[static_cast<std::size_t>(field)];
+}
+
+py::object request_field(PyObject* request, Field field) noexcept {
+    const py::scoped_critical_section lock(request);
+    return py::reinterpret_borrow<py::object>(borrowed_field(request, field));
 }
 
 void bind_request_type(py::module_& module) {

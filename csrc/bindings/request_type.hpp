@@ -23,8 +23,10 @@ inline constexpr std::size_t field_count = 7;
 
 // Whether an object is such a request.
 [[nodiscard]] bool is_request(PyObject* object) noexcept;
-// What a field of a request holds, borrowed; null when it is absent.
-[[nodiscard]] PyObject* request_field(PyObject* request, Field field) noexcept;
+// What a field of a request holds; null when it is absent.
+[[nodiscard]] py::object request_field(PyObject* request, Field field) noexcept;
+// The same, borrowed: it is there until something of Python's, or another thread without a GIL, runs.
+[[nodiscard]] PyObject* borrowed_field(PyObject* request, Field field) noexcept;
 
 void bind_request_type(py::module_& module);
 

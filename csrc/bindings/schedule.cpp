@@ -2,6 +2,7 @@
 // no signal handler, finaliser or other thread finds it half done.
 #include <map>
 #include <memory>
+#include <mutex>
 #include <utility>
 #include <vector>
 
@@ -15,25 +16,24 @@ namespace grantwheel::bindings {
 namespace {
 
 // Objects with the instants at which they are due. It does not keep them alive, and runs no Python while it changes.
-// One that goes is forgotten by no code that could be interrupted.
-class Schedule {
+class Table {
 public:
-    Schedule() : forget_(py::cpp_function([this](const py::handle reference) { forget(reference); })) {}
+    // `forget` is called with a reference when its object goes: it is to call that of this table.
+    void begin(py::object forget) { forget_ = std::move(forget); }
 
-    // For who sleeps until one is due: goes off at once when one goes, as nobody may have to be waited for any more.
-    [[nodiscard]] const py::object& timer() {
-        if (!timer_) {
-            py::object made = py::type::of<Timer>()();
-            // cppcheck-suppress identicalInnerCondition ; a finaliser may have been faster
-            if (!timer_) timer_ = std::move(made);
-        }
+    [[nodiscard]] py::object timer() {
+        if (py::object there = made_timer()) return there;
+        const py::object made = py::type::of<Timer>()();
+        const std::lock_guard lock(mutex_);
+        if (!timer_) timer_ = made;  // a finaliser or another thread may have been faster
         return timer_;
     }
 
-    // Due at an instant, and then each time that an interval has passed. Replaces what was said of it before.
     void add(const py::object& one, Instant due, Instant interval) {
         const py::weakref reference(one, forget_);
-        discard(one);
+        Entry before;  // goes when nothing is half done any more
+        const std::lock_guard lock(mutex_);
+        if (const auto place = keys_.find(one.ptr()); place != keys_.end()) before = take_out(place->second);
         const Key key{due, ++last_serial_};
         entries_.emplace(key, Entry{one.ptr(), reference, interval});
         try {
@@ -47,81 +47,134 @@ public:
     }
 
     void discard(const py::object& one) {
-        const auto place = keys_.find(one.ptr());
-        if (place != keys_.end()) drop(entries_.find(place->second));
+        Entry gone;
+        const std::lock_guard lock(mutex_);
+        if (const auto place = keys_.find(one.ptr()); place != keys_.end()) gone = take_out(place->second);
     }
 
-    // One that is due, which is then due again an interval after `now`; None when there is none.
     py::object take(Instant now) {
-        while (!entries_.empty() && entries_.begin()->first.first <= now) {
+        for (;;) {
+            Entry gone;
+            const std::lock_guard lock(mutex_);
             const auto first = entries_.begin();
-            py::object one = living(first->second);
-            if (!one) {
-                drop(first);
-                continue;
+            if (first == entries_.end() || first->first.first > now) return py::none();
+            if (py::object one = living(first->second)) {
+                auto node = entries_.extract(first);
+                node.key() = {now + node.mapped().interval, ++last_serial_};
+                keys_.at(one.ptr()) = keys_.at(node.mapped().reference.ptr()) = node.key();
+                entries_.insert(std::move(node));
+                return one;
             }
-            auto node = entries_.extract(first);
-            node.key() = {now + node.mapped().interval, ++last_serial_};
-            keys_.at(one.ptr()) = keys_.at(node.mapped().reference.ptr()) = node.key();
-            entries_.insert(std::move(node));
-            return one;
+            gone = take_out(first->first);
         }
-        return py::none();
     }
 
-    // When the first one is due; None when there is none.
     py::object next() {
-        while (!entries_.empty()) {
-            const auto first = entries_.begin();
-            if (living(first->second)) return py::int_(first->first.first);
-            drop(first);
+        for (;;) {
+            Entry gone;
+            py::object one;
+            Instant due = 0;
+            {
+                const std::lock_guard lock(mutex_);
+                const auto first = entries_.begin();
+                if (first == entries_.end()) return py::none();
+                due = first->first.first;
+                one = living(first->second);
+                if (!one) gone = take_out(first->first);
+            }
+            if (one) return py::int_(due);
         }
-        return py::none();
     }
 
-    // All of them.
     [[nodiscard]] py::list all() const {
         std::vector<py::object> found;  // before there is a list, for which garbage may be collected
-        for (const auto& [key, entry] : entries_) {
-            if (py::object one = living(entry)) found.push_back(std::move(one));
+        {
+            const std::lock_guard lock(mutex_);
+            found.reserve(entries_.size());
+            for (const auto& [key, entry] : entries_) {
+                if (py::object one = living(entry)) found.push_back(std::move(one));
+            }
         }
         return take_list(found);
     }
 
-    [[nodiscard]] std::size_t size() const noexcept { return entries_.size(); }
+    [[nodiscard]] std::size_t size() const noexcept {
+        const std::lock_guard lock(mutex_);
+        return entries_.size();
+    }
+
+    // The object of a reference goes.
+    void forget(const py::handle reference) {
+        Entry gone;
+        {
+            const std::lock_guard lock(mutex_);
+            const auto place = keys_.find(reference.ptr());
+            if (place == keys_.end()) return;
+            gone = take_out(place->second);
+        }
+        if (const py::object timer = made_timer()) value_of<Timer>(timer.ptr())->set(0);
+    }
 
 private:
     using Key = std::pair<Instant, std::uint64_t>;  // due, then in the order in which they were added
     struct Entry {
-        PyObject* address;
-        py::object reference;  // weak
-        Instant interval;
+        PyObject* address = nullptr;
+        py::object reference{};  // weak
+        Instant interval = 0;
     };
-    using Entries = std::map<Key, Entry>;
 
+    // Runs no Python.
     [[nodiscard]] static py::object living(const Entry& entry) {
-        const auto one = py::reinterpret_steal<py::object>(PyObject_CallNoArgs(entry.reference.ptr()));
+        auto one = py::reinterpret_steal<py::object>(PyObject_CallNoArgs(entry.reference.ptr()));
         return one.is_none() ? py::object() : one;
     }
-    void drop(Entries::iterator place) {
-        const Entry entry = place->second;  // whose reference goes when nothing is half done any more
+    [[nodiscard]] py::object made_timer() const {
+        const std::lock_guard lock(mutex_);
+        return timer_;
+    }
+    // Whoever has the entry lets it go without the mutex.
+    [[nodiscard]] Entry take_out(const Key key) {
+        const auto place = entries_.find(key);
+        Entry entry = std::move(place->second);
         keys_.erase(entry.address);
         keys_.erase(entry.reference.ptr());
         entries_.erase(place);
-    }
-    // What Python calls when an object of a reference goes.
-    void forget(const py::handle reference) {
-        const auto place = keys_.find(reference.ptr());
-        if (place == keys_.end()) return;
-        drop(entries_.find(place->second));
-        if (timer_) value_of<Timer>(timer_.ptr())->set(0);
+        return entry;
     }
 
-    Entries entries_;
-    std::map<PyObject*, Key> keys_;  // of an object, and of the reference to it
     py::object forget_;
-    py::object timer_;  // null until somebody sleeps
+    mutable GilOrMutex mutex_;  // over what follows
+    std::map<Key, Entry> entries_;
+    std::map<PyObject*, Key> keys_;  // of an object, and of the reference to it
+    py::object timer_;               // null until somebody sleeps
     std::uint64_t last_serial_ = 0;
+};
+
+// What Python has. One that goes is forgotten by no code that could be interrupted; it may do so when the schedule has
+// just gone.
+class Schedule {
+public:
+    Schedule() {
+        table_->begin(py::cpp_function([known = std::weak_ptr(table_)](const py::handle reference) {
+            if (const auto table = known.lock()) table->forget(reference);
+        }));
+    }
+
+    // For who sleeps until one is due: goes off at once when one goes, as nobody may have to be waited for any more.
+    [[nodiscard]] py::object timer() { return table_->timer(); }
+    // Due at an instant, and then each time that an interval has passed. Replaces what was said of it before.
+    void add(const py::object& one, Instant due, Instant interval) { table_->add(one, due, interval); }
+    void discard(const py::object& one) { table_->discard(one); }
+    // One that is due, which is then due again an interval after `now`; None when there is none.
+    py::object take(Instant now) { return table_->take(now); }
+    // When the first one is due; None when there is none.
+    py::object next() { return table_->next(); }
+    // All of them.
+    [[nodiscard]] py::list all() const { return table_->all(); }
+    [[nodiscard]] std::size_t size() const noexcept { return table_->size(); }
+
+private:
+    std::shared_ptr<Table> table_ = std::make_shared<Table>();
 };
 
 }  // namespace

@@ -45,8 +45,7 @@ Shell::Shell(py::object clock, Follower::Taken read, std::unique_ptr<GivenLog> l
 Shell::~Shell() {
     if (gate_ == nullptr) return;
     if (home_.is_here() && close_gate(close_ms)) {
-        const std::uint64_t lost = is_closed_ ? 0 : count_lost();
-        if (lost != 0) log_->tell_end("a manager was dropped that had changes for it");
+        if (count_lost() != 0) log_->tell_end("a manager was dropped that had changes for it");
         return;
     }
     if (home_.is_here()) {
@@ -204,9 +203,9 @@ bool Shell::has_agreed(const Command& command, Clause* clause) {
 }
 
 bool Shell::ask_quota(const Command& command) const {
-    const py::object quota = quota_;
+    const py::object quota = hook_.object();
     if (!quota) return true;
-    const InHook in_hook(*this);
+    const Hook::Call calling(hook_);
     const py::object answer = call_method(quota, "check", command.uid, make_text(command.bundle), command.mask,
                                           command.kind == CommandKind::apply);
     if (!PyBool_Check(answer.ptr())) throw py::type_error("check() of the quota must return a bool");
@@ -217,7 +216,7 @@ void Shell::settle(const py::object& quota, const Ended& ended) {
     if (!quota) return;
     std::optional<py::error_already_set> interrupt;
     for (const std::uint32_t uid : ended) {
-        const InHook in_hook(*this);
+        const Hook::Call calling(hook_);
         try {
             static_cast<void>(call_method(quota, "settle", uid));
         } catch (py::error_already_set& error) {
@@ -237,14 +236,16 @@ void Shell::settle(const py::object& quota, const Ended& ended) {
 
 void Shell::set_policy(std::unique_ptr<Policy> policy, py::object quota) {
     policy->set_quota(!quota.is_none());
-    check(lock().manager.set_policy(std::move(policy)));
-    quota_ = quota.is_none() ? py::object() : std::move(quota);
+    if (quota.is_none()) quota = {};
+    const Locked locked = lock();
+    check(locked.manager.set_policy(std::move(policy)));
+    hook_.swap(quota);  // the one before goes without the lock
 }
 
 bool Shell::close(std::uint64_t timeout_ms) {
     require_here();
     const bool is_settled = close_gate(timeout_ms);
-    const std::uint64_t lost = is_settled && !is_closed_ ? count_lost() : 0;
+    const std::uint64_t lost = is_settled ? count_lost() : 0;
     std::unique_ptr<Manager> closed;
     {
         const Guard lock(*this);
@@ -286,7 +287,7 @@ Waker& Shell::waker_with_alarm() {
 
 int Shell::traverse(visitproc visit, void* arg) const {
     Py_VISIT(clock_.object().ptr());
-    Py_VISIT(quota_.ptr());
+    Py_VISIT(hook_.held());
     return log_ == nullptr ? 0 : log_->traverse(visit, arg);
 }
 
@@ -294,37 +295,22 @@ void Shell::forget() { forget(forget_ms); }
 
 void Shell::forget(std::uint64_t timeout_ms) {
     // Moved out first: what goes with it may call back.
-    const py::object quota = std::move(quota_);
+    py::object quota;
+    hook_.swap(quota);
     if (log_ != nullptr && home_.is_here() && close_gate(timeout_ms)) log_->forget();
 }
 
-bool Shell::is_in_hook() const noexcept {
-    return std::find(in_hook_.begin(), in_hook_.end(), std::this_thread::get_id()) != in_hook_.end();
-}
-
-Shell::InHook::InHook(const Shell& shell) : shell_(shell) { shell_.in_hook_.push_back(std::this_thread::get_id()); }
-
-Shell::InHook::~InHook() {
-    auto& threads = shell_.in_hook_;
-    threads.erase(std::find(threads.begin(), threads.end(), std::this_thread::get_id()));
-}
-
 void Shell::postpone(std::shared_ptr<Unfinished> unfinished) {
-    if (std::find(postponed_.begin(), postponed_.end(), unfinished) == postponed_.end()) {
-        postponed_.push_back(std::move(unfinished));
-    }
+    hook_.postpone(std::move(unfinished));
     finish_postponed();
 }
 
 // What cannot be finished is kept up by the hook, after which its caller comes here.
 void Shell::finish_postponed() {
-    const auto is_idle = [](const std::shared_ptr<Unfinished>& one) { return !one->is_being_finished(); };
     while (!is_in_hook()) {
-        const auto place = std::find_if(postponed_.begin(), postponed_.end(), is_idle);
-        if (place == postponed_.end()) return;
-        const std::shared_ptr<Unfinished> one = *place;
-        if (!one->finish()) return;
-        std::erase(postponed_, one);
+        const std::shared_ptr<Unfinished> one = hook_.next_postponed();
+        if (one == nullptr || !one->finish()) return;
+        hook_.forget_postponed(one);
     }
 }
 

@@ -17,7 +17,6 @@
 #include <memory>
 #include <optional>
 #include <string>
-#include <thread>
 #include <utility>
 #include <vector>
 
@@ -28,6 +27,7 @@
 #include "bindings/errors.hpp"
 #include "bindings/follower.hpp"
 #include "bindings/gil.hpp"
+#include "bindings/hook.hpp"
 #include "bindings/logs.hpp"
 #include "bindings/reach.hpp"
 #include "grantwheel/gate.hpp"
@@ -133,8 +133,8 @@ public:
     Mask change(About about, Admit&& admit, Clause* clause = nullptr);
 
     [[nodiscard]] bool has_log() const noexcept { return log_ != nullptr; }
-    [[nodiscard]] bool has_quota() const noexcept { return static_cast<bool>(quota_); }
-    [[nodiscard]] bool is_in_hook() const noexcept;  // whether this thread is in a call of the hook
+    [[nodiscard]] bool has_quota() const noexcept { return hook_.is_set(); }
+    [[nodiscard]] bool is_in_hook() const noexcept { return hook_.is_calling(); }  // this thread
     // Has something finished as soon as it can be; at once, if this thread is not in the hook.
     void postpone(std::shared_ptr<Unfinished> unfinished);
 
@@ -190,23 +190,11 @@ public:
 private:
     friend class Pipelined;  // many changes in a row
 
-    // While it lives this thread is in a call of the hook.
-    class InHook {
-    public:
-        explicit InHook(const Shell& shell);
-        ~InHook();
-        InHook(const InHook&) = delete;
-        InHook& operator=(const InHook&) = delete;
-
-    private:
-        const Shell& shell_;
-    };
-
     // The uids whose app record lost CPU in a call.
     using Ended = std::vector<std::uint32_t>;
 
     // Whether neither hook nor log stands between admit and execute.
-    [[nodiscard]] bool is_direct() const noexcept { return !quota_ && log_ == nullptr; }
+    [[nodiscard]] bool is_direct() const noexcept { return !has_quota() && log_ == nullptr; }
     [[nodiscard]] Manager& open() const {
         if (is_closed_) throw Refusal(Status::not_connected);
         return *gate_->manager();
@@ -253,7 +241,7 @@ private:
     [[nodiscard]] bool ask_quota(const Command& command) const;
     void ask_quota(Batch& batch) const;
     // Tells the hook of those, and of those that the log has ended.
-    void settle(const Ended& ended) { settle(py::object(quota_), ended); }
+    void settle(const Ended& ended) { settle(hook_.object(), ended); }
     void settle(const py::object& quota, const Ended& ended);
     void settle_logged();
     // Room for what `note_ended` will note after so many calls: a change that is carried out can fail no more.
@@ -282,9 +270,7 @@ private:
     bool is_closed_ = false;
     std::unique_ptr<Remains> remains_;  // null before
     // With the GIL:
-    py::object quota_;  // null when there is none
-    mutable std::vector<std::thread::id> in_hook_;
-    std::vector<std::shared_ptr<Unfinished>> postponed_;
+    Hook hook_;  // replaced together with the policy, under the lock
 };
 
 inline void Shell::require_here() const {
@@ -387,7 +373,7 @@ void Shell::look_in_slices(Work&& work) {
 
 template <typename Work>
 void Shell::in_slices(Work&& work) {
-    const py::object quota = quota_;  // which may go, or be replaced, in the middle of it
+    const py::object quota = hook_.object();  // which may go, or be replaced, in the middle of it
     const bool has_quota = quota && log_ == nullptr;
     Ended ended;
     Instant now = 0;

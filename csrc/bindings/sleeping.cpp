@@ -1,4 +1,6 @@
 // What the Python layer sleeps on besides the descriptors of a manager: a bell, a timer, and others that it owns.
+#include <mutex>
+
 #include "bindings/calls.hpp"
 #include "bindings/clocks.hpp"
 #include "bindings/instances.hpp"
@@ -7,6 +9,18 @@
 namespace grantwheel::bindings {
 
 namespace {
+
+GilOrMutex ringing;  // over what all bells of Python's say of themselves
+
+void ring_bell(Bell& bell) {
+    const std::lock_guard lock(ringing);
+    bell.ring();
+}
+
+void clear_bell(Bell& bell) {
+    const std::lock_guard lock(ringing);
+    bell.clear();
+}
 
 void set_timer(const Timer& timer, const py::object& ms) {
     if (ms.is_none()) return timer.stop();
@@ -19,8 +33,8 @@ void bind_sleeping(py::module_& module) {
     bind_class<Bell>(module, "Bell",
                      "A descriptor that is readable from `ring` on, until `clear`. Mute in the child of a fork.")
         .def(py::init([] { return std::make_unique<Bell>(); }))
-        .def("ring", &Bell::ring, "Make it readable.")
-        .def("clear", &Bell::clear, "Make it unreadable.")
+        .def("ring", &ring_bell, "Make it readable.")
+        .def("clear", &clear_bell, "Make it unreadable.")
         .def("fileno", &Bell::descriptor, "Return the descriptor. It belongs to the bell.");
     bind_class<Timer>(
         module, "Timer",

@@ -55,19 +55,19 @@ struct TypedCall {
 }
 
 [[nodiscard]] inline TypedCall read_apply(const Given& given) {
-    static const Parameters<9, 3, 4> parameters(
+    static constinit Parameters<9, 3, 4> parameters(
         "apply", {"uid", "pid", "mask", "timeout_ms", "persist", "process", "reason", "cpu_level", "caller"});
     return to_apply(parameters.read(given.arguments, given.count, given.keywords), false);
 }
 
 [[nodiscard]] inline TypedCall read_renew(const Given& given) {
-    static const Parameters<9, 3, 4> parameters(
+    static constinit Parameters<9, 3, 4> parameters(
         "renew", {"uid", "pid", "mask", "timeout_ms", "persist", "process", "reason", "cpu_level", "caller"});
     return to_apply(parameters.read(given.arguments, given.count, given.keywords), true);
 }
 
 [[nodiscard]] inline TypedCall read_release(const Given& given) {
-    static const Parameters<6, 3> parameters("release", {"uid", "pid", "mask", "process", "cpu_level", "caller"});
+    static constinit Parameters<6, 3> parameters("release", {"uid", "pid", "mask", "process", "cpu_level", "caller"});
     const auto [uid, pid, mask, process, level, who] = parameters.read(given.arguments, given.count, given.keywords);
     return {.application = {.uid = to_int64(uid, "uid"),
                             .pid = to_int64(pid, "pid"),
@@ -79,7 +79,7 @@ struct TypedCall {
 }
 
 [[nodiscard]] inline TypedCall read_reset_all(const Given& given) {
-    static const Parameters<3, 2> parameters("reset_all", {"uid", "pid", "caller"});
+    static constinit Parameters<3, 2> parameters("reset_all", {"uid", "pid", "caller"});
     const auto [uid, pid, who] = parameters.read(given.arguments, given.count, given.keywords);
     return {.application = {.uid = to_int64(uid, "uid"),
                             .pid = to_int64(pid, "pid"),

@@ -1,5 +1,8 @@
 #include "bindings/vocabulary.hpp"
 
+#include <atomic>
+#include <memory>
+
 namespace grantwheel::bindings {
 
 namespace {
@@ -14,11 +17,9 @@ constexpr const char* command_names[] = {
     GRANTWHEEL_COMMAND_LIST(GRANTWHEEL_NAME)};
 #undef GRANTWHEEL_NAME
 
-// Lives as long as the process, as the module does.
-Vocabulary*& stored() {
-    static Vocabulary* words = nullptr;
-    return words;
-}
+// Those in use. All of them live as long as the process, as the module does: somebody may be in the middle of a call with
+// those before, if the package is imported anew.
+constinit std::atomic<const Vocabulary*> stored = nullptr;
 
 template <std::size_t count>
 py::tuple tuple_of(const char* const (&names)[count]) {
@@ -29,7 +30,7 @@ py::tuple tuple_of(const char* const (&names)[count]) {
 
 // Looks the words up in the modules `types`, `caller` and `ops` of the package.
 void use_vocabulary(const py::object& types, const py::object& caller, const py::object& ops) {
-    auto* words = new Vocabulary;
+    auto words = std::make_unique<Vocabulary>();
     words->Event = types.attr("Event");
     words->EventColumns = types.attr("EventColumns");
     words->Grant = types.attr("Grant");
@@ -64,7 +65,7 @@ void use_vocabulary(const py::object& types, const py::object& caller, const py:
     }
     for (Mask mask = 0; mask <= type::ALL; ++mask) words->masks[mask] = types.attr("ResourceType")(mask);
     words->mapping_type = py::module_::import("collections.abc").attr("Mapping");
-    delete std::exchange(stored(), words);
+    stored.store(words.release(), std::memory_order_release);
 }
 
 py::object level_or_none(const RecordView& view, Mask type) {
@@ -75,8 +76,9 @@ py::object level_or_none(const RecordView& view, Mask type) {
 }  // namespace
 
 const Vocabulary& vocabulary() {
-    if (stored() == nullptr) throw py::import_error("grantwheel._core is the foundation of grantwheel: import that");
-    return *stored();
+    const Vocabulary* const words = stored.load(std::memory_order_acquire);
+    if (words == nullptr) throw py::import_error("grantwheel._core is the foundation of grantwheel: import that");
+    return *words;
 }
 
 py::object make_named(const py::object& type, std::initializer_list<py::object> items) {

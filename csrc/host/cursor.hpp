@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <bit>
 #include <cstdint>
 #include <memory>
@@ -80,10 +81,12 @@ struct Cursor {
 
     Home home{};
     std::shared_ptr<Readers> readers;
-    std::size_t place = 0;             // in the list of all
-    std::uint64_t after = 0;           // the last event that was dealt with
+    std::size_t place = 0;  // in the list of all
+    // They change under the lock of the manager:
+    std::atomic<std::uint64_t> after = 0;   // the last event that was dealt with
+    std::atomic<std::uint64_t> missed = 0;  // overwritten before they were read, all kinds and uids
+    // Under that lock:
     std::uint64_t until = UINT64_MAX;  // the last one that is to be seen
-    std::uint64_t missed = 0;          // overwritten before they were read, all kinds and uids
     Filter filter{};
     Lateness lateness{};
     std::shared_ptr<Bell> bell{};  // null until somebody waits
@@ -113,7 +116,7 @@ inline std::uint64_t Readers::least_after(std::uint64_t last) const noexcept {
     const std::lock_guard lock(mutex_);
     std::uint64_t least = last;
     for (const Cursor* cursor : cursors_) {
-        if (!cursor->has_seen_all()) least = std::min(least, cursor->after);
+        if (!cursor->has_seen_all()) least = std::min(least, cursor->after.load());
     }
     return least;
 }

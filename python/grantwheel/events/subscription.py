@@ -246,7 +246,7 @@ class Subscription(Reader[Event]):
     def lateness(self) -> Lateness:
         """How long after their instants the events were read. Not counted on a clock written in Python."""
         self._require_here()
-        return Lateness(*self._cursor.lateness)
+        return Lateness(*self._cursor.lateness(self._manager))
 
     def drain_columns(self, limit: int | None = None) -> EventColumns:
         """Return the same as `drain`, as columns: for many events, without an object each.
