@@ -366,7 +366,7 @@ MUTANTS: Final = (
     Mutant("row_index.hpp", "(longest & (stops - 1)) != 0", "false", "moving long distances back together"),
     Mutant("row_index.hpp", "Eight{one()}.without(far)", "Eight{one()}", "making way with the longest distance"),
     Mutant("row_index.hpp", "Eight::first(before_first(unused_ones))", "Eight::first(8)", "which of eight make way"),
-    Mutant("row_index.hpp", "> Eight::count && longest_", ">= 1 && longest_", "few bits for distances"),
+    Mutant("row_index.hpp", "longest_ >> 31 == 0", "true", "few bits for distances"),
     Mutant(
         "row_index.hpp",
         "if (far(before, (at - 1) & mask, hash_of) >= at - 1 - wanted) break;",

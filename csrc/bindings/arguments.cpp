@@ -203,7 +203,7 @@ CallerArgument to_given_caller(PyObject* value, Status unencodable) {
         return to_int64(attributes.read(value, name).ptr(), what);
     };
     const auto flag = [&](Attributes::Name name, const char* what) {
-        PyObject* const plain = attributes.in_slot(value, name);
+        const PyObject* const plain = attributes.in_slot(value, name);
         if (plain == Py_True || plain == Py_False) return plain == Py_True;
         return to_bool(attributes.read(value, name).ptr(), what, false);
     };

@@ -81,7 +81,7 @@ public:
     }
 
 private:
-    std::uint32_t numbers_[count];
+    std::uint32_t numbers_[count]{};
 };
 
 #if defined(__SSE2__)

@@ -16,7 +16,7 @@ Result Engine::Parts::apply(const Command& command) noexcept {
     if (process_mask_of(command) != 0) return apply_with_process(command, no_texts);
     const RowIndex::Place place = table.place_at_once(command.uid);
     if (place.row == no_row) return apply_to_app(command, place);
-    Record& record = table.record(place.row);
+    const Record& record = table.record(place.row);
     if (record.kind != OwnerKind::app || record.armed <= now || !extends(command, record)) {
         return apply_to_app(command, place);
     }
@@ -59,7 +59,7 @@ template <bool has_texts>
 inline Result Engine::Parts::apply(const Command& command, Texts& texts, const RowIndex::Place& place) noexcept {
     const Row app = place.row;
     if (app == no_row || !table.is_app(app)) return add_app(command, texts, place);
-    Record& record = table.record(app);
+    const Record& record = table.record(app);
     if (record.armed <= now && !settle(app)) return add_app(command, texts, table.place_again(command.uid));
     if (!extends(command, record)) return add_types(command, texts, app);
     if (has_texts && has_any(texts, false) && !take_texts(command, false, false, texts)) return refused;

@@ -11,8 +11,8 @@
 //          is.
 // Removal  Moves later entries back, so there are no tombstones.
 // Eight    Where a look-up ends and how many entries move is anyone's guess, so nearly always that is found for the first
-//          eight places together (core/eight.hpp). Who comes from farther, is close to the end of the array or has few bits
-//          for distances goes from place to place: the functions `..._on`.
+//          eight places together (core/eight.hpp). Who comes from farther, is close to the end of the array or has rows of
+//          27 bits or more goes from place to place: the functions `..._on`.
 // Growth   Lays the entries out anew in the order in which they lie, which is about that of their new places. With every
 //          doubling a home takes one bit of the hash more. Where rows take one bit more as well, the tag has one less, so
 //          that both together tell as much as before: then an entry alone tells where its entry goes.
@@ -95,7 +95,7 @@ public:
         return entries_[first + before_first(look(first, tag(hash)).hits)] & row_mask_;
     }
 
-    // Adds an entry at the place where it is missing, where room has been made.
+    // Adds an entry at the place where it is missing, where room has been made. Pre: the place is not `nowhere`.
     void insert(const Place& place, Row row) noexcept {
         Entry* const at = entries_.data() + place.entry;
         if (place.entry + 1 >= wide_) return insert_on(place, row);
@@ -176,8 +176,7 @@ private:
         row_mask_ = (Entry{1} << row_bits_) - 1;
         longest_ = ((Entry{1} << std::min(5, 32 - row_bits_)) - 1) << row_bits_;
         tag_mask_ = ~(longest_ | row_mask_);
-        // Longer than eight steps, and below 2^31.
-        const bool tells_eight = (longest_ >> row_bits_) > Eight::count && longest_ >> 31 == 0;
+        const bool tells_eight = longest_ >> 31 == 0;  // with five bits then, and they can be compared
         wide_ = tells_eight ? size - Eight::count + 1 : 0;
         for (Entry i = 0; i < Eight::count; ++i) steps_[i] = (i + 1) << (tells_eight ? row_bits_ : 0);
         return true;

@@ -72,7 +72,8 @@ public:
     // The same where the place of the uid is known.
     [[gnu::always_inline]] Row add(OwnerKind kind, std::uint32_t uid, std::uint32_t pid, TextId bundle,
                                    const RowIndex::Place& place) noexcept;
-    // Takes a record away, which is the first of its uid if the place of that is given. Pre: it holds nothing.
+    // Takes a record away, which is the first of its uid if the place of that, as it is now, is given. Pre: it holds
+    // nothing.
     [[gnu::always_inline]] void remove(Row row, Record& record, const RowIndex::Place* place = nullptr) noexcept;
     void remove(Row row) noexcept { remove(row, records_[row]); }
 

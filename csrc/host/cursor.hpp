@@ -1,5 +1,5 @@
 // The place of one reader in the events of one manager, with what it wants to see and how it has fared. Used under the
-// lock of that manager.
+// lock of that manager, but for `after` and `missed`, which anybody may read.
 #pragma once
 
 #include <algorithm>

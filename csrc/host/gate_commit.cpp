@@ -52,11 +52,7 @@ void Gate::Parts::gather() noexcept {
 Status Gate::Parts::append(const Group& group) noexcept {
     if (group.bytes.size() == 0) return Status::ok;
     if (state == State::broken) return Status::transaction_failed;
-    return append_ops(group, group.needs);
-}
-
-Status Gate::Parts::append_ops(const Group& group, const Needs& needs) noexcept {
-    if (!reserve(needs)) return Status::out_of_memory;
+    if (!reserve(group.needs)) return Status::out_of_memory;
     if (is_immediate) return append_at_once(group.content(), group.ops);
     const Time began = std::chrono::steady_clock::now();
     const Appended appended = unlocked([&] { return log.append(position, group.content()); });

@@ -82,6 +82,10 @@ struct Gate::Parts {
     [[nodiscard]] bool add_row(ManyRows& many, const Admission& row, bool is_apply) noexcept;
     [[nodiscard]] Staged stage_batch(std::unique_ptr<ManyRows> many, bool is_apply) noexcept;
     void mark_many(std::span<const std::byte> op) noexcept;
+    [[nodiscard, gnu::always_inline]] Staged carry_out(const Command& command, std::size_t text, Instant now,
+                                                       Watcher* watcher) noexcept;
+    [[nodiscard, gnu::noinline]] Staged carry_out_texts(Command command, std::size_t text, Instant now,
+                                                        Watcher* watcher) noexcept;
     [[nodiscard]] Status put_behind(const Command& command, std::size_t text) noexcept;
     [[nodiscard]] Status put_at_once(const Command& command, std::size_t text, Instant now) noexcept;
     // What comes after an op that was executed at once.
@@ -128,7 +132,6 @@ struct Gate::Parts {
     void commit() noexcept;
     void gather() noexcept;
     [[nodiscard]] Status append(const Group& group) noexcept;
-    [[nodiscard]] Status append_ops(const Group& group, const Needs& needs) noexcept;
     // To a log that is immediate, and so never uncertain.
     [[nodiscard, gnu::always_inline]] Status append_at_once(std::span<const std::byte> ops,
                                                             std::size_t count) noexcept {

@@ -107,6 +107,28 @@ Status Gate::Parts::put_at_once(const Command& command, std::size_t text, Instan
     return append_at_once({bytes, write_command(command, now, text, bytes)}, 1);
 }
 
+// As it came, as no text of it moves while room is made.
+inline Staged Gate::Parts::carry_out(const Command& command, std::size_t text, Instant now, Watcher* watcher) noexcept {
+    const Status status = is_immediate ? put_at_once(command, text, now) : put_behind(command, text);
+    if (status != Status::ok) return {status};
+    Engine& engine = gate.manager_->engine();
+    const Result result = execute(engine, command, now, watcher);
+    tell(engine, now);
+    return {.answer = {.status = result.status, .mask = result.mask}};
+}
+
+// Its texts may be the engine's own, which move when room is made for more: what goes into the log, and is executed, has
+// copies of them. No command that waits has any here.
+Staged Gate::Parts::carry_out_texts(Command command, std::size_t text, Instant now, Watcher* watcher) noexcept {
+    open.texts.clear();
+    if (!open.texts.reserve(text)) return {Status::out_of_memory};
+    open.add_text(command.bundle);
+    open.add_text(command.reason);
+    command.bundle = {open.texts.data(), command.bundle.size()};
+    command.reason = {open.texts.data() + command.bundle.size(), command.reason.size()};
+    return carry_out(command, text, now, watcher);
+}
+
 Staged Gate::stage(const Admission& admission, Watcher* watcher) noexcept {
     if (admission.status != Status::ok) return {admission.status};
     Parts& parts = *parts_;
@@ -115,14 +137,9 @@ Staged Gate::stage(const Admission& admission, Watcher* watcher) noexcept {
     if (parts.state != LogState::open) return {Status::transaction_failed};
     const Command& command = admission.command;
     const std::size_t text = command.bundle.size() + command.reason.size();
-    if (parts.is_immediate || parts.is_behind) {  // nothing is ever waiting, and it can be executed as it came
-        const Status status =
-            parts.is_immediate ? parts.put_at_once(command, text, now) : parts.put_behind(command, text);
-        if (status != Status::ok) return {status};
-        Engine& engine = manager_->engine();
-        const Result result = parts.execute(engine, command, now, watcher);
-        parts.tell(engine, now);
-        return {.answer = {.status = result.status, .mask = result.mask}};
+    if (parts.is_immediate || parts.is_behind) {  // nothing is ever waiting
+        return text == 0 ? parts.carry_out(command, 0, now, watcher)
+                         : parts.carry_out_texts(command, text, now, watcher);
     }
     if (!parts_->make_room(max_bare_op_bytes + text, text)) return {Status::out_of_memory};
     const std::uint32_t place = parts_->add(Entry::Kind::command, watcher);

@@ -59,19 +59,15 @@ struct Group {
     void pass(const Entries& entries) noexcept { first = entries[first].next; }
     // Empties it, and gives memory back that a large one took.
     void clear() noexcept {
-        clear_ops();
+        bytes.clear();
+        if (bytes.capacity() > kept) Array<std::byte>() = std::move(bytes);
+        ops = 0;
+        changes = 0;
         texts.clear();
         if (texts.capacity() > kept) Array<char>() = std::move(texts);
         head = first = last = no_entry;
         count = 0;
         needs = {};
-    }
-    // The same of one that has nothing but ops.
-    void clear_ops() noexcept {
-        bytes.clear();
-        if (bytes.capacity() > kept) Array<std::byte>() = std::move(bytes);
-        ops = 0;
-        changes = 0;
     }
 
 private:

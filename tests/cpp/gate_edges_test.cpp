@@ -306,6 +306,28 @@ BOOST_AUTO_TEST_CASE(no_memory_is_lacking_behind_an_immediate_log_however_many_c
     BOOST_CHECK_EQUAL(log.count(), 1500u);
 }
 
+// What a read tells is the engine's own, and moves when room is made for more texts.
+BOOST_AUTO_TEST_CASE(an_own_text_goes_into_an_immediate_log_as_it_was) {
+    ImmediateLog log;
+    const auto gate = Gate::create(Manager::create({}), {.log = &log});
+    const std::string reason(200, 'r');
+    REQUIRE_EQUAL_QUIETLY(gate->change_at(0, GateRig::applying(1, GPS, 1000, reason)).status, Status::ok);
+    const auto reason_of = [&](std::uint32_t uid) {
+        RecordView view;
+        BOOST_REQUIRE_EQUAL(gate->manager()->engine().find({OwnerKind::app, uid}, 0, view), Status::ok);
+        BOOST_REQUIRE_EQUAL(view.grant_count, 1u);
+        return view.grants[0].reason;
+    };
+    for (std::uint32_t uid = 2; uid < 1500; ++uid) {
+        // Others in between, so that the memory of texts grows at some time.
+        const std::string own = reason + std::to_string(uid);
+        REQUIRE_EQUAL_QUIETLY(gate->change_at(0, GateRig::applying(10'000 + uid, GPS, 1000, own)).status, Status::ok);
+        const auto given = GateRig::applying(uid, GPS, 1000, reason_of(1));
+        REQUIRE_EQUAL_QUIETLY(gate->change_at(0, given).status, Status::ok);
+        REQUIRE_QUIETLY(reason_of(uid) == reason);
+    }
+}
+
 BOOST_AUTO_TEST_CASE(an_immediate_log_is_given_no_more_than_a_group_may_have) {
     ImmediateLog log;
     const auto gate = Gate::create(Manager::create({}), {.log = &log, .max_group_bytes = 400});

@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <iterator>
 #include <string_view>
+#include <type_traits>
 
 #include "grantwheel/commands.h"
 #include "grantwheel/macros.hpp"
@@ -28,8 +29,11 @@ inline constexpr int type_count = 9;
 // Milliseconds by the index of a type. Clears itself at run time: a command in which every member is known to be zero is
 // cleared by GCC as a whole, with an instruction that takes longer to begin than most calls take.
 struct Timeouts : std::array<std::uint32_t, type_count> {
-    Timeouts() noexcept { fill(0); }
-    Timeouts(const array& given) noexcept : array(given) {}
+    constexpr Timeouts() noexcept : array() {
+        if (!std::is_constant_evaluated()) fill(0);
+    }
+    // cppcheck-suppress noExplicitConstructor ; it is nothing but such an array
+    constexpr Timeouts(const array& given) noexcept : array(given) {}
 };
 
 // X(name, bit position)
