@@ -4,15 +4,16 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
 
-from grantwheel import BusinessError, MemoryLog, Tasks
+from grantwheel import BusinessError, MemoryLog, Tasks, _core
 from interrupting import at_each_instruction
 from journals import ScriptedLog, Stall, in_thread, raises_after, refuses
-from support import make_manager
+from support import make_manager, refusal
 from task_stage import Stubborn
 from test_tasks_on_record import MAIL, MAPS, check_on_record, kinds, on_log
 from waiting import PATIENCE
@@ -142,6 +143,193 @@ def ring(*_: object) -> None:
     raise Rang
 
 
+@contextmanager
+def on_alarm(handle: Callable[[], object]) -> Iterator[None]:
+    """Have SIGALRM handled by this."""
+    before = signal.signal(signal.SIGALRM, lambda *_: handle())
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGALRM, before)
+
+
+def alarm() -> None:
+    signal.raise_signal(signal.SIGALRM)
+
+
+def after(call: Callable[[], object]) -> Callable[[], object]:
+    """Return a call that a signal comes after, before the next one."""
+
+    def call_and_ring() -> object:
+        answer = call()
+        alarm()
+        return answer
+
+    return call_and_ring
+
+
+def before(call: Callable[[], object]) -> Callable[[], object]:
+    """Return a call that a signal comes before."""
+
+    def ring_and_call() -> object:
+        alarm()
+        return call()
+
+    return ring_and_call
+
+
+@pytest.mark.parametrize("at", [before, after])
+@pytest.mark.parametrize("death", ["process_died", "app_stopped", "package_removed"])
+def test_a_death_that_is_told_meanwhile_is_refused_and_not_lost_with_them(at: Any, death: str) -> None:
+    log, refused = ScriptedLog(), list[str]()
+    tasks, manager, _ = on_log(log)
+    tasks.request_suspend_delay("save", print, caller=MAIL)
+
+    def tell() -> None:
+        if death == "process_died":
+            manager.process_died(700, 71)
+        else:
+            getattr(manager, death)(700)
+
+    def hear() -> None:
+        if log.otherwise is refuses:
+            return
+        try:
+            tell()
+        except RuntimeError as error:
+            refused.append(str(error))
+        log.otherwise = refuses
+
+    with on_alarm(hear):
+        first, second = tasks.together([at(lambda: tasks.set_battery(True)), lambda: tasks.set_screen(False)])
+    assert [getattr(one, "code", None) for one in (first, second)] == [9800003] * 2
+    assert ["amid calls that are made together" in one for one in refused] == [True]
+    log.otherwise = ScriptedLog().otherwise
+    assert tasks.keeps_running(700)
+    tell()
+    assert not tasks.keeps_running(700)
+    check_on_record(tasks, log.groups)
+
+
+def test_a_call_of_a_signal_handler_between_them_is_refused() -> None:
+    log, refused = ScriptedLog(), list[RuntimeError]()
+    tasks, _, _ = on_log(log)
+
+    def cancel() -> None:
+        try:
+            tasks.cancel_suspend_delay(1, caller=MAIL)
+        except RuntimeError as error:
+            refused.append(error)
+
+    with on_alarm(cancel):
+        answers = tasks.together(
+            [after(lambda: tasks.request_suspend_delay("save", print, caller=MAIL)), lambda: tasks.keeps_running(700)]
+        )
+    assert answers == [(1, 180_000), True]
+    assert len(refused) == 1
+    assert tasks.keeps_running(700)
+
+
+def test_a_call_of_a_signal_handler_in_the_place_of_one_of_them_is_undone_with_all_and_told() -> None:
+    log = ScriptedLog()
+    tasks, _, _ = on_log(log)
+    state = tasks.dump()
+    with on_alarm(lambda: tasks.set_screen(False)), pytest.raises(RuntimeError, match="made together"):
+        tasks.together([*starts(tasks, "a"), before(lambda: tasks.set_battery(True)), *starts(tasks, "b")])
+    assert (tasks.dump(), log.groups, kinds(tasks)) == (state, [], [])
+    assert tasks.start_background_running("a", 1, True, caller=MAIL) == 1
+
+
+def test_what_is_made_together_is_one_call_each() -> None:
+    tasks = Tasks(make_manager()[0])
+    with pytest.raises(RuntimeError, match="made together"):
+        tasks.together([*starts(tasks, "a"), lambda: [start() for start in starts(tasks, "b", "c")]])
+    assert tasks.continuous_tasks() == []
+
+
+@pytest.mark.parametrize("is_refused", [False, True])
+def test_a_callback_stays_that_of_the_request_that_is_open(is_refused: bool) -> None:
+    log = ScriptedLog()
+    tasks, _, _ = on_log(log)
+    tasks.request_suspend_delay("save", print, caller=MAIL)
+    log.otherwise = refuses if is_refused else log.otherwise
+    tasks.together(
+        [
+            lambda: tasks.cancel_suspend_delay(1, caller=MAIL),
+            lambda: tasks.request_suspend_delay("again", print, caller=MAIL),
+        ]
+    )
+    log.otherwise = ScriptedLog().otherwise
+    assert refusal(lambda: tasks.request_suspend_delay("more", print, caller=MAIL)).code == 9900002
+    tasks.cancel_suspend_delay(1 if is_refused else 2, caller=MAIL)
+    assert tasks.request_suspend_delay("more", print, caller=MAIL).requestId == (2 if is_refused else 3)
+
+
+def test_a_signal_handler_that_drains_while_events_are_told_loses_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    tasks, manager, _ = on_log(ScriptedLog(), durability="batch")
+    tasks.together(starts(tasks, "a", "b", "c"))
+    manager.flush()
+    is_on_record, drained = _core.is_on_record, list[str]()
+
+    def look_and_drain(of: Any, group: int) -> bool:
+        found = is_on_record(of, group)
+        if not drained:
+            drained.append("")
+            drained.extend(kinds(tasks))
+        return found
+
+    monkeypatch.setattr(_core, "is_on_record", look_and_drain)
+    told = kinds(tasks)
+    assert [*drained[1:], *told] == ["continuous_start"] * 3
+
+
+def raising(error: BaseException) -> Callable[[], Any]:
+    def call() -> Any:
+        raise error
+
+    return call
+
+
+@pytest.mark.parametrize("error", [TimeoutError("the alarm"), RuntimeError("of a handler"), OSError("of a handler")])
+@pytest.mark.parametrize("count", [1, 3])
+def test_what_no_call_raises_is_no_calls_answer(error: Exception, count: int) -> None:
+    log = ScriptedLog()
+    tasks, _, _ = on_log(log)
+    calls = [*starts(tasks, "a"), raising(error), *starts(tasks, "b")]
+    with pytest.raises(type(error)) as raised:
+        tasks.together(calls if count == 3 else calls[1:2])
+    assert raised.value is error
+    assert (tasks.continuous_tasks(), log.groups, kinds(tasks)) == ([], [], [])
+    assert tasks.together(starts(tasks, "a", "b")) == [1, 2]
+
+
+@pytest.mark.parametrize("error", [ValueError("the clock"), TypeError("no number")])
+def test_what_calls_raise_is_their_answer(error: Exception) -> None:
+    tasks, _, _ = on_log(ScriptedLog())
+    assert tasks.together([*starts(tasks, "a"), raising(error), *starts(tasks, "b")]) == [1, error, 2]
+
+
+def test_a_refusal_that_a_signal_handler_raises_at_the_end_repeats_no_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    log = ScriptedLog()
+    tasks, manager, _ = on_log(log, durability="batch")
+    late = refusal(lambda: tasks.cancel_suspend_delay(9, caller=MAIL))
+    last_group, asked = _core.last_group, list[int]()
+
+    def ring_late(of: Any) -> int:
+        asked.append(1)
+        if len(asked) == 3:  # the first one that is on record
+            raise late
+        return last_group(of)
+
+    monkeypatch.setattr(_core, "last_group", ring_late)
+    with pytest.raises(BusinessError) as raised:
+        tasks.together(starts(tasks, "a", "b"))
+    assert raised.value is late
+    assert [task.id for task in tasks.continuous_tasks()] == [1, 2]
+    manager.flush()
+    assert kinds(tasks) == ["continuous_start"] * 2
+
+
 @pytest.mark.parametrize("is_there", [True, False])
 def test_a_signal_handler_that_raises_meanwhile_leaves_what_is_on_record(is_there: bool) -> None:
     stall = Stall(ScriptedLog().otherwise if is_there else refuses)
@@ -152,8 +340,7 @@ def test_a_signal_handler_that_raises_meanwhile_leaves_what_is_on_record(is_ther
         stall.wait()
         os.kill(os.getpid(), signal.SIGALRM)
 
-    before = signal.signal(signal.SIGALRM, ring)
-    try:
+    with on_alarm(ring):
         waker = threading.Thread(target=interrupt_it)
         waker.start()
         with pytest.raises(Rang):
@@ -165,8 +352,6 @@ def test_a_signal_handler_that_raises_meanwhile_leaves_what_is_on_record(is_ther
         told = ["continuous_start", "task_start", "app_task_start"]
         assert kinds(tasks) == (told if is_there else [])
         assert tasks.request_suspend_delay("", print, caller=MAPS).requestId == (2 if is_there else 1)
-    finally:
-        signal.signal(signal.SIGALRM, before)
 
 
 def test_an_append_of_which_nobody_knows_is_answered_when_the_log_says() -> None:
@@ -202,3 +387,21 @@ def test_an_interrupt_at_any_instruction_leaves_them_as_the_store_has_them() -> 
         manager.package_removed(700)
         tasks.set_battery(False)
         tasks.drain()
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # in generators that are closed
+def test_a_second_interrupt_leaves_nothing_that_never_goes_on_record() -> None:
+    store = Stubborn()
+    manager = make_manager()[0]
+    tasks = Tasks(manager, store=store)
+    calls = [*starts(tasks, "a"), lambda: tasks.set_battery(True), raising(KeyboardInterrupt())]
+    for where in at_each_instruction(interrupt, lambda: tasks.together(calls)):
+        state = tasks.dump()
+        assert {**state, **dict(store.items())} == state, where
+        assert (tasks.continuous_tasks(), kinds(tasks)) == ([], []), where
+        assert b'"is_battery_low":false' in state["transient"], where
+        written = len(store.writes)
+        tasks.start_background_running("b", 1, True, caller=MAIL)
+        assert len(store.writes) == written + 1, where
+        tasks.stop_background_running("b", caller=MAIL)
+        assert kinds(tasks) == ["continuous_start", "continuous_stop", "continuous_app_stop"], where

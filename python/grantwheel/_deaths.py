@@ -69,6 +69,8 @@ class TellsDeaths(_core.Manager):
             is fine. 9800004: closed.
         ValueError
             The clock has run backwards or out of range.
+        RuntimeError
+            A signal handler tells it amid a call of the tasks: telling it again is fine, and is needed.
         """
         removed = super().process_died(uid, pid)
         if (tasks := self._mourner()) is not None:
@@ -88,7 +90,7 @@ class TellsDeaths(_core.Manager):
 
         Raises
         ------
-        BusinessError, ValueError
+        BusinessError, ValueError, RuntimeError
             As `process_died`; 9800007 for continuous tasks that are not on record.
         """
         removed = super().app_stopped(uid)
@@ -106,7 +108,7 @@ class TellsDeaths(_core.Manager):
 
         Raises
         ------
-        BusinessError, ValueError
+        BusinessError, ValueError, RuntimeError
             As `app_stopped`.
         """
         removed = super().package_removed(uid)

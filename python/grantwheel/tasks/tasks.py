@@ -128,7 +128,7 @@ class Tasks(TiedTasks):
         who = self._caller(caller)
 
         def ask(now: int) -> DelaySuspendInfo:
-            asked = self._asked_with(function, name)
+            asked = self._callbacks.asked_with(function, name)
             granted = self._transient.request(now, who, reason, asked.name, **self._conditions(who))
             self._open(granted.requestId, asked)
             return granted
@@ -309,6 +309,9 @@ class Tasks(TiedTasks):
         anything of it before it is on record. Where the log refuses all of it, the calls are made again one by one, so
         that each is refused, or is not, for itself.
 
+        Meanwhile signal handlers and finalisers cannot call these tasks, nor tell their manager of a death: that is a
+        RuntimeError, as within a single call. They do it again later.
+
         Parameters
         ----------
         calls : sequence of callable
@@ -317,15 +320,20 @@ class Tasks(TiedTasks):
         Returns
         -------
         list
-            For each what it has returned, or the exception that it has raised.
+            For each what it has returned, or the `BusinessError`, ValueError or TypeError that it has raised; it is not
+            told whether one of these is a signal handler's.
 
         Raises
         ------
+        RuntimeError
+            Where one of the calls was about to, a signal handler has called these tasks, or one makes several calls.
+            Nothing has changed, and what the handler has done is undone.
         Exception
-            What a signal handler has raised meanwhile: then the events tell what has come to be.
+            Anything else that a call, or a signal handler meanwhile, has raised: then the events tell what has come to
+            be, which is nothing unless it was being put on record, or the calls were being made one by one.
         """
         if len(calls) > 1:
-            with contextlib.suppress(BusinessError, TogetherRefusedError):
+            with contextlib.suppress(TogetherRefusedError):
                 return self._do_together(calls)
         return [answer_of(call) for call in calls]
 

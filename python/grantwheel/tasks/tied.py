@@ -2,13 +2,13 @@
 
 import contextlib
 import logging
-import os
 from collections import deque
-from collections.abc import Callable, Hashable, Iterable, Sequence
-from typing import Final, NamedTuple, TypeVar
+from collections.abc import Callable, Iterable, Sequence
+from typing import Final, TypeVar
 
 from grantwheel import _core
-from grantwheel._callback import identity_of, refuse_coroutine
+from grantwheel._callback import refuse_coroutine
+from grantwheel._core import BusinessError
 from grantwheel._process import OfOneProcess, refuse_to_pickle
 from grantwheel._telling import tell
 from grantwheel.caller import Caller
@@ -18,6 +18,7 @@ from grantwheel.events.subscription import Reader
 from grantwheel.manager import Manager
 
 from .alone import Alone
+from .callbacks import Asked, Callbacks
 from .continuous import ContinuousTasks
 from .deadline import Deadline
 from .notes import KINDS, NoteStore
@@ -44,16 +45,12 @@ class CallbackTaskSubscription(Delivering[TaskEvent], TaskSubscription):
     """The same with a callback, which gets them while the manager runs."""
 
 
-class Asked(NamedTuple):
-    """A callback: by what it is told apart, what stands for it on record, and itself."""
-
-    identity: Hashable
-    name: str
-    call: Callable[[], object]
-
-
 class TogetherRefusedError(Exception):
-    """What the store has refused was gathered of several calls."""
+    """What was gathered of several calls has been refused, and is on record nowhere."""
+
+
+class NestedError(RuntimeError):
+    """A call that is made together with others makes some together."""
 
 
 class TiedTasks(OfOneProcess):
@@ -76,15 +73,15 @@ class TiedTasks(OfOneProcess):
         self._queues = EventQueues(event_capacity)
         self._own = self._queues.make(None, None)
         self._subscribers = Subscribers(TaskSubscription, CallbackTaskSubscription)
-        self._asked: dict[int, Asked] = {}  # the callbacks of open requests, by id
-        self._names: dict[Hashable, str] = {}  # what stands for them
+        self._callbacks = Callbacks()
         self._noticed: dict[int, Callable[[], object]] = {}  # those to be called once it is on record that it is time
         self._expired: dict[int, Callable[[], object]] = {}  # those to be called, by id
         has_log = manager._staged is not None
         self._alone = Alone(manager, waits=has_log and not manager._is_behind)
         kept = (NoteStore(manager, KINDS) if has_log else MemoryStore()) if store is None else store
         self._store = Gathering(kept)
-        self._gathers = False  # calls are made together
+        self._gathers = False  # calls are made together,
+        self._may_join = False  # and the next one may come
         self._opened: list[int] = []  # requests that were granted while it gathers,
         self._cancelled: set[int] = set()  # and cancelled ones whose end is to be heard of
         # Each with the group of the log that it is on record with, or a later one:
@@ -186,7 +183,7 @@ class TiedTasks(OfOneProcess):
 
     def drain(self, limit: int | None = None) -> list[TaskEvent]:
         """Return the events since the last drain, or since the tasks were made: their own subscription."""
-        with contextlib.suppress(_core.BusinessError):  # the log has failed, and these are there still
+        with contextlib.suppress(BusinessError):  # the log has failed, and these are there still
             self._tell_settled()
         return self._own.read(self._manager, limit)
 
@@ -197,10 +194,18 @@ class TiedTasks(OfOneProcess):
 
     # How it is done.
 
-    def _do(self, work: Callable[[int], _Answer]) -> _Answer:
-        """Do something at the instant that it is, alone; then see when something is due next."""
+    def _do(self, work: Callable[[int], _Answer], *, joins: bool = True) -> _Answer:
+        """Do something at the instant that it is, alone; then see when something is due next.
+
+        While calls are made together, only they come in, each once: what anybody else was told would be undone with
+        them, and nobody would repeat it. What never is such a call does not join.
+        """
 
         def work_and_tell(now: int) -> _Answer:
+            if self._gathers:
+                if not (joins and self._may_join):
+                    raise RuntimeError("tasks were called amid calls that are made together: by a signal handler?")
+                self._may_join = False
             try:
                 return work(now)
             finally:
@@ -218,27 +223,46 @@ class TiedTasks(OfOneProcess):
         def begin(_now: int) -> None:
             for machine in machines:
                 machine.mend()
+            self._opened.clear()
+
+        def end(now: int) -> None:
+            try:
+                self._put_on_record(machines)
+            finally:
+                self._arm(now)
 
         self._require_here()
         self._alone.require()
         with self._alone.lock:
             if self._gathers:
-                raise RuntimeError("a call that is made together with others makes none together")
+                raise NestedError("a call that is made together with others makes none together")
             try:
                 self._do(begin)
                 self._store.gathered, self._gathers = {}, True
                 answers: list[_Answer | Exception] = []
                 for call in calls:
+                    self._may_join = True
                     answers.append(answer_of(call))
+                    self._may_join = False
                     if isinstance(answers[-1], Exception) and any(machine.is_torn for machine in machines):
                         raise answers[-1]  # a signal handler's
-                self._do(lambda _now: self._put_on_record(machines))
+                self._alone.do(end)
+                self._gathers = False
                 return answers
-            except BaseException:
-                self._undo(machines)
+            except BaseException as error:
+                # In each call from here on another signal handler may raise: what must not be left is done before.
+                gathers, gathered = self._gathers, self._store.gathered
+                if gathered is not None:
+                    self._transient._torn = self._continuous._torn = ({}, [])
+                    self._transient._is_torn = self._continuous._is_torn = True
+                self._gathers, self._store.gathered = False, None
+                if gathers and (self._transient._is_torn or self._continuous._is_torn):
+                    self._told.clear()
+                self._undo()
+                if isinstance(error, BusinessError) and not (gathers and gathered is None):  # it is nowhere
+                    raise TogetherRefusedError from error
                 raise
             finally:
-                self._gathers = False
                 self._take_all()
 
     def _put_on_record(self, machines: Sequence[Machine]) -> None:
@@ -267,19 +291,11 @@ class TiedTasks(OfOneProcess):
                 machine.trust()
         first.trust()  # till then, what is told is told by it if this is interrupted
 
-    def _undo(self, machines: Sequence[Machine]) -> None:
-        """Be as the store is, as far as that is known: what was gathered did not come to be."""
-        if self._store.gathered is not None:
-            self._store.gathered = None
-            for machine in machines:
-                machine.doubt({}, [])
-        if any(machine.is_torn for machine in machines):
-            self._told.clear()
+    def _undo(self) -> None:
+        """Hear that what was gathered did not come to be, as far as that is known."""
         self._cancelled.clear()
-        while self._opened:
-            asked = self._asked.pop(self._opened.pop(), None)
-            if asked is not None:
-                self._names.pop(asked.identity, None)
+        self._callbacks.undo(self._opened)
+        self._opened.clear()
         if self._deadline is not None:
             self._deadline.set(0)  # what is due next is another instant
 
@@ -310,21 +326,21 @@ class TiedTasks(OfOneProcess):
     # What the manager tells.
 
     def _process_died(self, uid: int, pid: int) -> None:
-        self._do(lambda now: self._transient.process_died(now, uid, pid))
+        self._do(lambda now: self._transient.process_died(now, uid, pid), joins=False)
 
     def _app_stopped(self, uid: int) -> None:
         def stop(now: int) -> None:
             self._transient.app_stopped(now, uid)
             self._continuous.app_stopped(now, uid)
 
-        self._do(stop)
+        self._do(stop, joins=False)
 
     def _package_removed(self, uid: int) -> None:
         def remove(now: int) -> None:
             self._transient.package_removed(now, uid)
             self._continuous.app_stopped(now, uid)
 
-        self._do(remove)
+        self._do(remove, joins=False)
 
     def _closed(self) -> None:
         """Hear that the manager is closed: what its log has not taken is lost, or nobody knows."""
@@ -340,13 +356,11 @@ class TiedTasks(OfOneProcess):
 
     def _take(self, group: int, event: TaskEvent) -> None:
         """Take an event of the rules."""
-        asked = self._asked.get(event.id)
+        asked = self._callbacks.of(event.id)
         if event.kind is TaskEventKind.EXPIRED_CALLBACK and asked is not None:
             self._noticed[event.id] = asked.call
         elif event.kind is TaskEventKind.TASK_END:
-            if asked is not None:
-                del self._asked[event.id]
-                self._names.pop(asked.identity, None)
+            self._callbacks.close(event.id)
             if event.id in self._cancelled:
                 self._cancelled.discard(event.id)
                 for waiting in (self._noticed, self._expired):
@@ -372,8 +386,12 @@ class TiedTasks(OfOneProcess):
 
     def _tell_on_record(self) -> None:
         """Tell what is on record by now, in its order."""
-        while self._untold and _core.is_on_record(self._manager, self._untold[0][0]):
-            self._tell(self._untold.popleft()[1])
+        while self._untold:
+            one = self._untold[0]
+            if not _core.is_on_record(self._manager, one[0]):
+                return
+            if self._untold and self._untold[0] is one:  # a signal handler may have drained it meanwhile
+                self._tell(self._untold.popleft()[1])
 
     def _tell_settled(self, timeout_ms: int = 0) -> None:
         """Tell what has happened by now, as far as it is on record within some time.
@@ -404,15 +422,7 @@ class TiedTasks(OfOneProcess):
         """Hear that a request was granted, in the call that has granted it."""
         if self._gathers:
             self._opened.append(request_id)
-        self._asked[request_id] = asked
-        self._names[asked.identity] = asked.name
-
-    def _asked_with(self, function: Callable[[], object], name: str | None) -> Asked:
-        """Return what stands for a callback: the same while it is that of an open request."""
-        if name is not None:
-            return Asked((TiedTasks, name), f"name {name}", function)
-        identity = identity_of(function)
-        return Asked(identity, self._names.get(identity) or os.urandom(12).hex(), function)
+        self._callbacks.open(request_id, asked)
 
 
 def _hearing(manager: Manager, told: deque[tuple[int, TaskEvent]]) -> Callable[[TaskEvent], object]:
@@ -423,10 +433,10 @@ def _hearing(manager: Manager, told: deque[tuple[int, TaskEvent]]) -> Callable[[
 
 
 def answer_of(call: Callable[[], _Answer]) -> _Answer | Exception:
-    """Make a call, and return what it answers or raises."""
+    """Make a call, and return what it answers, or what it is refused with. All else is let out."""
     try:
         return call()
-    except Exception as error:  # noqa: BLE001 - whatever it is, it is that call's
+    except (BusinessError, TypeError, ValueError, NestedError) as error:
         return error
 
 
