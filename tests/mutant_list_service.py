@@ -90,6 +90,27 @@ SERVICE_MUTANTS: Final = (
         "test_service_turns after_its_end",
     ),
     PythonMutant(
+        "python/grantwheel/service/server.py",
+        "self.tasks.together([partial(_answer_of, call) for call in calls])",
+        "self.tasks.together(calls)",
+        "a mistake in one change of tasks is no other's answer",
+        "test_service_tasks takes_no_other",
+    ),
+    PythonMutant(
+        "python/grantwheel/service/server.py",
+        "[self._answer_to(connection, next(rest)) if",
+        "[connection.answer_to(next(rest)) if",
+        "an answer that cannot be written takes no other along, and a limit counts",
+        "test_service_tasks takes_no_other",
+    ),
+    PythonMutant(
+        "python/grantwheel/service/task_calls.py",
+        '            raise limited("tasks_per_uid", f',
+        '            raise server.over("tasks_per_uid", on, f',
+        "a limit is counted when it is answered",
+        "test_service_tasks counts_once",
+    ),
+    PythonMutant(
         "python/grantwheel/service/deaths.py",
         "self._manager.process_mask(pid) or self._has_tasks(uid, pid):",
         "self._manager.process_mask(pid):",

@@ -16,6 +16,7 @@ from grantwheel.service.limits import Limits
 from grantwheel.service.peers import Peer
 from grantwheel.service.server import Server
 from grantwheel.service.task_commands import TASK_COMMANDS
+from task_stage import Stubborn
 from test_service_turns import PID, UID, Client, Notes, path, serve, written
 
 __all__ = ["path"]  # a fixture
@@ -507,6 +508,49 @@ def test_the_errors_of_a_store_that_refuses(path: Path) -> None:
         assert is_of(await client.ask("TRANSIENTINFO"), "TRANSIENTSERVICE", 9900004, 990000401)
 
     serve(path, work, manager, tasks=tasks)
+
+
+@pytest.mark.parametrize("refuses", [False, True])
+def test_a_limit_that_is_met_counts_once_for_each_refusal(path: Path, refuses: bool) -> None:
+    store, manager = Stubborn(), Manager(clock=ManualClock(), policy=POLICY)
+    tasks = Tasks(manager, store=store)
+
+    async def work(server: Server, connect: Connect) -> None:
+        client = await connect()
+        assert await client.ask("STARTRUNNING", "a", 1, "page") == 1
+        store.refuses = refuses
+        client.send(written("STARTRUNNING", "b", 1, "page"), written("SUSPENDDELAY", "why", "cb"))
+        first, second = await client.answers(2)
+        assert is_of(first, "UIDTASKS", 9800001, 980000101)
+        assert is_of(second, "TRANSACTION", 9800003) if refuses else second == [1, 180_000]
+        assert server.met["tasks_per_uid"] == 1
+
+    serve(path, work, manager, lambda _: PEERS[MAIL], tasks=tasks, limits=Limits(tasks_per_uid=1))
+
+
+@pytest.mark.parametrize("mistake", ["in the call", "in its answer"])
+def test_a_mistake_in_one_change_takes_no_other_along(
+    scene: Scene, path: Path, monkeypatch: pytest.MonkeyPatch, mistake: str
+) -> None:
+    def mistaken(*_: object, **__: object) -> list[object]:
+        if mistake == "in the call":
+            raise SystemError("a mistake")
+        return [object()]
+
+    monkeypatch.setattr(scene.tasks, "request_suspend_delay", mistaken)
+
+    async def work(scene: Scene) -> None:
+        bad, other, another = [await scene.client(uid) for uid in (MAIL, MAIL, OTHER)]
+        turns = scene.server.turns
+        bad.send(written("SUSPENDDELAY", "why", "cb"), written("STARTRUNNING", "Sync", 1, "page"))
+        other.send(written("STARTRUNNING", "Sync", 2, "page", "ABILITYID", 1))
+        another.send(written("STARTRUNNING", "Play", 2, "page"))
+        found = [*await bad.answers(2), *await other.answers(1), *await another.answers(1)]
+        assert str(found[0]).split()[1] in ("401", "9800004")
+        assert found[1:] == [1, 2, 3]
+        assert scene.server.turns == turns + 1
+
+    scene.run(path, work)
 
 
 def test_a_closed_manager_is_told(path: Path) -> None:

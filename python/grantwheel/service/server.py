@@ -8,6 +8,7 @@ import socket
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 from grantwheel import BusinessError, Pipeline, aio
@@ -21,7 +22,8 @@ from .peers import Peer
 from .pushing import Pushes
 from .streams import GrantEvents, TaskEvents
 from .unread import Unread
-from .words import LimitError, limited
+from .wire import error
+from .words import LimitError, limited, told
 
 _log = logging.getLogger("grantwheel")
 BACKLOG = 1024  # who may wait to be accepted
@@ -235,17 +237,22 @@ class Server:
         """Count a limit that somebody else has found met."""
         try:
             yield
-        except LimitError as error:
-            self.met[error.limit] += 1
+        except LimitError as problem:
+            self.met[problem.limit] += 1
             raise
 
     def over(self, limit: str, connection: Session, rule: str) -> LimitError:
-        """Count that a limit is met, and return its error. It is logged, not more than once a second for each uid."""
-        self.met[limit] += 1
+        """Count that a limit is met, and return its error."""
+        met = limited(limit, rule)
+        self._count(met, connection)
+        return met
+
+    def _count(self, met: LimitError, connection: Session) -> None:
+        """Count that a limit is met. It is logged, not more than once a second for each uid."""
+        self.met[met.limit] += 1
         uid = connection.peer.uid
-        if self._told.take((limit, uid), self._clock()):
-            _log.warning("uid %d, process %d: %s", uid, connection.peer.pid, rule)
-        return limited(limit, rule)
+        if self._told.take((met.limit, uid), self._clock()):
+            _log.warning("uid %d, process %d: %s", uid, connection.peer.pid, met.rule)
 
     def check_rate(self, connection: Session) -> LimitError | None:
         """Count a call; the error of one too many."""
@@ -355,8 +362,9 @@ class Server:
         for connection, parts, is_tasks in gathered:
             queued = parts.count(None)
             if is_tasks:
-                rest = map(connection.answer_to, done[at_tasks : at_tasks + queued])
-                self._answer(connection, b"".join(next(rest) if part is None else part for part in parts))
+                rest = iter(done[at_tasks : at_tasks + queued])
+                answers = [self._answer_to(connection, next(rest)) if part is None else part for part in parts]
+                self._answer(connection, b"".join(answers))
                 at_tasks += queued
             else:
                 self._answer(connection, answers_of(parts, results[at : at + queued]))
@@ -365,14 +373,31 @@ class Server:
     def _done_together(self, calls: Calls) -> list[Any]:
         """Make the changes of tasks of a turn; what comes in between is everybody's answer."""
         try:
-            return self.tasks.together(calls)
+            return self.tasks.together([partial(_answer_of, call) for call in calls])
         except Exception as problem:  # noqa: BLE001 - the log of the service says what it was
             return [problem] * len(calls)
+
+    def _answer_to(self, connection: Session, result: Any) -> bytes:
+        """Return the answer of a change of tasks; the others have theirs, whatever becomes of it."""
+        try:
+            if isinstance(result, LimitError):
+                self._count(result, connection)
+            return connection.answer_to(result)
+        except Exception as problem:  # noqa: BLE001 - the log of the service says what it was
+            return error(told(problem))
 
     def _answer(self, connection: Session, answers: bytes) -> None:
         connection.write(answers)
         if connection.is_waiting:
             self.ready(connection)
+
+
+def _answer_of(call: Callable[[], Any]) -> Any:
+    """Make a change of tasks: a mistake in one is no other's answer."""
+    try:
+        return call()
+    except Exception as problem:  # noqa: BLE001 - the log of the service says what it was
+        return problem
 
 
 def _executed(pipe: Pipeline) -> list[int | Exception]:

@@ -13,7 +13,7 @@ from . import calls
 from .context import Calls, Session
 from .deaths import NotWatchedError
 from .policy_file import bundle_of_uid
-from .words import OK, number, options, require_length, text, wrong
+from .words import OK, limited, number, options, require_length, text, wrong
 
 Words = Sequence[bytes]
 _FOR: Final = {b"FOR": 2}
@@ -113,7 +113,8 @@ def start_running(on: Session, words: Words, together: Calls) -> None:
     def admit(count: int) -> None:
         most = server.limits.tasks_per_uid
         if count >= most:
-            raise server.over("tasks_per_uid", on, f"uid {who.uid} may have at most {most} continuous tasks")
+            # It is counted when it is answered: where the log refuses what it is made together with, it is asked again.
+            raise limited("tasks_per_uid", f"uid {who.uid} may have at most {most} continuous tasks")
 
     together.append(lambda: server.tasks.start_background_running(ability, modes, agent, caller=who, admit=admit))
 

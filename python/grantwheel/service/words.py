@@ -125,6 +125,7 @@ class LimitError(MemoryOperationError):
     """A limit of the service is met: 9800001, with a word of its own."""
 
     limit: str
+    rule: str
     word: str
 
 
@@ -151,7 +152,7 @@ def limited(limit: str, rule: str) -> LimitError:
     """Return the error of a limit of the service."""
     told = out_of_memory(rule)
     error = LimitError(str(told))
-    error.limit = limit
+    error.limit, error.rule = limit, rule
     error.code, error.detail, error.message, error.word = told.code, told.detail, told.message, LIMIT_WORDS[limit]
     return error
 
