@@ -56,7 +56,7 @@ def test_python_is_one_run() -> None:
         ("engine.renew", Counts(103.5, 2, 1, 1), ["instructions"]),
         ("engine.renew", Counts(90, 2.09, 1.09, 1), []),  # few
         ("engine.renew", Counts(90, 2.2, 1.2, 1), ["d1_misses", "ll_misses"]),
-        ("engine.renew", Counts(90, 2, 1, 1.5), ["mispredictions"]),
+        ("engine.renew", Counts(90, 2, 1, 2), []),  # not judged anywhere
         ("python.renew", Counts(90, 2.2, 1.2, 1.5), []),  # not judged there
         ("python.renew", Counts(104, 2.2, 1.2, 1), ["instructions"]),
     ],

@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 from counting.callgrind import Counts
 
 # A figure may be that many times what it was; misses moreover grow only when a call has so many more of them, as a few
-# come and go with where things happen to lie. In Python that is so for many more, and they are not judged.
+# come and go with where things happen to lie. In Python that is so for many more, and they are not judged; nor are
+# mispredictions, as where branches happen to lie decides which of them share a place in the simulated table.
 MOST = 1.03
 FEW_MISSES = 0.1
 
@@ -81,7 +82,9 @@ def found(
         permitted = [one.most for one in allowed if any(fnmatchcase(call, pattern) for pattern in one.calls)]
         most = max([MOST, *permitted])
         for figure, new, old in zip(Counts._fields, counts, before[call], strict=True):
-            is_judged = figure == "instructions" or (new - old >= FEW_MISSES and not call.startswith("python"))
+            is_judged = figure == "instructions" or (
+                figure != "mispredictions" and new - old >= FEW_MISSES and not call.startswith("python")
+            )
             if new > old * MOST and is_judged:
                 grown.append(Growth(call, figure, old, new, most))
     return [one for one in grown if not one.is_allowed], [one for one in grown if one.is_allowed]
