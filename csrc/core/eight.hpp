@@ -104,6 +104,7 @@ public:
     [[nodiscard]] static VectorEight first(unsigned numbers) noexcept {
         static constexpr std::uint32_t all = UINT32_MAX;
         alignas(64) static constexpr std::uint32_t steps[2 * count] = {all, all, all, all, all, all, all, all};
+        if (numbers > count) __builtin_unreachable();
         return load(steps + (count - numbers));
     }
 
@@ -113,12 +114,14 @@ public:
     [[nodiscard]] friend VectorEight operator|(const VectorEight& left, const VectorEight& right) noexcept {
         return {_mm_or_si128(left.low_, right.low_), _mm_or_si128(left.high_, right.high_)};
     }
+    // NOLINTBEGIN(portability-simd-intrinsics): PlainEight is for others
     [[nodiscard]] friend VectorEight operator+(const VectorEight& left, const VectorEight& right) noexcept {
         return {_mm_add_epi32(left.low_, right.low_), _mm_add_epi32(left.high_, right.high_)};
     }
     [[nodiscard]] friend VectorEight operator-(const VectorEight& left, const VectorEight& right) noexcept {
         return {_mm_sub_epi32(left.low_, right.low_), _mm_sub_epi32(left.high_, right.high_)};
     }
+    // NOLINTEND(portability-simd-intrinsics)
     [[nodiscard]] VectorEight without(const VectorEight& mask) const noexcept {
         return {_mm_andnot_si128(mask.low_, low_), _mm_andnot_si128(mask.high_, high_)};
     }

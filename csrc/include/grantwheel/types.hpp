@@ -33,7 +33,7 @@ struct Timeouts : std::array<std::uint32_t, type_count> {
         if (!std::is_constant_evaluated()) fill(0);
     }
     // cppcheck-suppress noExplicitConstructor ; it is nothing but such an array
-    constexpr Timeouts(const array& given) noexcept : array(given) {}
+    constexpr Timeouts(const array& given) noexcept : array(given) {}  // NOLINT(misc-explicit-constructor)
 };
 
 // X(name, bit position)
