@@ -41,7 +41,7 @@ HOST_MUTANTS: Final = (
     Mutant("host/gate_staging.cpp", "    parts_->open.needs.add(command);\n", "", "memory is there before the append"),
     Mutant(
         "host/gate_staging.cpp",
-        "        parts.tell(engine, now);\n",
+        "    tell(engine, now);\n",
         "",
         "whoever waits for events hears of an immediate log",
     ),
@@ -96,7 +96,7 @@ HOST_MUTANTS: Final = (
         "",
         "nothing is appended after a conflict",
     ),
-    Mutant("host/gate_commit.cpp", "if (!reserve(needs)) return Status::out_of_memory;", "", "memory for a group"),
+    Mutant("host/gate_commit.cpp", "if (!reserve(group.needs)) return Status::out_of_memory;", "", "memory for a group"),
     Mutant("host/gate_parts.hpp", "        spare.take(needs);\n", "", "memory that was needed is not spare"),
     Mutant(
         "host/gate_commit.cpp",
