@@ -96,7 +96,9 @@ HOST_MUTANTS: Final = (
         "",
         "nothing is appended after a conflict",
     ),
-    Mutant("host/gate_commit.cpp", "if (!reserve(group.needs)) return Status::out_of_memory;", "", "memory for a group"),
+    Mutant(
+        "host/gate_commit.cpp", "if (!reserve(group.needs)) return Status::out_of_memory;", "", "memory for a group"
+    ),
     Mutant("host/gate_parts.hpp", "        spare.take(needs);\n", "", "memory that was needed is not spare"),
     Mutant(
         "host/gate_commit.cpp",
