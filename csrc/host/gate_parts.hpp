@@ -199,7 +199,6 @@ struct Gate::Parts {
 // Does something without the lock. It is marked on whose thread, who would wait for itself.
 template <typename Work>
 auto Gate::Parts::unlocked(Work&& work) noexcept {
-    if (is_immediate) return work();
     in_log.store(std::this_thread::get_id(), std::memory_order_relaxed);
     gate.mutex_.unlock();
     const auto answer = work();
