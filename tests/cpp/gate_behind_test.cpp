@@ -58,6 +58,14 @@ private:
     }
 };
 
+// One change stalls on its way into the log, and another one comes behind it.
+void apply_behind(BehindRig& rig, Stalled& stalled) {
+    BOOST_CHECK_EQUAL(rig.apply(0, 1000).status, Status::ok);
+    BOOST_CHECK(!rig->flush(1));
+    stalled.wait();
+    BOOST_CHECK_EQUAL(rig.apply(0, 1001).status, Status::ok);
+}
+
 }  // namespace
 
 BOOST_AUTO_TEST_SUITE(gate_behind)
@@ -168,10 +176,7 @@ BOOST_AUTO_TEST_CASE(what_is_not_appended_is_tried_again_and_changes_are_refused
 BOOST_AUTO_TEST_CASE(what_came_before_the_failure_follows_it) {
     BehindRig rig;
     Stalled stalled(rig);
-    BOOST_CHECK_EQUAL(rig.apply(0, 1000).status, Status::ok);
-    BOOST_CHECK(!rig->flush(1));
-    stalled.wait();
-    BOOST_CHECK_EQUAL(rig.apply(0, 1001).status, Status::ok);
+    apply_behind(rig, stalled);
     rig.log.then(says_not);
     rig.log.then({});
     rig.log.then(says_not);
@@ -184,10 +189,7 @@ BOOST_AUTO_TEST_CASE(what_came_before_the_failure_follows_it) {
 BOOST_AUTO_TEST_CASE(changes_are_refused_until_what_came_before_the_failure_has_followed) {
     BehindRig rig;
     Stalled stalled(rig);
-    BOOST_CHECK_EQUAL(rig.apply(0, 1000).status, Status::ok);
-    BOOST_CHECK(!rig->flush(1));
-    stalled.wait();
-    BOOST_CHECK_EQUAL(rig.apply(0, 1001).status, Status::ok);
+    apply_behind(rig, stalled);
     rig.log.then(says_not);
     rig.log.stall_from(3);  // the one of the second group
     while (rig.figures().groups == 0) std::this_thread::sleep_for(std::chrono::milliseconds(1));
@@ -356,10 +358,7 @@ BOOST_AUTO_TEST_CASE(closing_while_the_log_fails_gives_up_in_the_end) {
 BOOST_AUTO_TEST_CASE(closing_while_the_log_stalls_is_done_when_it_comes_back) {
     BehindRig rig;
     Stalled stalled(rig);
-    BOOST_CHECK_EQUAL(rig.apply(0, 1000).status, Status::ok);
-    BOOST_CHECK(!rig->flush(1));
-    stalled.wait();
-    BOOST_CHECK_EQUAL(rig.apply(0, 1001).status, Status::ok);
+    apply_behind(rig, stalled);
     BOOST_CHECK_EQUAL(rig->close(5), Status::transaction_failed);
     {
         const std::lock_guard lock(*rig);

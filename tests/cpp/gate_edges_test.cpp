@@ -39,6 +39,18 @@ Staged stage_rows(GateRig& rig, std::span<const Admission> rows, bool is_apply =
     return rig->stage_many(rows, is_apply);
 }
 
+// Applies while there is no memory to be had, and again if it was lacking.
+void apply_without_memory(Gate& gate, std::uint32_t uid, const std::string& reason) {
+    const auto apply = GateRig::applying(uid, GPS, 10'000, reason);
+    Status status = Status::ok;
+    {
+        const FailingAllocation failing(0);
+        status = gate.change_at(0, apply).status;
+    }
+    REQUIRE_QUIETLY(status == Status::ok || status == Status::out_of_memory);
+    if (status != Status::ok) REQUIRE_EQUAL_QUIETLY(gate.change_at(0, apply).status, Status::ok);
+}
+
 }  // namespace
 
 BOOST_AUTO_TEST_SUITE(gate)
@@ -238,14 +250,7 @@ BOOST_AUTO_TEST_CASE(no_memory_is_lacking_behind_the_log) {
     GateRig rig;
     for (std::uint32_t uid = 0; uid < 1500; ++uid) {
         const std::string reason = "reason " + std::to_string(uid);
-        const auto apply = GateRig::applying(uid, GPS, 10'000, reason);
-        Status status = Status::ok;
-        {
-            const FailingAllocation failing(0);
-            status = rig->change_at(0, apply).status;
-        }
-        REQUIRE_QUIETLY(status == Status::ok || status == Status::out_of_memory);
-        if (status != Status::ok) REQUIRE_EQUAL_QUIETLY(rig->change_at(0, apply).status, Status::ok);
+        apply_without_memory(*rig, uid, reason);
     }
     rig.check_log();
 }
@@ -294,14 +299,7 @@ BOOST_AUTO_TEST_CASE(no_memory_is_lacking_behind_an_immediate_log_however_many_c
     const auto gate = Gate::create(Manager::create({}), {.log = &log});
     for (std::uint32_t uid = 0; uid < 1500; ++uid) {
         const std::string reason = uid < 750 ? "" : std::string(60, 'r') + std::to_string(uid);
-        const auto apply = GateRig::applying(uid, GPS, 10'000, reason);
-        Status status = Status::ok;
-        {
-            const FailingAllocation failing(0);
-            status = gate->change_at(0, apply).status;
-        }
-        REQUIRE_QUIETLY(status == Status::ok || status == Status::out_of_memory);
-        if (status != Status::ok) REQUIRE_EQUAL_QUIETLY(gate->change_at(0, apply).status, Status::ok);
+        apply_without_memory(*gate, uid, reason);
     }
     BOOST_CHECK_EQUAL(log.count(), 1500u);
 }
