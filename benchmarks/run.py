@@ -1,17 +1,18 @@
 """Run every benchmark and write what was found: ``run.py [--quick] [--rounds N] [--owners N] [--out DIR] [--publish]``.
 
 Writes results.json, results.md and the plots into a folder; with --publish also the section of results in
-docs/performance.md. A full run takes about an hour on a machine that does nothing else; --quick takes a minute or two,
-and shows only that everything works.
+docs/performance.md. A full run takes about three quarters of an hour on a machine that does nothing else; --quick takes
+a minute or two, and shows only that everything works.
 """
 
 import argparse
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from time import monotonic
 
-from grantbench import machine, scale
+from grantbench import machine, scale, shaped
 from grantbench.contenders import CONTENDERS, MISSING
 from grantbench.interleave import Report, Result, interleave
 from grantbench.memory import run_memory
@@ -37,23 +38,26 @@ def _workloads(names: Sequence[str], settings: Settings, report: Report) -> list
         for name in names:
             workload = WORKLOADS[name]
             entries = workload.entries_for(owners)
-            results += interleave(name, workload.base, entries, plan, settings.rounds(owners), report)
+            results += interleave(name, workload.base, entries, [plan], settings.rounds(owners), report)
     return results
 
 
 def _run(settings: Settings, folder: Path, report: Report) -> Outcome:
     found = machine.describe(machine.pin())
+    watch = machine.Watch()
     report(f"{found.processor}; contenders: {', '.join(CONTENDERS)}; not installed: {', '.join(MISSING) or 'none'}")
-    return Outcome(
+    outcome = Outcome(
         machine=found,
         contenders={name: contender.facts() for name, contender in CONTENDERS.items()},
-        native=run_native(folder / "cpp", settings.native_owners, settings.native_rounds, report),
+        native=run_native(folder / "cpp", settings.native, report),
         memory=run_memory(settings.memory_owners, report),
         results=_workloads(list(WORKLOADS), settings, report),
         skipping=scale.over_time_skipped(settings, report),
         ending=scale.over_grants_ended(settings, report),
         scale=list(scale.over_owners(settings, report)),
+        shapes=list(shaped.over_shapes(settings, report)),
     )
+    return replace(outcome, machine=found._replace(others=watch.others()))
 
 
 def _write(outcome: Outcome, folder: Path, to_page: bool) -> None:

@@ -11,6 +11,10 @@
 namespace benchmarks {
 
 inline constexpr grantwheel::Mask granted_type = grantwheel::type::GPS;
+inline constexpr grantwheel::Mask three_types = granted_type | grantwheel::type::BLUETOOTH | grantwheel::type::SENSOR;
+
+// A pid for each uid: it has one bit less.
+constexpr std::uint32_t pid_of(std::uint32_t uid) { return uid & INT32_MAX; }
 
 inline grantwheel::Limits limits_for(std::size_t owners) {
     grantwheel::Limits limits;
@@ -21,10 +25,11 @@ inline grantwheel::Limits limits_for(std::size_t owners) {
 // What follows the clock and reads, the same for an engine of its own and for that of a manager.
 class OnEngine {
 public:
-    explicit OnEngine(grantwheel::Engine& engine) : engine_(&engine) {}
+    explicit OnEngine(grantwheel::Engine& engine, std::uint32_t types = 1)
+        : engine_(&engine), granted_(types == 1 ? granted_type : three_types) {}
 
     [[nodiscard]] bool holds(std::uint32_t uid) const {
-        return engine_->mask({grantwheel::OwnerKind::app, uid}, now_).mask != 0;
+        return engine_->mask({grantwheel::OwnerKind::app, uid}, now_).mask == granted_;
     }
     [[nodiscard]] std::size_t count() const { return engine_->most_owners(grantwheel::type::ALL); }
     void pass_time(std::uint64_t ms) { now_ += ms; }
@@ -33,9 +38,11 @@ public:
 protected:
     [[nodiscard]] grantwheel::Engine& engine() const { return *engine_; }
     [[nodiscard]] grantwheel::Instant now() const { return now_; }
+    [[nodiscard]] grantwheel::Mask granted() const { return granted_; }
 
 private:
     grantwheel::Engine* engine_;
+    grantwheel::Mask granted_;
     grantwheel::Instant now_ = 0;
 };
 
@@ -50,20 +57,20 @@ class EngineContender : private Owner<grantwheel::Engine>, public OnEngine {
 public:
     static constexpr const char* name = "grantwheel engine";
 
-    explicit EngineContender(std::size_t owners) : Owner(owners), OnEngine(*owned) {}
+    explicit EngineContender(std::size_t owners, std::uint32_t types = 1) : Owner(owners), OnEngine(*owned, types) {}
 
     void apply(std::uint32_t uid, std::uint32_t timeout_ms) {
         grantwheel::Command command;
-        command.mask = granted_type;
+        command.mask = granted();
         command.uid = uid;
-        command.pid = uid & INT32_MAX;
+        command.pid = pid_of(uid);
         command.timeout_ms = timeout_ms;
         static_cast<void>(engine().execute(command, now()));
     }
     void release(std::uint32_t uid) {
         grantwheel::Command command;
         command.kind = grantwheel::CommandKind::release;
-        command.mask = granted_type;
+        command.mask = granted();
         command.uid = uid;
         static_cast<void>(engine().execute(command, now()));
     }
@@ -79,7 +86,7 @@ public:
     template <typename Work>
     void for_each(const std::vector<std::uint32_t>& uids, Work&& work) const {
         grantwheel::for_each_prefetched(
-            engine(), uids.size(), [&](std::size_t i) { return uids[i]; }, [](std::size_t) { return granted_type; },
+            engine(), uids.size(), [&](std::size_t i) { return uids[i]; }, [&](std::size_t) { return granted(); },
             [&](std::size_t i) { work(uids[i], i); });
     }
 };
@@ -88,19 +95,20 @@ class ManagerContender : private Owner<grantwheel::Manager>, public OnEngine {
 public:
     static constexpr const char* name = "grantwheel manager";
 
-    explicit ManagerContender(std::size_t owners) : Owner(owners), OnEngine(owned->engine()) {}
+    explicit ManagerContender(std::size_t owners, std::uint32_t types = 1)
+        : Owner(owners), OnEngine(owned->engine(), types) {}
 
     void apply(std::uint32_t uid, std::uint32_t timeout_ms) {
         grantwheel::Request request;
-        request.mask = granted_type;
+        request.mask = granted();
         request.timeout_ms = timeout_ms;
-        static_cast<void>(owned->request(owned->caller(uid, uid), request, now()));
+        static_cast<void>(owned->request(owned->caller(uid, pid_of(uid)), request, now()));
     }
     void release(std::uint32_t uid) {
         grantwheel::Request request;
         request.is_apply = false;
-        request.mask = granted_type;
-        static_cast<void>(owned->request(owned->caller(uid, uid), request, now()));
+        request.mask = granted();
+        static_cast<void>(owned->request(owned->caller(uid, pid_of(uid)), request, now()));
     }
 };
 

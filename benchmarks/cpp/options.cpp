@@ -1,7 +1,9 @@
 #include "options.hpp"
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
+#include <iterator>
 #include <string_view>
 
 namespace benchmarks {
@@ -10,8 +12,10 @@ namespace {
 
 [[noreturn]] void fail() {
     std::fputs(
-        "usage: grantwheel_benchmark [--owners N]... [--rounds N] [--small-pages]\n"
+        "usage: grantwheel_benchmark [--owners N]... [--shape NAME]... [--rounds N] [--small-pages]\n"
         "  --owners N      the number of owners, once for each to be measured (100000 and 1000000)\n"
+        "  --shape NAME    'dense, one type', 'sparse, one type', 'dense, three types' or 'sparse, three types': what\n"
+        "                  owners look like, once for each to be measured in turn (all)\n"
         "  --rounds N      how many samples of each (5)\n"
         "  --small-pages   do not ask for huge pages for grantwheel's memory\n"
         "Writes JSON: all samples, in nanoseconds per owner.\n",
@@ -27,6 +31,13 @@ std::size_t to_number(const char* text) {
     return static_cast<std::size_t>(number);
 }
 
+Shape to_shape(const char* text) {
+    if (text == nullptr) fail();
+    const auto found = std::ranges::find(shapes, std::string_view(text), &Shape::name);
+    if (found == std::end(shapes)) fail();
+    return *found;
+}
+
 }  // namespace
 
 Options read_options(int count, char** arguments) {
@@ -37,6 +48,8 @@ Options read_options(int count, char** arguments) {
             options.huge_pages = false;
         } else if (name == "--owners") {
             options.owners.push_back(to_number(arguments[++i]));
+        } else if (name == "--shape") {
+            options.shapes.push_back(to_shape(arguments[++i]));
         } else if (name == "--rounds") {
             options.rounds = to_number(arguments[++i]);
         } else {
@@ -44,6 +57,7 @@ Options read_options(int count, char** arguments) {
         }
     }
     if (options.owners.empty()) options.owners = {100'000, 1'000'000};
+    if (options.shapes.empty()) options.shapes.assign(std::begin(shapes), std::end(shapes));
     return options;
 }
 

@@ -4,10 +4,13 @@
 #include <cstddef>
 #include <vector>
 
+#include "plan.hpp"
+
 namespace benchmarks {
 
 struct Options {
     std::vector<std::size_t> owners;
+    std::vector<Shape> shapes;
     std::size_t rounds = 5;
     bool huge_pages = true;
 };

@@ -13,7 +13,7 @@ namespace benchmarks {
 
 namespace {
 
-constexpr std::size_t steps = 1'000'000;
+constexpr std::size_t steps = 100'000;
 constexpr std::align_val_t alignment{2 << 20};
 
 }  // namespace

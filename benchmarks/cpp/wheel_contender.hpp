@@ -13,32 +13,32 @@
 
 namespace benchmarks {
 
-class WheelContender {
+// `Key` is what has a deadline: an owner, or an owner's type.
+template <typename Key>
+class Wheel {
 public:
-    static constexpr const char* name = "flat_map, timing wheel";
-
-    explicit WheelContender(std::size_t) : nodes_(levels * slots) {
+    Wheel() : nodes_(levels * slots) {
         for (std::uint32_t slot = 0; slot < nodes_.size(); ++slot) nodes_[slot] = {0, slot, slot};
     }
 
-    void apply(std::uint32_t uid, std::uint32_t timeout_ms) {
+    void apply(Key key, std::uint32_t timeout_ms) {
         const std::uint64_t deadline = now_ + timeout_ms;
-        const auto [place, is_new] = grants_.try_emplace(uid);
+        const auto [place, is_new] = grants_.try_emplace(key);
         Grant& grant = place->second;
         grant.deadline = std::max(grant.deadline, deadline);
         if (!is_new) return;
-        grant.node = take(uid);
+        grant.node = take(key);
         arm(grant.node, deadline);
     }
-    void release(std::uint32_t uid) {
-        const auto place = grants_.find(uid);
+    void release(Key key) {
+        const auto place = grants_.find(key);
         if (place == grants_.end()) return;
         unlink(place->second.node);
         give(place->second.node);
         grants_.erase(place);
     }
-    [[nodiscard]] bool holds(std::uint32_t uid) const {
-        const auto place = grants_.find(uid);
+    [[nodiscard]] bool holds(Key key) const {
+        const auto place = grants_.find(key);
         return place != grants_.end() && place->second.deadline > now_;
     }
     [[nodiscard]] std::size_t count() const { return grants_.size(); }
@@ -56,9 +56,9 @@ public:
     }
 
 protected:
-    // Asks for what a call on this owner will touch.
-    void prefetch(std::uint32_t uid) const {
-        if (const auto place = grants_.find(uid); place != grants_.end())
+    // Asks for what a call will touch.
+    void prefetch(Key key) const {
+        if (const auto place = grants_.find(key); place != grants_.end())
             __builtin_prefetch(&nodes_[place->second.node], 1);
     }
 
@@ -68,7 +68,7 @@ private:
         std::uint32_t node = 0;
     };
     struct Node {  // of a timer; the first ones are the heads of the slots
-        std::uint32_t uid;
+        Key key;
         std::uint32_t next;  // in its slot, or the next free one
         std::uint32_t previous;
     };
@@ -95,7 +95,7 @@ private:
     }
     void fire(std::uint32_t node) {
         unlink(node);
-        const auto place = grants_.find(nodes_[node].uid);
+        const auto place = grants_.find(nodes_[node].key);
         if (place->second.deadline > wheel_now_) return arm(node, place->second.deadline);
         give(node);
         grants_.erase(place);
@@ -107,16 +107,16 @@ private:
         slot = static_cast<std::uint32_t>((word - occupied_) * 64 + std::countr_zero(*word));
         return true;
     }
-    [[nodiscard]] std::uint32_t take(std::uint32_t uid) {
+    [[nodiscard]] std::uint32_t take(Key key) {
         const std::uint32_t node = free_ != 0 ? free_ : static_cast<std::uint32_t>(nodes_.size());
         if (free_ == 0) nodes_.push_back({});
         free_ = nodes_[node].next;
-        nodes_[node].uid = uid;
+        nodes_[node].key = key;
         return node;
     }
     void give(std::uint32_t node) { nodes_[node].next = std::exchange(free_, node); }
 
-    boost::unordered_flat_map<std::uint32_t, Grant> grants_;
+    boost::unordered_flat_map<Key, Grant> grants_;
     std::vector<Node> nodes_;
     std::uint64_t occupied_[levels * slots / 64]{};
     std::uint64_t now_ = 0;
@@ -124,7 +124,44 @@ private:
     std::uint32_t free_ = 0;
 };
 
-// The same for batches: the look-ups of a few owners do not wait for each other, and the work then finds all in the cache.
+// One deadline for an owner, also for three types of it.
+class WheelContender : public Wheel<std::uint32_t> {
+public:
+    static constexpr const char* name = "flat_map, timing wheel";
+
+    explicit WheelContender(std::size_t) {}
+};
+
+// A deadline for each of an owner's three types.
+class TypedWheelContender : private Wheel<std::uint64_t> {
+public:
+    static constexpr const char* name = "flat_map, timing wheel, by type";
+    static constexpr std::uint32_t types = 3;
+
+    explicit TypedWheelContender(std::size_t) {}
+
+    void apply(std::uint32_t uid, std::uint32_t timeout_ms) {
+        for (std::uint32_t type = 0; type < types; ++type) Wheel::apply(key_of(uid, type), timeout_ms);
+    }
+    void release(std::uint32_t uid) {
+        for (std::uint32_t type = 0; type < types; ++type) Wheel::release(key_of(uid, type));
+    }
+    [[nodiscard]] bool holds(std::uint32_t uid) const {
+        std::uint32_t held = 0;
+        for (std::uint32_t type = 0; type < types; ++type) held += std::uint32_t{Wheel::holds(key_of(uid, type))};
+        return held == types;
+    }
+    [[nodiscard]] std::size_t count() const { return Wheel::count() / types; }
+    using Wheel::end_due;
+    using Wheel::pass_time;
+
+private:
+    static constexpr std::uint64_t key_of(std::uint32_t uid, std::uint32_t type) {
+        return std::uint64_t{uid} << 8 | type;
+    }
+};
+
+// One deadline for an owner, for batches: the look-ups of a few owners do not wait for each other, and the work then finds all in the cache.
 class PrefetchingWheelContender : public WheelContender {
 public:
     static constexpr const char* name = "flat_map, timing wheel, prefetched";

@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
+#include <type_traits>
 #include <vector>
 
 #include "measure.hpp"
@@ -101,10 +102,21 @@ double run(Workload workload, Contender& contender, const Plan& plan, Meter&& me
     return cost;
 }
 
+// A contender in fresh state for the owners of a plan. One that does not ask how many types they hold keeps one deadline
+// for all of them.
+template <typename Contender>
+Contender made_for(const Plan& plan) {
+    if constexpr (std::is_constructible_v<Contender, std::size_t, std::uint32_t>) {
+        return Contender(plan.uids.size(), plan.shape.types);
+    } else {
+        return Contender(plan.uids.size());
+    }
+}
+
 // One sample: nanoseconds per owner, in fresh state and without the loop.
 template <typename Contender>
 double sample(Workload workload, const Plan& plan) {
-    Contender contender(plan.uids.size());
+    Contender contender = made_for<Contender>(plan);
     const double loop = time_ns([&] {
         for (std::size_t i = 0; i < plan.again.size(); ++i) {
             keep(plan.again[i]);

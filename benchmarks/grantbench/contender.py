@@ -1,14 +1,12 @@
-"""What a contender is: something that keeps one type per owner until a deadline."""
+"""What a contender is: something that keeps types per owner until a deadline."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from typing import ClassVar, NamedTuple, Self
 
 from grantbench.plan import Mix
+from grantbench.shape import DENSE, Shape
 
-# The types that the workloads use: everyone holds the first; where it says so, some hold the second instead.
-COMMON = 32
-RARE = 64
 EVERYTHING = 1 << 62
 
 Run = Callable[[], object]
@@ -22,7 +20,9 @@ class Facts(NamedTuple):
 
 
 class Contender(ABC):
-    """Keeps one type per owner until a deadline.
+    """Keeps types per owner until a deadline.
+
+    What owners hold is that of a shape: one type, or several, which are granted, renewed and released in one call.
 
     The methods that end in -ing return a loop that is ready to be timed: conversions and look-ups of methods have been
     done. Each loop walks its sequences with a plain ``for``, as `loops` does without the calls.
@@ -56,20 +56,20 @@ class Contender(ABC):
         """Grant a type to an owner, or renew it."""
 
     @abstractmethod
-    def applying(self, uids: Sequence[int], timeouts_ms: Sequence[int]) -> Run:
-        """Return a loop of applies of `COMMON`."""
+    def applying(self, uids: Sequence[int], timeouts_ms: Sequence[int], shape: Shape = DENSE) -> Run:
+        """Return a loop of applies of all types of the shape."""
 
     @abstractmethod
-    def releasing(self, uids: Sequence[int]) -> Run:
-        """Return a loop of releases of `COMMON`."""
+    def releasing(self, uids: Sequence[int], shape: Shape = DENSE) -> Run:
+        """Return a loop of releases of all types of the shape."""
 
     @abstractmethod
-    def asking(self, uids: Sequence[int]) -> Run:
-        """Return a loop that asks what each owner holds."""
+    def asking(self, uids: Sequence[int], shape: Shape = DENSE) -> Run:
+        """Return a loop that asks what each owner holds of the shape."""
 
     @abstractmethod
     def playing(self, mix: Mix) -> Run:
-        """Return a loop of applies and releases, as the mix has them."""
+        """Return a loop of applies and releases of `COMMON`, as the mix has them."""
 
     @abstractmethod
     def holders(self, mask: int) -> list[int]:
@@ -95,9 +95,9 @@ class Contender(ABC):
     def pass_time(self, ms: int) -> None:
         """Let time pass, and nothing else. Only where `is_virtual`."""
 
-    def let_lapse(self, uids: Sequence[int], timeouts_ms: Sequence[int]) -> None:
-        """Grant `COMMON` to owners, and let time pass until all of it is due. Nothing is ended yet."""
-        self.applying(uids, timeouts_ms)()
+    def let_lapse(self, uids: Sequence[int], timeouts_ms: Sequence[int], shape: Shape = DENSE) -> None:
+        """Grant all types of the shape to owners, and let time pass until all is due. Nothing is ended yet."""
+        self.applying(uids, timeouts_ms, shape)()
         self.pass_time(max(timeouts_ms))
 
     def close(self) -> None:  # noqa: B027 - most have nothing to give back

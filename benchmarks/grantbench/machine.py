@@ -2,12 +2,20 @@
 
 import os
 import platform
+from collections.abc import Set as AbstractSet
 from pathlib import Path
 from typing import NamedTuple
 
 
+class Others(NamedTuple):
+    """How much of a run others had, each from 0 to 1: of the core that it is kept on, and of the other cores."""
+
+    here: float
+    elsewhere: float | None
+
+
 class Machine(NamedTuple):
-    """What the report says about the machine."""
+    """What the report says about the machine. ``others`` is None where that cannot be told."""
 
     processor: str
     cores: int
@@ -17,6 +25,67 @@ class Machine(NamedTuple):
     compiler: str
     pinned: bool
     load: float
+    others: Others | None = None
+
+
+class Core(NamedTuple):
+    """What a core has done, in seconds since the system has started."""
+
+    busy: float
+    idle: float
+
+
+def read_cores(text: str, ticks: int) -> dict[int, Core]:
+    """Read the lines of ``/proc/stat``, in so many ticks a second. What a hypervisor has taken counts as busy."""
+    cores = {}
+    for line in text.splitlines():
+        name, *fields = line.split()
+        if name.startswith("cpu") and name != "cpu":
+            spent = [int(field) / ticks for field in fields[:8]]  # those of guests are in the first two
+            idle = spent[3] + spent[4]
+            cores[int(name.removeprefix("cpu"))] = Core(sum(spent) - idle, idle)
+    return cores
+
+
+def _cores() -> dict[int, Core]:
+    try:
+        return read_cores(Path("/proc/stat").read_text(encoding="ascii"), os.sysconf("SC_CLK_TCK"))
+    except OSError:
+        return {}
+
+
+def _own_time() -> float:
+    """Return the processor time of this process and of those that it has waited for, in seconds."""
+    return sum(os.times()[:4])
+
+
+def _share(busy: float, total: float) -> float:
+    return min(1.0, max(0.0, busy / total)) if total > 0 else 0.0
+
+
+def others(before: dict[int, Core], after: dict[int, Core], own: float, here: AbstractSet[int]) -> Others | None:
+    """Return what others had between two looks, of which this process had `own` seconds on the one core of `here`."""
+    if len(here) != 1 or not here <= before.keys() or not before.keys() <= after.keys():
+        return None
+    spent = {core: (after[core].busy - was.busy, after[core].idle - was.idle) for core, was in before.items()}
+    (mine,) = here
+    busy, idle = spent.pop(mine)
+    total_busy = sum(of_core for of_core, _ in spent.values())
+    total = total_busy + sum(of_core for _, of_core in spent.values())
+    return Others(_share(busy - own, busy + idle), _share(total_busy, total) if spent else None)
+
+
+class Watch:
+    """Sees what others do on the machine, from when it is made."""
+
+    def __init__(self) -> None:
+        self._cores = _cores()
+        self._own = _own_time()
+
+    def others(self) -> Others | None:
+        """Return what they had so far; None where this process is not kept on one core, or nothing tells."""
+        here = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set[int]()
+        return others(self._cores, _cores(), _own_time() - self._own, here)
 
 
 def pin() -> bool:

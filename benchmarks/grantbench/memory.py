@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 import grantwheel
-from grantbench.contender import COMMON
 from grantbench.contenders import CONTENDERS
 from grantbench.contenders.grantwheel_contender import ROOM
 from grantbench.interleave import Report
 from grantbench.plan import LONGEST_MS, Plan
+from grantbench.shape import COMMON
 
 REASON = "navigation"
 BATCH = 100_000

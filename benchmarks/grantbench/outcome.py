@@ -16,14 +16,16 @@ from grantbench.native import Native
 class Outcome:
     """The results of a run.
 
-    ``scale`` holds the single calls at further numbers of owners; ``ending`` and ``skipping`` the cost of one advance,
-    by the number of grants ended and by the milliseconds skipped.
+    ``scale`` holds the single calls at further numbers of owners, ``shapes`` calls and batches on owners of every
+    shape; ``ending`` and ``skipping`` the cost of one advance, by the number of grants ended and by the milliseconds
+    skipped.
     """
 
     machine: Machine
     contenders: dict[str, Facts]
     results: list[Result]
     scale: list[Result]
+    shapes: list[Result]
     ending: dict[int, list[Result]]
     skipping: dict[int, list[Result]]
     native: Native | None

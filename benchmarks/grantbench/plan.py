@@ -4,7 +4,11 @@ import random
 from functools import cached_property
 from typing import NamedTuple
 
+from grantbench.shape import DENSE, Shape
+
+# Dense uids begin with the first, sparse ones are drawn from all that there may be.
 FIRST_UID = 10_000
+MAX_UID = 2**32 - 2
 SHORTEST_MS = 600_000
 LONGEST_MS = 1_200_000
 
@@ -22,14 +26,15 @@ class Mix(NamedTuple):
 
 
 class Plan:
-    """Owners and timeouts for one number of owners, made when they are first asked for.
+    """Owners and timeouts for one number of owners of one shape, made when they are first asked for.
 
-    The uids are dense, as uids and pids are, and come in random order; so do the Python objects that stand for them in
-    memory, which is why the loop over them is measured and subtracted. A plan is never changed by those who use it.
+    The uids come in random order; so do the Python objects that stand for them in memory, which is why the loop over
+    them is measured and subtracted. A plan is never changed by those who use it.
     """
 
-    def __init__(self, owners: int, seed: int = 1) -> None:
+    def __init__(self, owners: int, shape: Shape = DENSE, seed: int = 1) -> None:
         self.owners = owners
+        self.shape = shape
         self._seed = seed
 
     def _random(self, salt: int) -> random.Random:
@@ -41,9 +46,19 @@ class Plan:
         return shuffled
 
     @cached_property
+    def _drawn(self) -> list[int]:
+        """Sparse uids: of the owners, followed by those of as many others."""
+        return self._random(6).sample(range(MAX_UID + 1), 2 * self.owners)
+
+    def _uids(self, first: int) -> list[int]:
+        if self.shape.is_sparse:
+            return self._drawn[first : first + self.owners]
+        return list(range(FIRST_UID + first, FIRST_UID + first + self.owners))
+
+    @cached_property
     def uids(self) -> list[int]:
         """Every owner once, in the order in which they are first granted something."""
-        return self._shuffled(list(range(FIRST_UID, FIRST_UID + self.owners)), 1)
+        return self._shuffled(self._uids(0), 1)
 
     @cached_property
     def again(self) -> list[int]:
@@ -53,8 +68,7 @@ class Plan:
     @cached_property
     def newcomers(self) -> list[int]:
         """As many other owners."""
-        first = FIRST_UID + self.owners
-        return self._shuffled(list(range(first, first + self.owners)), 3)
+        return self._shuffled(self._uids(self.owners), 3)
 
     @cached_property
     def timeouts(self) -> list[int]:

@@ -21,12 +21,12 @@ def over_owners(settings: Settings, report: Report) -> Iterator[Result]:
         plan = Plan(owners)
         for name in SCALED:
             entries = WORKLOADS[name].entries_for(owners)
-            yield from interleave(name, BASE, entries, plan, settings.rounds(owners), report)
+            yield from interleave(name, BASE, entries, [plan], settings.rounds(owners), report)
 
 
 def _measured(name: str, series: Series, plan: Plan, rounds: int, report: Report) -> list[Result]:
     entries = {entry: made.make for entry, made in series.items() if plan.owners <= made.max_owners}
-    return interleave(name, BASE, entries, plan, rounds, report)
+    return interleave(name, BASE, entries, [plan], rounds, report)
 
 
 def over_grants_ended(settings: Settings, report: Report) -> dict[int, list[Result]]:

@@ -4,8 +4,9 @@ import asyncio
 import platform
 from collections.abc import Sequence
 
-from grantbench.contender import COMMON, Contender, Facts, Run
+from grantbench.contender import Contender, Facts, Run
 from grantbench.plan import Mix
+from grantbench.shape import COMMON, DENSE, Shape
 
 
 class _Loop(asyncio.SelectorEventLoop):
@@ -23,7 +24,7 @@ class AsyncioContender(Contender):
     """A dict of types and timer handles. A renewal cancels the timer and sets another; a timer that fires deletes."""
 
     name = "asyncio"
-    max_owners = 1_000_000
+    max_owners = 100_000
 
     def __init__(self, owners: int, reserve: bool = False) -> None:
         del owners, reserve
@@ -48,17 +49,18 @@ class AsyncioContender(Contender):
     def apply(self, uid: int, mask: int, timeout_ms: int) -> None:
         self._apply(uid, mask, timeout_ms / 1000)
 
-    def applying(self, uids: Sequence[int], timeouts_ms: Sequence[int]) -> Run:
-        apply = self._apply
+    def applying(self, uids: Sequence[int], timeouts_ms: Sequence[int], shape: Shape = DENSE) -> Run:
+        apply, mask = self._apply, shape.mask
         seconds = [timeout / 1000 for timeout in timeouts_ms]
 
         def run() -> None:
             for uid, timeout in zip(uids, seconds, strict=True):
-                apply(uid, COMMON, timeout)
+                apply(uid, mask, timeout)
 
         return run
 
-    def releasing(self, uids: Sequence[int]) -> Run:
+    def releasing(self, uids: Sequence[int], shape: Shape = DENSE) -> Run:
+        del shape  # all that an owner holds has one timer
         release = self._release
 
         def run() -> None:
@@ -67,7 +69,8 @@ class AsyncioContender(Contender):
 
         return run
 
-    def asking(self, uids: Sequence[int]) -> Run:
+    def asking(self, uids: Sequence[int], shape: Shape = DENSE) -> Run:
+        del shape  # all that an owner holds has one timer
         get = self._grants.get
 
         def run() -> None:

@@ -18,11 +18,12 @@ class BareHeapGrants:
         self._heap: list[tuple[int, int]] = []
         self.now = 0
 
-    def __len__(self) -> int:
+    def owners(self) -> int:
+        """Return how many owners hold anything, or were not ended yet."""
         return len(self._grants)
 
     def apply(self, uid: int, mask: int, timeout: int) -> None:
-        """Grant a type to an owner, or renew it."""
+        """Grant types to an owner, or renew them."""
         now = self.now
         deadline = now + timeout
         grant = self._grants.get(uid)
@@ -44,6 +45,10 @@ class BareHeapGrants:
         """Say whether an owner holds a type now."""
         grant = self._grants.get(uid)
         return grant is not None and grant[0] > self.now and grant[2] & mask != 0
+
+    def held(self, uid: int, types: tuple[int, ...]) -> int:
+        """Return which of several types an owner holds now, as one mask."""
+        return sum(mask for mask in types if self.holds(uid, mask))
 
     def holders(self, mask: int) -> list[int]:
         """Return the owners that hold a type now."""

@@ -6,8 +6,9 @@ from importlib import metadata
 
 import cachetools
 
-from grantbench.contender import COMMON, Contender, Facts, Run
+from grantbench.contender import Contender, Facts, Run
 from grantbench.plan import Mix
+from grantbench.shape import COMMON, DENSE, Shape
 
 Item = tuple[int, int]
 
@@ -21,7 +22,7 @@ class CachetoolsContender(Contender):
     """The cache as it is; its values are types with timeouts. Every insertion ends all that is due."""
 
     name = "cachetools"
-    max_owners = 1_000_000
+    max_owners = 100_000
 
     def __init__(self, owners: int, reserve: bool = False) -> None:
         del owners, reserve
@@ -37,9 +38,10 @@ class CachetoolsContender(Contender):
     def apply(self, uid: int, mask: int, timeout_ms: int) -> None:
         self._cache[uid] = (mask, timeout_ms)
 
-    def applying(self, uids: Sequence[int], timeouts_ms: Sequence[int]) -> Run:
+    def applying(self, uids: Sequence[int], timeouts_ms: Sequence[int], shape: Shape = DENSE) -> Run:
         cache = self._cache
-        items = [(COMMON, timeout) for timeout in timeouts_ms]
+        mask = shape.mask
+        items = [(mask, timeout) for timeout in timeouts_ms]
 
         def run() -> None:
             for uid, item in zip(uids, items, strict=True):
@@ -47,7 +49,8 @@ class CachetoolsContender(Contender):
 
         return run
 
-    def releasing(self, uids: Sequence[int]) -> Run:
+    def releasing(self, uids: Sequence[int], shape: Shape = DENSE) -> Run:
+        del shape  # all that an owner holds has one key
         cache = self._cache
 
         def run() -> None:
@@ -56,7 +59,8 @@ class CachetoolsContender(Contender):
 
         return run
 
-    def asking(self, uids: Sequence[int]) -> Run:
+    def asking(self, uids: Sequence[int], shape: Shape = DENSE) -> Run:
+        del shape  # all that an owner holds has one key
         get = self._cache.get
 
         def run() -> None:

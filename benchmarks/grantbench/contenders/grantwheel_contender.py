@@ -4,9 +4,12 @@ from collections.abc import Sequence
 from typing import Self
 
 import grantwheel
-from grantbench.contender import COMMON, Contender, Facts, Run
+from grantbench.contender import Contender, Facts, Run
 from grantbench.plan import Mix
+from grantbench.shape import COMMON, DENSE, Shape
 
+# The pid of all callers: a pid has one bit less than a uid, so that not every uid could be one.
+PID = 1_000
 # Far more than a mix or a storm adds to the owners of a plan.
 ROOM = 1_000
 
@@ -35,27 +38,28 @@ class GrantwheelContender(Contender):
         return Facts("the manager, one call per owner", grantwheel.__version__)
 
     def apply(self, uid: int, mask: int, timeout_ms: int) -> None:
-        self.manager.apply(uid, uid, mask, timeout_ms)
+        self.manager.apply(uid, PID, mask, timeout_ms)
 
-    def applying(self, uids: Sequence[int], timeouts_ms: Sequence[int]) -> Run:
-        apply = self.manager.apply
+    def applying(self, uids: Sequence[int], timeouts_ms: Sequence[int], shape: Shape = DENSE) -> Run:
+        apply, mask = self.manager.apply, shape.mask
 
         def run() -> None:
             for uid, timeout in zip(uids, timeouts_ms, strict=True):
-                apply(uid, uid, COMMON, timeout)
+                apply(uid, PID, mask, timeout)
 
         return run
 
-    def releasing(self, uids: Sequence[int]) -> Run:
-        release = self.manager.release
+    def releasing(self, uids: Sequence[int], shape: Shape = DENSE) -> Run:
+        release, mask = self.manager.release, shape.mask
 
         def run() -> None:
             for uid in uids:
-                release(uid, uid, COMMON)
+                release(uid, PID, mask)
 
         return run
 
-    def asking(self, uids: Sequence[int]) -> Run:
+    def asking(self, uids: Sequence[int], shape: Shape = DENSE) -> Run:
+        del shape  # the answer has every type
         mask = self.manager.app_mask
 
         def run() -> None:
@@ -70,9 +74,9 @@ class GrantwheelContender(Contender):
         def run() -> None:
             for is_release, uid, timeout in zip(mix.is_release, mix.uids, mix.timeouts, strict=True):
                 if is_release:
-                    release(uid, uid, COMMON)
+                    release(uid, PID, COMMON)
                 else:
-                    apply(uid, uid, COMMON, timeout)
+                    apply(uid, PID, COMMON, timeout)
 
         return run
 
@@ -96,8 +100,8 @@ class GrantwheelContender(Contender):
         self.manager.advance()
         return self.manager.drain_columns()
 
-    def let_lapse(self, uids: Sequence[int], timeouts_ms: Sequence[int]) -> None:
-        super().let_lapse(uids, timeouts_ms)
+    def let_lapse(self, uids: Sequence[int], timeouts_ms: Sequence[int], shape: Shape = DENSE) -> None:
+        super().let_lapse(uids, timeouts_ms, shape)
         self.manager.drain_columns()
 
     def pass_time(self, ms: int) -> None:

@@ -5,6 +5,7 @@ from threading import Lock
 
 # An owner and one of its types.
 Key = tuple[int, int]
+Types = tuple[int, ...]
 
 
 class HeapGrants:
@@ -24,8 +25,9 @@ class HeapGrants:
         self._lock = Lock()
         self.now = 0
 
-    def __len__(self) -> int:
-        return len(self._grants)
+    def owners(self) -> int:
+        """Return how many owners hold anything, or were not ended yet."""
+        return len({uid for uid, _ in self._grants})
 
     def apply(self, uid: int, mask: int, timeout: int) -> None:
         """Grant a type to an owner, or renew it."""
@@ -47,6 +49,41 @@ class HeapGrants:
             if grants.pop((uid, mask), None) is not None and len(self._heap) > 2 * len(grants) + 64:
                 self._heap = [(armed, key) for key, (_, armed) in grants.items()]
                 heapify(self._heap)
+
+    def apply_each(self, uid: int, types: Types, timeout: int) -> None:
+        """Grant several types to an owner, or renew them."""
+        with self._lock:
+            now, grants = self.now, self._grants
+            deadline = now + timeout
+            for mask in types:
+                key = (uid, mask)
+                grant = grants.get(key)
+                if grant is None or grant[0] <= now:
+                    grants[key] = (deadline, deadline)
+                    heappush(self._heap, (deadline, key))
+                elif deadline > grant[0]:
+                    grants[key] = (deadline, grant[1])
+
+    def release_each(self, uid: int, types: Types) -> None:
+        """Take several types away from an owner."""
+        with self._lock:
+            grants = self._grants
+            for mask in types:
+                grants.pop((uid, mask), None)
+            if len(self._heap) > 2 * len(grants) + 64:
+                self._heap = [(armed, key) for key, (_, armed) in grants.items()]
+                heapify(self._heap)
+
+    def held(self, uid: int, types: Types) -> int:
+        """Return which of several types an owner holds now, as one mask."""
+        held = 0
+        with self._lock:
+            now, grants = self.now, self._grants
+            for mask in types:
+                grant = grants.get((uid, mask))
+                if grant is not None and grant[0] > now:
+                    held |= mask
+        return held
 
     def holds(self, uid: int, mask: int) -> bool:
         """Say whether an owner holds a type now."""

@@ -1,12 +1,25 @@
 """The contenders ``heapq`` and ``bare heapq``: dict and heapq, with time as a number."""
 
 import platform
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
-from grantbench.contender import COMMON, EVERYTHING, Contender, Facts, Run
+from grantbench.contender import EVERYTHING, Contender, Facts, Run
 from grantbench.contenders.bare_heap_grants import BareHeapGrants
 from grantbench.contenders.heap_grants import HeapGrants
 from grantbench.plan import Mix
+from grantbench.shape import COMMON, DENSE, SHAPES, Shape
+
+EVERY_TYPE = tuple(sorted({kind for shape in SHAPES for kind in shape.types}))
+
+
+class _Calls(NamedTuple):
+    """The calls for the types of a shape, and how these are named to them."""
+
+    apply: Callable[[int, Any, int], object]
+    release: Callable[[int, Any], object]
+    ask: Callable[[int, Any], object]
+    types: int | tuple[int, ...]
 
 
 class HeapqContender(Contender):
@@ -30,33 +43,44 @@ class HeapqContender(Contender):
             platform.python_version(),
         )
 
+    def _calls(self, shape: Shape) -> _Calls:
+        grants = self._grants
+        if isinstance(grants, BareHeapGrants):
+            return _Calls(grants.apply, grants.release, grants.holds, shape.mask)
+        if len(shape.types) == 1:
+            return _Calls(grants.apply, grants.release, grants.holds, shape.mask)
+        return _Calls(grants.apply_each, grants.release_each, grants.held, shape.types)
+
     def apply(self, uid: int, mask: int, timeout_ms: int) -> None:
         self._grants.apply(uid, mask, timeout_ms)
 
-    def applying(self, uids: Sequence[int], timeouts_ms: Sequence[int]) -> Run:
-        apply = self._grants.apply
+    def applying(self, uids: Sequence[int], timeouts_ms: Sequence[int], shape: Shape = DENSE) -> Run:
+        calls = self._calls(shape)
+        apply, types = calls.apply, calls.types
 
         def run() -> None:
             for uid, timeout in zip(uids, timeouts_ms, strict=True):
-                apply(uid, COMMON, timeout)
+                apply(uid, types, timeout)
 
         return run
 
-    def releasing(self, uids: Sequence[int]) -> Run:
-        release = self._grants.release
+    def releasing(self, uids: Sequence[int], shape: Shape = DENSE) -> Run:
+        calls = self._calls(shape)
+        release, types = calls.release, calls.types
 
         def run() -> None:
             for uid in uids:
-                release(uid, COMMON)
+                release(uid, types)
 
         return run
 
-    def asking(self, uids: Sequence[int]) -> Run:
-        holds = self._grants.holds
+    def asking(self, uids: Sequence[int], shape: Shape = DENSE) -> Run:
+        calls = self._calls(shape)
+        ask, types = calls.ask, calls.types
 
         def run() -> None:
             for uid in uids:
-                holds(uid, COMMON)
+                ask(uid, types)
 
         return run
 
@@ -76,10 +100,10 @@ class HeapqContender(Contender):
         return self._grants.holders(mask)
 
     def mask(self, uid: int) -> int:
-        return COMMON if self._grants.holds(uid, COMMON) else 0
+        return self._grants.held(uid, EVERY_TYPE)
 
     def count(self) -> int:
-        return len(self._grants)
+        return self._grants.owners()
 
     def end(self, budget: int) -> bool:
         return self._grants.end(budget)
@@ -96,6 +120,7 @@ class BareHeapqContender(HeapqContender):
     """`BareHeapGrants`: less than the job, and so a floor of what Python code can cost."""
 
     name = "bare heapq"
+    max_owners = 1_000_000
 
     @staticmethod
     def _make() -> HeapGrants | BareHeapGrants:

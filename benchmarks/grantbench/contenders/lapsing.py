@@ -5,8 +5,9 @@ from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from typing import ClassVar
 
-from grantbench.contender import COMMON, Contender, Run
+from grantbench.contender import Contender, Run
 from grantbench.plan import Mix
+from grantbench.shape import COMMON, DENSE, Shape
 
 # To let items lapse, they are inserted with deadlines that lie behind all of the inserting, and are waited for.
 FIRST_S = 0.02
@@ -32,17 +33,18 @@ class LapsingContender(Contender):
     def apply(self, uid: int, mask: int, timeout_ms: int) -> None:
         self.put(uid, mask, timeout_ms / 1000)
 
-    def applying(self, uids: Sequence[int], timeouts_ms: Sequence[int]) -> Run:
-        put = self.put
+    def applying(self, uids: Sequence[int], timeouts_ms: Sequence[int], shape: Shape = DENSE) -> Run:
+        put, mask = self.put, shape.mask
         seconds = [timeout / 1000 for timeout in timeouts_ms]
 
         def run() -> None:
             for uid, timeout in zip(uids, seconds, strict=True):
-                put(uid, COMMON, timeout)
+                put(uid, mask, timeout)
 
         return run
 
-    def releasing(self, uids: Sequence[int]) -> Run:
+    def releasing(self, uids: Sequence[int], shape: Shape = DENSE) -> Run:
+        del shape  # all that an owner holds has one key
         remove = self.remove
 
         def run() -> None:
@@ -51,7 +53,8 @@ class LapsingContender(Contender):
 
         return run
 
-    def asking(self, uids: Sequence[int]) -> Run:
+    def asking(self, uids: Sequence[int], shape: Shape = DENSE) -> Run:
+        del shape  # all that an owner holds has one key
         get = self.get
 
         def run() -> None:
@@ -79,18 +82,18 @@ class LapsingContender(Contender):
     def pass_time(self, ms: int) -> None:
         raise NotImplementedError("time is the machine's")
 
-    def let_lapse(self, uids: Sequence[int], timeouts_ms: Sequence[int]) -> None:
+    def let_lapse(self, uids: Sequence[int], timeouts_ms: Sequence[int], shape: Shape = DENSE) -> None:
         """Squeeze the deadlines, spread as they are, into a time that can be waited for."""
         first = FIRST_S + FIRST_S_PER_OWNER * len(uids)
-        while not self._lapses(uids, timeouts_ms, first):
+        while not self._lapses(uids, timeouts_ms, shape.mask, first):
             first *= 2
 
-    def _lapses(self, uids: Sequence[int], timeouts_ms: Sequence[int], first: float) -> bool:
+    def _lapses(self, uids: Sequence[int], timeouts_ms: Sequence[int], mask: int, first: float) -> bool:
         """Give each item its deadline, the first ones in `first` seconds; False if the inserting took longer."""
         scale = first / min(timeouts_ms)
         start = time.monotonic()
         for uid, timeout in zip(uids, timeouts_ms, strict=True):
-            self.put(uid, COMMON, max(1e-6, timeout * scale - (time.monotonic() - start)))
+            self.put(uid, mask, max(1e-6, timeout * scale - (time.monotonic() - start)))
         if time.monotonic() - start > first:
             self.clear()
             return False

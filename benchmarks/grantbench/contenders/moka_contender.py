@@ -16,6 +16,7 @@ class MokaContender(LapsingContender):
     """
 
     name = "moka-py"
+    max_owners = 1_000_000
     lists = False
     granularity_s = 2.5  # its timers are in slots of about a second
 

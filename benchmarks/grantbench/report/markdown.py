@@ -5,8 +5,9 @@ from collections.abc import Iterator, Sequence
 from grantbench.machine import Machine
 from grantbench.outcome import Outcome
 from grantbench.report.memory_table import memory_table
-from grantbench.report.native_table import native_table
-from grantbench.report.numbers import table
+from grantbench.report.native_table import native_tables
+from grantbench.report.numbers import rounds_in_words, table
+from grantbench.report.shape_table import shape_table
 from grantbench.report.workload_tables import contender_tables, other_table, wins_of_rivals
 from grantbench.workloads import WORKLOADS
 
@@ -15,32 +16,54 @@ def _machine_line(machine: Machine) -> str:
     pinned = "kept on one core" if machine.pinned else "not kept on one core"
     return (
         f"{machine.processor}, {machine.cores} cores, {machine.memory_gib} GiB; {machine.system}; {machine.python}, "
-        f"built with {machine.compiler}; {pinned}; load {machine.load} at the start."
+        f"built with {machine.compiler}; {pinned}; load {machine.load} at the start. {_company(machine)}"
     )
+
+
+def _company(machine: Machine) -> str:
+    """Say whether the run had the machine for itself."""
+    if machine.others is None:
+        return "What else the machine did meanwhile is not known."
+    here, elsewhere = machine.others
+    beside = "" if elsewhere is None else f", and the other cores were {elsewhere:.0%} busy"
+    return f"Meanwhile others took {here:.0%} of that core{beside}."
+
+
+def _rounds(outcome: Outcome) -> str:
+    python = {result.owners: result.rounds for result in (*outcome.results, *outcome.scale)}
+    shapes = {result.owners: result.rounds for result in outcome.shapes}
+    native = {} if outcome.native is None else {result.owners: result.rounds for result in outcome.native.results}
+    named = (("Python", python), ("every shape in Python", shapes), ("C++", native))
+    return "; ".join(f"{name}: {rounds_in_words(rounds)}" for name, rounds in named if rounds)
 
 
 def _sections(outcome: Outcome, plots: Sequence[str]) -> Iterator[str]:
     contenders = list(outcome.contenders)
-    rounds = ", ".join(f"{count}" for count in sorted({result.rounds for result in outcome.results}, reverse=True))
-    yield f"{_machine_line(outcome.machine)} Medians of {rounds} rounds."
+    yield f"{_machine_line(outcome.machine)} Rounds: {_rounds(outcome)}."
     facts = outcome.contenders.items()
     yield table(("contender", "version", "what"), [(name, version, what) for name, (what, version) in facts])
     yield "### Python, contender by contender"
     yield (
         "Medians, and in parentheses the median ratio to grantwheel in the same round; bold where a rival is faster. "
-        "Every number is without the loop."
+        "Every number is without the loop. Dense uids, one type an owner."
     )
-    yield from contender_tables(outcome.results, contenders)
-    wins = list(wins_of_rivals(outcome.results))
+    results = [*outcome.results, *outcome.scale]
+    yield from contender_tables(results, contenders)
+    wins = list(wins_of_rivals(results))
     yield "Where a rival wins:" if wins else "No rival wins."
     if wins:
         yield "\n".join(wins)
     yield "### Python, batches and the rest"
     yield "Ratios are to the first row of each workload."
     yield other_table(outcome.results, contenders)
+    shaped = shape_table(outcome.shapes, lambda workload: WORKLOADS[workload].base)
+    if shaped:
+        yield "### Python, owners of every shape"
+        yield "The time of grantwheel, and the median ratios of the others to it."
+        yield shaped
     if outcome.native is not None:
         yield "### C++"
-        yield native_table(outcome.native)
+        yield from native_tables(outcome.native)
     if outcome.memory:
         yield "### Memory"
         yield "Growth of the resident memory of a fresh process."

@@ -1,6 +1,6 @@
 """Numbers for people."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 _SCALES = ((1e9, "s"), (1e6, "ms"), (1e3, "µs"), (1.0, "ns"))
 
@@ -23,6 +23,11 @@ def owners_in_words(owners: int) -> str:
     if owners >= 1_000_000 and owners % 1_000_000 == 0:
         return f"{owners // 1_000_000}M"
     return f"{owners // 1_000}k" if owners >= 1_000 and owners % 1_000 == 0 else str(owners)
+
+
+def rounds_in_words(rounds: Mapping[int, int]) -> str:
+    """Return how many rounds each number of owners had."""
+    return ", ".join(f"{count} with {owners_in_words(owners)} owners" for owners, count in sorted(rounds.items()))
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

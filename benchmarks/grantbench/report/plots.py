@@ -8,21 +8,12 @@ from typing import TYPE_CHECKING
 from grantbench.interleave import Result
 from grantbench.outcome import Outcome
 from grantbench.report.numbers import duration
+from grantbench.report.ratio_plots import COLOURS, ratio_plots
 from grantbench.scale import SCALED
 from grantbench.workloads import WORKLOADS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-
-COLOURS = {
-    "grantwheel": "#0b6e4f",
-    "heapq": "#c1440e",
-    "bare heapq": "#e0a07c",
-    "cachebox": "#3a5fcd",
-    "moka-py": "#6b8e23",
-    "cachetools": "#8b5fbf",
-    "asyncio": "#7f7f7f",
-}
 
 
 def _time(ns: float, _place: object) -> str:
@@ -97,4 +88,4 @@ def write_plots(outcome: Outcome, folder: Path) -> list[str]:
         "ms skipped",
         folder / names[2],
     )
-    return names
+    return [*ratio_plots(outcome, folder), *names]

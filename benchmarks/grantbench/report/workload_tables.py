@@ -28,16 +28,18 @@ def _of(results: Iterable[Result], workload: str, owners: int) -> dict[str, Resu
 
 
 def contender_tables(results: Sequence[Result], contenders: Sequence[str]) -> Iterator[str]:
-    """Yield a table per number of owners, with a column for each contender; cells have the ratio to the first."""
+    """Yield a table per number of owners, with a column for each contender that takes so many."""
     names = [workload.name for workload in WORKLOADS.values() if set(contenders) <= set(workload.entries)]
     for owners in _sizes(results):
         rows = []
+        have = {result.entry for result in results if result.owners == owners}
+        columns = [entry for entry in contenders if entry in have]
         for name in names:
             found = _of(results, name, owners)
             if found:
-                cells = [_cell(found[entry]) if entry in found else "" for entry in contenders]
+                cells = [_cell(found[entry]) if entry in found else "" for entry in columns]
                 rows.append([f"{name}, {WORKLOADS[name].unit}", *cells])
-        yield f"#### {owners_in_words(owners)} owners\n\n" + table(("", *contenders), rows)
+        yield f"#### {owners_in_words(owners)} owners\n\n" + table(("", *columns), rows)
 
 
 def other_table(results: Sequence[Result], contenders: Sequence[str]) -> str:

@@ -2,9 +2,10 @@
 
 from collections.abc import Callable
 
-from grantbench.contender import COMMON, EVERYTHING, Contender
+from grantbench.contender import EVERYTHING, Contender
 from grantbench.contenders import CONTENDERS
 from grantbench.plan import LONGEST_MS, Plan
+from grantbench.shape import COMMON
 from grantbench.workload import Entry, Trial, expect
 
 # How many grants end while time is skipped.

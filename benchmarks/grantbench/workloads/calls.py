@@ -3,9 +3,10 @@
 from collections.abc import Callable
 
 from grantbench import loops
-from grantbench.contender import COMMON, Contender
+from grantbench.contender import Contender
 from grantbench.contenders import CONTENDERS
 from grantbench.plan import Plan
+from grantbench.shape import COMMON
 from grantbench.workload import Entry, Trial, Workload, expect
 
 SAMPLE = 1_000
@@ -13,16 +14,16 @@ SAMPLE = 1_000
 Setup = Callable[[Contender, Plan], Trial]
 
 
-def held_by(contender: Contender, uids: list[int]) -> int:
-    """Return how many of the first owners hold what the workloads grant."""
-    return sum(contender.mask(uid) == COMMON for uid in uids[:SAMPLE])
+def held_by(contender: Contender, uids: list[int], mask: int = COMMON) -> int:
+    """Return how many of the first owners hold what the workloads grant, and nothing else."""
+    return sum(contender.mask(uid) == mask for uid in uids[:SAMPLE])
 
 
 def _check(contender: Contender, plan: Plan, count: int) -> Callable[[], None]:
     def check() -> None:
         expect("owners that hold something", contender.count(), count)
         if count in (0, plan.owners):
-            expect("holders among the first", held_by(contender, plan.uids), min(SAMPLE, count))
+            expect("holders among the first", held_by(contender, plan.uids, plan.shape.mask), min(SAMPLE, count))
 
     return check
 
@@ -30,7 +31,7 @@ def _check(contender: Contender, plan: Plan, count: int) -> Callable[[], None]:
 def new(contender: Contender, plan: Plan) -> Trial:
     """Owners that hold nothing are granted something."""
     return Trial(
-        run=contender.applying(plan.uids, plan.timeouts),
+        run=contender.applying(plan.uids, plan.timeouts, plan.shape),
         loop=lambda: loops.over_pairs(plan.uids, plan.timeouts),
         operations=plan.owners,
         check=_check(contender, plan, plan.owners),
@@ -40,9 +41,9 @@ def new(contender: Contender, plan: Plan) -> Trial:
 
 def renew(contender: Contender, plan: Plan) -> Trial:
     """Owners have their grant extended."""
-    contender.applying(plan.uids, plan.timeouts)()
+    contender.applying(plan.uids, plan.timeouts, plan.shape)()
     return Trial(
-        run=contender.applying(plan.again, plan.longer),
+        run=contender.applying(plan.again, plan.longer, plan.shape),
         loop=lambda: loops.over_pairs(plan.again, plan.longer),
         operations=plan.owners,
         check=_check(contender, plan, plan.owners),
@@ -52,9 +53,9 @@ def renew(contender: Contender, plan: Plan) -> Trial:
 
 def release(contender: Contender, plan: Plan) -> Trial:
     """Owners release what they hold."""
-    contender.applying(plan.uids, plan.timeouts)()
+    contender.applying(plan.uids, plan.timeouts, plan.shape)()
     return Trial(
-        run=contender.releasing(plan.again),
+        run=contender.releasing(plan.again, plan.shape),
         loop=lambda: loops.over(plan.again),
         operations=plan.owners,
         check=_check(contender, plan, 0),
@@ -64,9 +65,9 @@ def release(contender: Contender, plan: Plan) -> Trial:
 
 def query(contender: Contender, plan: Plan) -> Trial:
     """Owners are asked about, one by one."""
-    contender.applying(plan.uids, plan.timeouts)()
+    contender.applying(plan.uids, plan.timeouts, plan.shape)()
     return Trial(
-        run=contender.asking(plan.again),
+        run=contender.asking(plan.again, plan.shape),
         loop=lambda: loops.over(plan.again),
         operations=plan.owners,
         check=_check(contender, plan, plan.owners),
@@ -76,7 +77,7 @@ def query(contender: Contender, plan: Plan) -> Trial:
 
 def mixed(contender: Contender, plan: Plan) -> Trial:
     """A mix of calls is played."""
-    contender.applying(plan.uids, plan.timeouts)()
+    contender.applying(plan.uids, plan.timeouts, plan.shape)()
     return Trial(
         run=contender.playing(plan.mix),
         loop=lambda: loops.over_mix(plan.mix),
@@ -88,7 +89,7 @@ def mixed(contender: Contender, plan: Plan) -> Trial:
 
 def expire(contender: Contender, plan: Plan) -> Trial:
     """All that is held has run out, and is ended and told in one go."""
-    contender.let_lapse(plan.uids, plan.timeouts)
+    contender.let_lapse(plan.uids, plan.timeouts, plan.shape)
     return Trial(
         run=contender.end_all,
         operations=plan.owners,

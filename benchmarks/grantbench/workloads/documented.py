@@ -5,9 +5,10 @@ from collections.abc import Callable
 from types import MappingProxyType
 
 from grantbench import loops
-from grantbench.contender import COMMON, Run
+from grantbench.contender import Run
 from grantbench.contenders.grantwheel_contender import GrantwheelContender
 from grantbench.plan import LONGEST_MS, Plan
+from grantbench.shape import COMMON
 from grantbench.workload import Entry, Trial, Workload, expect
 from grantwheel import Caller, EfficiencyResourcesRequest, backgroundTaskManager
 

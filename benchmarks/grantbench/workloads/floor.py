@@ -3,9 +3,10 @@
 from collections.abc import Callable, Sequence
 
 from grantbench import loops
-from grantbench.contender import COMMON, RARE, Run
+from grantbench.contender import Run
 from grantbench.contenders.grantwheel_contender import GrantwheelContender
 from grantbench.plan import Plan
+from grantbench.shape import COMMON, RARE
 from grantbench.workload import Entry, Trial, Workload, expect
 
 Deadlines = dict[int, int]

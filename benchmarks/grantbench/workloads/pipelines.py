@@ -3,9 +3,10 @@
 from collections.abc import Callable
 
 from grantbench import loops
-from grantbench.contender import COMMON, Run
+from grantbench.contender import Run
 from grantbench.contenders.grantwheel_contender import GrantwheelContender
 from grantbench.plan import Plan
+from grantbench.shape import COMMON
 from grantbench.workload import Entry, Trial, Workload, expect
 from grantbench.workloads import calls
 

@@ -2,10 +2,11 @@
 
 from collections.abc import Callable, Sequence
 
-from grantbench.contender import COMMON, RARE, Contender
+from grantbench.contender import Contender
 from grantbench.contenders import CONTENDERS
 from grantbench.contenders.grantwheel_contender import GrantwheelContender
 from grantbench.plan import Plan
+from grantbench.shape import COMMON, RARE
 from grantbench.workload import Entry, Trial, Workload, expect
 from grantbench.workloads.calls import entry
 

@@ -2,9 +2,10 @@
 
 from time import perf_counter_ns
 
-from grantbench.contender import COMMON, EVERYTHING, Contender
+from grantbench.contender import EVERYTHING, Contender
 from grantbench.contenders import CONTENDERS
 from grantbench.plan import LONGEST_MS, SHORTEST_MS, Plan
+from grantbench.shape import COMMON
 from grantbench.workload import Trial, Workload, expect
 from grantbench.workloads.calls import entry, held_by
 
