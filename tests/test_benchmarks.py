@@ -22,7 +22,7 @@ from grantbench.plan import MAX_UID, Plan
 from grantbench.publish import BEGIN, END, replaced
 from grantbench.report.markdown import markdown
 from grantbench.report.plots import write_plots
-from grantbench.report.ratio_plots import native_lines, python_lines
+from grantbench.report.ratio_plots import BOTH_PREFETCHED, native_lines, python_lines
 from grantbench.settings import FULL, QUICK
 from grantbench.shape import COMMON, DENSE, SHAPES, Shape
 from grantbench.shaped import SHAPED, WHO
@@ -236,8 +236,8 @@ def test_report_has_a_cell_for_everyone(outcome: Outcome) -> None:
     ("found", "wanted"),
     [
         (None, "What else the machine did meanwhile is not known."),
-        (Others(0.01, 0.25), "Meanwhile others took 1% of that core, and the other cores were 25% busy."),
-        (Others(0, None), "Meanwhile others took 0% of that core."),
+        (Others(0.01, 0.25), "Meanwhile others took 1 % of that core, and the other cores were 25 % busy."),
+        (Others(0, None), "Meanwhile others took 0 % of that core."),
     ],
 )
 def test_report_says_whether_the_machine_was_quiet(outcome: Outcome, found: Others | None, wanted: str) -> None:
@@ -250,7 +250,7 @@ def test_plots_are_of_ratios_to_grantwheel(outcome: Outcome) -> None:
     assert native_lines(outcome.native, "new") == {
         "rival": [(OWNERS, 0.5), (2 * OWNERS, 0.5)],
         RIVAL: [(OWNERS, 2), (2 * OWNERS, 2)],
-        f"{RIVAL_PREFETCHED} : engine, prefetched": [(OWNERS, 0.5), (2 * OWNERS, 0.5)],
+        BOTH_PREFETCHED: [(OWNERS, 0.5), (2 * OWNERS, 0.5)],
     }
     lines = python_lines(outcome, "new")
     ratios = {result.entry: result.ratio for result in outcome.results if result.workload == "new"}

@@ -25,8 +25,8 @@ def _company(machine: Machine) -> str:
     if machine.others is None:
         return "What else the machine did meanwhile is not known."
     here, elsewhere = machine.others
-    beside = "" if elsewhere is None else f", and the other cores were {elsewhere:.0%} busy"
-    return f"Meanwhile others took {here:.0%} of that core{beside}."
+    beside = "" if elsewhere is None else f", and the other cores were {100 * elsewhere:.0f} % busy"
+    return f"Meanwhile others took {100 * here:.0f} % of that core{beside}."
 
 
 def _rounds(outcome: Outcome) -> str:

@@ -14,6 +14,8 @@ from grantbench.shape import DENSE
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+# The map and the wheel for batches, beside the engine as batches use it.
+BOTH_PREFETCHED = f"{RIVAL};\nboth prefetched"
 COLOURS = {
     "grantwheel": "#0b6e4f",
     "heapq": "#c1440e",
@@ -25,7 +27,7 @@ COLOURS = {
     "unordered_map, priority_queue": "#c1440e",
     "unordered_map, boost d_ary_heap": "#e0a07c",
     RIVAL: "#3a5fcd",
-    f"{RIVAL_PREFETCHED} : engine, prefetched": "#8b5fbf",
+    BOTH_PREFETCHED: "#8b5fbf",
 }
 
 # By name, what each rival cost with so many owners.
@@ -58,7 +60,7 @@ def native_lines(native: Native, workload: str) -> Lines:
     }
     return {
         **_collect(of_workload, one_by_one),
-        **_collect(batches, {RIVAL_PREFETCHED: f"{RIVAL_PREFETCHED} : engine, prefetched"}),
+        **_collect(batches, {RIVAL_PREFETCHED: BOTH_PREFETCHED}),
     }
 
 
