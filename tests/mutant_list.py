@@ -298,7 +298,9 @@ MUTANTS: Final = (
         "level of a timer",
     ),
     # table and indexes
-    Mutant("engine_changes.hpp", "table.count_out(record.kind, type);", "", "counts of what is taken"),
+    Mutant(
+        "engine_changes.hpp", "table.count_out(record.kind, std::countr_zero(going));", "", "counts of what is taken"
+    ),
     Mutant("table.hpp", "masks_[row] = record.mask;", "", "the mask for scans"),
     Mutant(
         "table.cpp",
@@ -310,29 +312,55 @@ MUTANTS: Final = (
     Mutant("table.hpp", "--free_count_;", "", "number of free rows"),
     Mutant("table.hpp", "free_ = records_[row].uid;", "", "a free row is taken once"),
     Mutant("table.hpp", "++free_count_;", "", "number of rows that were freed"),
-    Mutant("table.cpp", "uids_.replace(place, row);", "", "an app is found before its processes"),
+    Mutant("table.cpp", "uids_.replace(records_[row].uid, place, row);", "", "an app is found before its processes"),
     Mutant("table.cpp", "links_[first].previous = row;\n", "\n", "link from the first process to a new app"),
-    Mutant("table.cpp", "uids_.replace(place_of_uid(uid), next);", "", "a uid whose first record went"),
+    Mutant("table.cpp", "uids_.replace(uid, place_of_uid(uid), next);", "", "a uid whose first record went"),
     Mutant("table.cpp", "mask | reserved_mask_, [", "mask, [", "arrays of types held before grow too"),
     Mutant("table.cpp", "reserved_mask_ |= mask;", "", "which types have memory"),
     Mutant(
         "table.cpp", "if (!reserved || ", "reserved_mask_ |= mask;\n    if (!reserved || ", "types whose memory failed"
     ),
-    Mutant("table.cpp", "(first_of(uid) == no_row ? 1 : 0)", "0", "room in the index for a new uid"),
-    Mutant(
-        "table.cpp",
-        "(uids, pids_.count() + processes, rows)",
-        "(uids, pids_.count(), rows)",
-        "room in the index for pids",
-    ),
+    Mutant("table.cpp", "first_of(uid) == no_row ? 1 : 0;", "0;", "room in the index for a new uid"),
+    Mutant("table.cpp", "reserve_index(uids, processes, rows)", "reserve_index(uids, 0, rows)", "room for pids"),
     Mutant("table.cpp", "mask & reserved_mask_, [", "mask, [", "asking for the grants of a type without memory"),
     Mutant("table.hpp", "(mask & ~reserved_mask_) == 0", "true", "whether types have memory"),
     Mutant("table.hpp", "return has_types(mask) && ", "return ", "room for types"),
     Mutant("table.cpp", "if (linked || is_linked_) reserved", "if (linked) reserved", "links of new rows"),
     Mutant("table.hpp", "if (is_linked_) links_[row] = {no_row, no_row};", "", "links of a new record"),
     Mutant("table.hpp", "rows <= capacity()", "rows <= capacity() + 1", "room for one row too many"),
-    Mutant("table.hpp", "uids_.count() + 1, rows", "uids_.count(), rows", "room for one uid too many"),
-    Mutant("table.hpp", "pids_.count() + processes, rows", "pids_.count(), rows", "room for one pid too many"),
+    Mutant("table.hpp", "uids_.has_room(1, rows)", "uids_.has_room(0, rows)", "room for one uid too many"),
+    Mutant("table.hpp", "pids_.has_room(processes, rows)", "pids_.has_room(0, rows)", "room for one pid too many"),
+    Mutant("number_index.hpp", "= row;\n        ++in_window_;\n", "= row;\n", "entries that come to the window"),
+    Mutant(
+        "number_index.hpp", "= no_row;\n            --in_window_;\n", "= no_row;\n", "entries that leave the window"
+    ),
+    Mutant("number_index.hpp", " && others_.count() < next_survey_;", ";", "when a survey is due"),
+    Mutant("number_index.hpp", "        if (!most.has(number)) return;\n", "", "how far a window reaches"),
+    Mutant("number_index.hpp", "extend_to_window(span, most);\n", "", "what the window has stays in it"),
+    Mutant("number_index.hpp", "if (takes_none && window_", "if (false && window_", "surveys that may take no memory"),
+    Mutant(
+        "number_index.hpp",
+        "(takes_none ? std::min(allowed, window_.capacity()) : allowed)",
+        "allowed",
+        "a window's memory",
+    ),
+    Mutant(
+        "number_index.hpp", "if (!takes_none && is_kept(i)) {", "if (is_kept(i)) {", "what goes to the hash index first"
+    ),
+    Mutant("number_index.hpp", "                --in_window_;\n", "", "entries that leave for the hash index"),
+    Mutant("number_index.hpp", "comes < goes + others_.count() / 4", "false", "surveys that lose more than they gain"),
+    Mutant("number_index.hpp", ">= others / 4;", ">= 0;", "surveys of numbers from anywhere"),
+    Mutant("number_index.hpp", "            ++in_window_;\n", "", "entries that a survey moves"),
+    Mutant("number_index.hpp", "i > kept && !is_kept(i - 1)", "i > 0 && !is_kept(i - 1)", "what a survey counts twice"),
+    Mutant("number_index.hpp", "std::max({smallest, ", "std::max({std::size_t{1}, ", "the least reach of a window"),
+    Mutant("number_index.hpp", "smallest, expected_ * sparsest, ", "smallest, ", "a window for those to come"),
+    Mutant("number_index.hpp", "(span.last - span.first) / 4", "0u", "a window for numbers that go up"),
+    Mutant("number_index.hpp", "if (row != no_row) visit(row);", "visit(row);", "unused places of a window"),
+    Mutant("number_index.hpp", "return row == no_row ? 0 : row;", "return row;", "guessing who is not there"),
+    Mutant(
+        "row_index.hpp", "erase_at(i, hash_of);  // which", "erase_at(i++, hash_of);  // which", "erasing neighbours"
+    ),
+    Mutant("row_index.hpp", "            --most;\n", "", "the first entries only"),
     Mutant("table.hpp", "(more > free_count_ ? more - free_count_ : 0)", "more", "free rows are room"),
     Mutant("table.hpp", "(more > free_count_ ? more - free_count_ : 0)", "0", "rows that are not free"),
     Mutant(

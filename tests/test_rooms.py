@@ -58,7 +58,7 @@ FOR_EIGHT = {"emmintrin.h"}  # what a processor can do with several numbers, tol
 WORDS = {"commands", "macros", "notes", "recovery", "status", "types"}
 TOOLS = {
     *("array", "bits", "block", "bytes", "checksum", "command_bytes", "eight", "frame", "hash", "index", "mark"),
-    *("record", "row_index", "rows", "section", "sorter", "text"),
+    *("number_index", "record", "row_index", "rows", "section", "sorter", "text"),
 }
 PARTS = {"events", "strings", "table", "wheel"}
 # Headers for hosts and bindings, which the core does not include, and all that each includes.

@@ -44,10 +44,12 @@ void count_all(std::string_view entry, const Plan& plan) {
 struct Entry {
     std::string_view name;
     void (*count_all)(std::string_view, const Plan&);
+    const Shape* shape = &shapes[0];
 };
 
 constexpr Entry entries[] = {
     {"engine", count_all<EngineContender>},
+    {"engine-sparse", count_all<EngineContender>, &shapes[1]},
     {"engine-prefetched", count_all<PrefetchingContender>},
     {"manager", count_all<ManagerContender>},
     {"manager-batch", count_all<BatchContender>},
@@ -73,7 +75,7 @@ int main(int count, char** arguments) {
     }
     for (const Entry& entry : entries) {
         if (count != 3 || entry.name != arguments[1]) continue;
-        entry.count_all(entry.name, Plan(std::strtoull(arguments[2], nullptr, 10)));
+        entry.count_all(entry.name, Plan(std::strtoull(arguments[2], nullptr, 10), *entry.shape));
         return EXIT_SUCCESS;
     }
     std::fputs("usage: grantwheel_counted [NAME OWNERS]\n", stderr);

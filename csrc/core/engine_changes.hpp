@@ -46,11 +46,11 @@ inline void Engine::Parts::remove_types(Row row, Record& record, Mask mask, Caus
 inline void Engine::Parts::take_types(Row row, Record& record, Mask mask, Cause cause,
                                       const RowIndex::Place* place) noexcept {
     for (Mask going = mask; going != 0; going &= going - 1) {
-        const int type = std::countr_zero(going);
         ++ended[static_cast<std::size_t>(cause)];
-        strings.drop(table.grant(row, type).reason);
-        table.count_out(record.kind, type);
+        table.count_out(record.kind, std::countr_zero(going));
     }
+    // Without any text in use there are no reasons, and the grants need not be looked at.
+    if (strings.used_count() != 0) for_each_type(mask, [&](int type) { strings.drop(table.grant(row, type).reason); });
     if ((mask & rules.levelled) != 0) record.cpu_level = default_level;
     const Mask left = record.mask & ~mask;
     const bool was_timed = record.is_timed();

@@ -73,10 +73,13 @@ struct Engine::Parts {
     // timed; `due_at` the same if it is due, else no_deadline; `expire` ends what
     // is due at that instant and answers whether the record is still there, as does `settle`, which ends all that is
     // due. `end_at` ends it in a record that is in no slot, and sets its timer for the rest.
-    [[nodiscard, gnu::always_inline]] Instant earliest(Row row) const noexcept {
+    [[nodiscard, gnu::always_inline]] Instant earliest(Row row, const Record& record) const noexcept {
         Instant at = no_deadline;
-        for_each_type(table.mask(row), [&](int type) { at = std::min(at, table.grant(row, type).deadline); });
+        for_each_type(record.mask, [&](int type) { at = std::min(at, table.grant(row, type).deadline); });
         return at;
+    }
+    [[nodiscard, gnu::always_inline]] Instant earliest(Row row) const noexcept {
+        return earliest(row, table.record(row));
     }
     [[nodiscard]] Instant due_at(Row row) const noexcept;
     bool expire(Row row, Instant at) noexcept;
@@ -134,8 +137,8 @@ struct Engine::Parts {
 
     // Orders rows by kind, processes first, then key. Leaves 31 bits for the row, which the limit of records respects.
     static constexpr int row_bits = 31;
-    [[nodiscard]] std::uint64_t sort_key(Row row) const noexcept {
-        const Record& record = table.record(row);
+    [[nodiscard]] std::uint64_t sort_key(Row row) const noexcept { return sort_key(row, table.record(row)); }
+    [[nodiscard]] static std::uint64_t sort_key(Row row, const Record& record) noexcept {
         const std::uint64_t apps_last = record.kind == OwnerKind::app ? std::uint64_t{1} << 31 : 0;
         return (apps_last + record.key()) << row_bits | row;
     }
@@ -165,7 +168,7 @@ private:
         Mask mask;
         Instant rest;
     };
-    [[nodiscard]] Over over_at(Row row, Instant at) const noexcept;
+    [[nodiscard]] Over over_at(Row row, const Record& record, Instant at) const noexcept;
     // A record that ends, and its place in the order, as `sort_key`.
     struct Ending {
         Instant at;

@@ -12,14 +12,15 @@ constexpr std::size_t ahead = 8;
 }  // namespace
 
 Instant Engine::Parts::due_at(Row row) const noexcept {
-    if (table.record(row).armed > now) return no_deadline;
-    const Instant at = earliest(row);
+    const Record& record = table.record(row);
+    if (record.armed > now) return no_deadline;
+    const Instant at = earliest(row, record);
     return at <= now ? at : no_deadline;
 }
 
-inline Engine::Parts::Over Engine::Parts::over_at(Row row, Instant at) const noexcept {
+inline Engine::Parts::Over Engine::Parts::over_at(Row row, const Record& record, Instant at) const noexcept {
     Over over{0, no_deadline};
-    for_each_type(table.mask(row), [&](int type) {
+    for_each_type(record.mask, [&](int type) {
         const Instant deadline = table.grant(row, type).deadline;
         if (deadline == at) {
             over.mask |= type_bit(type);
@@ -32,14 +33,14 @@ inline Engine::Parts::Over Engine::Parts::over_at(Row row, Instant at) const noe
 
 bool Engine::Parts::expire(Row row, Instant at) noexcept {
     const Mask held = table.mask(row);
-    const Mask over = over_at(row, at).mask;
+    const Mask over = over_at(row, table.record(row), at).mask;
     remove_types(row, over, Cause::expired, at);
     return over != held;
 }
 
 void Engine::Parts::end_at(Row row, Instant at) noexcept {
-    const Over over = over_at(row, at);
     Record& record = table.record(row);
+    const Over over = over_at(row, record, at);
     remove_types(row, record, over.mask, Cause::expired, at);
     wheel.put(record, row, over.rest);
 }
@@ -135,10 +136,11 @@ bool Engine::Parts::end_few(const Wheel::Slot& slot, Budget& budget) noexcept {
     Ending endings[most_few];
     Ending* end = endings;
     empty(slot, budget.looks, [&](Row row) {
-        if (const Instant at = earliest(row); at > last) {
-            wheel.put(table.record(row), row, at);
+        Record& record = table.record(row);
+        if (const Instant at = earliest(row, record); at > last) {
+            wheel.put(record, row, at);
         } else {
-            *end++ = {at, sort_key(row)};
+            *end++ = {at, sort_key(row, record)};
         }
     });
     if (end - endings > 1) std::sort(endings, end);
@@ -146,7 +148,7 @@ bool Engine::Parts::end_few(const Wheel::Slot& slot, Budget& budget) noexcept {
     for (; next != end && budget.endings != 0; --budget.endings) {
         const Row row = row_of(next->key);
         Record& record = table.record(row);
-        const Over over = over_at(row, next->at);
+        const Over over = over_at(row, record, next->at);
         remove_types(row, record, over.mask, Cause::expired, next->at);
         if (over.rest > last) {
             wheel.put(record, row, over.rest);
@@ -166,10 +168,11 @@ void Engine::Parts::gather(const Wheel::Slot& slot, std::size_t& budget) noexcep
     if (due.empty()) due.open();
     ending = slot.start;
     empty(slot, budget, [&](Row row) {
-        if (const Instant at = earliest(row); at != slot.start) {
-            wheel.put(table.record(row), row, at);
+        Record& record = table.record(row);
+        if (const Instant at = earliest(row, record); at != slot.start) {
+            wheel.put(record, row, at);
         } else {
-            due.add(sort_key(row));
+            due.add(sort_key(row, record));
         }
     });
 }
@@ -205,7 +208,10 @@ void Engine::Parts::end_due(Budget& budget) noexcept {
 
 // Moves the timers of a slot of a higher level to where they belong now that it has been entered.
 void Engine::Parts::empty_slot(const Wheel::Slot& slot, std::size_t& budget) noexcept {
-    empty(slot, budget, [&](Row row) { wheel.put(table.record(row), row, earliest(row)); });
+    empty(slot, budget, [&](Row row) {
+        Record& record = table.record(row);
+        wheel.put(record, row, earliest(row, record));
+    });
 }
 
 // After an advance every timer lies in the future. The first occupied slot then has the answer, once the timers that

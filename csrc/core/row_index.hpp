@@ -140,6 +140,18 @@ public:
         --count_;
     }
 
+    // Takes all entries away whose rows it is told to.
+    template <typename Takes, typename HashOf>
+    void erase_each(Takes takes, HashOf hash_of) noexcept {
+        for (std::size_t i = 0; i < entries_.size();) {
+            if (entries_[i] != unused && takes(entries_[i] & row_mask_)) {
+                erase_at(i, hash_of);  // which moves the next one here, or none
+            } else {
+                ++i;
+            }
+        }
+    }
+
     // Asks the processor for the place where an entry of this hash would be.
     void prefetch_entry(std::uint32_t hash) const noexcept {
         if (entries_.size() != 0) prefetch(entries_.data() + home(hash));
@@ -162,6 +174,16 @@ public:
     void for_each(Visit&& visit) const noexcept {
         for (const Entry entry : entries_) {
             if (entry != unused) visit(entry & row_mask_);
+        }
+    }
+
+    // The same for the first so many.
+    template <typename Visit>
+    void for_first(std::size_t most, Visit&& visit) const noexcept {
+        for (std::size_t i = 0; most != 0 && i < entries_.size(); ++i) {
+            if (entries_[i] == unused) continue;
+            visit(entries_[i] & row_mask_);
+            --most;
         }
     }
 

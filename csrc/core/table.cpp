@@ -4,21 +4,21 @@ namespace grantwheel {
 
 bool Table::make_room(std::uint32_t uid, std::size_t apps, std::size_t processes, Mask mask) noexcept {
     const std::size_t rows = rows_with(apps + processes);
-    const std::size_t uids = uids_.count() + (first_of(uid) == no_row ? 1 : 0);
-    return reserve_rows(rows, mask, processes != 0) && reserve_index(uids, pids_.count() + processes, rows);
+    const std::size_t uids = first_of(uid) == no_row ? 1 : 0;
+    return reserve_rows(rows, mask, processes != 0) && reserve_index(uids, processes, rows);
 }
 
 bool Table::reserve_more(std::size_t apps, std::size_t processes, Mask mask, std::size_t most) noexcept {
     const std::size_t rows = std::min(rows_with(apps + processes), std::max<std::size_t>(most, end()));
-    const std::size_t uids = std::min(uids_.count() + apps + processes, rows);
-    const std::size_t pids = processes == 0 ? 0 : std::min(pids_.count() + processes, rows);
+    const std::size_t uids = std::min(apps + processes, rows - std::min(rows, uids_.count()));
+    const std::size_t pids = std::min(processes, rows - std::min(rows, pids_.count()));
     const bool is_there = rows <= capacity() && has_types(mask) && (processes == 0 || is_linked_);
     return (is_there || reserve_rows(rows, mask, processes != 0)) && reserve_index(uids, pids, rows);
 }
 
 bool Table::reserve(std::size_t apps) noexcept {
     if (apps == 0) return true;
-    if (!reserve_rows(apps, rules.all, false) || !reserve_index(apps, 0, apps)) return false;
+    if (!reserve_rows(apps, rules.all, false) || !uids_.reserve_all(apps, uid_of())) return false;
     records_.touch(apps);
     masks_.touch(apps);
     for (Rows<Grant>& grants : grants_) grants.touch(apps);
@@ -42,15 +42,15 @@ bool Table::reserve_rows(std::size_t rows, Mask mask, bool linked) noexcept {
     return true;
 }
 
-bool Table::reserve_index(std::size_t uids, std::size_t pids, std::size_t rows) noexcept {
-    return uids_.reserve(uids, rows, hash_of_uid()) && (pids == 0 || pids_.reserve(pids, rows, hash_of_pid()));
+bool Table::reserve_index(std::size_t more_uids, std::size_t more_pids, std::size_t rows) noexcept {
+    return uids_.reserve(more_uids, rows, uid_of()) && (more_pids == 0 || pids_.reserve(more_pids, rows, pid_of()));
 }
 
 void Table::prefetch_index(Owner owner) const noexcept {
     if (owner.kind == OwnerKind::app) {
-        uids_.prefetch_entry(hash_(owner.key));
+        uids_.prefetch_entry(owner.key);
     } else {
-        pids_.prefetch_entry(hash_(owner.key));
+        pids_.prefetch_entry(owner.key);
     }
 }
 
@@ -66,13 +66,12 @@ inline void Table::prefetch_grants(Row row, Mask mask) const noexcept {
 }
 
 void Table::prefetch_app(std::uint32_t uid, Mask mask) const noexcept {
-    if (const Row row = uids_.find(hash_(uid), [](Row) { return true; }, hash_of_uid()); row != no_row)
-        prefetch_row(row, mask);
+    if (const Row row = uids_.likely(uid, uid_of()); row != no_row) prefetch_row(row, mask);
 }
 
 void Table::prefetch_app_at_once(std::uint32_t uid, Mask mask) const noexcept {
     if (uids_.count() == 0) return;
-    const Row row = uids_.guess(hash_(uid));
+    const Row row = uids_.guess(uid);
     prefetch_row(row, mask);
     prefetch(&masks_[row]);
 }
@@ -101,7 +100,7 @@ void Table::link(Row row, const RowIndex::Place& place) noexcept {
     const Row first = place.row;
     Links& own = links_[row];
     if (is_app(row)) {
-        uids_.replace(place, row);
+        uids_.replace(records_[row].uid, place, row);
         own.next = first;
         links_[first].previous = row;
         return;
@@ -120,11 +119,11 @@ void Table::remove_linked(Row row, const Record& record) noexcept {
     if (previous != no_row) {
         links_[previous].next = next;
     } else if (next != no_row) {
-        uids_.replace(place_of_uid(uid), next);
+        uids_.replace(uid, place_of_uid(uid), next);
     } else {
-        uids_.erase(hash_(uid), row, hash_of_uid());
+        uids_.erase(uid, row, nullptr, uid_of());
     }
-    if (record.kind == OwnerKind::process) pids_.erase(hash_(record.pid), row, hash_of_pid());
+    if (record.kind == OwnerKind::process) pids_.erase(record.pid, row, nullptr, pid_of());
 }
 
 // What is wrong with one live record, seen from its row; null when nothing is.
@@ -152,7 +151,7 @@ const char* Table::first_broken_record(Row row) const noexcept {
     return nullptr;
 }
 
-std::size_t Table::passed() const noexcept { return uids_.passed(hash_of_uid()) + pids_.passed(hash_of_pid()); }
+std::size_t Table::passed() const noexcept { return uids_.passed(uid_of()) + pids_.passed(pid_of()); }
 
 bool Table::validate(const char** reason) const noexcept {
     const auto broken = [&](const char* what) {

@@ -12,15 +12,14 @@
 #include <cstdint>
 
 #include "core/bits.hpp"
-#include "core/hash.hpp"
-#include "core/row_index.hpp"
+#include "core/number_index.hpp"
 #include "core/rows.hpp"
 
 namespace grantwheel {
 
 class Table {
 public:
-    explicit Table(const HashKey& key = {}) noexcept : hash_(key) {}
+    explicit Table(const HashKey& key = {}) noexcept : uids_(key), pids_(key) {}
 
     // Makes room for that many more records of one uid, so that as many calls of `add` cannot fail, and for grants of these
     // types.
@@ -28,8 +27,8 @@ public:
     // Whether that room is there already, whoever the uid is.
     [[nodiscard]] bool has_room(std::size_t apps, std::size_t processes, Mask mask) const noexcept {
         const std::size_t rows = rows_with(apps + processes);
-        return has_types(mask) && rows <= capacity() && uids_.has_room(uids_.count() + 1, rows) &&
-               (processes == 0 || pids_.has_room(pids_.count() + processes, rows));
+        return has_types(mask) && rows <= capacity() && uids_.has_room(1, rows) &&
+               (processes == 0 || pids_.has_room(processes, rows));
     }
     // Whether there is room for grants of these types.
     [[nodiscard]] bool has_types(Mask mask) const noexcept { return (mask & ~reserved_mask_) == 0; }
@@ -61,20 +60,20 @@ public:
     // The place in the index of the first record of a uid, until the next change; which `is_app` or is not. `place_again`
     // is the same where it is seldom asked for.
     // Inline, as GCC would let most look-ups call it, and that costs them a fourth more.
-    [[nodiscard, gnu::always_inline]] RowIndex::Place place_of_uid(std::uint32_t uid) const noexcept;
-    [[nodiscard, gnu::noinline]] RowIndex::Place place_again(std::uint32_t uid) const noexcept;
+    [[nodiscard, gnu::always_inline]] NumberIndex::Place place_of_uid(std::uint32_t uid) const noexcept;
+    [[nodiscard, gnu::noinline]] NumberIndex::Place place_again(std::uint32_t uid) const noexcept;
     // The same if a first look tells, and else RowIndex::nowhere.
-    [[nodiscard, gnu::always_inline]] RowIndex::Place place_at_once(std::uint32_t uid) const noexcept;
+    [[nodiscard, gnu::always_inline]] NumberIndex::Place place_at_once(std::uint32_t uid) const noexcept;
     [[nodiscard]] bool is_app(Row row) const noexcept { return records_[row].kind == OwnerKind::app; }
 
     // Adds a record that holds nothing yet; its timer is that of its row. Pre: the owner has none, and room has been made.
     Row add(OwnerKind kind, std::uint32_t uid, std::uint32_t pid, TextId bundle) noexcept;
     // The same where the place of the uid is known.
     [[gnu::always_inline]] Row add(OwnerKind kind, std::uint32_t uid, std::uint32_t pid, TextId bundle,
-                                   const RowIndex::Place& place) noexcept;
+                                   const NumberIndex::Place& place) noexcept;
     // Takes a record away, which is the first of its uid if the place of that, as it is now, is given. Pre: it holds
     // nothing.
-    [[gnu::always_inline]] void remove(Row row, Record& record, const RowIndex::Place* place = nullptr) noexcept;
+    [[gnu::always_inline]] void remove(Row row, Record& record, const NumberIndex::Place* place = nullptr) noexcept;
     void remove(Row row) noexcept { remove(row, records_[row]); }
 
     [[nodiscard]] Mask mask(Row row) const noexcept { return records_[row].mask; }
@@ -138,17 +137,17 @@ private:
     // The first record of a uid: that of the app, if there is one.
     [[nodiscard]] Row first_of(std::uint32_t uid) const noexcept;
     // The place in the index of a pid.
-    [[nodiscard, gnu::always_inline]] RowIndex::Place place_of_pid(std::uint32_t pid) const noexcept;
-    [[nodiscard]] auto hash_of_uid() const noexcept {
-        return [this](Row row) { return hash_(records_[row].uid); };
+    [[nodiscard, gnu::always_inline]] NumberIndex::Place place_of_pid(std::uint32_t pid) const noexcept;
+    [[nodiscard]] auto uid_of() const noexcept {
+        return [this](Row row) { return records_[row].uid; };
     }
-    [[nodiscard]] auto hash_of_pid() const noexcept {
-        return [this](Row row) { return hash_(records_[row].pid); };
+    [[nodiscard]] auto pid_of() const noexcept {
+        return [this](Row row) { return records_[row].pid; };
     }
     [[nodiscard]] bool reserve_rows(std::size_t rows, Mask mask, bool linked) noexcept;
-    [[nodiscard]] bool reserve_index(std::size_t uids, std::size_t pids, std::size_t rows) noexcept;
+    [[nodiscard]] bool reserve_index(std::size_t more_uids, std::size_t more_pids, std::size_t rows) noexcept;
     [[nodiscard]] Row previous_of_uid(Row row) const noexcept { return is_linked_ ? links_[row].previous : no_row; }
-    [[gnu::noinline]] void link(Row row, const RowIndex::Place& place) noexcept;
+    [[gnu::noinline]] void link(Row row, const NumberIndex::Place& place) noexcept;
     [[gnu::noinline]] void remove_linked(Row row, const Record& record) noexcept;
     [[nodiscard]] const char* first_broken_record(Row row) const noexcept;
 
@@ -159,25 +158,24 @@ private:
     Rows<Links> links_;
     Rows<Instant> applied_;
     bool is_linked_ = false;  // whether there are both; without, no uid has more than one record
-    NumberHash hash_;
-    RowIndex uids_;
-    RowIndex pids_;
+    NumberIndex uids_;
+    NumberIndex pids_;
     Row free_ = no_row;
     std::size_t free_count_ = 0;
     std::size_t record_count_[2]{};
     std::size_t grant_count_[2][type_count]{};
 };
 
-inline RowIndex::Place Table::place_of_uid(std::uint32_t wanted) const noexcept {
-    return uids_.locate(hash_(wanted), [this, wanted](Row row) { return records_[row].uid == wanted; }, hash_of_uid());
+inline NumberIndex::Place Table::place_of_uid(std::uint32_t wanted) const noexcept {
+    return uids_.locate(wanted, uid_of());
 }
 
-inline RowIndex::Place Table::place_of_pid(std::uint32_t wanted) const noexcept {
-    return pids_.locate(hash_(wanted), [this, wanted](Row row) { return records_[row].pid == wanted; }, hash_of_pid());
+inline NumberIndex::Place Table::place_of_pid(std::uint32_t wanted) const noexcept {
+    return pids_.locate(wanted, pid_of());
 }
 
-inline RowIndex::Place Table::place_at_once(std::uint32_t wanted) const noexcept {
-    return uids_.locate_at_once(hash_(wanted), [this, wanted](Row row) { return records_[row].uid == wanted; });
+inline NumberIndex::Place Table::place_at_once(std::uint32_t wanted) const noexcept {
+    return uids_.locate_at_once(wanted, uid_of());
 }
 
 inline Row Table::find_app(std::uint32_t uid) const noexcept {
@@ -204,7 +202,7 @@ inline Row Table::take_row() noexcept {
 }
 
 inline Row Table::add(OwnerKind kind, std::uint32_t uid, std::uint32_t pid, TextId bundle,
-                      const RowIndex::Place& place) noexcept {
+                      const NumberIndex::Place& place) noexcept {
     const bool app = kind == OwnerKind::app;
     const Row row = take_row();
     Record& record = records_[row];
@@ -216,21 +214,19 @@ inline Row Table::add(OwnerKind kind, std::uint32_t uid, std::uint32_t pid, Text
     if (is_linked_) links_[row] = {no_row, no_row};
     ++record_count_[at(kind)];
     if (place.row == no_row) {
-        uids_.insert(place, row);
+        uids_.insert(uid, place, row);
     } else {
         link(row, place);
     }
-    if (!app) pids_.insert(place_of_pid(pid), row);
+    if (!app) pids_.insert(pid, place_of_pid(pid), row);
     return row;
 }
 
-inline void Table::remove(Row row, Record& record, const RowIndex::Place* place) noexcept {
+inline void Table::remove(Row row, Record& record, const NumberIndex::Place* place) noexcept {
     if (is_linked_) {
         remove_linked(row, record);
-    } else if (place != nullptr) {
-        uids_.erase_at(place->entry, hash_of_uid());
     } else {
-        uids_.erase(hash_(record.uid), row, hash_of_uid());
+        uids_.erase(record.uid, row, place, uid_of());
     }
     --record_count_[at(record.kind)];
     record.uid = free_;

@@ -17,6 +17,7 @@ struct Config {
     Instant start = 0;
     bool eager =
         false;  // advance before each call: then the order of events is that of the model, and gaps can be told
+    std::uint32_t crowd = 0;  // so many uids and pids have come and gone before: enough, and numbers have places
 };
 
 class Run {
@@ -35,6 +36,7 @@ public:
     void run(int steps) {
         int step = 0;
         try {
+            come_and_go();
             for (; step < steps; ++step) take_step();
             both_.compare_owners();
             compare_across();
@@ -48,6 +50,16 @@ public:
     [[nodiscard]] const Lockstep& both() const { return both_; }
 
 private:
+    void come_and_go() {
+        for (std::uint32_t i = 0; i < config_.crowd; ++i) {
+            Command command{.is_persist = true, .mask = ALL, .uid = i, .pid = i};
+            both_.execute(command);
+            command.is_process = true;
+            both_.execute(command);
+        }
+        if (config_.crowd != 0) both_.execute(admin_reset_all());
+    }
+
     void take_step() {
         pass_time();
         if (config_.eager) both_.advance(SIZE_MAX);
@@ -208,6 +220,11 @@ BOOST_AUTO_TEST_CASE(few_owners_and_short_timeouts) {
 
 BOOST_AUTO_TEST_CASE(many_owners) {
     run({{12, 20, 10, 7, 20, 3}, {20, 40, 14, 10, 4, 8}, {40, 40, 7, 4, 1000, 1}}, 1100, 1500);
+}
+
+BOOST_AUTO_TEST_CASE(owners_whose_numbers_have_places) {
+    constexpr Limits limits{.event_capacity = 512};
+    run({{20, 40, 10, 7, 20, 3, limits, 0, false, 1200}, {40, 8, 14, 10, 4, 8, limits, 0, false, 1200}}, 1150, 700);
 }
 
 BOOST_AUTO_TEST_CASE(long_timeouts_and_long_steps) {
