@@ -19,8 +19,8 @@ from test_tasks_on_record import MAIL, MAPS, check_on_record, kinds, on_log
 from waiting import PATIENCE
 
 
-def starts(tasks: Tasks, *names: str) -> list[Callable[[], int]]:
-    return [lambda name=name: tasks.start_background_running(name, 1, True, caller=MAIL) for name in names]  # type: ignore[misc]
+def starts(*names: str) -> list[Callable[[Tasks], int]]:
+    return [lambda tasks, name=name: tasks.start_background_running(name, 1, True, caller=MAIL) for name in names]  # type: ignore[misc]
 
 
 @pytest.mark.parametrize("durability", ["commit", "batch"])
@@ -30,13 +30,13 @@ def test_calls_of_both_kinds_are_one_entry_of_the_log_and_answered_in_their_orde
     called: list[int] = []
     answers = tasks.together(
         [
-            lambda: tasks.request_suspend_delay("save", called.clear, caller=MAIL),
-            *starts(tasks, "a", "b", "a"),
-            lambda: tasks.set_battery(True),
-            lambda: tasks.request_suspend_delay("load", called.clear, caller=MAIL),
-            lambda: tasks.request_suspend_delay("load", print, caller=MAPS),
-            lambda: tasks.cancel_suspend_delay(1, caller=MAIL),
-            lambda: tasks.keeps_running(800),
+            lambda tasks: tasks.request_suspend_delay("save", called.clear, caller=MAIL),
+            *starts("a", "b", "a"),
+            lambda tasks: tasks.set_battery(True),
+            lambda tasks: tasks.request_suspend_delay("load", called.clear, caller=MAIL),
+            lambda tasks: tasks.request_suspend_delay("load", print, caller=MAPS),
+            lambda tasks: tasks.cancel_suspend_delay(1, caller=MAIL),
+            lambda tasks: tasks.keeps_running(800),
         ]
     )
     codes = [answer.code if isinstance(answer, BusinessError) else answer for answer in answers]
@@ -52,7 +52,7 @@ def test_calls_of_both_kinds_are_one_entry_of_the_log_and_answered_in_their_orde
 def test_in_batches_nothing_is_told_before_it_is_on_record() -> None:
     stall = Stall()
     tasks, manager, _ = on_log(ScriptedLog(stall), durability="batch")
-    assert tasks.together(starts(tasks, "a", "b")) == [1, 2]
+    assert tasks.together(starts("a", "b")) == [1, 2]
     stall.wait()
     assert kinds(tasks) == []
     stall.go_on()
@@ -64,7 +64,7 @@ def test_nobody_sees_them_before_they_are_on_record() -> None:
     stall = Stall()
     log = ScriptedLog(stall)
     tasks, _, _ = on_log(log)
-    with in_thread(lambda: tasks.together(starts(tasks, "a", "b"))) as first:
+    with in_thread(lambda: tasks.together(starts("a", "b"))) as first:
         stall.wait()
         assert tasks.last_sequence == 0
         with in_thread(lambda: tasks.keeps_running(700)) as second:
@@ -82,10 +82,10 @@ def test_a_log_that_refuses_them_refuses_each_and_nothing_has_changed() -> None:
     state, told = tasks.dump(), tasks.last_sequence
     answers = tasks.together(
         [
-            *starts(tasks, "a"),
-            lambda: tasks.request_suspend_delay("", print, caller=MAPS),
-            lambda: tasks.cancel_suspend_delay(1, caller=MAIL),
-            lambda: tasks.start_background_running("a", 77, True, caller=MAIL),
+            *starts("a"),
+            lambda tasks: tasks.request_suspend_delay("", print, caller=MAPS),
+            lambda tasks: tasks.cancel_suspend_delay(1, caller=MAIL),
+            lambda tasks: tasks.start_background_running("a", 77, True, caller=MAIL),
         ]
     )
     assert [answer.code for answer in answers if isinstance(answer, BusinessError)] == [9800007, 9800003, 9800003, 401]
@@ -104,7 +104,7 @@ def test_what_there_is_no_room_for_takes_no_other_along() -> None:
     manager.write_notes({b"%08d" % number: bytes(2**16 - 8) for number in range(255)})
     free = 2**24 - sum(len(key) + len(value) for key, value in manager.notes().items())
     manager.write_notes({b"rest": bytes(free - 4)})
-    answers = tasks.together([*starts(tasks, "b"), lambda: tasks.update_background_running("a", 2, caller=MAIL)])
+    answers = tasks.together([*starts("b"), lambda tasks: tasks.update_background_running("a", 2, caller=MAIL)])
     assert isinstance(answers[0], BusinessError)
     assert (answers[0].code, answers[1]) == (9800007, None)
     assert [task.modes for task in tasks.continuous_tasks()] == [(2,)]
@@ -114,23 +114,23 @@ def test_a_closed_manager_refuses_each() -> None:
     manager, _ = make_manager()
     tasks = Tasks(manager)
     manager.close()
-    assert [getattr(answer, "code", None) for answer in tasks.together(starts(tasks, "a", "b"))] == [9800004] * 2
+    assert [getattr(answer, "code", None) for answer in tasks.together(starts("a", "b"))] == [9800004] * 2
 
 
 def test_a_store_of_ones_own_that_raises_has_refused() -> None:
     store = Stubborn()
     tasks = Tasks(make_manager()[0], store=store)
     store.refuses = True
-    assert [getattr(answer, "code", None) for answer in tasks.together(starts(tasks, "a", "b"))] == [9800007] * 2
+    assert [getattr(answer, "code", None) for answer in tasks.together(starts("a", "b"))] == [9800007] * 2
     store.refuses = False
-    assert tasks.together(starts(tasks, "a", "b")) == [1, 2]
+    assert tasks.together(starts("a", "b")) == [1, 2]
     assert len(store.writes) == 1
 
 
 def test_they_make_none_together_themselves() -> None:
     tasks = Tasks(make_manager()[0])
-    calls = starts(tasks, "a", "b")
-    first, second = tasks.together([lambda: tasks.together(calls), calls[0]])
+    calls = starts("a", "b")
+    first, second = tasks.together([lambda tasks: tasks.together(calls), calls[0]])
     assert isinstance(first, RuntimeError)
     assert second == 1
 
@@ -157,23 +157,23 @@ def alarm() -> None:
     signal.raise_signal(signal.SIGALRM)
 
 
-def after(call: Callable[[], object]) -> Callable[[], object]:
+def after(call: Callable[[Tasks], object]) -> Callable[[Tasks], object]:
     """Return a call that a signal comes after, before the next one."""
 
-    def call_and_ring() -> object:
-        answer = call()
+    def call_and_ring(tasks: Tasks) -> object:
+        answer = call(tasks)
         alarm()
         return answer
 
     return call_and_ring
 
 
-def before(call: Callable[[], object]) -> Callable[[], object]:
+def before(call: Callable[[Tasks], object]) -> Callable[[Tasks], object]:
     """Return a call that a signal comes before."""
 
-    def ring_and_call() -> object:
+    def ring_and_call(tasks: Tasks) -> object:
         alarm()
-        return call()
+        return call(tasks)
 
     return ring_and_call
 
@@ -201,7 +201,9 @@ def test_a_death_that_is_told_meanwhile_is_refused_and_not_lost_with_them(at: An
         log.otherwise = refuses
 
     with on_alarm(hear):
-        first, second = tasks.together([at(lambda: tasks.set_battery(True)), lambda: tasks.set_screen(False)])
+        first, second = tasks.together(
+            [at(lambda tasks: tasks.set_battery(True)), lambda tasks: tasks.set_screen(False)]
+        )
     assert [getattr(one, "code", None) for one in (first, second)] == [9800003] * 2
     assert ["amid calls that are made together" in one for one in refused] == [True]
     log.otherwise = ScriptedLog().otherwise
@@ -211,7 +213,8 @@ def test_a_death_that_is_told_meanwhile_is_refused_and_not_lost_with_them(at: An
     check_on_record(tasks, log.groups)
 
 
-def test_a_call_of_a_signal_handler_between_them_is_refused() -> None:
+@pytest.mark.parametrize("at", [before, after])
+def test_a_call_of_a_signal_handler_between_them_is_refused(at: Any) -> None:
     log, refused = ScriptedLog(), list[RuntimeError]()
     tasks, _, _ = on_log(log)
 
@@ -223,28 +226,61 @@ def test_a_call_of_a_signal_handler_between_them_is_refused() -> None:
 
     with on_alarm(cancel):
         answers = tasks.together(
-            [after(lambda: tasks.request_suspend_delay("save", print, caller=MAIL)), lambda: tasks.keeps_running(700)]
+            [
+                at(lambda tasks: tasks.request_suspend_delay("save", print, caller=MAIL)),
+                lambda tasks: tasks.keeps_running(700),
+            ]
         )
     assert answers == [(1, 180_000), True]
     assert len(refused) == 1
     assert tasks.keeps_running(700)
 
 
-def test_a_call_of_a_signal_handler_in_the_place_of_one_of_them_is_undone_with_all_and_told() -> None:
+def test_a_signal_handler_has_no_place_of_a_call_that_does_not_come_to_the_tasks() -> None:
+    tasks, refused = Tasks(make_manager()[0]), list[RuntimeError]()
+    state = tasks.dump()
+
+    def darken() -> None:
+        try:
+            tasks.set_screen(False)
+        except RuntimeError as error:
+            refused.append(error)
+
+    with on_alarm(darken):
+        first, second = tasks.together([before(lambda tasks: tasks.cancel_suspend_delay(0, caller=MAIL))] * 2)
+    assert [getattr(one, "code", None) for one in (first, second)] == [401, 401]
+    assert (len(refused), tasks.dump()) == (2, state)
+
+
+def test_a_signal_handler_that_lets_it_out_that_it_is_refused_undoes_all() -> None:
     log = ScriptedLog()
     tasks, _, _ = on_log(log)
     state = tasks.dump()
     with on_alarm(lambda: tasks.set_screen(False)), pytest.raises(RuntimeError, match="made together"):
-        tasks.together([*starts(tasks, "a"), before(lambda: tasks.set_battery(True)), *starts(tasks, "b")])
+        tasks.together([*starts("a"), before(lambda tasks: tasks.set_battery(True)), *starts("b")])
     assert (tasks.dump(), log.groups, kinds(tasks)) == (state, [], [])
     assert tasks.start_background_running("a", 1, True, caller=MAIL) == 1
 
 
-def test_what_is_made_together_is_one_call_each() -> None:
+@pytest.mark.parametrize("is_own", [True, False])
+def test_what_is_made_together_is_one_call_each_of_the_tasks_that_it_is_given(is_own: bool) -> None:
     tasks = Tasks(make_manager()[0])
+
+    def call(given: Tasks) -> object:
+        return [start(given if is_own else tasks) for start in starts("b", "c")[not is_own :]]
+
     with pytest.raises(RuntimeError, match="made together"):
-        tasks.together([*starts(tasks, "a"), lambda: [start() for start in starts(tasks, "b", "c")]])
+        tasks.together([*starts("a"), call])
     assert tasks.continuous_tasks() == []
+
+
+def test_who_keeps_tasks_that_were_given_has_no_place_later() -> None:
+    tasks, kept = Tasks(make_manager()[0]), list[Tasks]()
+    assert tasks.together([*starts("a"), kept.append]) == [1, None]
+    kept[0].set_battery(True)
+    with pytest.raises(RuntimeError, match="made together"):
+        tasks.together([*starts("b"), lambda _: kept[0].set_battery(False)])
+    assert [task.id for task in tasks.continuous_tasks()] == [1]
 
 
 @pytest.mark.parametrize("is_refused", [False, True])
@@ -255,8 +291,8 @@ def test_a_callback_stays_that_of_the_request_that_is_open(is_refused: bool) -> 
     log.otherwise = refuses if is_refused else log.otherwise
     tasks.together(
         [
-            lambda: tasks.cancel_suspend_delay(1, caller=MAIL),
-            lambda: tasks.request_suspend_delay("again", print, caller=MAIL),
+            lambda tasks: tasks.cancel_suspend_delay(1, caller=MAIL),
+            lambda tasks: tasks.request_suspend_delay("again", print, caller=MAIL),
         ]
     )
     log.otherwise = ScriptedLog().otherwise
@@ -267,7 +303,7 @@ def test_a_callback_stays_that_of_the_request_that_is_open(is_refused: bool) -> 
 
 def test_a_signal_handler_that_drains_while_events_are_told_loses_none(monkeypatch: pytest.MonkeyPatch) -> None:
     tasks, manager, _ = on_log(ScriptedLog(), durability="batch")
-    tasks.together(starts(tasks, "a", "b", "c"))
+    tasks.together(starts("a", "b", "c"))
     manager.flush()
     is_on_record, drained = _core.is_on_record, list[str]()
 
@@ -283,8 +319,8 @@ def test_a_signal_handler_that_drains_while_events_are_told_loses_none(monkeypat
     assert [*drained[1:], *told] == ["continuous_start"] * 3
 
 
-def raising(error: BaseException) -> Callable[[], Any]:
-    def call() -> Any:
+def raising(error: BaseException) -> Callable[[Tasks], Any]:
+    def call(_: Tasks) -> Any:
         raise error
 
     return call
@@ -295,18 +331,18 @@ def raising(error: BaseException) -> Callable[[], Any]:
 def test_what_no_call_raises_is_no_calls_answer(error: Exception, count: int) -> None:
     log = ScriptedLog()
     tasks, _, _ = on_log(log)
-    calls = [*starts(tasks, "a"), raising(error), *starts(tasks, "b")]
+    calls = [*starts("a"), raising(error), *starts("b")]
     with pytest.raises(type(error)) as raised:
         tasks.together(calls if count == 3 else calls[1:2])
     assert raised.value is error
     assert (tasks.continuous_tasks(), log.groups, kinds(tasks)) == ([], [], [])
-    assert tasks.together(starts(tasks, "a", "b")) == [1, 2]
+    assert tasks.together(starts("a", "b")) == [1, 2]
 
 
 @pytest.mark.parametrize("error", [ValueError("the clock"), TypeError("no number")])
 def test_what_calls_raise_is_their_answer(error: Exception) -> None:
     tasks, _, _ = on_log(ScriptedLog())
-    assert tasks.together([*starts(tasks, "a"), raising(error), *starts(tasks, "b")]) == [1, error, 2]
+    assert tasks.together([*starts("a"), raising(error), *starts("b")]) == [1, error, 2]
 
 
 def test_a_refusal_that_a_signal_handler_raises_at_the_end_repeats_no_call(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -323,7 +359,7 @@ def test_a_refusal_that_a_signal_handler_raises_at_the_end_repeats_no_call(monke
 
     monkeypatch.setattr(_core, "last_group", ring_late)
     with pytest.raises(BusinessError) as raised:
-        tasks.together(starts(tasks, "a", "b"))
+        tasks.together(starts("a", "b"))
     assert raised.value is late
     assert [task.id for task in tasks.continuous_tasks()] == [1, 2]
     manager.flush()
@@ -344,7 +380,7 @@ def test_a_signal_handler_that_raises_meanwhile_leaves_what_is_on_record(is_ther
         waker = threading.Thread(target=interrupt_it)
         waker.start()
         with pytest.raises(Rang):
-            tasks.together([*starts(tasks, "a"), lambda: tasks.request_suspend_delay("", print, caller=MAIL)])
+            tasks.together([*starts("a"), lambda tasks: tasks.request_suspend_delay("", print, caller=MAIL)])
         waker.join(PATIENCE)
         stall.go_on()
         tasks.set_battery(True)
@@ -357,7 +393,7 @@ def test_a_signal_handler_that_raises_meanwhile_leaves_what_is_on_record(is_ther
 def test_an_append_of_which_nobody_knows_is_answered_when_the_log_says() -> None:
     log = ScriptedLog(raises_after, lost=2)
     tasks, _, _ = on_log(log)
-    assert tasks.together(starts(tasks, "a", "b")) == [1, 2]
+    assert tasks.together(starts("a", "b")) == [1, 2]
     check_on_record(tasks, log.groups)
 
 
@@ -377,7 +413,7 @@ def test_an_interrupt_at_any_instruction_leaves_them_as_the_store_has_them() -> 
     store = Stubborn()
     manager = make_manager()[0]
     tasks = Tasks(manager, store=store)
-    calls = [*starts(tasks, "a"), lambda: tasks.set_battery(True)]
+    calls = [*starts("a"), lambda tasks: tasks.set_battery(True)]
     for where in at_each_instruction(interrupt, lambda: tasks.together(calls)):
         assert {**tasks.dump(), **dict(store.items())} == tasks.dump(), where
         with in_thread(lambda: tasks.keeps_running(700)) as found:
@@ -394,7 +430,7 @@ def test_a_second_interrupt_leaves_nothing_that_never_goes_on_record() -> None:
     store = Stubborn()
     manager = make_manager()[0]
     tasks = Tasks(manager, store=store)
-    calls = [*starts(tasks, "a"), lambda: tasks.set_battery(True), raising(KeyboardInterrupt())]
+    calls = [*starts("a"), lambda tasks: tasks.set_battery(True), raising(KeyboardInterrupt())]
     for where in at_each_instruction(interrupt, lambda: tasks.together(calls)):
         state = tasks.dump()
         assert {**state, **dict(store.items())} == state, where

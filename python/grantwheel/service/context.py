@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from .limits import Bucket, Limits
 
-Calls = list[Callable[[], Any]]  # changes of tasks, which are made together
+Calls = list[Callable[["Tasks"], Any]]  # changes of tasks, which are made together
 Wanted = tuple[frozenset[StrEnum] | None, frozenset[int] | None]
 
 

@@ -392,10 +392,10 @@ class Server:
             self.ready(connection)
 
 
-def _answer_of(call: Callable[[], Any]) -> Any:
+def _answer_of(call: Callable[[Tasks], Any], tasks: Tasks) -> Any:
     """Make a change of tasks: a mistake in one is no other's answer."""
     try:
-        return call()
+        return call(tasks)
     except Exception as problem:  # noqa: BLE001 - the log of the service says what it was
         return problem
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from grantwheel.caller import Caller
+from grantwheel.tasks.tasks import Tasks
 from grantwheel.tasks.values import Ability
 from grantwheel.types import BackgroundMode
 
@@ -40,11 +41,11 @@ def _caller(on: Session, given: Mapping[bytes, Words], *, begins: bool) -> Calle
     return replace(known, uid=uid, pid=pid, bundle=bundle)
 
 
-def _ok(change: Callable[..., None], *args: object, **more: Any) -> Callable[[], Any]:
-    """Return what makes a call that answers nothing but that it was carried out."""
+def _ok(change: Callable[..., None], *args: object, **more: Any) -> Callable[[Tasks], Any]:
+    """Return what makes a call of tasks that answers nothing but that it was carried out."""
 
-    def call() -> Any:
-        change(*args, **more)
+    def call(tasks: Tasks) -> Any:
+        change(tasks, *args, **more)
         return OK
 
     return call
@@ -59,15 +60,15 @@ def suspend_delay(on: Session, words: Words, together: Calls) -> None:
     if not 1 <= len(words[2]) <= _MOST_NAME_BYTES:
         raise wrong(f"callback must be a name of 1..{_MOST_NAME_BYTES} bytes")
     # A callback is in the process that has connected, whomever it speaks for: no other one can take its name.
-    peer, who, tasks = on.peer, _caller(on, given, begins=True), on.server.tasks
+    peer, who = on.peer, _caller(on, given, begins=True)
     name = f"{peer.uid}/{peer.pid}/{name}"
-    together.append(lambda: list(tasks.request_suspend_delay(reason, _nothing, caller=who, name=name)))
+    together.append(lambda tasks: list(tasks.request_suspend_delay(reason, _nothing, caller=who, name=name)))
 
 
 def cancel_delay(on: Session, words: Words, together: Calls) -> None:
     given = options(words, 2, _FOR)
     request_id, who = number(words[1], "id"), _caller(on, given, begins=False)
-    together.append(_ok(on.server.tasks.cancel_suspend_delay, request_id, caller=who))
+    together.append(_ok(Tasks.cancel_suspend_delay, request_id, caller=who))
 
 
 def remaining_delay(on: Session, words: Words) -> int:
@@ -116,20 +117,20 @@ def start_running(on: Session, words: Words, together: Calls) -> None:
             # It is counted when it is answered: where the log refuses what it is made together with, it is asked again.
             raise limited("tasks_per_uid", f"uid {who.uid} may have at most {most} continuous tasks")
 
-    together.append(lambda: server.tasks.start_background_running(ability, modes, agent, caller=who, admit=admit))
+    together.append(lambda tasks: tasks.start_background_running(ability, modes, agent, caller=who, admit=admit))
 
 
 def update_running(on: Session, words: Words, together: Calls) -> None:
     given = options(words, 3, _OF_ABILITY)
     ability, modes = _ability(words, given), _modes(words[2])
     who = _caller(on, given, begins=False)
-    together.append(_ok(on.server.tasks.update_background_running, ability, modes, caller=who))
+    together.append(_ok(Tasks.update_background_running, ability, modes, caller=who))
 
 
 def stop_running(on: Session, words: Words, together: Calls) -> None:
     given = options(words, 2, _OF_ABILITY)
     ability, who = _ability(words, given), _caller(on, given, begins=False)
-    together.append(_ok(on.server.tasks.stop_background_running, ability, caller=who))
+    together.append(_ok(Tasks.stop_background_running, ability, caller=who))
 
 
 def running(on: Session, words: Words) -> list[list[Any]]:
@@ -179,14 +180,14 @@ def state(on: Session, words: Words, together: Calls) -> None:
     if len(arguments) != count or arguments[-1].upper() not in values:
         names = " or ".join(name.decode().lower() for name in values)
         raise wrong(f"TASKSTATE {what.decode()} must have {'uid, pid and ' if count == 3 else ''}{names}")
-    value, tasks = values[arguments[-1].upper()], on.server.tasks
+    value = values[arguments[-1].upper()]
     if what == b"SCREEN":
-        together.append(_ok(tasks.set_screen, value))
+        together.append(_ok(Tasks.set_screen, value))
     elif what == b"BATTERY":
-        together.append(_ok(tasks.set_battery, value))
+        together.append(_ok(Tasks.set_battery, value))
     else:
         uid, pid = number(arguments[0], "uid"), number(arguments[1], "pid")
         # It is watched: its death ends that, or that of its app's last process. Whoever has ended can leave still.
         with contextlib.nullcontext() if value else contextlib.suppress(NotWatchedError):
             on.acts_for(uid, pid)
-        together.append(_ok(tasks.set_foreground, uid, pid, value))
+        together.append(_ok(Tasks.set_foreground, uid, pid, value))

@@ -302,7 +302,7 @@ class Tasks(TiedTasks):
 
         return self._do(find)
 
-    def together(self, calls: Sequence[Callable[[], _Answer]]) -> list[_Answer | Exception]:
+    def together(self, calls: "Sequence[Callable[[Tasks], _Answer]]") -> list[_Answer | Exception]:
         """Make several calls of these tasks, in their order, which go on record as one entry of the log.
 
         That is one wait for a disk instead of as many as there are calls. Nobody else comes in between, and nobody sees
@@ -315,7 +315,8 @@ class Tasks(TiedTasks):
         Parameters
         ----------
         calls : sequence of callable
-            Functions without arguments, each of which makes one call of these tasks, and does nothing else.
+            Functions each of which makes one call of the tasks that it is given, and does nothing else. They are these
+            tasks, as one of the calls has them: it is by them that it is known not to be a signal handler's.
 
         Returns
         -------
@@ -326,16 +327,15 @@ class Tasks(TiedTasks):
         Raises
         ------
         RuntimeError
-            Where one of the calls was about to, a signal handler has called these tasks, or one makes several calls.
-            Nothing has changed, and what the handler has done is undone.
+            One of them makes several calls, or calls other tasks than those that it is given. Nothing has changed.
         Exception
             Anything else that a call, or a signal handler meanwhile, has raised: then the events tell what has come to
             be, which is nothing unless it was being put on record, or the calls were being made one by one.
         """
         if len(calls) > 1:
             with contextlib.suppress(TogetherRefusedError):
-                return self._do_together(calls)
-        return [answer_of(call) for call in calls]
+                return self._do_together(_JoinedTasks(self), calls)
+        return [answer_of(call, self) for call in calls]
 
     # What the host tells.
 
@@ -386,6 +386,16 @@ class Tasks(TiedTasks):
 
     def _conditions(self, who: Caller) -> dict[str, bool]:
         return {"knows_bundle": who.bundle not in self._manager.policy.unknown_bundles, **self._readiness()}
+
+
+class _JoinedTasks(Tasks):
+    """The tasks as they are given to calls that are made together: all that they know is theirs too."""
+
+    __slots__ = ("_may_join",)
+
+    def __init__(self, tasks: Tasks) -> None:
+        self._may_join = False
+        self.__dict__ = tasks.__dict__
 
 
 def tasks_of(manager: Manager) -> Tasks | None:

@@ -31,6 +31,7 @@ _MAX_RECORDS: Final = 2**31 - 1
 _BEHIND_MS: Final = 10  # so long a log of durability "batch" is behind
 _LONGEST_MS: Final = 100  # so long the thread of a manager waits for one
 _Answer = TypeVar("_Answer")
+_Joined = TypeVar("_Joined", bound="TiedTasks")
 
 
 class TaskSubscription(Reader[TaskEvent]):
@@ -56,6 +57,8 @@ class NestedError(RuntimeError):
 class TiedTasks(OfOneProcess):
     """What `Tasks` are without their calls."""
 
+    _may_join: bool = False  # one of the calls that are made together may come in
+
     def __init__(
         self,
         manager: Manager,
@@ -80,8 +83,7 @@ class TiedTasks(OfOneProcess):
         self._alone = Alone(manager, waits=has_log and not manager._is_behind)
         kept = (NoteStore(manager, KINDS) if has_log else MemoryStore()) if store is None else store
         self._store = Gathering(kept)
-        self._gathers = False  # calls are made together,
-        self._may_join = False  # and the next one may come
+        self._gathers = False  # calls are made together
         self._opened: list[int] = []  # requests that were granted while it gathers,
         self._cancelled: set[int] = set()  # and cancelled ones whose end is to be heard of
         # Each with the group of the log that it is on record with, or a later one:
@@ -194,16 +196,16 @@ class TiedTasks(OfOneProcess):
 
     # How it is done.
 
-    def _do(self, work: Callable[[int], _Answer], *, joins: bool = True) -> _Answer:
+    def _do(self, work: Callable[[int], _Answer]) -> _Answer:
         """Do something at the instant that it is, alone; then see when something is due next.
 
-        While calls are made together, only they come in, each once: what anybody else was told would be undone with
-        them, and nobody would repeat it. What never is such a call does not join.
+        While calls are made together, only they come in, each once, by the tasks that they are given: what anybody else
+        was told would be undone with them, and nobody would repeat it.
         """
 
         def work_and_tell(now: int) -> _Answer:
             if self._gathers:
-                if not (joins and self._may_join):
+                if not self._may_join:
                     raise RuntimeError("tasks were called amid calls that are made together: by a signal handler?")
                 self._may_join = False
             try:
@@ -216,8 +218,8 @@ class TiedTasks(OfOneProcess):
         self._require_here()
         return self._alone.do(work_and_tell)
 
-    def _do_together(self, calls: Sequence[Callable[[], _Answer]]) -> list[_Answer | Exception]:
-        """Make calls with one write to the store. What that refuses, or what comes in between, undoes all of them."""
+    def _do_together(self, joined: _Joined, calls: Sequence[Callable[[_Joined], _Answer]]) -> list[_Answer | Exception]:
+        """Make calls, of tasks that are these, with one write to the store. What that refuses undoes all of them."""
         machines: tuple[Machine, ...] = (self._transient, self._continuous)
 
         def begin(_now: int) -> None:
@@ -241,9 +243,9 @@ class TiedTasks(OfOneProcess):
                 self._store.gathered, self._gathers = {}, True
                 answers: list[_Answer | Exception] = []
                 for call in calls:
-                    self._may_join = True
-                    answers.append(answer_of(call))
-                    self._may_join = False
+                    joined._may_join = True
+                    answers.append(answer_of(call, joined))
+                    joined._may_join = False
                     if isinstance(answers[-1], Exception) and any(machine.is_torn for machine in machines):
                         raise answers[-1]  # a signal handler's
                 self._alone.do(end)
@@ -326,21 +328,21 @@ class TiedTasks(OfOneProcess):
     # What the manager tells.
 
     def _process_died(self, uid: int, pid: int) -> None:
-        self._do(lambda now: self._transient.process_died(now, uid, pid), joins=False)
+        self._do(lambda now: self._transient.process_died(now, uid, pid))
 
     def _app_stopped(self, uid: int) -> None:
         def stop(now: int) -> None:
             self._transient.app_stopped(now, uid)
             self._continuous.app_stopped(now, uid)
 
-        self._do(stop, joins=False)
+        self._do(stop)
 
     def _package_removed(self, uid: int) -> None:
         def remove(now: int) -> None:
             self._transient.package_removed(now, uid)
             self._continuous.app_stopped(now, uid)
 
-        self._do(remove, joins=False)
+        self._do(remove)
 
     def _closed(self) -> None:
         """Hear that the manager is closed: what its log has not taken is lost, or nobody knows."""
@@ -432,10 +434,10 @@ def _hearing(manager: Manager, told: deque[tuple[int, TaskEvent]]) -> Callable[[
     return lambda event: told.append((_core.last_group(manager), event))
 
 
-def answer_of(call: Callable[[], _Answer]) -> _Answer | Exception:
-    """Make a call, and return what it answers, or what it is refused with. All else is let out."""
+def answer_of(call: Callable[[_Joined], _Answer], tasks: _Joined) -> _Answer | Exception:
+    """Make a call of tasks, and return what it answers, or what it is refused with. All else is let out."""
     try:
-        return call()
+        return call(tasks)
     except (BusinessError, TypeError, ValueError, NestedError) as error:
         return error
 
