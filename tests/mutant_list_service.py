@@ -90,6 +90,20 @@ SERVICE_MUTANTS: Final = (
         "test_service_turns after_its_end",
     ),
     PythonMutant(
+        "python/grantwheel/service/connection.py",
+        "                size += sum(map(len, words))  # as JSON it takes long to read\n",
+        "",
+        "a request counts as its bytes in a turn",
+        "test_service_turns share",
+    ),
+    PythonMutant(
+        "python/grantwheel/service/calls.py",
+        "        on.manager.apply_request(fields)  # which refuses it too, and counts that\n",
+        "",
+        "a documented request that is refused as it is counts as that",
+        "test_service_turns documented_requests",
+    ),
+    PythonMutant(
         "python/grantwheel/service/server.py",
         "self.tasks.together([partial(_answer_of, call) for call in calls])",
         "self.tasks.together(calls)",

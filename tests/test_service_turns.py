@@ -1,6 +1,7 @@
 """Turns of the service: what is carried out together, in which order, and who waits for whom."""
 
 import asyncio
+import json
 import socket
 import tempfile
 from collections.abc import Awaitable, Callable, Iterator
@@ -132,6 +133,34 @@ def test_a_pipeline_is_one_group_of_the_log(path: Path) -> None:
     serve(path, work, Manager(clock=ManualClock(), log=log))
 
 
+def test_documented_requests_are_changes_like_others_in_a_turn(path: Path) -> None:
+    log = CountingLog()
+    manager = Manager(clock=ManualClock(), log=log, policy=Policy(default_caller=Caller(system_app=True)))
+
+    def asked(types: int, **fields: object) -> bytes:
+        given = {"resourceTypes": types, "isApply": True, "timeOut": 1000, "reason": "w", **fields}
+        return written("REQUEST", *(word for name, value in given.items() for word in (name, json.dumps(value))))
+
+    async def work(server: Server, connect: Callable[[], Awaitable[Client]]) -> None:
+        clients = [await connect() for _ in range(20)]
+        assert [await client.ask("PING") for client in clients] == [b"PONG"] * 20  # all have been accepted
+        for client in clients:
+            client.send(asked(32, cpuLevel=None), asked(32), asked(1, timeOut=90_000, isProcess=True))
+        for client in clients:
+            refused, *found = await client.answers(3)
+            assert (str(refused).split()[:2], found) == (["PARAMETER", "401"], [32, 1])
+        assert (log.groups, manager.stats().refused[401]) == (1, 20)
+        client = clients[0]
+        client.send(written("APPLY", 64, 1000), asked(4, isPersist=True), asked(32 | 2, isApply=False), written("MASK"))
+        client.send(asked(1, isApply=False, isProcess=True), asked(0), asked(8, reason="r" * 1025), written("PMASK"))
+        *found, empty, long, left = await client.answers(8)
+        assert (found, left) == ([64, 4, 32, 68, 1], 0)
+        assert [str(empty)[:13], str(long)[:13]] == ["PARAMETER 401"] * 2
+        assert log.groups == 3
+
+    serve(path, work, manager)
+
+
 def test_changes_of_tasks_of_all_connections_are_one_group_of_the_log(path: Path) -> None:
     log = CountingLog()
 
@@ -224,7 +253,7 @@ REQUEST = ("REQUEST", "resourceTypes", 1, "isApply", "true", "timeOut", 1000, "r
 
 @pytest.mark.parametrize(
     ("words", "count", "most"),
-    [(("APPLY", 1, 60_000), 2000, 330), (("MASK",), 400, 21), (("COMMAND", "DOCS"), 10, 2), (REQUEST, 20, 1)],
+    [(("APPLY", 1, 60_000), 2000, 330), (("MASK",), 400, 21), (("COMMAND", "DOCS"), 10, 2), (REQUEST, 1500, 210)],
 )
 def test_each_has_its_share_of_a_turn(path: Path, words: tuple[Any, ...], count: int, most: int) -> None:
     """A hundred that ask for much, of which each has at most so many calls in a turn, and one that asks once."""

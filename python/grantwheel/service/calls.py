@@ -8,7 +8,8 @@ from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from grantwheel import PermissionDeniedError, Pipeline
+from grantwheel import BusinessError, PermissionDeniedError, Pipeline
+from grantwheel._documented import read_request
 from grantwheel.caller import Caller
 from grantwheel.types import OwnerKind, Record, ResourceType
 
@@ -89,6 +90,29 @@ def reset_all(on: Session, words: Words, pipe: Pipeline) -> None:
     pipe.reset_all(uid, pid, caller=judged)
 
 
+def request(on: Session, words: Words, pipe: Pipeline) -> None:
+    if len(words) % 2 == 0:
+        raise wrong("REQUEST must be followed by pairs: a field, and its value as JSON")
+    fields: dict[str, Any] = {}
+    for name, value in zip(words[1::2], words[2::2], strict=True):
+        field = text(name, "a field")
+        try:
+            fields[field] = json.loads(value)
+        except (ValueError, RecursionError):
+            raise wrong(f"{field} must be JSON") from None
+    try:
+        types, is_apply, persist, process, level, timeout_ms, reason = read_request(fields)
+    except BusinessError:
+        on.manager.apply_request(fields)  # which refuses it too, and counts that
+        raise
+    uid, pid, judged = who(on, None)
+    given: dict[str, Any] = {"process": process, "cpu_level": level, "caller": judged}
+    if is_apply:
+        pipe.apply(uid, pid, types, timeout_ms, persist=persist, reason=reason, **given)
+    else:
+        pipe.release(uid, pid, types, **given)
+
+
 # Changes that are carried out alone. ---------------------------------------------------------------------------------
 
 
@@ -139,19 +163,6 @@ def release_many(on: Session, words: Words) -> bytes:
     out = array.array("i", bytes(4 * len(columns[0])))
     on.manager.release_many(*columns, out=out)
     return _bytes_of(out)
-
-
-def request(on: Session, words: Words) -> int:
-    if len(words) % 2 == 0:
-        raise wrong("REQUEST must be followed by pairs: a field, and its value as JSON")
-    fields: dict[str, Any] = {}
-    for name, value in zip(words[1::2], words[2::2], strict=True):
-        field = text(name, "a field")
-        try:
-            fields[field] = json.loads(value)
-        except (ValueError, RecursionError):
-            raise wrong(f"{field} must be JSON") from None
-    return on.manager.apply_request(fields, caller=caller(on))
 
 
 def admin(on: Session, words: Words) -> Any:

@@ -55,7 +55,7 @@ COMMANDS: Final[dict[str, Command]] = {
         summary="Carry out a documented request: its fields, each with its value as JSON",
         answer="the types in effect",
         run=calls.request,
-        how=How.ALONE,
+        how=How.TOGETHER,
     ),
     "MASK": Command(
         usage="[uid]",

@@ -266,7 +266,7 @@ class Connection(asyncio.BufferedProtocol):
                 changes = How.TOGETHER
                 parts += [None] * queued
                 continue
-            words = requests[0]
+            words: Any = requests[0]
             command = self._command(words)
             if changes is not None and isinstance(command, Command) and command.how not in (changes, How.SESSION):
                 break  # it is to find what the changes before it have done
@@ -277,6 +277,7 @@ class Connection(asyncio.BufferedProtocol):
             elif command.how in (How.TOGETHER, How.TASKS):
                 part = self._queue(command, words, pipe if command.how is How.TOGETHER else tasks)
                 changes = command.how if part is None else changes
+                size += sum(map(len, words))  # as JSON it takes long to read
                 if command.how is How.TASKS:
                     may_be_plain, size = False, size + _TASKS_BYTES
             else:
