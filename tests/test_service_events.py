@@ -12,7 +12,9 @@ pytest.importorskip("hiredis")
 from client_stage import OWN, Stage, stage
 from grantwheel import BusinessError, Event, EventKind, ResourceType
 from grantwheel.caller import Caller
+from grantwheel.service.client_commands import pack
 from grantwheel.service.client_hold import ClientHold
+from grantwheel.service.client_link import Link
 from grantwheel.service.peers import Peer
 from support import refusal
 from waiting import own_threads, wait_for
@@ -164,6 +166,30 @@ def test_followers_go_on_at_their_place(stage: Stage) -> None:
     assert [next(follower).sequence for _ in range(4)] == [5, 6, 7, 8]
     wait_for(lambda: len(got) == 8)
     assert sequences(got) == sequences(reader.drain()) == list(range(1, 9))
+
+
+@pytest.mark.parametrize("asked", [1, 2])
+def test_a_follower_whose_connection_ends_while_it_begins_begins_again(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, asked: int
+) -> None:
+    follower = stage.client().follow(0)
+    change(stage, 1)
+    assert [next(follower).sequence for _ in range(2)] == [1, 2]
+    stage.stop()
+    stage.resume()
+    change(stage, 1)
+    exchange, commands = Link.exchange, list[bytes]()
+
+    def exchange_and_end(link: Link, command: bytes) -> Any:
+        reply = exchange(link, command)
+        commands.append(command)
+        if len(commands) == asked:  # after HELLO, and after what is asked for next
+            link.shut()
+        return reply
+
+    monkeypatch.setattr(Link, "exchange", exchange_and_end)
+    assert [next(follower).sequence for _ in range(2)] == [3, 4]
+    assert commands.count(pack(b"HELLO", b"3")) == 2
 
 
 def test_a_service_that_has_kept_nothing_counts_anew(stage: Stage, caplog: pytest.LogCaptureFixture) -> None:

@@ -12,7 +12,7 @@ from grantwheel._callback import identity_of, require_plain
 from grantwheel._documented import refusal
 from grantwheel._process import OfOneProcess
 from grantwheel.service.client_commands import PAGE, pack
-from grantwheel.service.client_link import Backoff, Link, is_passing
+from grantwheel.service.client_link import Backoff, Link, broken, is_passing
 from grantwheel.service.client_streams import EventT, Stream
 
 _log = logging.getLogger("grantwheel")
@@ -129,15 +129,19 @@ class Follower(Generic[EventT]):
         finally:
             self._link.close()
 
-    def _ask(self, command: bytes) -> Any:
+    def _ask(self, command: bytes, *, begins: bool = False) -> Any:
+        """Ask something, on the same connection as before: the next one knows nothing of that, and may be another's."""
+        connection = self._link.generation
         reply = self._link.exchange(command)
+        if not begins and self._link.generation != connection:
+            raise broken("the connection has ended")
         if isinstance(reply, Exception):
             raise reply
         return reply
 
     def _begin(self) -> None:
         stream = self._stream
-        told = self.told = self._ask(pack(b"HELLO", b"3"))
+        told = self.told = self._ask(pack(b"HELLO", b"3"), begins=True)
         if self.place.instance and not self.place.is_of(*stream.stands((told, self._ask(stream.last)))):
             self._tell_gap(0)
         self._ask(stream.follow(self.place.after, self._wanted))
