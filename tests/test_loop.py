@@ -328,14 +328,17 @@ def test_a_pid_that_is_no_int_is_named(pid: object) -> None:
         processes.watch(Manager(), pid)  # type: ignore[arg-type]
 
 
+_BEGINS_THREADS = "_start_joinable_thread" if sys.version_info >= (3, 13) else "_start_new_thread"
+
+
 def is_kept_from_starting(monkeypatch: pytest.MonkeyPatch, act: Callable[[], object]) -> None:
     """Do something that starts a thread, and have Ctrl-C come when the interpreter has noted it, and not begun it."""
 
-    def begin(*_: object) -> None:
+    def begin(*_: object, **_more: object) -> None:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr(threading, "_start_new_thread", begin)
+        patched.setattr(threading, _BEGINS_THREADS, begin)
         with pytest.raises(KeyboardInterrupt):
             act()
 
