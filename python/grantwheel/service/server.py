@@ -5,6 +5,7 @@ import contextlib
 import logging
 import os
 import socket
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -28,6 +29,8 @@ from .words import LimitError, limited, told
 _log = logging.getLogger("grantwheel")
 BACKLOG = 1024  # who may wait to be accepted
 _ACCEPTED = 16  # at once, before others have their turn
+# From 3.13 on asyncio takes the path of a socket away with its server: that is up to who has made the socket.
+_KEEPS_PATH: dict[str, Any] = {"cleanup_socket": False} if sys.version_info >= (3, 13) else {}
 _TURN_CALLS = 32_768  # of all connections that have something to ask; as many again fit into a pipeline
 _TURN_BYTES = 1 << 20  # of answers to reads, about
 _OWN_CALLS = 1024  # of one of them, at most
@@ -118,7 +121,8 @@ class Server:
         if self._runner is not None and not self._servers:
             await self._runner.__aenter__()
         # What asyncio calls the backlog is how many it accepts at once, too.
-        self._servers.append(await loop.create_unix_server(self._connection, sock=listener, backlog=_ACCEPTED))
+        server = await loop.create_unix_server(self._connection, sock=listener, backlog=_ACCEPTED, **_KEEPS_PATH)
+        self._servers.append(server)
         listener.listen(BACKLOG)
 
     async def stop(self, patience_s: float = 5.0) -> None:
