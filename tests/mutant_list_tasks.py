@@ -155,6 +155,13 @@ TASK_MUTANTS: Final = (
         "test_tasks_together between_them",
     ),
     PythonMutant(
+        f"{_TASKS}/alone.py",
+        "        if self._depth > depth:\n",
+        "        if False:\n",
+        "an interrupt behind the lock of the tasks leaves it to others",
+        "test_tasks_together behind_the_lock",
+    ),
+    PythonMutant(
         f"{_TASKS}/tied.py",
         "                self._may_join = False\n",
         "                pass\n",
@@ -170,8 +177,8 @@ TASK_MUTANTS: Final = (
     ),
     PythonMutant(
         f"{_TASKS}/tasks.py",
-        "self._do_together(_JoinedTasks(self), calls)",
-        "self._do_together(self, calls)",
+        "partial(self._do_together, _JoinedTasks(self), calls)",
+        "partial(self._do_together, self, calls)",
         "a signal handler, or a death that it tells, takes the place of no call that is made together",
         "test_tasks_together between_them",
     ),

@@ -441,3 +441,35 @@ def test_a_second_interrupt_leaves_nothing_that_never_goes_on_record() -> None:
         assert len(store.writes) == written + 1, where
         tasks.stop_background_running("b", caller=MAIL)
         assert kinds(tasks) == ["continuous_start", "continuous_stop", "continuous_app_stop"], where
+
+
+class Interrupted:
+    """A lock that a signal handler raises behind, once it has been taken: CPython lets one in there from 3.14 on."""
+
+    def __init__(self, lock: Any) -> None:
+        self._lock = lock
+
+    def __enter__(self) -> None:
+        self._lock.acquire()
+        raise Rang
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.release()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._lock, name)
+
+
+@pytest.mark.parametrize("call", [lambda t: t.together(starts("a", "b")), lambda t: t.set_battery(True), Tasks.drain])
+def test_an_interrupt_behind_the_lock_of_the_tasks_leaves_it_to_others(call: Callable[[Tasks], object]) -> None:
+    tasks, manager, _ = on_log(ScriptedLog(), durability="batch")
+    tasks.together(starts("c"))
+    manager.flush()
+    lock = tasks._alone.lock
+    tasks._alone.lock = Interrupted(lock)  # type: ignore[assignment]
+    with pytest.raises(Rang):
+        call(tasks)
+    tasks._alone.lock = lock
+    with in_thread(lambda: tasks.keeps_running(700)) as found:
+        pass
+    assert found == [True]

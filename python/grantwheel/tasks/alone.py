@@ -49,11 +49,38 @@ class Alone:
             As `require`.
         """
         self.require()
-        # No context manager of our own: who is interrupted on the way into its block would keep the lock.
-        with self.lock:
-            try:
-                self._is_busy = True
-                _ = self._manager.last_sequence  # refused when it is closed
-                return work(self._manager.clock.now())
-            finally:
-                self._is_busy = False
+        depth = self._depth
+        try:
+            # No context manager of our own: who is interrupted on the way into its block would keep the lock.
+            with self.lock:
+                try:
+                    self._is_busy = True
+                    _ = self._manager.last_sequence  # refused when it is closed
+                    return work(self._manager.clock.now())
+                finally:
+                    self._is_busy = False
+        except BaseException:
+            self._back_to(depth)
+            raise
+
+    def safely(self, work: Callable[[], _Answer]) -> _Answer:
+        """Do something that takes the lock, and keep it no longer than that, whatever comes up."""
+        depth = self._depth
+        try:
+            return work()
+        except BaseException:
+            self._back_to(depth)
+            raise
+
+    @property
+    def _depth(self) -> int:
+        """How often this thread has the lock."""
+        return self.lock._recursion_count()  # type: ignore[attr-defined, no-any-return]  # which all versions have
+
+    def _back_to(self, depth: int) -> None:
+        """Let go of the lock if this thread has it more often than before.
+
+        From CPython 3.14 on a signal handler may raise when it has been taken, and its block has not begun.
+        """
+        if self._depth > depth:
+            self.lock.release()

@@ -4,6 +4,7 @@ import contextlib
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any, Final, TypeVar
 
 from grantwheel._callback import require_plain
@@ -334,7 +335,7 @@ class Tasks(TiedTasks):
         """
         if len(calls) > 1:
             with contextlib.suppress(TogetherRefusedError):
-                return self._do_together(_JoinedTasks(self), calls)
+                return self._alone.safely(partial(self._do_together, _JoinedTasks(self), calls))
         return [answer_of(call, self) for call in calls]
 
     # What the host tells.

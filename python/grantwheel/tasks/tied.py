@@ -186,7 +186,7 @@ class TiedTasks(OfOneProcess):
     def drain(self, limit: int | None = None) -> list[TaskEvent]:
         """Return the events since the last drain, or since the tasks were made: their own subscription."""
         with contextlib.suppress(BusinessError):  # the log has failed, and these are there still
-            self._tell_settled()
+            self._alone.safely(self._tell_settled)
         return self._own.read(self._manager, limit)
 
     @property
