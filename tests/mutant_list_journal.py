@@ -49,9 +49,9 @@ JOURNAL_MUTANTS: Final = (
     ),
     PythonMutant(
         "python/grantwheel/journal/sqlite.py",
-        "        with cut_if_it_fails(self.path):\n            self._token = become",
-        "        with contextlib.nullcontext():\n            self._token = become",
-        "a start for which there is no room does not look like damage",
+        "                        cut_log(self.path)\n                        self._doubt",
+        "                        self._doubt",
+        "a close for which there is no room does not look like damage",
         "test_durable_full start_on_a_full_disk",
     ),
     PythonMutant(

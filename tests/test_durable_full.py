@@ -213,6 +213,26 @@ def test_a_start_on_a_full_disk_loses_nothing(ledger: Ledger, monkeypatch: pytes
         manager.apply(STRANGER, 1, GPS, 5)
 
 
+def test_a_start_that_comes_to_the_end_of_the_room_leaves_nothing_torn(ledger: Ledger) -> None:
+    ledger.apply()
+    ledger.flush()
+    ledger.manager.close()
+    filler = fill(ledger.path.parent)
+    size = filler.stat().st_size
+    failures = 0
+    for pages in (*range(12), size >> 12):
+        os.truncate(filler, size - (pages << 12))
+        try:
+            manager = grantwheel.open(ledger.path, clock=ledger.clock)
+        except (OSError, sqlite3.Error, NotAppended):
+            failures += 1
+            continue
+        with manager:
+            assert manager.recovery.damage == ()
+            assert manager.holders(GPS).apps == ledger.uids
+    assert 0 < failures < 13
+
+
 def test_a_sync_that_fails_on_a_full_disk_waits_for_room(ledger: Ledger) -> None:
     """The journal has to be written anew, for which there is no room."""
     manager, journal = ledger.manager, ledger.manager._journal

@@ -296,16 +296,6 @@ def cut_log(path: Path) -> None:
             os.truncate(beside(path, WAL), end)
 
 
-@contextlib.contextmanager
-def cut_if_it_fails(path: Path) -> Iterator[None]:
-    """Have no more in SQLite's log than before where a commit fails that nobody asks for afterwards."""
-    try:
-        yield
-    except sqlite3.Error:
-        cut_log(path)
-        raise
-
-
 def read_some(connection: sqlite3.Connection, after: int) -> list[Row]:
     """Return some groups behind a position with their checksums, in a short transaction.
 

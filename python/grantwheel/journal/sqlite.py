@@ -16,7 +16,6 @@ from ._database import (
     code_of,
     connect,
     crc_of,
-    cut_if_it_fails,
     cut_log,
     drop_some,
     is_damage,
@@ -308,9 +307,9 @@ class SqliteJournal:
                 self._closed = True
                 if self._doubt is None and self._writing is not None:
                     try:
-                        with cut_if_it_fails(self.path):
-                            note_last(self._writing, self._last, self._token)
+                        note_last(self._writing, self._last, self._token)
                     except sqlite3.Error as error:
+                        cut_log(self.path)
                         self._doubt = f"the journal could not be closed: {error}"
                 self._disconnect()
                 self._lock.release()
@@ -324,8 +323,7 @@ class SqliteJournal:
         connection.execute(f"PRAGMA journal_size_limit={_WAL_BYTES}")
         connection.execute("PRAGMA synchronous=FULL")
         known = self._token[:OWN_NAME] if all(one.kind == "torn" for one in sound.reports) else b""
-        with cut_if_it_fails(self.path):
-            self._token = become_writer(connection, sound.last, known)
+        self._token = become_writer(connection, sound.last, known)  # if it fails, SQLite drops its log
         self.instance = self._token[:OWN_NAME].hex()
         if self.durability == "batch":
             connection.execute("PRAGMA synchronous=NORMAL")
