@@ -220,8 +220,8 @@ PYTHON_MUTANTS: Final = (
         "csrc/bindings/shell.cpp",
         "close_gate(timeout_ms)) log_->forget();",
         "close_gate(timeout_ms)) {}",
-        "a log that refers to its manager is collected",
-        "test_log collected",
+        "a closed manager lets its log go",
+        "test_log keeps_no_log",
     ),
     PythonMutant(
         "csrc/bindings/logs.cpp",
@@ -445,7 +445,7 @@ PYTHON_MUTANTS: Final = (
         "csrc/bindings/clocks.cpp",
         "    if (!alarms_->home.is_here()) {\n",
         "    if (false) {\n",
-        "a clock that was made before a fork",
-        "test_clocks fork",
+        "a clock that was being set during a fork",
+        "test_fork being_set",
     ),
 )

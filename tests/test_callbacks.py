@@ -32,7 +32,9 @@ def test_a_callable_gets_events_while_the_manager_runs() -> None:
     blink(manager)
     assert (events, subscription.pending) == ([], 2)
     with manager.running():
+        wait_for(lambda: numbers(events) == [1, 2])
         blink(manager)
+        wait_for(lambda: numbers(events) == [1, 2, 3, 4])
     assert (numbers(events), subscription.pending, subscription.missed) == ([1, 2, 3, 4], 0, 0)
     blink(manager)
     assert (numbers(events), subscription.pending) == ([1, 2, 3, 4], 2)

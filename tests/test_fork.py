@@ -3,9 +3,12 @@
 A new object of the live layer is a line of `MAKERS`; a new method that needs arguments is one of `ARGUMENTS`.
 """
 
+import contextlib
 import gc
 import os
+import select
 import threading
+import time
 from array import array
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -13,9 +16,10 @@ from typing import Any
 import pytest
 
 from forking import Say, in_child
-from grantwheel import BusinessError, Event, Manager, aio
+from grantwheel import BusinessError, Event, Manager, _core, aio
+from journals import appends, doing, in_thread, logged
 from support import GPS, make_manager, state
-from waiting import is_readable, wait_for
+from waiting import PATIENCE, is_readable, wait_for
 
 # What belongs to a manager, and how it comes to be.
 MAKERS: dict[str, Callable[[Manager], Any]] = {
@@ -156,6 +160,45 @@ def test_nothing_hangs_whatever_other_threads_hold(busy: Manager) -> None:
     expected = [line for thing in things for line in refused(thing)] + ["9800004 980000402"] * len(MAKERS)
     for _ in range(10):
         assert in_child(use_things) == expected
+
+
+@contextlib.contextmanager
+def slowed(descriptor: int) -> Iterator[None]:
+    """Have so many wait for a descriptor that it takes milliseconds to make it readable, or not."""
+    with contextlib.ExitStack() as closing:
+        duplicates = [os.dup(descriptor) for _ in range(400)]
+        for duplicate in duplicates:
+            closing.callback(os.close, duplicate)
+        for _ in range(250):
+            waiting = closing.enter_context(select.epoll())
+            for duplicate in duplicates:
+                waiting.register(duplicate, select.EPOLLIN)
+        yield
+
+
+def test_a_child_goes_on_with_a_clock_whose_alarm_was_being_set() -> None:
+    manager, clock, log = logged()
+
+    def go_on(say: Say) -> None:
+        own = Manager(clock=clock)
+        own.apply(700, 71, GPS, 10)
+        own.advance()
+        descriptor = _core.alarm_fileno(own)
+        before = is_readable(descriptor)
+        clock.advance(10)
+        say(f"{before} {is_readable(descriptor)}")
+
+    with slowed(_core.alarm_fileno(manager)):
+        for pause in (0.0002, 0.0005, 0.001, 0.002, 0.004) * 3:
+            manager.apply(700, 71, GPS, 10)
+            clock.advance(10)
+            is_appended = threading.Event()
+            log.otherwise = doing(is_appended.set)
+            with in_thread(manager.advance):
+                assert is_appended.wait(PATIENCE)
+                time.sleep(pause)  # the thread of the log sets the alarm now, and does not need the GIL
+                assert in_child(go_on) == ["False True"]
+            log.otherwise = appends
 
 
 def test_a_child_hears_nothing_of_a_running_parent() -> None:

@@ -15,7 +15,7 @@ import pytest
 
 import grantwheel
 from grantwheel import Caller, Conflict, Follower, Manager, ManualClock, MemoryLog, Policy, TransactionError, replay
-from journals import ScriptedLog, Stall, appends, check_record, doing, in_thread, logged, refuses, sleeps
+from journals import ScriptedLog, Stall, appends, check_record, doing, in_thread, logged, raises_before, refuses, sleeps
 from support import ALL, AUDIO, CPU, GPS, MAIL, PLAIN, TIMER, Hook, check_refused, make_manager, request, state
 from waiting import PATIENCE, is_readable, wait_for
 
@@ -394,6 +394,19 @@ def test_a_closed_manager_has_its_changes_on_record() -> None:
         with pytest.raises(grantwheel.ServiceOperationError):
             call()
     manager.close()
+
+
+def test_a_closed_manager_keeps_no_log_nor_what_that_raised() -> None:
+    manager, _, log = logged(raises_before)
+    with pytest.raises(TransactionError):
+        manager.apply(700, 71, GPS, 40)  # what the log raised has a traceback, in which the log is
+    kept = weakref.ref(log)
+    del log
+    gc.collect()
+    assert kept() is not None
+    manager.close()
+    gc.collect()
+    assert kept() is None
 
 
 def test_a_manager_and_its_log_that_know_each_other_are_collected() -> None:
