@@ -42,9 +42,9 @@ ABOVE = (
 
 # Those in which threads meet; in all others there is one thread, which has nobody to race with.
 THREADED = (
-    "aio", "batches", "callbacks", "clocks", "delivery", "hold", "hold_alive", "hold_lost", "hooks", "host_safety",
-    "keeping", "log", "log_batch", "log_failures", "loop", "metrics", "open", "processes", "reading", "running",
-    "slices", "storm", "subscriptions", "threads",
+    "aio", "batches", "callbacks", "capi_threads", "clocks", "delivery", "hold", "hold_alive", "hold_lost", "hooks",
+    "host_safety", "keeping", "log", "log_batch", "log_failures", "loop", "metrics", "open", "processes", "reading",
+    "running", "slices", "storm", "subscriptions", "threads",
 )  # fmt: skip
 
 SANITIZERS = {"address": "address,undefined", "thread": "thread"}
