@@ -1,5 +1,6 @@
 """Holds over a log: what is beginning counts from when it is staged, and what the log refuses runs out."""
 
+import gc
 import time
 
 import pytest
@@ -77,6 +78,23 @@ def test_one_that_ends_while_another_begins_leaves_the_grant_to_it() -> None:
             stall.go_on()
     assert (second.types, second.lost) == (GPS, 0)
     assert manager.app_mask(UID) == GPS
+    assert [event.cause for event in manager.read(0)[0]] == ["apply"]
+    second.__exit__()
+    assert manager.records() == []
+    check_record(manager, log, 0)
+
+
+def test_one_that_nobody_has_any_more_while_another_begins_leaves_the_grant_to_it() -> None:
+    stall = Stall()
+    manager, _, log = logged(appends, stall)
+    first, second = hold(manager), hold(manager)
+    first.__enter__()
+    with in_thread(second.__enter__):
+        stall.wait()
+        del first  # which does not wait for the log, and so not for what becomes of the other
+        gc.collect()
+        stall.go_on()
+    assert (second.types, second.lost) == (GPS, 0)
     assert [event.cause for event in manager.read(0)[0]] == ["apply"]
     second.__exit__()
     assert manager.records() == []
