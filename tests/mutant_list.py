@@ -163,6 +163,15 @@ MUTANTS: Final = (
     Mutant("manager.cpp", "request.timeout_ms > most", "request.timeout_ms >= most", "the longest timeout itself"),
     Mutant("manager.cpp", "(request.is_persist || request.timeout_ms", "(request.timeout_ms", "persistent is longer"),
     Mutant("manager.cpp", "request.is_apply ? types_to_cap(", "true ? types_to_cap(", "releases have no timeout"),
+    Mutant("include/grantwheel/manager.hpp", "admission_.ask_quota = false;", ";", "the quota of the call before"),
+    Mutant(
+        "include/grantwheel/manager.hpp",
+        "if (!manager_.has_one_standing_) use(",
+        "if (false) use(",
+        "the caller of each",
+    ),
+    Mutant("include/grantwheel/manager.hpp", "if (command.capped != 0) cap();", "", "timeouts of a plain call are cut"),
+    Mutant("manager.cpp", "    has_one_standing_ = policy->has_one_standing();\n", "", "the callers of another policy"),
     Mutant("manager.cpp", " && (capped & rules.levelled) == 0;", ";", "the quota is asked about what is cut"),
     Mutant("engine_apply.cpp", "part.is_persist = false;", "", "what is cut is timed"),
     Mutant(

@@ -59,7 +59,7 @@ PYTHON_MUTANTS: Final = (
         "test_slices settled",
     ),
     PythonMutant(
-        "csrc/bindings/shell.hpp",
+        "csrc/bindings/shell.cpp",
         "    if (is_direct()) {\n        if (clause",
         "    if (log_ == nullptr) {\n        if (clause",
         "a policy that comes while a call waits",

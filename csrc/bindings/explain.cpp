@@ -1,5 +1,7 @@
 #include "bindings/explain.hpp"
 
+#include <utility>
+
 #include "bindings/errors.hpp"
 
 namespace grantwheel::bindings {
@@ -26,6 +28,13 @@ const char* rule_of_identity(const Caller& caller) noexcept {
 void refuse_field(Status status, const Caller& caller, const Request& request) {
     const bool is_request = status == Status::request_invalid;
     throw Refusal(status).with_rule(is_request ? rule_of_request(request) : rule_of_identity(caller));
+}
+
+void refuse_field(Status status, const PlainCall& call, bool is_apply) {
+    Request request{.mask = std::in_range<Mask>(call.mask) ? static_cast<Mask>(call.mask) : UINT32_MAX,
+                    .is_apply = is_apply};
+    if (is_apply) request.timeout_ms = static_cast<std::uint64_t>(call.timeout_ms);
+    refuse_field(status, {.uid = call.uid, .pid = call.pid}, request);
 }
 
 }  // namespace grantwheel::bindings

@@ -151,6 +151,25 @@ Result Shell::execute(Session& session, const Admission& admission, Clause* clau
     return unlocked_by(std::move(session), work);
 }
 
+Mask Shell::change(Session& session, Admission& admission, Clause* clause) {
+    if (is_direct()) {
+        if (clause != nullptr && !keep(admission, clause, session)) return 0;
+        if (clause == nullptr && !may_reach(session.manager.engine(), admission.command, slice)) {
+            return mask_or_throw(session.manager.execute(admission, session.now));
+        }
+        return mask_or_throw(execute(session, admission, clause));
+    }
+    check(admission.status);
+    if (!keep(admission, clause, session)) return 0;
+    if (!admission.ask_quota) return carry_out(session, admission, clause);
+    const std::string bundle(admission.command.bundle);  // it may lie in a policy that is replaced meanwhile
+    admission.command.bundle = bundle;
+    {
+        const Guard goes = std::move(session.lock);
+    }
+    return ask_and_carry_out(admission, clause);
+}
+
 Mask Shell::carry_out(Session& session, const Admission& admission, Clause* clause) {
     if (log_ != nullptr) return carry_out_on_record(session, admission, clause);
     Ended ended;

@@ -25,6 +25,7 @@
 #include "bindings/clause.hpp"
 #include "bindings/clocks.hpp"
 #include "bindings/errors.hpp"
+#include "bindings/explain.hpp"
 #include "bindings/follower.hpp"
 #include "bindings/gil.hpp"
 #include "bindings/hook.hpp"
@@ -131,6 +132,9 @@ public:
     // `clause`, only the types that it leaves are changed; when it leaves none, nothing is, and the mask is 0.
     template <typename Admit>
     Mask change(About about, Admit&& admit, Clause* clause = nullptr);
+    // The same for a plain call. Nearly all of them end here: it is what a call costs at least.
+    template <bool is_apply>
+    Mask change(const PlainCall& call);
 
     [[nodiscard]] bool has_log() const noexcept { return log_ != nullptr; }
     [[nodiscard]] bool has_quota() const noexcept { return hook_.is_set(); }
@@ -210,6 +214,8 @@ private:
     static auto unlocked_by(Session begun, Work&& work);
     // Executes under the lock of a session; without the GIL, and taking the lock, what may take long.
     static Result execute(Session& session, const Admission& admission, Clause* clause, Ended* ended = nullptr);
+    // Goes on with a change that was judged.
+    [[nodiscard]] Mask change(Session& session, Admission& admission, Clause* clause);
     // Carries out what was admitted, or has the log do so, and settles with the quota.
     [[nodiscard]] Mask carry_out(Session& session, const Admission& admission, Clause* clause);
     [[nodiscard]] Mask carry_out_on_record(Session& session, const Admission& admission, Clause* clause);
@@ -417,22 +423,20 @@ template <typename Admit>
 Mask Shell::change(About about, Admit&& admit, Clause* clause) {
     Session session = begin(about);
     Admission admission = admit(session.manager, session.now);
-    if (is_direct()) {
-        if (clause != nullptr && !keep(admission, clause, session)) return 0;
-        if (clause == nullptr && !may_reach(session.manager.engine(), admission.command, slice)) {
-            return mask_or_throw(session.manager.execute(admission, session.now));
-        }
-        return mask_or_throw(execute(session, admission, clause));
+    return change(session, admission, clause);
+}
+
+template <bool is_apply>
+Mask Shell::change(const PlainCall& call) {
+    Session session = begin({call.uid, static_cast<Mask>(call.mask)});
+    PlainJudge judge(session.manager, is_apply);
+    const Admission& judged = judge.judge(call);
+    if (is_about_field(judged.status)) refuse_field(judged.status, call, is_apply);
+    if (is_direct() && (is_apply || !may_reach(session.manager.engine(), judged.command, slice))) {
+        return mask_or_throw(session.manager.execute(judged, session.now));
     }
-    check(admission.status);
-    if (!keep(admission, clause, session)) return 0;
-    if (!admission.ask_quota) return carry_out(session, admission, clause);
-    const std::string bundle(admission.command.bundle);  // it may lie in a policy that is replaced meanwhile
-    admission.command.bundle = bundle;
-    {
-        const Guard goes = std::move(session.lock);
-    }
-    return ask_and_carry_out(admission, clause);
+    Admission admission = judged;
+    return change(session, admission, nullptr);
 }
 
 }  // namespace grantwheel::bindings

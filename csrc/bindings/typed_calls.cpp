@@ -17,14 +17,24 @@ template <typename Read>
     });
 }
 
-// The same without options, as most are: nothing has to be kept of them but these numbers.
-template <bool is_apply, bool only_held>
+// The same without options, as most are.
+template <bool is_apply>
 PyObject* change_plainly(PyObject* self, PyObject* const* arguments) {
     return fast_call(self, [&](Shell& shell) {
         const std::int64_t uid = to_int64(arguments[0], "uid");
         const std::int64_t pid = to_int64(arguments[1], "pid");
-        Request request{.mask = to_mask(arguments[2], "mask"), .is_apply = is_apply, .only_held = only_held};
-        if constexpr (is_apply) request.timeout_ms = to_timeout(arguments[3], "timeout_ms");
+        const std::int64_t mask = to_int64(arguments[2], "mask");
+        return shell.change<is_apply>({uid, pid, mask, is_apply ? to_int64(arguments[3], "timeout_ms") : 0});
+    });
+}
+
+PyObject* renew_plainly(PyObject* self, PyObject* const* arguments) {
+    return fast_call(self, [&](Shell& shell) {
+        const std::int64_t uid = to_int64(arguments[0], "uid");
+        const std::int64_t pid = to_int64(arguments[1], "pid");
+        const Request request{.mask = to_mask(arguments[2], "mask"),
+                              .only_held = true,
+                              .timeout_ms = to_timeout(arguments[3], "timeout_ms")};
         return shell.change({uid, request.mask}, [&](const Manager& manager, Instant now) {
             return admit(manager, manager.caller(uid, pid), request, now);
         });
@@ -35,19 +45,19 @@ PyObject* change_plainly(PyObject* self, PyObject* const* arguments) {
 
 PyObject* apply(PyObject* self, PyObject* const* arguments, Py_ssize_t count, PyObject* keywords) {
     const Given given{arguments, count, keywords};
-    if (is_plain_apply(given)) return change_plainly<true, false>(self, arguments);
+    if (is_plain_apply(given)) return change_plainly<true>(self, arguments);
     return change(self, given, [](const Given& those) { return read_apply(those); });
 }
 
 PyObject* renew(PyObject* self, PyObject* const* arguments, Py_ssize_t count, PyObject* keywords) {
     const Given given{arguments, count, keywords};
-    if (is_plain_apply(given)) return change_plainly<true, true>(self, arguments);
+    if (is_plain_apply(given)) return renew_plainly(self, arguments);
     return change(self, given, [](const Given& those) { return read_renew(those); });
 }
 
 PyObject* release(PyObject* self, PyObject* const* arguments, Py_ssize_t count, PyObject* keywords) {
     const Given given{arguments, count, keywords};
-    if (given.has_just(3)) return change_plainly<false, false>(self, arguments);
+    if (given.has_just(3)) return change_plainly<false>(self, arguments);
     return change(self, given, [](const Given& those) { return read_release(those); });
 }
 

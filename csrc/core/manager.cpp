@@ -80,7 +80,15 @@ Admission admit_owner(Status time, CommandKind kind, std::int64_t uid, std::int6
 }  // namespace
 
 Manager::Manager(std::unique_ptr<Engine> engine, std::unique_ptr<Policy> policy, const HashKey& key) noexcept
-    : engine_(std::move(engine)), policy_(std::move(policy)), key_(key) {}
+    : engine_(std::move(engine)), key_(key) {
+    use(std::move(policy));
+}
+
+void Manager::use(std::unique_ptr<Policy> policy) noexcept {
+    has_one_standing_ = policy->has_one_standing();
+    standing_ = policy->standing(-1);
+    policy_ = std::move(policy);
+}
 
 std::unique_ptr<Manager> Manager::create(const Limits& limits, const HashKey& key) noexcept {
     return create(Engine::create(limits, key), key);
@@ -96,7 +104,7 @@ std::unique_ptr<Manager> Manager::create(std::unique_ptr<Engine>&& engine, const
 
 Status Manager::set_policy(std::unique_ptr<Policy> policy) noexcept {
     if (policy == nullptr || !engine_->track_cpu_ended(policy->asks_quota())) return Status::out_of_memory;
-    policy_ = std::move(policy);
+    use(std::move(policy));
     return Status::ok;
 }
 
@@ -150,6 +158,13 @@ Admission Manager::admit(const Caller& caller, const Request& request, Instant n
                         .reason = request.reason,
                         .capped = capped & mask,
                         .caps_ms = rule.timeout_max_ms}};
+}
+
+// Leaves those types whose longest timeout is shorter.
+void PlainJudge::cap() noexcept {
+    Command& command = admission_.command;
+    command.caps_ms = standing_.rule->timeout_max_ms;
+    command.capped = types_to_cap({.timeout_ms = command.timeout_ms}, *standing_.rule, command.capped);
 }
 
 Admission Manager::admit_reset_all(const Caller& caller, Instant now) const noexcept {

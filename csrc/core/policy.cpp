@@ -1,5 +1,6 @@
 #include "grantwheel/policy.hpp"
 
+#include "core/bits.hpp"
 #include "core/hash.hpp"
 #include "core/index.hpp"
 #include "core/strings.hpp"
@@ -29,6 +30,7 @@ struct Policy::Parts {
     Strings texts;
     Array<std::uint32_t> rule_of_text{};  // by text: the place of its rule in `rules`, 0 for none
     Array<BundleRule> rules{};            // the first is the default
+    Array<Mask> limited{};                // the types with a longest timeout, of each
     NumberHash hash_of_uid;
     Index<CallerEntry> callers{};
     CallerEntry default_caller{};
@@ -51,6 +53,22 @@ struct Policy::Parts {
     [[nodiscard]] const CallerEntry* find_caller(std::uint32_t uid) const noexcept {
         return callers.find(hash_of_uid(uid), [&](const CallerEntry& entry) { return entry.uid == uid; });
     }
+    [[nodiscard]] const CallerEntry& caller(std::int64_t uid) const noexcept {
+        if (callers.count() == 0 || uid < 0 || uid > max_uid) return default_caller;
+        const CallerEntry* const found = find_caller(static_cast<std::uint32_t>(uid));
+        return found == nullptr ? default_caller : *found;
+    }
+    [[nodiscard]] std::size_t place_of_rule(TextId bundle) const noexcept {
+        return bundle < rule_of_text.size() ? rule_of_text[bundle] : 0;
+    }
+    // Pre: there is room.
+    void set_rule(std::size_t place, const BundleRule& rule) noexcept {
+        rules[place] = rule;
+        limited[place] = 0;
+        for_each_type(grantwheel::rules.all, [&](int type) {
+            if (rule.timeout_max_ms[static_cast<std::size_t>(type)] != 0) limited[place] |= type_bit(type);
+        });
+    }
 };
 
 Policy::Policy(std::unique_ptr<Parts> parts) noexcept : parts_(std::move(parts)) {}
@@ -58,26 +76,29 @@ Policy::~Policy() = default;
 
 std::unique_ptr<Policy> Policy::create(const HashKey& key) noexcept {
     std::unique_ptr<Parts> parts(new (std::nothrow) Parts(key));
-    if (parts == nullptr || !parts->rules.resize(1, BundleRule{})) return nullptr;
+    if (parts == nullptr || !parts->rules.resize(1, BundleRule{}) || !parts->limited.resize(1, 0)) return nullptr;
     parts->default_caller = {0, Strings::empty, true, false, true, 0};
     return std::unique_ptr<Policy>(new (std::nothrow) Policy(std::move(parts)));
 }
 
-void Policy::set_default_rule(const BundleRule& rule) noexcept { parts_->rules[0] = rule; }
+void Policy::set_default_rule(const BundleRule& rule) noexcept { parts_->set_rule(0, rule); }
 
 Status Policy::set_rule(std::string_view bundle, const BundleRule& rule) noexcept {
     if (bundle.size() > max_text_bytes) return Status::identity_invalid;
     if (!is_utf8(bundle)) return Status::parcel_failed;
     auto& of_text = parts_->rule_of_text;
     const TextId id = parts_->keep(bundle);
-    if (id == no_text || !parts_->rules.reserve(parts_->rules.size() + 1)) return Status::out_of_memory;
+    const std::size_t count = parts_->rules.size();
+    if (id == no_text || !parts_->rules.reserve(count + 1) || !parts_->limited.reserve(count + 1)) {
+        return Status::out_of_memory;
+    }
     if (id >= of_text.size() && !of_text.resize(std::size_t{id} + 1, 0)) return Status::out_of_memory;
     if (of_text[id] == 0) {
-        of_text[id] = static_cast<std::uint32_t>(parts_->rules.size());
-        parts_->rules.push(rule);
-    } else {
-        parts_->rules[of_text[id]] = rule;
+        of_text[id] = static_cast<std::uint32_t>(count);
+        parts_->rules.push({});
+        parts_->limited.push(0);
     }
+    parts_->set_rule(of_text[id], rule);
     return Status::ok;
 }
 
@@ -103,17 +124,25 @@ bool Policy::asks_quota() const noexcept { return parts_->asks_quota; }
 const BundleRule& Policy::rule(std::string_view bundle) const noexcept {
     const Parts& parts = *parts_;
     if (parts.rules.size() == 1) return parts.rules[0];
-    const TextId id = parts.texts.find(bundle);
-    return parts.rules[id < parts.rule_of_text.size() ? parts.rule_of_text[id] : 0];
+    return parts.rules[parts.place_of_rule(parts.texts.find(bundle))];
 }
 
 Caller Policy::caller(std::int64_t uid, std::int64_t pid) const noexcept {
-    const Parts& parts = *parts_;
-    const CallerEntry* entry = nullptr;
-    if (parts.callers.count() != 0 && uid >= 0 && uid <= max_uid)
-        entry = parts.find_caller(static_cast<std::uint32_t>(uid));
-    if (entry == nullptr) entry = &parts.default_caller;
-    return {uid, pid, parts.texts.text(entry->bundle), entry->system_app, entry->service_extension, entry->native};
+    const CallerEntry& entry = parts_->caller(uid);
+    return {uid, pid, parts_->texts.text(entry.bundle), entry.system_app, entry.service_extension, entry.native};
 }
+
+Policy::Standing Policy::standing(std::int64_t uid) const noexcept {
+    const CallerEntry& entry = parts_->caller(uid);
+    const std::size_t place = parts_->place_of_rule(entry.bundle);
+    const BundleRule& rule = parts_->rules[place];
+    return {.is_privileged = entry.system_app || entry.service_extension,
+            .allowed = rule.known ? rule.allowed & rules.all : 0,
+            .limited = parts_->limited[place],
+            .bundle = parts_->texts.text(entry.bundle),
+            .rule = &rule};
+}
+
+bool Policy::has_one_standing() const noexcept { return parts_->callers.count() == 0; }
 
 }  // namespace grantwheel

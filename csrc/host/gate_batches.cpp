@@ -77,9 +77,12 @@ Staged Gate::stage_many(const Requests& rows) noexcept {
     auto many = parts_->begin_many(rows.count, rows.is_apply);
     if (many == nullptr) return {Status::out_of_memory};
     if (const Status status = manager_->engine().check_time(latest_); status != Status::ok) return {status};
-    for (std::size_t i = 0; i < rows.count; ++i) {  // the records are touched later, when it is executed
-        if (!parts_->add_row(*many, manager_->admit_row(rows, i, latest_), rows.is_apply))
-            return {Status::out_of_memory};
+    PlainJudge judge(*manager_, rows.is_apply);
+    for (std::size_t first = 0; first < rows.count; first += RowsAtHand::most) {
+        const RowsAtHand some(rows, first);
+        for (std::size_t i = 0; i < some.count(); ++i) {  // the records are touched later, when it is executed
+            if (!parts_->add_row(*many, judge.judge(some[i]), rows.is_apply)) return {Status::out_of_memory};
+        }
     }
     return parts_->stage_batch(std::move(many), rows.is_apply);
 }

@@ -3,7 +3,10 @@
 #include "grantwheel/manager.hpp"
 
 #include <functional>
+#include <initializer_list>
+#include <map>
 
+#include "grantwheel/batch.hpp"
 #include "support.hpp"
 
 namespace grantwheel::test {
@@ -191,6 +194,64 @@ void check_admission(const Admission& admission, const Judged& call, Status expe
     if (!as_asked) BOOST_FAIL("the command is not what was asked for");
 }
 
+// One of those values.
+template <typename T>
+T one_of(Random& random, std::initializer_list<T> values) {
+    return values.begin()[random.below(values.size())];
+}
+
+BundleRule random_rule(Random& random) {
+    BundleRule rule{.allowed = one_of<Mask>(random, {0, ALL, UINT32_MAX, GPS | AUDIO, CPU}),
+                    .known = !random.one_in(4),
+                    .refuses_longer = random.one_in(3)};
+    for (std::uint32_t& most : rule.timeout_max_ms) most = one_of<std::uint32_t>(random, {0, 0, 1, 50, 51});
+    return rule;
+}
+
+// With callers of their own for some uids, or for none.
+void set_random_policy(Manager& manager, Random& random) {
+    auto policy = Policy::create();
+    const auto caller = [&] {
+        return Caller{.bundle = one_of<std::string_view>(random, {"", "a", "b", "c"}),
+                      .system_app = !random.one_in(3),
+                      .service_extension = random.one_in(4)};
+    };
+    policy->set_quota(random.one_in(2));
+    policy->set_default_rule(random_rule(random));
+    REQUIRE_EQUAL_QUIETLY(policy->set_default_caller(caller()), Status::ok);
+    for (std::uint32_t uid = 0; uid < 4 && random.one_in(2); ++uid) {
+        REQUIRE_EQUAL_QUIETLY(policy->set_caller(uid, caller()), Status::ok);
+    }
+    for (const std::string_view bundle : {"a", "b", "a"}) {  // one of them once more
+        REQUIRE_EQUAL_QUIETLY(policy->set_rule(bundle, random_rule(random)), Status::ok);
+    }
+    REQUIRE_EQUAL_QUIETLY(manager.set_policy(std::move(policy)), Status::ok);
+}
+
+PlainCall random_call(Random& random) {
+    const auto below_all = static_cast<std::int64_t>(random.below(ALL + 1));
+    return {.uid = one_of<std::int64_t>(random, {-1, 0, 1, 2, 3, 5, max_uid, max_uid + 1}),
+            .pid = one_of<std::int64_t>(random, {-1, 0, 7, 7, 7, max_pid, max_pid + 1}),
+            .mask = one_of<std::int64_t>(random, {-1, 0, below_all, below_all, below_all, ALL + 1, INT64_MAX}),
+            .timeout_ms = one_of<std::int64_t>(random, {-1, 0, 1, 50, 51, 52, 0xFFFF'FFFF, 0x1'0000'0000})};
+}
+
+void check_same(const Admission& found, const Admission& expected) {
+    REQUIRE_EQUAL_QUIETLY(found.status, expected.status);
+    if (expected.status != Status::ok) return;
+    const Command& left = found.command;
+    const Command& right = expected.command;
+    const bool are_same = found.ask_quota == expected.ask_quota && left.kind == right.kind && left.mask == right.mask &&
+                          left.uid == right.uid && left.pid == right.pid && left.timeout_ms == right.timeout_ms &&
+                          left.bundle == right.bundle && left.capped == right.capped &&
+                          is_plain(left, right.kind == CommandKind::apply);
+    if (!are_same) BOOST_FAIL("the command is not what was asked for");
+    for (std::size_t type = 0; type < type_count; ++type) {
+        if ((left.capped >> type & 1) == 0) continue;
+        REQUIRE_EQUAL_QUIETLY(left.caps_ms[type], right.caps_ms[type]);
+    }
+}
+
 }  // namespace
 
 BOOST_AUTO_TEST_SUITE(manager_order)
@@ -241,6 +302,32 @@ BOOST_AUTO_TEST_CASE(a_reset_of_all_types_is_checked_in_order) {
             BOOST_FAIL("the command is not what was asked for");
         }
     });
+}
+
+// The same judge for many calls: what it knows of one must not tell of the next.
+BOOST_AUTO_TEST_CASE(a_plain_call_is_judged_as_any_other) {
+    const auto manager = create();
+    Random random(12);
+    std::map<Status, int> seen;
+    for (int round = 0; round < 2'000; ++round) {
+        set_random_policy(*manager, random);
+        manager->set_ready(!random.one_in(20));
+        const bool is_apply = !random.one_in(3);
+        PlainJudge judge(*manager, is_apply);
+        for (int i = 0; i < 20; ++i) {
+            const PlainCall call = random_call(random);
+            Request request{.mask = call.mask < 0 || call.mask > ALL ? UINT32_MAX : static_cast<Mask>(call.mask),
+                            .is_apply = is_apply};
+            if (is_apply) request.timeout_ms = static_cast<std::uint64_t>(call.timeout_ms);
+            const Admission expected = manager->admit(manager->caller(call.uid, call.pid), request, latest);
+            check_same(judge.judge(call), expected);
+            ++seen[expected.status];
+        }
+    }
+    for (const Status status : {Status::ok, Status::not_ready, Status::request_invalid, Status::identity_invalid,
+                                Status::not_system_app, Status::permission_denied}) {
+        BOOST_CHECK_GT(seen[status], 500);
+    }
 }
 
 BOOST_AUTO_TEST_CASE(a_query_is_checked_in_order_and_needs_no_allowed_type) {

@@ -1,6 +1,7 @@
 // Requests by the thousand, as columns of integers that stay where they are. Values; thread-safe as values are.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -31,11 +32,37 @@ public:
             case Integer::int64: return at<std::int64_t>(i);
             case Integer::uint64: break;
         }
-        const std::uint64_t value = at<std::uint64_t>(i);
-        return value > INT64_MAX ? INT64_MAX : static_cast<std::int64_t>(value);
+        return nearest(at<std::uint64_t>(i));
+    }
+    // As many of them as there is room for, from one on. Far less than as many of the above.
+    void read(std::size_t first, std::span<std::int64_t> out) const noexcept {
+        switch (kind_) {
+            case Integer::int32: return copy<std::int32_t>(first, out);
+            case Integer::uint32: return copy<std::uint32_t>(first, out);
+            case Integer::int64: return copy<std::int64_t>(first, out);
+            case Integer::uint64: return copy<std::uint64_t>(first, out);
+        }
     }
 
 private:
+    template <typename T>
+    [[nodiscard]] static std::int64_t nearest(T value) noexcept {
+        return std::in_range<std::int64_t>(value) ? static_cast<std::int64_t>(value) : INT64_MAX;
+    }
+    // Most lie side by side.
+    template <typename T>
+    void copy(std::size_t first, std::span<std::int64_t> out) const noexcept {
+        if (stride_ == std::ptrdiff_t{sizeof(T)}) {
+            const char* const from = first_ + sizeof(T) * first;
+            for (std::size_t i = 0; i < out.size(); ++i) {
+                T value;
+                std::memcpy(&value, from + sizeof(T) * i, sizeof value);
+                out[i] = nearest(value);
+            }
+        } else {
+            for (std::size_t i = 0; i < out.size(); ++i) out[i] = nearest(at<T>(first + i));
+        }
+    }
     template <typename T>
     [[nodiscard]] T at(std::size_t i) const noexcept {
         T value;
@@ -56,19 +83,39 @@ struct Requests {
     Column pids{};
     Column masks{};
     Column timeouts_ms{};  // of releases none
+};
 
-    // What a row asks for: what does not fit into its type becomes something that no call takes.
-    [[nodiscard]] Mask mask(std::size_t i) const noexcept {
-        const std::int64_t value = masks[i];
-        return !std::in_range<std::uint32_t>(value) ? UINT32_MAX : static_cast<Mask>(value);
+// Some rows of them, read once: as they were then.
+class RowsAtHand {
+public:
+    static constexpr std::size_t most = 64;
+
+    // The rows from one on, as many as there are and as fit.
+    RowsAtHand(const Requests& rows, std::size_t first) noexcept : count_(std::min(most, rows.count - first)) {
+        rows.uids.read(first, {uids_, count_});
+        rows.pids.read(first, {pids_, count_});
+        rows.masks.read(first, {masks_, count_});
+        if (rows.is_apply) {
+            rows.timeouts_ms.read(first, {timeouts_ms_, count_});
+        } else {
+            std::fill_n(timeouts_ms_, count_, 0);
+        }
     }
-    [[nodiscard]] Request request(std::size_t i) const noexcept {
-        Request request;
-        request.mask = mask(i);
-        request.is_apply = is_apply;
-        if (is_apply) request.timeout_ms = static_cast<std::uint64_t>(timeouts_ms[i]);
-        return request;
+
+    [[nodiscard]] std::size_t count() const noexcept { return count_; }
+    // Of an app that there cannot be, and of masks that there cannot be, some bits.
+    [[nodiscard]] std::uint32_t uid(std::size_t i) const noexcept { return static_cast<std::uint32_t>(uids_[i]); }
+    [[nodiscard]] Mask mask(std::size_t i) const noexcept { return static_cast<Mask>(masks_[i]); }
+    [[nodiscard]] PlainCall operator[](std::size_t i) const noexcept {
+        return {uids_[i], pids_[i], masks_[i], timeouts_ms_[i]};
     }
+
+private:
+    std::size_t count_;
+    std::int64_t uids_[most];
+    std::int64_t pids_[most];
+    std::int64_t masks_[most];
+    std::int64_t timeouts_ms_[most];
 };
 
 }  // namespace grantwheel

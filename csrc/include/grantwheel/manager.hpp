@@ -71,12 +71,10 @@ public:
     [[nodiscard]] Status admit_query(const Caller& caller, Instant now) const noexcept;
     [[nodiscard]] Status admit_native(const Caller& caller) const noexcept;
 
-    // Judges one row of many, by the caller that the policy has for its uid.
-    Admission admit_row(const Requests& rows, std::size_t i, Instant now) const noexcept {
-        return admit(caller(rows.uids[i], rows.pids[i]), rows.request(i), now);
-    }
     // Judges the rows one after the other, and calls `visit(i, admission)` for each before the next, which may carry it
     // out: the processor gets what the rows that follow will touch.
+    //
+    // An admission is there until the next row is judged. The policy stays meanwhile.
     //
     // Errors   As Engine::check_time: then nothing has been judged.
     template <typename Visit>
@@ -105,23 +103,94 @@ public:
     [[nodiscard]] const Engine& engine() const noexcept { return *engine_; }
 
 private:
+    friend class PlainJudge;
+
     Manager(std::unique_ptr<Engine> engine, std::unique_ptr<Policy> policy, const HashKey& key) noexcept;
+    void use(std::unique_ptr<Policy> policy) noexcept;
     [[nodiscard]] Status judge(const Caller& caller, const Request& request, Instant now) const noexcept;
     [[nodiscard]] Mask held_of(const Caller& caller, const Request& request, Mask mask, Instant now) const noexcept;
 
     std::unique_ptr<Engine> engine_;
     std::unique_ptr<Policy> policy_;
+    // Of the policy: whether all callers have the same, and that of those without one of their own.
+    bool has_one_standing_ = true;
+    Policy::Standing standing_{};
     HashKey key_;
     bool ready_ = true;
 };
 
+// Judges plain calls by the caller that the policy has for the uid of each: all of them applies, or releases. As `admit`
+// does it, in the same order; what all callers have in common is not looked up again. As long as it lives the policy stays.
+class PlainJudge {
+public:
+    [[gnu::always_inline]] PlainJudge(const Manager& manager, bool is_apply) noexcept : manager_(manager) {
+        admission_.command.kind = is_apply ? CommandKind::apply : CommandKind::release;
+        if (manager.has_one_standing_) use(manager.standing_);
+    }
+    // Pre: the instant has been checked. The answer is there until the next one.
+    [[gnu::always_inline]] const Admission& judge(const PlainCall& call) noexcept {
+        admission_.ask_quota = false;
+        admission_.status = judge_fields(call);
+        if (admission_.status == Status::ok) {
+            if (!manager_.has_one_standing_) use(manager_.policy_->standing(call.uid));
+            admission_.status = find_types(call);
+        }
+        return admission_;
+    }
+
+private:
+    [[gnu::always_inline]] void use(const Policy::Standing& standing) noexcept {
+        standing_ = standing;
+        admission_.command.bundle = standing.bundle;
+    }
+    [[nodiscard, gnu::always_inline]] bool is_apply() const noexcept {
+        return admission_.command.kind == CommandKind::apply;
+    }
+    [[nodiscard, gnu::always_inline]] Status judge_fields(const PlainCall& call) const noexcept;
+    [[nodiscard, gnu::always_inline]] Status find_types(const PlainCall& call) noexcept;
+    void cap() noexcept;
+
+    const Manager& manager_;
+    Policy::Standing standing_;
+    Admission admission_;
+};
+
+inline Status PlainJudge::judge_fields(const PlainCall& call) const noexcept {
+    if (!manager_.ready_) return Status::not_ready;
+    const bool is_timeout = !is_apply() || (call.timeout_ms > 0 && call.timeout_ms <= std::int64_t{max_timeout});
+    if (call.mask <= 0 || call.mask > std::int64_t{rules.all} || !is_timeout) return Status::request_invalid;
+    const bool is_caller = call.uid >= 0 && call.uid <= max_uid && call.pid >= 0 && call.pid <= max_pid;
+    return is_caller ? Status::ok : Status::identity_invalid;
+}
+
+inline Status PlainJudge::find_types(const PlainCall& call) noexcept {
+    if (!standing_.is_privileged) return Status::not_system_app;
+    Command& command = admission_.command;
+    command.mask = static_cast<Mask>(call.mask) & standing_.allowed;
+    if (command.mask == 0) return Status::permission_denied;
+    command.uid = static_cast<std::uint32_t>(call.uid);
+    command.pid = static_cast<std::uint32_t>(call.pid);
+    if (is_apply()) {
+        command.timeout_ms = static_cast<std::uint32_t>(call.timeout_ms);
+        command.capped = command.mask & standing_.limited;
+        if (command.capped != 0) cap();
+        if (command.capped != 0 && standing_.rule->refuses_longer) return Status::permission_denied;
+    }
+    if ((command.mask & rules.levelled) != 0) admission_.ask_quota = manager_.policy_->asks_quota();
+    return Status::ok;
+}
+
 template <typename Visit>
 Status Manager::admit_each(const Requests& rows, Instant now, Visit&& visit) const {
     if (const Status status = engine_->check_time(now); status != Status::ok) return status;
-    const auto uid_of = [&](std::size_t i) { return static_cast<std::uint32_t>(rows.uids[i]); };
-    const auto mask_of = [&](std::size_t i) { return rows.mask(i); };
-    for_each_prefetched(*engine_, rows.count, uid_of, mask_of,
-                        [&](std::size_t i) { visit(i, admit_row(rows, i, now)); });
+    PlainJudge judge(*this, rows.is_apply);
+    for (std::size_t first = 0; first < rows.count; first += RowsAtHand::most) {
+        const RowsAtHand some(rows, first);
+        const auto uid_of = [&](std::size_t i) { return some.uid(i); };
+        const auto mask_of = [&](std::size_t i) { return some.mask(i); };
+        for_each_prefetched(*engine_, some.count(), uid_of, mask_of,
+                            [&](std::size_t i) { visit(first + i, judge.judge(some[i])); });
+    }
     return Status::ok;
 }
 

@@ -46,6 +46,18 @@ public:
     [[nodiscard]] Caller caller(std::int64_t uid, std::int64_t pid) const noexcept;
     [[nodiscard]] bool asks_quota() const noexcept;
 
+    // What the policy says of the caller of a uid, made ready for judging many calls.
+    struct Standing {
+        bool is_privileged = false;  // whether it may call
+        Mask allowed = 0;
+        Mask limited = 0;  // the types with a longest timeout
+        std::string_view bundle{};
+        const BundleRule* rule = nullptr;
+    };
+    [[nodiscard]] Standing standing(std::int64_t uid) const noexcept;
+    // Whether that is the same for all uids.
+    [[nodiscard]] bool has_one_standing() const noexcept;
+
 private:
     struct Parts;
     explicit Policy(std::unique_ptr<Parts> parts) noexcept;

@@ -136,6 +136,15 @@ struct Request {
     std::string_view reason{};
 };
 
+// What most calls ask for: an apply or a release of an app, timed, without reason, cpu level and renewal, by the caller that
+// the policy has for the uid. As wide.
+struct PlainCall {
+    std::int64_t uid;
+    std::int64_t pid;
+    std::int64_t mask;
+    std::int64_t timeout_ms;  // of a release it means nothing
+};
+
 #define GRANTWHEEL_ENUMERATOR(name, NAME) name,
 enum class CommandKind : std::uint8_t { GRANTWHEEL_COMMAND_LIST(GRANTWHEEL_ENUMERATOR) };
 #undef GRANTWHEEL_ENUMERATOR
