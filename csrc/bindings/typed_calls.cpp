@@ -20,6 +20,7 @@ template <typename Read>
 // The same without options, as most are.
 template <bool is_apply>
 PyObject* change_plainly(PyObject* self, PyObject* const* arguments) {
+    // cppcheck-suppress constParameterReference ; it overlooks a call that names its template's argument
     return fast_call(self, [&](Shell& shell) {
         const std::int64_t uid = to_int64(arguments[0], "uid");
         const std::int64_t pid = to_int64(arguments[1], "pid");
