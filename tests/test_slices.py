@@ -57,7 +57,7 @@ def others_meanwhile(work: Callable[[], object], other: Callable[[], object]) ->
         finally:
             is_done = True
 
-    thread = threading.Thread(target=in_thread)
+    thread = threading.Thread(target=in_thread, daemon=True)
     thread.start()
     begins.wait()
     while not is_done:

@@ -103,7 +103,7 @@ def request(on: Session, words: Words, pipe: Pipeline) -> None:
     try:
         types, is_apply, persist, process, level, timeout_ms, reason = read_request(fields)
     except BusinessError:
-        on.manager.apply_request(fields)  # which refuses it too, and counts that
+        on.manager.apply_request(fields, caller=caller(on))  # which refuses it too, and counts that
         raise
     uid, pid, judged = who(on, None)
     given: dict[str, Any] = {"process": process, "cpu_level": level, "caller": judged}

@@ -41,11 +41,11 @@ def _caller(on: Session, given: Mapping[bytes, Words], *, begins: bool) -> Calle
     return replace(known, uid=uid, pid=pid, bundle=bundle)
 
 
-def _ok(change: Callable[..., None], *args: object, **more: Any) -> Callable[[Tasks], Any]:
+def _ok(change: Callable[[Tasks], None]) -> Callable[[Tasks], Any]:
     """Return what makes a call of tasks that answers nothing but that it was carried out."""
 
     def call(tasks: Tasks) -> Any:
-        change(tasks, *args, **more)
+        change(tasks)
         return OK
 
     return call
@@ -68,7 +68,7 @@ def suspend_delay(on: Session, words: Words, together: Calls) -> None:
 def cancel_delay(on: Session, words: Words, together: Calls) -> None:
     given = options(words, 2, _FOR)
     request_id, who = number(words[1], "id"), _caller(on, given, begins=False)
-    together.append(_ok(Tasks.cancel_suspend_delay, request_id, caller=who))
+    together.append(_ok(lambda tasks: tasks.cancel_suspend_delay(request_id, caller=who)))
 
 
 def remaining_delay(on: Session, words: Words) -> int:
@@ -124,13 +124,13 @@ def update_running(on: Session, words: Words, together: Calls) -> None:
     given = options(words, 3, _OF_ABILITY)
     ability, modes = _ability(words, given), _modes(words[2])
     who = _caller(on, given, begins=False)
-    together.append(_ok(Tasks.update_background_running, ability, modes, caller=who))
+    together.append(_ok(lambda tasks: tasks.update_background_running(ability, modes, caller=who)))
 
 
 def stop_running(on: Session, words: Words, together: Calls) -> None:
     given = options(words, 2, _OF_ABILITY)
     ability, who = _ability(words, given), _caller(on, given, begins=False)
-    together.append(_ok(Tasks.stop_background_running, ability, caller=who))
+    together.append(_ok(lambda tasks: tasks.stop_background_running(ability, caller=who)))
 
 
 def running(on: Session, words: Words) -> list[list[Any]]:
@@ -182,12 +182,12 @@ def state(on: Session, words: Words, together: Calls) -> None:
         raise wrong(f"TASKSTATE {what.decode()} must have {'uid, pid and ' if count == 3 else ''}{names}")
     value = values[arguments[-1].upper()]
     if what == b"SCREEN":
-        together.append(_ok(Tasks.set_screen, value))
+        together.append(_ok(lambda tasks: tasks.set_screen(value)))
     elif what == b"BATTERY":
-        together.append(_ok(Tasks.set_battery, value))
+        together.append(_ok(lambda tasks: tasks.set_battery(value)))
     else:
         uid, pid = number(arguments[0], "uid"), number(arguments[1], "pid")
         # It is watched: its death ends that, or that of its app's last process. Whoever has ended can leave still.
         with contextlib.nullcontext() if value else contextlib.suppress(NotWatchedError):
             on.acts_for(uid, pid)
-        together.append(_ok(Tasks.set_foreground, uid, pid, value))
+        together.append(_ok(lambda tasks: tasks.set_foreground(uid, pid, value)))

@@ -328,7 +328,8 @@ class Tasks(TiedTasks):
         Raises
         ------
         RuntimeError
-            One of them makes several calls, or calls other tasks than those that it is given. Nothing has changed.
+            There are several, and one of them makes several calls, or calls other tasks than those that it is given.
+            Nothing has changed.
         Exception
             Anything else that a call, or a signal handler meanwhile, has raised: then the events tell what has come to
             be, which is nothing unless it was being put on record, or the calls were being made one by one.

@@ -252,6 +252,7 @@ class TiedTasks(OfOneProcess):
                 self._gathers = False
                 return answers
             except BaseException as error:
+                joined._may_join = False
                 # In each call from here on another signal handler may raise: what must not be left is done before.
                 gathers, gathered = self._gathers, self._store.gathered
                 if gathered is not None:
@@ -347,14 +348,18 @@ class TiedTasks(OfOneProcess):
     def _closed(self) -> None:
         """Hear that the manager is closed: what its log has not taken is lost, or nobody knows."""
         if self._is_here:
-            # Nobody waits for a log that is behind with the lock, and who has it may be about to take an event.
-            with self._alone.lock if self._behind is not None else contextlib.nullcontext():
-                self._queues.close()
-                self._tell_on_record()
-                self._untold.clear()
+            self._alone.safely(self._tell_last)
             for deadline in (self._deadline, self._behind):
                 if deadline is not None:
                     deadline.set(None)
+
+    def _tell_last(self) -> None:
+        """Tell what is on record, and nothing from then on."""
+        # Nobody waits for a log that is behind with the lock, and who has it may be about to take an event.
+        with self._alone.lock if self._behind is not None else contextlib.nullcontext():
+            self._queues.close()
+            self._tell_on_record()
+            self._untold.clear()
 
     def _take(self, group: int, event: TaskEvent) -> None:
         """Take an event of the rules."""
@@ -408,14 +413,22 @@ class TiedTasks(OfOneProcess):
         try:
             self._manager.flush(timeout_ms)
         finally:
-            with self._alone.lock:
-                self._tell_on_record()
-                if self._expired and self._deadline is not None:
-                    self._deadline.set(0)
+            self._alone.safely(self._tell_and_call)
+
+    def _tell_and_call(self) -> None:
+        """Tell what is on record, and have the callbacks of that called."""
+        with self._alone.lock:
+            self._tell_on_record()
+            if self._expired and self._deadline is not None:
+                self._deadline.set(0)
 
     def _catch_up(self) -> None:
         """Tell what is on record by now, in the thread of the manager, and look again if that is not all."""
         self._tell_settled(_LONGEST_MS)
+        self._alone.safely(self._look_again)
+
+    def _look_again(self) -> None:
+        """Set when to tell what is not on record yet."""
         with self._alone.lock:
             if self._behind is not None:
                 self._behind.set(_BEHIND_MS if self._untold else None)
