@@ -346,15 +346,16 @@ MUTANTS: Final = (
     Mutant("number_index.hpp", " && others_.count() < next_survey_;", ";", "when a survey is due"),
     Mutant("number_index.hpp", "        if (!most.has(number)) return;\n", "", "how far a window reaches"),
     Mutant("number_index.hpp", "extend_to_window(span, most);\n", "", "what the window has stays in it"),
-    Mutant("number_index.hpp", "if (takes_none && window_", "if (false && window_", "surveys that may take no memory"),
+    Mutant("number_index.hpp", "if (takes_none && !is_enough) return;", "", "surveys that may take no memory"),
+    Mutant("number_index.hpp", "span.size() <= window_.capacity() && ", "", "a window's memory"),
     Mutant(
-        "number_index.hpp",
-        "(takes_none ? std::min(allowed, window_.capacity()) : allowed)",
-        "allowed",
-        "a window's memory",
+        "number_index.hpp", "others_.has_room(count(), rows);", "true;", "room for what goes to the hash index first"
     ),
     Mutant(
-        "number_index.hpp", "if (!takes_none && is_kept(i)) {", "if (is_kept(i)) {", "what goes to the hash index first"
+        "number_index.hpp", "if (!is_enough && is_kept(i)) {", "if (is_kept(i)) {", "what goes to the hash index first"
+    ),
+    Mutant(
+        "number_index.hpp", "return std::min(others_.count() + more, rows);", "return others_.count();", "room for more"
     ),
     Mutant("number_index.hpp", "                --in_window_;\n", "", "entries that leave for the hash index"),
     Mutant("number_index.hpp", "comes < goes + others_.count() / 4", "false", "surveys that lose more than they gain"),
@@ -362,7 +363,7 @@ MUTANTS: Final = (
     Mutant("number_index.hpp", "            ++in_window_;\n", "", "entries that a survey moves"),
     Mutant("number_index.hpp", "i > kept && !is_kept(i - 1)", "i > 0 && !is_kept(i - 1)", "what a survey counts twice"),
     Mutant("number_index.hpp", "std::max({smallest, ", "std::max({std::size_t{1}, ", "the least reach of a window"),
-    Mutant("number_index.hpp", "smallest, expected_ * sparsest, ", "smallest, ", "a window for those to come"),
+    Mutant("number_index.hpp", "smallest, reserved_ * sparsest, ", "smallest, ", "a window for those to come"),
     Mutant("number_index.hpp", "(span.last - span.first) / 4", "0u", "a window for numbers that go up"),
     Mutant("number_index.hpp", "if (row != no_row) visit(row);", "visit(row);", "unused places of a window"),
     Mutant("number_index.hpp", "return row == no_row ? 0 : row;", "return row;", "guessing who is not there"),

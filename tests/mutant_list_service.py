@@ -98,7 +98,7 @@ SERVICE_MUTANTS: Final = (
     ),
     PythonMutant(
         "python/grantwheel/service/calls.py",
-        "        on.manager.apply_request(fields)  # which refuses it too, and counts that\n",
+        "        on.manager.apply_request(fields, caller=caller(on))  # which refuses it too, and counts that\n",
         "",
         "a documented request that is refused as it is counts as that",
         "test_service_turns documented_requests",

@@ -233,8 +233,8 @@ TASK_MUTANTS: Final = (
     ),
     PythonMutant(
         f"{_TASKS}/tied.py",
-        "                self._tell_on_record()\n                self._untold.clear()\n",
-        "                self._untold.clear()\n",
+        "            self._tell_on_record()\n            self._untold.clear()\n",
+        "            self._untold.clear()\n",
         "what is on record is told at the end, though the rest is lost",
         "test_tasks_on_record rest_is_lost",
     ),

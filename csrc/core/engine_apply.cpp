@@ -14,7 +14,7 @@ Result Engine::Parts::apply(const Command& command) noexcept {
     if (!command.reason.empty() || !command.bundle.empty()) return apply_with_texts(command);
     if (command.only_held) return renew(command, no_texts);
     if (process_mask_of(command) != 0) return apply_with_process(command, no_texts);
-    const RowIndex::Place place = table.place_at_once(command.uid);
+    const Table::Place place = table.place_at_once(command.uid);
     if (place.row == no_row) return apply_to_app(command, place);
     const Record& record = table.record(place.row);
     if (record.kind != OwnerKind::app || record.armed <= now || !extends(command, record)) {
@@ -31,8 +31,8 @@ Result Engine::Parts::apply(const Command& command) noexcept {
     return {Status::ok, command.mask};
 }
 
-Result Engine::Parts::apply_to_app(const Command& command, RowIndex::Place place) noexcept {
-    if (place.entry == RowIndex::nowhere) place = table.place_again(command.uid);
+Result Engine::Parts::apply_to_app(const Command& command, Table::Place place) noexcept {
+    if (place.entry == Table::nowhere) place = table.place_again(command.uid);
     return apply<false>(command, no_texts, place);
 }
 
@@ -56,7 +56,7 @@ inline Result Engine::Parts::apply_any(const Command& command, Texts& texts) noe
 
 // Settles the app record, makes sure that nothing can fail any more, then grants.
 template <bool has_texts>
-inline Result Engine::Parts::apply(const Command& command, Texts& texts, const RowIndex::Place& place) noexcept {
+inline Result Engine::Parts::apply(const Command& command, Texts& texts, const Table::Place& place) noexcept {
     const Row app = place.row;
     if (app == no_row || !table.is_app(app)) return add_app(command, texts, place);
     const Record& record = table.record(app);
@@ -103,7 +103,7 @@ Result Engine::Parts::add_types(const Command& command, Texts& texts, Row app) n
 }
 
 // The same for an app without record, and the place for it.
-Result Engine::Parts::add_app(const Command& command, Texts& texts, RowIndex::Place place) noexcept {
+Result Engine::Parts::add_app(const Command& command, Texts& texts, Table::Place place) noexcept {
     const std::uint64_t told = events.last();
     const bool fits = table.size() < limits.max_records && table.has_room(1, 0, command.mask) && has_places();
     if (!fits && !make_room(command, true, false, false)) return refused;

@@ -29,7 +29,7 @@ inline void Engine::Parts::tell_apply(OwnerKind owner, const Record& record, Mas
 // Takes types that are held from a record, which is that of the row, and says so in one event. The record goes with its
 // last type; the place of its uid is given where it is known.
 inline void Engine::Parts::remove_types(Row row, Record& record, Mask mask, Cause cause, Instant time,
-                                        const RowIndex::Place* place) noexcept {
+                                        const Table::Place* place) noexcept {
     const bool is_app = record.kind == OwnerKind::app;
     const EventKind kind = is_app ? EventKind::app_reset : EventKind::process_reset;
     add_event(record.bundle) = {time,
@@ -44,7 +44,7 @@ inline void Engine::Parts::remove_types(Row row, Record& record, Mask mask, Caus
 }
 
 inline void Engine::Parts::take_types(Row row, Record& record, Mask mask, Cause cause,
-                                      const RowIndex::Place* place) noexcept {
+                                      const Table::Place* place) noexcept {
     for (Mask going = mask; going != 0; going &= going - 1) {
         ++ended[static_cast<std::size_t>(cause)];
         table.count_out(record.kind, std::countr_zero(going));

@@ -131,7 +131,7 @@ struct Engine::Parts {
     [[gnu::always_inline]] void tell_apply(OwnerKind owner, const Record& record, Mask fresh, std::uint32_t pid,
                                            TextId bundle) noexcept;
     [[gnu::always_inline]] void remove_types(Row row, Record& record, Mask mask, Cause cause, Instant time,
-                                             const RowIndex::Place* place = nullptr) noexcept;
+                                             const Table::Place* place = nullptr) noexcept;
     [[gnu::noinline]] void remove_types(Row row, Mask mask, Cause cause, Instant time) noexcept;
     void drop_types(Row row, Mask mask, Cause cause) noexcept;
 
@@ -158,7 +158,7 @@ private:
     void keep_events_in(Events& others) noexcept;
     void settle_fired_pair(Row& process, Row& app) noexcept;
     [[gnu::always_inline]] void take_types(Row row, Record& record, Mask mask, Cause cause,
-                                           const RowIndex::Place* place = nullptr) noexcept;
+                                           const Table::Place* place = nullptr) noexcept;
     [[nodiscard, gnu::noinline]] Mask release_with_process(const Command& command, Mask process_mask) noexcept;
     [[nodiscard, gnu::noinline]] Mask release_cascading(Row app, std::uint32_t uid, Mask mask, Cause cause) noexcept;
     [[nodiscard]] std::size_t gather_processes(std::uint32_t uid) noexcept;
@@ -196,15 +196,15 @@ private:
         return texts.reason != Strings::empty || (tells && texts.bundle != Strings::empty);
     }
     [[gnu::noinline]] Result apply_with_texts(const Command& command) noexcept;
-    [[gnu::noinline]] Result apply_to_app(const Command& command, RowIndex::Place place) noexcept;
+    [[gnu::noinline]] Result apply_to_app(const Command& command, Table::Place place) noexcept;
     [[gnu::always_inline]] Result apply_any(const Command& command, Texts& texts) noexcept;
     template <bool has_texts>
-    [[gnu::always_inline]] Result apply(const Command& command, Texts& texts, const RowIndex::Place& place) noexcept;
+    [[gnu::always_inline]] Result apply(const Command& command, Texts& texts, const Table::Place& place) noexcept;
     [[nodiscard, gnu::always_inline]] static bool extends(const Command& command, const Record& record) noexcept;
     [[gnu::always_inline]] void extend(Grant& grant, const Command& command) const noexcept;
     [[gnu::noinline]] void set_reason(Grant& grant, TextId reason) noexcept;
     [[gnu::noinline]] Result add_types(const Command& command, Texts& texts, Row app) noexcept;
-    [[gnu::noinline]] Result add_app(const Command& command, Texts& texts, RowIndex::Place place) noexcept;
+    [[gnu::noinline]] Result add_app(const Command& command, Texts& texts, Table::Place place) noexcept;
     [[gnu::noinline]] Result apply_with_process(const Command& command, Texts& texts) noexcept;
     [[gnu::noinline]] Result renew(const Command& command, Texts& texts) noexcept;
     [[nodiscard]] bool make_room(const Command& command, bool adds_app, bool adds_process, bool reused) noexcept;

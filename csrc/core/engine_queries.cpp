@@ -45,8 +45,8 @@ Mask Engine::Parts::mask_looked_at(Row row, Instant at) const noexcept {
 Result Engine::mask(Owner owner, Instant now) const noexcept {
     if (const Status status = parts_->check_time(now); status != Status::ok) return {status, 0};
     if (owner.kind != OwnerKind::app) return parts_->mask_of(owner, now);
-    const RowIndex::Place place = parts_->table.place_at_once(owner.key);
-    if (place.row == no_row) return place.entry == RowIndex::nowhere ? parts_->mask_of(owner, now) : Result{};
+    const Table::Place place = parts_->table.place_at_once(owner.key);
+    if (place.row == no_row) return place.entry == Table::nowhere ? parts_->mask_of(owner, now) : Result{};
     const Record& record = parts_->table.record(place.row);
     if (record.kind != OwnerKind::app || record.armed <= now) return parts_->mask_of(owner, now);
     return {Status::ok, record.mask};

@@ -52,7 +52,7 @@ Result Engine::Parts::end(const Command& command) noexcept {
 
 // Takes the types from the app record, then from every process record of the uid that holds any of them.
 inline Mask Engine::Parts::release_app(std::uint32_t uid, Mask mask, Cause cause) noexcept {
-    const RowIndex::Place place = table.place_of_uid(uid);
+    const Table::Place place = table.place_of_uid(uid);
     const Row app = place.row != no_row && table.is_app(place.row) ? place.row : no_row;
     if ((mask & rules.per_process) != 0) return release_cascading(app, uid, mask, cause);
     if (app == no_row) return 0;

@@ -163,7 +163,6 @@ Admission Manager::admit(const Caller& caller, const Request& request, Instant n
 // Leaves those types whose longest timeout is shorter.
 void PlainJudge::cap() noexcept {
     Command& command = admission_.command;
-    command.caps_ms = standing_.rule->timeout_max_ms;
     command.capped = types_to_cap({.timeout_ms = command.timeout_ms}, *standing_.rule, command.capped);
 }
 

@@ -2,12 +2,12 @@
 // place of their own in a window over them, and no look-up has to compare anything; all others are in a hash index. Not
 // thread-safe.
 //
-// Window   An array of rows, one for each number of a span. It has at most 16 bytes for each entry that there is or that
-//          room has been made for, or 64 KiB, and none for a few entries.
+// Window   An array of rows, one for each number of a span. When it is laid out, it may have 16 bytes for each entry that
+//          there is or that room is being made for, or 64 KiB, and has none for a few entries.
 // Survey   Where the window lies is seen to when the hash index would have to grow, or enough others have come, and these
 //          are an eighth of all entries or more: it goes to the middle of all numbers and as far as numbers reach, a quarter
-//          farther up for those to come. It takes memory only where the hash index would have to, and stays where it is
-//          when there is none.
+//          farther up for those to come. It takes memory only where the hash index would have to, and where it has not
+//          enough already; it stays where it is when there is none.
 // Numbers  `number_of(row)` tells that of an entry, and is asked where neither window nor entry do.
 #pragma once
 
@@ -23,7 +23,7 @@ public:
     // Takes the memory for so many entries in all, pages and all. Pre: it is empty.
     template <typename NumberOf>
     [[nodiscard]] bool reserve_all(std::size_t entries, NumberOf number_of) noexcept {
-        expected_ = entries;
+        reserved_ = entries;
         const std::size_t places = entries > fewest ? entries + entries / 4 : 0;
         if (!others_.reserve(entries, entries, hash_of(number_of)) || !window_.resize(places, no_row)) return false;
         window_.clear();
@@ -33,10 +33,9 @@ public:
     template <typename NumberOf>
     [[nodiscard]] bool reserve(std::size_t more, std::size_t rows, NumberOf number_of) noexcept {
         if (has_room(more, rows)) return true;
-        expected_ = std::max(expected_, count() + more);
-        if (others_.count() >= std::max(fewest, count() / 8)) survey(rows, others_has_room(more, rows), number_of);
+        if (others_.count() >= std::max(fewest, count() / 8)) survey(more, rows, number_of);
         next_survey_ = std::max(fewest, 2 * others_.count());
-        return others_.reserve(others_.count() + more, rows, hash_of(number_of));
+        return others_.reserve(others_with(more, rows), rows, hash_of(number_of));
     }
     // Whether that room is there already, and no survey is due.
     [[nodiscard]] bool has_room(std::size_t more, std::size_t rows) const noexcept {
@@ -136,8 +135,12 @@ private:
     [[nodiscard]] auto hash_of(NumberOf number_of) const noexcept {
         return [this, number_of](Row row) { return hash_(number_of(row)); };
     }
+    // How many others there may be with so many more: never more than rows, whatever leaves the window meanwhile.
+    [[nodiscard]] std::size_t others_with(std::size_t more, std::size_t rows) const noexcept {
+        return std::min(others_.count() + more, rows);
+    }
     [[nodiscard]] bool others_has_room(std::size_t more, std::size_t rows) const noexcept {
-        return others_.has_room(others_.count() + more, rows);
+        return others_.has_room(others_with(more, rows), rows);
     }
     [[nodiscard]] std::uint32_t number_at(std::size_t place) const noexcept {
         return static_cast<std::uint32_t>(first_ + place);
@@ -151,10 +154,10 @@ private:
         [[nodiscard]] std::size_t size() const noexcept { return std::size_t{last} - first + 1; }
         void extend(std::uint32_t number) noexcept { *this = {std::min(first, number), std::max(last, number)}; }
     };
-    // The span that a window may have: around the middle of all numbers, or about that, as a sample tells. False when it
-    // would spare too few of the others the hash index, the entries of which come in a random order.
+    // The span that a window of at most so many numbers may have: around the middle of all, or about that, as a sample tells.
+    // False when it would spare too few of the others the hash index, the entries of which come in a random order.
     template <typename NumberOf>
-    [[nodiscard]] bool find_most(Span& most, bool takes_none, NumberOf number_of) const noexcept {
+    [[nodiscard]] bool find_most(Span& most, std::size_t size, NumberOf number_of) const noexcept {
         constexpr std::size_t enough = 1024;
         std::uint32_t sample[2 * enough]{};
         std::uint32_t* end = sample;
@@ -167,8 +170,7 @@ private:
         std::uint32_t sorted[2 * enough]{};
         std::uint32_t* const half = sorted + (end - sample) / 2;
         std::nth_element(sorted, half, std::copy(sample, end, sorted));
-        const std::size_t allowed = std::max({smallest, expected_ * sparsest, count() * sparsest});
-        const std::size_t reach = (takes_none ? std::min(allowed, window_.capacity()) : allowed) / 2;
+        const std::size_t reach = size / 2;
         most = {static_cast<std::uint32_t>(*half - std::min<std::size_t>(*half, reach)),
                 static_cast<std::uint32_t>(std::min<std::size_t>(UINT32_MAX, *half + reach - 1))};
         return std::count_if(sample, sample + others, [&](auto number) { return most.has(number); }) >= others / 4;
@@ -184,13 +186,15 @@ private:
         span.extend(number_at(first));
         span.extend(number_at(end - 1));
     }
-    // Moves the window to where the numbers are, if that spares enough of them the hash index; without taking memory when
-    // it is told so.
+    // Moves the window to where the numbers are, if that spares enough of them the hash index. Takes no memory as long as
+    // there is room without it.
     template <typename NumberOf>
-    [[gnu::noinline]] void survey(std::size_t rows, bool takes_none, NumberOf number_of) noexcept {
+    [[gnu::noinline]] void survey(std::size_t more, std::size_t rows, NumberOf number_of) noexcept {
+        const bool takes_none = others_has_room(more, rows);
+        const std::size_t size = std::max({smallest, reserved_ * sparsest, (count() + more) * sparsest});
         if (takes_none && window_.capacity() == 0) return;
         Span most{};
-        if (!find_most(most, takes_none, number_of)) return;
+        if (!find_most(most, takes_none ? std::min(size, window_.capacity()) : size, number_of)) return;
         Span span{most.last, most.first};  // of none yet
         std::size_t comes = 0;
         others_.for_each([&](Row row) {
@@ -204,7 +208,7 @@ private:
         span.last = std::min(most.last, span.last + std::min((span.last - span.first) / 4, UINT32_MAX - span.last));
         move_window(span, comes, rows, takes_none, number_of);
     }
-    // To that span, in which so many others are. Without taking memory, all that the window has goes to the hash index first.
+    // To that span, in which so many others are. Where its own memory is enough, all that it has goes to the hash index first.
     template <typename NumberOf>
     void move_window(const Span& span, std::size_t comes, std::size_t rows, bool takes_none,
                      NumberOf number_of) noexcept {
@@ -215,13 +219,15 @@ private:
         for (; kept < window_.size() && !is_kept(kept); ++kept) goes += std::size_t{leaves(kept)};
         for (std::size_t i = window_.size(); i > kept && !is_kept(i - 1); --i) goes += std::size_t{leaves(i - 1)};
         if (comes < goes + others_.count() / 4) return;
-        const std::size_t spilt = others_.count() + (takes_none ? in_window_ : goes);
-        if (takes_none ? !others_.has_room(spilt, rows) : !others_.reserve(spilt, rows, hash_of(number_of))) return;
+        const bool is_enough = span.size() <= window_.capacity() && others_.has_room(count(), rows);
+        if (takes_none && !is_enough) return;
         Array<Row> window;
-        if (!takes_none && !window.resize(span.size(), no_row)) return;
+        if (!is_enough &&
+            (!others_.reserve(others_.count() + goes, rows, hash_of(number_of)) || !window.resize(span.size(), no_row)))
+            return;
         for (std::size_t i = 0; i < window_.size(); ++i) {
             const std::uint32_t number = number_at(i);
-            if (!takes_none && is_kept(i)) {
+            if (!is_enough && is_kept(i)) {
                 window[number - span.first] = window_[i];
             } else if (window_[i] != no_row) {
                 others_.insert(others_.locate(hash_(number), is(number, number_of), hash_of(number_of)), window_[i]);
@@ -229,9 +235,9 @@ private:
             }
         }
         first_ = span.first;
-        if (takes_none) {
+        if (is_enough) {
             window_.clear();
-            static_cast<void>(window_.resize(span.size(), no_row));  // which fits: see find_most
+            static_cast<void>(window_.resize(span.size(), no_row));
         } else {
             std::swap(window, window_);
         }
@@ -251,7 +257,7 @@ private:
     std::size_t in_window_ = 0;
     RowIndex others_;
     std::size_t next_survey_ = fewest;  // how many others there are when it is due
-    std::size_t expected_ = 0;          // entries
+    std::size_t reserved_ = 0;          // entries for which all memory has been taken
 };
 
 }  // namespace grantwheel

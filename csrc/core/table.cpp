@@ -10,10 +10,8 @@ bool Table::make_room(std::uint32_t uid, std::size_t apps, std::size_t processes
 
 bool Table::reserve_more(std::size_t apps, std::size_t processes, Mask mask, std::size_t most) noexcept {
     const std::size_t rows = std::min(rows_with(apps + processes), std::max<std::size_t>(most, end()));
-    const std::size_t uids = std::min(apps + processes, rows - std::min(rows, uids_.count()));
-    const std::size_t pids = std::min(processes, rows - std::min(rows, pids_.count()));
     const bool is_there = rows <= capacity() && has_types(mask) && (processes == 0 || is_linked_);
-    return (is_there || reserve_rows(rows, mask, processes != 0)) && reserve_index(uids, pids, rows);
+    return (is_there || reserve_rows(rows, mask, processes != 0)) && reserve_index(apps + processes, processes, rows);
 }
 
 bool Table::reserve(std::size_t apps) noexcept {
@@ -89,14 +87,14 @@ Row Table::first_process(std::uint32_t uid) const noexcept {
     return first != no_row && is_app(first) ? next_of_uid(first) : first;
 }
 
-RowIndex::Place Table::place_again(std::uint32_t uid) const noexcept { return place_of_uid(uid); }
+Table::Place Table::place_again(std::uint32_t uid) const noexcept { return place_of_uid(uid); }
 
 Row Table::add(OwnerKind kind, std::uint32_t uid, std::uint32_t pid, TextId bundle) noexcept {
     return add(kind, uid, pid, bundle, place_again(uid));
 }
 
 // Puts an app in front of the other records of its uid, and a process behind the first one.
-void Table::link(Row row, const RowIndex::Place& place) noexcept {
+void Table::link(Row row, const Place& place) noexcept {
     const Row first = place.row;
     Links& own = links_[row];
     if (is_app(row)) {
@@ -168,10 +166,13 @@ bool Table::validate(const char** reason) const noexcept {
         for_each_type(masks_[row], [&](int type) { ++grants[kind][type]; });
     }
     std::size_t indexed = 0;
+    std::size_t uids = 0;
     uids_.for_each([&](Row row) {
+        ++uids;
         for (; row != no_row && indexed <= size(); row = next_of_uid(row)) ++indexed;
     });
     if (indexed != size()) return broken("table: records reached by uid");
+    if (uids_.count() != uids) return broken("table: number of uids");
     if (pids_.count() != record_count_[at(OwnerKind::process)]) return broken("table: number of pids");
     for (std::size_t kind = 0; kind < 2; ++kind) {
         if (records[kind] != record_count_[kind]) return broken("table: number of records");

@@ -19,6 +19,9 @@ namespace grantwheel {
 
 class Table {
 public:
+    using Place = NumberIndex::Place;
+    static constexpr std::size_t nowhere = RowIndex::nowhere;
+
     explicit Table(const HashKey& key = {}) noexcept : uids_(key), pids_(key) {}
 
     // Makes room for that many more records of one uid, so that as many calls of `add` cannot fail, and for grants of these
@@ -60,20 +63,20 @@ public:
     // The place in the index of the first record of a uid, until the next change; which `is_app` or is not. `place_again`
     // is the same where it is seldom asked for.
     // Inline, as GCC would let most look-ups call it, and that costs them a fourth more.
-    [[nodiscard, gnu::always_inline]] NumberIndex::Place place_of_uid(std::uint32_t uid) const noexcept;
-    [[nodiscard, gnu::noinline]] NumberIndex::Place place_again(std::uint32_t uid) const noexcept;
-    // The same if a first look tells, and else RowIndex::nowhere.
-    [[nodiscard, gnu::always_inline]] NumberIndex::Place place_at_once(std::uint32_t uid) const noexcept;
+    [[nodiscard, gnu::always_inline]] Place place_of_uid(std::uint32_t uid) const noexcept;
+    [[nodiscard, gnu::noinline]] Place place_again(std::uint32_t uid) const noexcept;
+    // The same if a first look tells, and else with `nowhere`.
+    [[nodiscard, gnu::always_inline]] Place place_at_once(std::uint32_t uid) const noexcept;
     [[nodiscard]] bool is_app(Row row) const noexcept { return records_[row].kind == OwnerKind::app; }
 
     // Adds a record that holds nothing yet; its timer is that of its row. Pre: the owner has none, and room has been made.
     Row add(OwnerKind kind, std::uint32_t uid, std::uint32_t pid, TextId bundle) noexcept;
     // The same where the place of the uid is known.
     [[gnu::always_inline]] Row add(OwnerKind kind, std::uint32_t uid, std::uint32_t pid, TextId bundle,
-                                   const NumberIndex::Place& place) noexcept;
+                                   const Place& place) noexcept;
     // Takes a record away, which is the first of its uid if the place of that, as it is now, is given. Pre: it holds
     // nothing.
-    [[gnu::always_inline]] void remove(Row row, Record& record, const NumberIndex::Place* place = nullptr) noexcept;
+    [[gnu::always_inline]] void remove(Row row, Record& record, const Place* place = nullptr) noexcept;
     void remove(Row row) noexcept { remove(row, records_[row]); }
 
     [[nodiscard]] Mask mask(Row row) const noexcept { return records_[row].mask; }
@@ -137,7 +140,7 @@ private:
     // The first record of a uid: that of the app, if there is one.
     [[nodiscard]] Row first_of(std::uint32_t uid) const noexcept;
     // The place in the index of a pid.
-    [[nodiscard, gnu::always_inline]] NumberIndex::Place place_of_pid(std::uint32_t pid) const noexcept;
+    [[nodiscard, gnu::always_inline]] Place place_of_pid(std::uint32_t pid) const noexcept;
     [[nodiscard]] auto uid_of() const noexcept {
         return [this](Row row) { return records_[row].uid; };
     }
@@ -147,7 +150,7 @@ private:
     [[nodiscard]] bool reserve_rows(std::size_t rows, Mask mask, bool linked) noexcept;
     [[nodiscard]] bool reserve_index(std::size_t more_uids, std::size_t more_pids, std::size_t rows) noexcept;
     [[nodiscard]] Row previous_of_uid(Row row) const noexcept { return is_linked_ ? links_[row].previous : no_row; }
-    [[gnu::noinline]] void link(Row row, const NumberIndex::Place& place) noexcept;
+    [[gnu::noinline]] void link(Row row, const Place& place) noexcept;
     [[gnu::noinline]] void remove_linked(Row row, const Record& record) noexcept;
     [[nodiscard]] const char* first_broken_record(Row row) const noexcept;
 
@@ -166,15 +169,11 @@ private:
     std::size_t grant_count_[2][type_count]{};
 };
 
-inline NumberIndex::Place Table::place_of_uid(std::uint32_t wanted) const noexcept {
-    return uids_.locate(wanted, uid_of());
-}
+inline Table::Place Table::place_of_uid(std::uint32_t wanted) const noexcept { return uids_.locate(wanted, uid_of()); }
 
-inline NumberIndex::Place Table::place_of_pid(std::uint32_t wanted) const noexcept {
-    return pids_.locate(wanted, pid_of());
-}
+inline Table::Place Table::place_of_pid(std::uint32_t wanted) const noexcept { return pids_.locate(wanted, pid_of()); }
 
-inline NumberIndex::Place Table::place_at_once(std::uint32_t wanted) const noexcept {
+inline Table::Place Table::place_at_once(std::uint32_t wanted) const noexcept {
     return uids_.locate_at_once(wanted, uid_of());
 }
 
@@ -202,7 +201,7 @@ inline Row Table::take_row() noexcept {
 }
 
 inline Row Table::add(OwnerKind kind, std::uint32_t uid, std::uint32_t pid, TextId bundle,
-                      const NumberIndex::Place& place) noexcept {
+                      const Place& place) noexcept {
     const bool app = kind == OwnerKind::app;
     const Row row = take_row();
     Record& record = records_[row];
@@ -222,7 +221,7 @@ inline Row Table::add(OwnerKind kind, std::uint32_t uid, std::uint32_t pid, Text
     return row;
 }
 
-inline void Table::remove(Row row, Record& record, const NumberIndex::Place* place) noexcept {
+inline void Table::remove(Row row, Record& record, const Place* place) noexcept {
     if (is_linked_) {
         remove_linked(row, record);
     } else {

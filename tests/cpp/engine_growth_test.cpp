@@ -277,6 +277,29 @@ BOOST_AUTO_TEST_CASE(what_was_reserved_is_enough) {
     }
 }
 
+// Whoever goes may have had a place, and whoever comes need an entry of the index instead.
+BOOST_AUTO_TEST_CASE(what_was_reserved_is_enough_where_others_go_for_it) {
+    constexpr std::uint32_t count = 20'000;
+    constexpr std::uint32_t others = 4'000;
+    for (const std::uint32_t before : {0u, 1'600u}) {
+        Host host({.max_records = count, .event_capacity = 64});
+        const auto apply = [&](std::uint32_t uid) {
+            const Command command{.mask = GPS, .uid = uid, .timeout_ms = 10};
+            if (host->execute(command, 0).status != Status::ok) BOOST_FAIL("refused");
+        };
+        for (std::uint32_t uid = 0; uid < count - before; ++uid) apply(uid);
+        for (std::uint32_t i = 0; i < before; ++i) apply(UINT32_MAX - 1'000'000 * i - 1);
+        BOOST_REQUIRE(host->reserve({.apps = others, .types = GPS}));
+        const std::size_t asked = allocations();
+        for (std::uint32_t i = 0; i < others; ++i) {
+            BOOST_REQUIRE_EQUAL(host->execute(release(i, GPS), 0).mask, GPS);
+            apply(100'000 + 300'001 * i);
+        }
+        BOOST_CHECK_EQUAL(allocations() - asked, 0u);
+        check_valid(*host);
+    }
+}
+
 BOOST_AUTO_TEST_CASE(no_more_is_reserved_than_the_limits_let_in) {
     Host host({.max_records = 10, .event_capacity = 8});
     BOOST_CHECK(host->reserve({.apps = 1u << 30, .processes = 1u << 30, .types = ALL}));

@@ -6,8 +6,8 @@
 // Due      A grant ends when now >= its deadline. What is due is gone for every reader at once; it becomes an event
 //          when its record is next changed, when a read across records needs it gone, or by `advance`.
 // Memory   Grows with owners, texts, the types in use and notes up to the limits, and only notes give any back before
-//          destruction. A call on owners that only meets those seen before allocates nothing. A failed allocation is
-//          out_of_memory, and nothing has changed.
+//          destruction. A call on owners that only meets those seen before allocates nothing, unless uids have come from
+//          elsewhere meanwhile. A failed allocation is out_of_memory, and nothing has changed.
 // Errors   Nothing throws.
 #pragma once
 

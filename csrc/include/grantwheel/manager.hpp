@@ -140,8 +140,11 @@ public:
 
 private:
     [[gnu::always_inline]] void use(const Policy::Standing& standing) noexcept {
+        Command& command = admission_.command;
+        if ((standing_.limited | standing.limited) != 0)
+            command.caps_ms = standing.limited != 0 ? standing.rule->timeout_max_ms : Timeouts{};
+        command.bundle = standing.bundle;
         standing_ = standing;
-        admission_.command.bundle = standing.bundle;
     }
     [[nodiscard, gnu::always_inline]] bool is_apply() const noexcept {
         return admission_.command.kind == CommandKind::apply;

@@ -1,10 +1,12 @@
 """The callbacks of open requests, and what stands for them on record."""
 
+import logging
 import os
 from collections.abc import Callable, Hashable, Iterable
 from typing import NamedTuple
 
-from grantwheel._callback import identity_of
+from grantwheel._callback import identity_of, refuse_coroutine
+from grantwheel._telling import tell
 
 
 class Asked(NamedTuple):
@@ -51,3 +53,11 @@ class Callbacks:
             self.close(request_id)
         for request_id, asked in self._asked.items():
             self._names.setdefault(asked.identity, (asked.name, request_id))
+
+
+def call_back(function: Callable[[], object]) -> None:
+    """Call a callback; what it raises is logged."""
+    try:
+        refuse_coroutine(function(), "the callback")
+    except Exception as error:  # noqa: BLE001 - the others have to be called
+        tell(logging.ERROR, "%r, the callback of a transient task, raised", function, error=error)

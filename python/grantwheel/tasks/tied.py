@@ -1,16 +1,13 @@
 """What ties the rules of tasks to a manager: its clock, its thread, their callbacks and who hears of them."""
 
 import contextlib
-import logging
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final, TypeVar
 
 from grantwheel import _core
-from grantwheel._callback import refuse_coroutine
 from grantwheel._core import BusinessError
 from grantwheel._process import OfOneProcess, refuse_to_pickle
-from grantwheel._telling import tell
 from grantwheel.caller import Caller
 from grantwheel.events.delivery import Delivering
 from grantwheel.events.subscribers import Subscribers, require_subscriber
@@ -18,7 +15,7 @@ from grantwheel.events.subscription import Reader
 from grantwheel.manager import Manager
 
 from .alone import Alone
-from .callbacks import Asked, Callbacks
+from .callbacks import Asked, Callbacks, call_back
 from .continuous import ContinuousTasks
 from .deadline import Deadline
 from .notes import KINDS, NoteStore
@@ -133,7 +130,7 @@ class TiedTasks(OfOneProcess):
         for request_id in list(self._expired):
             call = self._expired.pop(request_id, None)
             if call is not None:
-                _call(call)
+                call_back(call)
 
     @property
     def last_sequence(self) -> int:
@@ -349,13 +346,11 @@ class TiedTasks(OfOneProcess):
         """Hear that the manager is closed: what its log has not taken is lost, or nobody knows."""
         if self._is_here:
             self._alone.safely(self._tell_last)
-            for deadline in (self._deadline, self._behind):
-                if deadline is not None:
-                    deadline.set(None)
+            for deadline in filter(None, (self._deadline, self._behind)):
+                deadline.set(None)
 
     def _tell_last(self) -> None:
-        """Tell what is on record, and nothing from then on."""
-        # Nobody waits for a log that is behind with the lock, and who has it may be about to take an event.
+        """Tell what is on record, and nothing from then on. Nobody waits with the lock for a log that is behind."""
         with self._alone.lock if self._behind is not None else contextlib.nullcontext():
             self._queues.close()
             self._tell_on_record()
@@ -453,11 +448,3 @@ def answer_of(call: Callable[[_Joined], _Answer], tasks: _Joined) -> _Answer | E
         return call(tasks)
     except (BusinessError, TypeError, ValueError, NestedError) as error:
         return error
-
-
-def _call(function: Callable[[], object]) -> None:
-    """Call a callback; what it raises is logged."""
-    try:
-        refuse_coroutine(function(), "the callback")
-    except Exception as error:  # noqa: BLE001 - the others have to be called
-        tell(logging.ERROR, "%r, the callback of a transient task, raised", function, error=error)
