@@ -346,8 +346,6 @@ MUTANTS: Final = (
     Mutant("number_index.hpp", " && others_.count() < next_survey_;", ";", "when a survey is due"),
     Mutant("number_index.hpp", "        if (!most.has(number)) return;\n", "", "how far a window reaches"),
     Mutant("number_index.hpp", "extend_to_window(span, most);\n", "", "what the window has stays in it"),
-    Mutant("number_index.hpp", "if (takes_none && !is_enough) return;", "", "surveys that may take no memory"),
-    Mutant("number_index.hpp", "span.size() <= window_.capacity() && ", "", "a window's memory"),
     Mutant(
         "number_index.hpp", "others_.has_room(count(), rows);", "true;", "room for what goes to the hash index first"
     ),
@@ -359,7 +357,6 @@ MUTANTS: Final = (
     ),
     Mutant("number_index.hpp", "                --in_window_;\n", "", "entries that leave for the hash index"),
     Mutant("number_index.hpp", "comes < goes + others_.count() / 4", "false", "surveys that lose more than they gain"),
-    Mutant("number_index.hpp", ">= others / 4;", ">= 0;", "surveys of numbers from anywhere"),
     Mutant("number_index.hpp", "            ++in_window_;\n", "", "entries that a survey moves"),
     Mutant("number_index.hpp", "i > kept && !is_kept(i - 1)", "i > 0 && !is_kept(i - 1)", "what a survey counts twice"),
     Mutant("number_index.hpp", "std::max({smallest, ", "std::max({std::size_t{1}, ", "the least reach of a window"),
