@@ -133,9 +133,11 @@ def test_what_cannot_be_run_is_126_or_127(hold: Hold, words: list[str], code: in
 
 SAY = """
 import signal, sys
-signal.signal(signal.{name}, lambda *_: (print("heard", flush=True), sys.exit(9)))
+signal.pthread_sigmask(signal.SIG_BLOCK, [signal.{name}])
 print("ready", flush=True)
-signal.pause()
+signal.sigwait([signal.{name}])
+print("heard", flush=True)
+sys.exit(9)
 """
 
 
