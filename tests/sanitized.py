@@ -59,6 +59,10 @@ OPTIONS = {
     f":suppressions={TESTS / 'tsan_suppressions.txt'}",
 }
 ADDR_NO_RANDOMIZE = 0x0040000
+# ThreadSanitizer of GCC 12 now and then asks for a negative amount of memory, where threads start or map memory at
+# once, and ends the process. Such a run has found nothing out.
+CANNOT_GO_ON = "ThreadSanitizer failed to allocate"
+ATTEMPTS = 3
 
 
 def build(sanitizer: str) -> Path:
@@ -133,10 +137,14 @@ def run(sanitizer: str, given: list[str]) -> int:
     # Where addresses are too random the runtimes do not start. Where this is not allowed, they are left as they are.
     ctypes.CDLL(None).personality(ADDR_NO_RANDOMIZE)
     command = [sys.executable, "-m", "pytest", "-p", "sanitized", "-p", "no:cacheprovider"]
-    with tempfile.TemporaryDirectory() as folder:
-        settings = environment(sanitizer, package, Path(folder))
-        done = subprocess.run([*command, *given], cwd=ROOT, env=settings, check=False)
-        reports = [path.read_text(errors="replace") for path in sorted(Path(folder).iterdir())]
+    for _ in range(ATTEMPTS):
+        with tempfile.TemporaryDirectory() as folder:
+            settings = environment(sanitizer, package, Path(folder))
+            done = subprocess.run([*command, *given], cwd=ROOT, env=settings, check=False)
+            reports = [path.read_text(errors="replace") for path in sorted(Path(folder).iterdir())]
+        if not any(CANNOT_GO_ON in report for report in reports):
+            break
+        print("the sanitizer could not go on, and is started again:", *reports, sep="\n", flush=True)
     # Others are warnings, such as of an allocation that failed as a test had meant it to.
     errors = [report for report in reports if "SUMMARY: " in report]
     print(*errors, f"{len(errors)} processes with errors", sep="\n")
