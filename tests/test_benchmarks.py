@@ -20,9 +20,10 @@ from grantbench.native import BASE, PREFETCHED, RIVAL, RIVAL_PREFETCHED, TYPED_R
 from grantbench.outcome import Outcome, write_json
 from grantbench.plan import MAX_UID, Plan
 from grantbench.publish import BEGIN, END, replaced
+from grantbench.report.drawing import BOTH_PREFETCHED
 from grantbench.report.markdown import markdown
 from grantbench.report.plots import write_plots
-from grantbench.report.ratio_plots import BOTH_PREFETCHED, native_lines, python_lines
+from grantbench.report.ratio_plots import native_lines, python_lines
 from grantbench.settings import FULL, QUICK
 from grantbench.shape import COMMON, DENSE, SHAPES, Shape
 from grantbench.shaped import SHAPED, WHO

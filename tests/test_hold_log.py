@@ -1,12 +1,14 @@
 """Holds over a log: what is beginning counts from when it is staged, and what the log refuses runs out."""
 
+import contextlib
 import gc
 import time
+from collections.abc import Iterator
 
 import pytest
 
 from grantwheel import Hold, Manager, TransactionError
-from journals import Stall, appends, check_record, in_thread, logged, refuses
+from journals import ScriptedLog, Stall, appends, check_record, in_thread, logged, refuses
 from support import AUDIO, GPS
 
 UID, PID, TTL = 700, 71, 300
@@ -66,17 +68,24 @@ def test_a_release_that_the_log_refuses_lets_the_grant_run_out(caplog: pytest.Lo
     check_record(manager, log, clock.now())
 
 
-def test_one_that_ends_while_another_begins_leaves_the_grant_to_it() -> None:
+@contextlib.contextmanager
+def another_begins() -> Iterator[tuple[list[Hold], Stall, Manager, ScriptedLog]]:
+    """Two holds: the first has begun, and the block is run while the log keeps the second one from it."""
     stall = Stall()
     manager, _, log = logged(appends, stall)
-    first, second = hold(manager), hold(manager)
-    first.__enter__()
+    holds = [hold(manager), hold(manager)]
+    holds[0].__enter__()
+    second = holds[1]
     with in_thread(second.__enter__):
         stall.wait()
-        with in_thread(first.__exit__):
-            time.sleep(0.02)
-            stall.go_on()
+        yield holds, stall, manager, log
     assert (second.types, second.lost) == (GPS, 0)
+
+
+def test_one_that_ends_while_another_begins_leaves_the_grant_to_it() -> None:
+    with another_begins() as ((first, second), stall, manager, log), in_thread(first.__exit__):
+        time.sleep(0.02)
+        stall.go_on()
     assert manager.app_mask(UID) == GPS
     assert [event.cause for event in manager.read(0)[0]] == ["apply"]
     second.__exit__()
@@ -85,16 +94,11 @@ def test_one_that_ends_while_another_begins_leaves_the_grant_to_it() -> None:
 
 
 def test_one_that_nobody_has_any_more_while_another_begins_leaves_the_grant_to_it() -> None:
-    stall = Stall()
-    manager, _, log = logged(appends, stall)
-    first, second = hold(manager), hold(manager)
-    first.__enter__()
-    with in_thread(second.__enter__):
-        stall.wait()
-        del first  # which does not wait for the log, and so not for what becomes of the other
+    with another_begins() as (holds, stall, manager, log):
+        second = holds.pop()
+        holds.clear()  # which does not wait for the log, and so not for what becomes of the other
         gc.collect()
         stall.go_on()
-    assert (second.types, second.lost) == (GPS, 0)
     assert [event.cause for event in manager.read(0)[0]] == ["apply"]
     second.__exit__()
     assert manager.records() == []

@@ -34,6 +34,11 @@ class Result:
     loop_ns: float
     ratio: float
 
+    @property
+    def is_win_of_rival(self) -> bool:
+        """Whether it is a rival of the base, which is grantwheel's, and was faster."""
+        return self.ratio < 1 and not self.entry.startswith("grantwheel")
+
 
 def turns(everyone: Sequence[T], rounds: int) -> Iterator[T]:
     """Yield everyone once per round, each round beginning with the next."""

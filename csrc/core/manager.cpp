@@ -24,7 +24,7 @@ Status judge_identity(const Caller& caller) noexcept {
 }
 
 Status judge_privilege(const Caller& caller) noexcept {
-    return caller.system_app || caller.service_extension ? Status::ok : Status::not_system_app;
+    return caller.is_privileged() ? Status::ok : Status::not_system_app;
 }
 
 // The cpu level rules, on the mask as it was asked for.
@@ -54,8 +54,6 @@ bool are_caps(const Command& command) noexcept {
                   [&](int type) { are = are && command.caps_ms[static_cast<std::size_t>(type)] != 0; });
     return are;
 }
-
-Mask allowed(const BundleRule& rule) noexcept { return rule.known ? rule.allowed & rules.all : 0; }
 
 Command command_of(const Caller& caller, CommandKind kind, Mask mask) noexcept {
     Command command;
@@ -134,7 +132,7 @@ Admission Manager::admit(const Caller& caller, const Request& request, Instant n
     if (const Status status = judge(caller, request, now); status != Status::ok) return refused(status);
     const BundleRule& rule = policy_->rule(caller.bundle);
     if (const Status status = judge_level(request, rule); status != Status::ok) return refused(status);
-    Mask mask = request.mask & allowed(rule);
+    Mask mask = request.mask & rule.permitted();
     const Mask capped = request.is_apply ? types_to_cap(request, rule, mask) : 0;
     if (mask == 0 || (capped != 0 && rule.refuses_longer)) return refused(Status::permission_denied);
     const bool renews = request.is_apply && request.only_held;
@@ -172,7 +170,7 @@ Admission Manager::admit_reset_all(const Caller& caller, Instant now) const noex
     if (!ready_) return refused(Status::not_ready);
     if (const Status status = judge_identity(caller); status != Status::ok) return refused(status);
     if (const Status status = judge_privilege(caller); status != Status::ok) return refused(status);
-    const Mask mask = allowed(policy_->rule(caller.bundle));
+    const Mask mask = policy_->rule(caller.bundle).permitted();
     if (mask == 0) return refused(Status::permission_denied);
     return {Status::ok, false, command_of(caller, CommandKind::reset_all, mask)};
 }

@@ -22,6 +22,20 @@ struct CallerEntry {
     [[nodiscard]] std::uint32_t hash() const noexcept { return stored_hash; }
 };
 
+// A rule, and the types to which it gives a longest timeout.
+struct Rule {
+    BundleRule rule{};
+    Mask limited = 0;
+};
+
+Rule rule_of(const BundleRule& rule) noexcept {
+    Rule made{rule, 0};
+    for_each_type(rules.all, [&](int type) {
+        if (rule.timeout_max_ms[static_cast<std::size_t>(type)] != 0) made.limited |= type_bit(type);
+    });
+    return made;
+}
+
 }  // namespace
 
 struct Policy::Parts {
@@ -29,8 +43,7 @@ struct Policy::Parts {
 
     Strings texts;
     Array<std::uint32_t> rule_of_text{};  // by text: the place of its rule in `rules`, 0 for none
-    Array<BundleRule> rules{};            // the first is the default
-    Array<Mask> limited{};                // the types with a longest timeout, of each
+    Array<Rule> rules{};                  // the first is the default
     NumberHash hash_of_uid;
     Index<CallerEntry> callers{};
     CallerEntry default_caller{};
@@ -61,13 +74,8 @@ struct Policy::Parts {
     [[nodiscard]] std::size_t place_of_rule(TextId bundle) const noexcept {
         return bundle < rule_of_text.size() ? rule_of_text[bundle] : 0;
     }
-    // Pre: there is room.
-    void set_rule(std::size_t place, const BundleRule& rule) noexcept {
-        rules[place] = rule;
-        limited[place] = 0;
-        for_each_type(grantwheel::rules.all, [&](int type) {
-            if (rule.timeout_max_ms[static_cast<std::size_t>(type)] != 0) limited[place] |= type_bit(type);
-        });
+    [[nodiscard]] Caller caller_of(const CallerEntry& entry, std::int64_t uid, std::int64_t pid) const noexcept {
+        return {uid, pid, texts.text(entry.bundle), entry.system_app, entry.service_extension, entry.native};
     }
 };
 
@@ -76,29 +84,26 @@ Policy::~Policy() = default;
 
 std::unique_ptr<Policy> Policy::create(const HashKey& key) noexcept {
     std::unique_ptr<Parts> parts(new (std::nothrow) Parts(key));
-    if (parts == nullptr || !parts->rules.resize(1, BundleRule{}) || !parts->limited.resize(1, 0)) return nullptr;
+    if (parts == nullptr || !parts->rules.resize(1, Rule{})) return nullptr;
     parts->default_caller = {0, Strings::empty, true, false, true, 0};
     return std::unique_ptr<Policy>(new (std::nothrow) Policy(std::move(parts)));
 }
 
-void Policy::set_default_rule(const BundleRule& rule) noexcept { parts_->set_rule(0, rule); }
+void Policy::set_default_rule(const BundleRule& rule) noexcept { parts_->rules[0] = rule_of(rule); }
 
 Status Policy::set_rule(std::string_view bundle, const BundleRule& rule) noexcept {
     if (bundle.size() > max_text_bytes) return Status::identity_invalid;
     if (!is_utf8(bundle)) return Status::parcel_failed;
     auto& of_text = parts_->rule_of_text;
     const TextId id = parts_->keep(bundle);
-    const std::size_t count = parts_->rules.size();
-    if (id == no_text || !parts_->rules.reserve(count + 1) || !parts_->limited.reserve(count + 1)) {
-        return Status::out_of_memory;
-    }
+    if (id == no_text || !parts_->rules.reserve(parts_->rules.size() + 1)) return Status::out_of_memory;
     if (id >= of_text.size() && !of_text.resize(std::size_t{id} + 1, 0)) return Status::out_of_memory;
     if (of_text[id] == 0) {
-        of_text[id] = static_cast<std::uint32_t>(count);
-        parts_->rules.push({});
-        parts_->limited.push(0);
+        of_text[id] = static_cast<std::uint32_t>(parts_->rules.size());
+        parts_->rules.push(rule_of(rule));
+    } else {
+        parts_->rules[of_text[id]] = rule_of(rule);
     }
-    parts_->set_rule(of_text[id], rule);
     return Status::ok;
 }
 
@@ -123,24 +128,23 @@ bool Policy::asks_quota() const noexcept { return parts_->asks_quota; }
 
 const BundleRule& Policy::rule(std::string_view bundle) const noexcept {
     const Parts& parts = *parts_;
-    if (parts.rules.size() == 1) return parts.rules[0];
-    return parts.rules[parts.place_of_rule(parts.texts.find(bundle))];
+    if (parts.rules.size() == 1) return parts.rules[0].rule;
+    return parts.rules[parts.place_of_rule(parts.texts.find(bundle))].rule;
 }
 
 Caller Policy::caller(std::int64_t uid, std::int64_t pid) const noexcept {
-    const CallerEntry& entry = parts_->caller(uid);
-    return {uid, pid, parts_->texts.text(entry.bundle), entry.system_app, entry.service_extension, entry.native};
+    return parts_->caller_of(parts_->caller(uid), uid, pid);
 }
 
 Policy::Standing Policy::standing(std::int64_t uid) const noexcept {
     const CallerEntry& entry = parts_->caller(uid);
-    const std::size_t place = parts_->place_of_rule(entry.bundle);
-    const BundleRule& rule = parts_->rules[place];
-    return {.is_privileged = entry.system_app || entry.service_extension,
-            .allowed = rule.known ? rule.allowed & rules.all : 0,
-            .limited = parts_->limited[place],
-            .bundle = parts_->texts.text(entry.bundle),
-            .rule = &rule};
+    const Caller caller = parts_->caller_of(entry, uid, 0);
+    const Rule& found = parts_->rules[parts_->place_of_rule(entry.bundle)];
+    return {.is_privileged = caller.is_privileged(),
+            .allowed = found.rule.permitted(),
+            .limited = found.limited,
+            .bundle = caller.bundle,
+            .rule = &found.rule};
 }
 
 bool Policy::has_one_standing() const noexcept { return parts_->callers.count() == 0; }

@@ -19,8 +19,7 @@ def _cell(result: Result | None, miss_ns: float) -> str:
     time, misses = duration(result.ns), f"{result.ns / miss_ns:.1f}"
     if result.entry == BASE:
         return f"{time}, {misses}"
-    is_win_of_rival = result.ratio < 1 and not result.entry.startswith("grantwheel")
-    return f"{f'**{time}**' if is_win_of_rival else time}, {misses} ({ratio(result.ratio)})"
+    return f"{f'**{time}**' if result.is_win_of_rival else time}, {misses} ({ratio(result.ratio)})"
 
 
 def _dense_table(native: Native) -> str:

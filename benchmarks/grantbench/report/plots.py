@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 from grantbench.interleave import Result
 from grantbench.outcome import Outcome
+from grantbench.report.drawing import Lines, draw_lines, draw_workloads
 from grantbench.report.numbers import duration
-from grantbench.report.ratio_plots import COLOURS, ratio_plots
-from grantbench.scale import SCALED
+from grantbench.report.ratio_plots import ratio_plots
 from grantbench.workloads import WORKLOADS
 
 if TYPE_CHECKING:
@@ -21,16 +21,10 @@ def _time(ns: float, _place: object) -> str:
     return duration(ns) if f"{ns:e}".startswith(("1.0", "2.0", "5.0")) else ""
 
 
-def _lines(axes: "Axes", points: Mapping[str, list[tuple[float, float]]]) -> None:
-    for name, found in points.items():
-        xs, ys = zip(*sorted(found), strict=True)
-        axes.plot(xs, ys, marker="o", markersize=3, linewidth=1.4, label=name, color=COLOURS.get(name))
-    axes.set_xscale("log")
-    axes.set_yscale("log")
+def _lines(axes: "Axes", points: Lines) -> None:
+    draw_lines(axes, points)
     axes.yaxis.set_major_formatter(_time)
     axes.yaxis.set_minor_formatter(_time)
-    axes.tick_params(labelsize=8, which="both")
-    axes.grid(visible=True, which="major", linewidth=0.3)
 
 
 def _collect(results: Sequence[tuple[float, Result]]) -> dict[str, list[tuple[float, float]]]:
@@ -41,21 +35,13 @@ def _collect(results: Sequence[tuple[float, Result]]) -> dict[str, list[tuple[fl
 
 
 def _calls(outcome: Outcome, path: Path) -> None:
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(11, 6.2), layout="constrained")
-    places = list(figure.subplots(2, 3).flat)
     results = [result for result in (*outcome.results, *outcome.scale) if result.entry in outcome.contenders]
-    for axes, workload in zip(places, SCALED, strict=False):
+
+    def draw(axes: "Axes", workload: str) -> None:
         _lines(axes, _collect([(result.owners, result) for result in results if result.workload == workload]))
-        axes.set_title(workload, fontsize=10)
-        axes.set_xlabel("owners")
         axes.set_ylabel(WORKLOADS[workload].unit)
-    handles, labels = places[0].get_legend_handles_labels()
-    for axes in places[len(SCALED) :]:
-        axes.set_axis_off()
-    places[-1].legend(handles, labels, loc="center")
-    figure.savefig(path)
+
+    draw_workloads(draw, path)
 
 
 def _advance(found: Mapping[int, list[Result]], title: str, label: str, path: Path) -> None:

@@ -17,8 +17,7 @@ def _cell(result: Result | None, base: str) -> str:
         return ""
     if result.entry == base:
         return duration(result.ns)
-    is_win_of_rival = result.ratio < 1 and not result.entry.startswith("grantwheel")
-    return f"**{ratio(result.ratio)}**" if is_win_of_rival else ratio(result.ratio)
+    return f"**{ratio(result.ratio)}**" if result.is_win_of_rival else ratio(result.ratio)
 
 
 def _columns(results: Iterable[Result]) -> list[tuple[int, str]]:

@@ -8,8 +8,7 @@ from grantbench.workloads import WORKLOADS
 
 
 def _is_win_of_rival(result: Result) -> bool:
-    is_rival = WORKLOADS[result.workload].base == "grantwheel" and not result.entry.startswith("grantwheel")
-    return is_rival and result.ratio < 1
+    return WORKLOADS[result.workload].base == "grantwheel" and result.is_win_of_rival
 
 
 def _cell(result: Result) -> str:

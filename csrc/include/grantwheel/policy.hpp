@@ -21,6 +21,9 @@ struct BundleRule {
     bool known = true;                         // an unknown bundle may hold nothing
     bool refuses_longer = false;               // what becomes of an apply for longer: refused, or cut to the longest
     Timeouts timeout_max_ms{};                 // the longest timeout of each type; 0: no limit
+
+    // The types that it may hold.
+    [[nodiscard]] constexpr Mask permitted() const noexcept { return known ? allowed & rules.all : 0; }
 };
 
 class Policy {

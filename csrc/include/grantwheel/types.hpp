@@ -122,6 +122,9 @@ struct Caller {
     bool system_app = false;
     bool service_extension = false;
     bool native = false;
+
+    // Whether it may make the calls of apps.
+    [[nodiscard]] constexpr bool is_privileged() const noexcept { return system_app || service_extension; }
 };
 
 // What is asked for by the typed entry. Wider than what is legal, so that the call can judge any value.
